@@ -1,0 +1,278 @@
+"""
+Cloud images from Salt states
+=============================
+
+Turns a Debian or Ubuntu base and a variation, which is nothing but Salt states, into a kernel, a ramdisk and a small root image
+that a cloud can boot.
+
+:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for a qcow2 base), e2fsprogs
+:platform: Linux, as root
+:configuration: every setting is looked up by ``config.get`` as ``ami.<key>`` or nested below ``ami``, in the minion config, the
+    grains and the pillar, in this order, and can be given to every function as a keyword argument. ``vm_create.settings`` lists
+    them with their meaning.
+
+    .. code-block:: yaml
+
+        ami:
+          name: web
+          release: bookworm
+          variation: /srv/variations/web
+"""
+
+import contextlib
+import dataclasses
+import os
+
+from salt.exceptions import CommandExecutionError
+from vmimage import build as _build
+from vmimage import qemu, steps
+from vmimage.errors import NotPublished, VmImageError
+from vmimage.host import Host
+from vmimage.root import owner_of
+from vmimage.settings import KEYS
+
+__virtualname__ = "vm_create"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+@contextlib.contextmanager
+def _salt_errors():
+    """Tell an error of the machinery in Salt's own way: its text, and an exit code that is not 0."""
+    try:
+        yield
+    except VmImageError as error:
+        raise CommandExecutionError(str(error)) from error
+
+
+def _host():
+    return Host(__salt__, __opts__, __grains__, __pillar__)
+
+
+def _new_build(name=None, **arguments):
+    return _host().build(name=name, **arguments)
+
+
+def create_variation(name=None, test=None, **settings):
+    """
+    Make the triplet of a variation: fetch the base, open the root, update it, apply the variation inside, seal it, take kernel
+    and ramdisk out, shrink the root image, write the manifest.
+
+    All of it runs in a private namespace that ends with the caller: a failed or killed build leaves no triplet, mount, loop
+    device or process.
+
+    :param str name: of the variation; default ``variation``
+    :param bool test: only tell what would be done, as :func:`plan` does
+    :param settings: any setting, see :func:`settings`
+    :return: dict of the manifest's ``name``, ``build``, ``files`` (with bytes and sha256), ``base``, ``variation``, ``steps`` (with
+        seconds) and ``manifest``, its path
+    :raises CommandExecutionError: naming what failed and the remedy; the exit code of salt-call is then not 0
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.create_variation
+        salt-call vm_create.create_variation name=web variation=/srv/variations/web base=/srv/base.qcow2 force=True
+    """
+    with _salt_errors():
+        build = _new_build(name, **settings)
+        if test or (test is None and __opts__.get("test")):
+            return _build.plan_variation(build)
+        return _summary(build, _build.create_variation(build))
+
+
+def _summary(build, manifest):
+    told = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
+    files = {role: {**facts, "path": str(build.triplet.directory / facts["path"])} for role, facts in manifest["files"].items()}
+    return {**told, "files": files, "manifest": str(build.triplet.manifest_path)}
+
+
+def plan(name=None, **settings):
+    """
+    Tell what :func:`create_variation` would do. Fetches and verifies the base's file, and changes nothing else.
+
+    :param str name: of the variation
+    :param settings: any setting, see :func:`settings`
+    :return: dict of base, variation, steps, root, files and settings
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.plan name=web
+    """
+    with _salt_errors():
+        return _build.plan_variation(_new_build(name, **settings))
+
+
+def update_image(root):
+    """
+    Bring the packages of an open root up to date, kernel included.
+
+    :param str root: where it is mounted, such as ``/mnt/variation``
+    :return: dict of the packages ``added``, ``removed`` and ``changed`` (old and new version)
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.update_image /mnt/variation
+    """
+    with _salt_errors(), _build_at(root) as build:
+        return steps.update(build)
+
+
+def variate_image(root, **settings):
+    """
+    Apply the variation inside an open root, by the builder's own Salt, with the root's grains. Services are enabled, not started.
+
+    :param str root: where it is mounted, such as ``/mnt/variation``
+    :param settings: any setting, see :func:`settings`
+    :return: list of the states applied: id, state, name, sls, changed, comment, duration_ms
+    :raises CommandExecutionError: naming the states that failed, with their comments
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.variate_image /mnt/variation
+    """
+    with _salt_errors(), _build_at(root, **settings) as build:
+        return steps.variate(build)
+
+
+@contextlib.contextmanager
+def _build_at(root, **settings):
+    """The build whose root is open there, locked."""
+    owner = owner_of(root, _host().settings(**settings).workspace)
+    build = _new_build(owner.name, **{**owner.noted("begun")["settings"], **settings, "name": owner.name})
+    with build.workspace.locked():
+        yield build
+
+
+def upload(name=None, **settings):
+    """
+    Publish a triplet to OpenStack Glance. Not possible yet: says so, and changes nothing.
+
+    :param str name: of the variation
+    :param settings: any setting, see :func:`settings`
+    :raises CommandExecutionError: always
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.upload name=web
+    """
+    with _salt_errors():
+        build = _new_build(name, **settings)
+        manifest = build.triplet.check()
+        raise NotPublished(
+            f"nothing was published: this version cannot upload to Glance yet; the triplet {manifest['name']} is whole",
+            hint=f"upload it with the openstack client; its files are in {build.triplet.directory}",
+        )
+
+
+def status(**settings):
+    """
+    Tell what is under way: builds that run, and roots that a step-by-step run or a kept failure left open.
+
+    :param settings: ``workspace``, if it is not the default
+    :return: dict of each build: ``busy``, ``open``, ``root`` and the ``steps`` done
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.status
+    """
+    with _salt_errors():
+        return _build.list_builds(_host().settings(**settings).workspace)
+
+
+def release(name=None, **settings):
+    """
+    Close and remove what a step-by-step run or a kept failure left open. Its triplet, if there is one, stays.
+
+    :param str name: of the variation
+    :param settings: ``workspace``, if it is not the default
+    :return: whether there was anything to release
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.release web
+    """
+    with _salt_errors():
+        return _build.release(_new_build(name, **settings))
+
+
+def boot(name=None, seconds=180, forward="80,22", **settings):
+    """
+    Boot a triplet in QEMU for a look. Its files are not changed; KVM is used where it works.
+
+    :param str name: of the variation
+    :param int seconds: how long to wait for the login prompt
+    :param str forward: TCP ports of the guest to reach while it runs, checked once it is up
+    :param settings: ``output``, if it is not the default
+    :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (port: first line) and the console's end
+    :raises CommandExecutionError: with the end of the console, if it does not come up
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.boot web
+    """
+    with _salt_errors():
+        triplet = _new_build(name, **settings).triplet
+        triplet.check()
+        return qemu.look(triplet, seconds, [int(port) for port in str(forward).split(",") if port])
+
+
+def settings(name=None, **arguments):
+    """
+    List every setting: its value in force, its default and its meaning.
+
+    :param str name: of the variation
+    :param arguments: any setting
+    :return: dict of key: ``value``, ``default``, ``doc``
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.settings
+    """
+    with _salt_errors():
+        in_force = _host().settings(name=name, **arguments)
+        default = type(in_force)()
+        return {
+            key: {"value": _plain(getattr(in_force, key)), "default": _plain(getattr(default, key)), "doc": one.metadata["doc"]}
+            for key, one in KEYS.items()
+        }
+
+
+def setting(key):
+    """
+    The value of one setting, for use in an SLS.
+
+    :param str key: without ``ami.``; ``root`` is where the root is mounted
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.setting root
+    """
+    with _salt_errors():
+        in_force = _host().settings()
+        return os.fspath(in_force.root_path) if key == "root" else _plain(dataclasses.asdict(in_force)[key])
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,231 @@
+"""
+The steps of a cloud image as states
+====================================
+
+What ``ami_creator_pre.sls`` and ``ami_creator_post.sls`` are made of. Between them stand ``vm_create.update_image`` and
+``vm_create.variate_image``. Every state is idempotent, and tells under ``test=True`` what it would do.
+
+.. code-block:: yaml
+
+    the base is fetched and verified:
+      vm_image.fetched: []
+
+    the root is open:
+      vm_image.opened:
+        - require:
+          - vm_image: the base is fetched and verified
+
+Every state takes any setting of :py:mod:`vm_create <salt.modules.vm_create>` as an argument.
+"""
+
+import logging
+
+from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
+from vmimage import base, steps
+from vmimage.errors import VmImageError
+from vmimage.host import Host
+from vmimage.root import is_open
+from vmimage.steps import Build
+
+log = logging.getLogger(__name__)
+
+__virtualname__ = "vm_image"
+_SALTS_OWN = {*STATE_INTERNAL_KEYWORDS, *STATE_REQUISITE_KEYWORDS, *STATE_RUNTIME_KEYWORDS, "name"}
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _arguments(given):
+    return {key: value for key, value in given.items() if key not in _SALTS_OWN and not key.startswith("__")}
+
+
+def _ensure(name, given, is_done, would, work, needs=None):
+    """A state: done already, to be done, or done now.
+
+    :param is_done: takes the build, returns why nothing is to be done, or a false value
+    :param str would: what would be done
+    :param work: takes the build, returns the changes
+    :param needs: takes the build, raises if under ``test=True`` the work could not be done
+    """
+    answer = {"name": name, "result": True, "changes": {}, "comment": ""}
+    try:
+        build = Host(__salt__, __opts__, __grains__, __pillar__).build(**_arguments(given))
+        done = is_done(build)
+        if done:
+            return answer | {"comment": done}
+        if __opts__["test"]:
+            if needs:
+                needs(build)
+            return answer | {"result": None, "comment": f"would {would(build) if callable(would) else would}"}
+        with build.workspace.locked():
+            changes = work(build)
+        return answer | {"changes": changes, "comment": ", ".join(map(str, changes)) + " done"}
+    except VmImageError as error:
+        return answer | {"result": False, "comment": str(error)}
+    except OSError as error:
+        log.exception("%s", name)
+        return answer | {"result": False, "comment": f"{type(error).__name__}: {error}"}
+
+
+def _delivered(build):
+    """Why a step after the root was closed has nothing to do: the triplet of this build is there."""
+    begun, manifest = build.workspace.noted("begun"), build.triplet.manifest()
+    if manifest and (not begun or manifest["build"] == begun["build"]) and not is_open(build.workspace):
+        return f"the triplet {build.settings.name} is complete"
+    return ""
+
+
+def _unless(note, words):
+    """Done when the triplet is, or when the step has left its note in this build."""
+
+    def is_done(build):
+        return _delivered(build) or (words if build.workspace.noted(note) else "")
+
+    return is_done
+
+
+def fetched(name, **settings):
+    """
+    The base is on this machine, verified, and prepared as a root image.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def is_done(build):
+        noted = build.workspace.noted("fetched")
+        if noted and is_open(build.workspace):
+            return f"the base {noted['reference']} is in use"
+        return ""
+
+    def would(build):
+        located = base.locate_base(build.settings, build.progress, build.host.cache_file)
+        prepared = base.find_prepared(build.settings, located)
+        return f"use the prepared base {located['reference']}" if prepared else f"prepare the base {located['reference']}"
+
+    def work(build):
+        if not build.host.is_inside_create_variation():
+            steps.begin(build)
+        fetched_base = steps.fetch_base(build)
+        return {"base": {"reference": fetched_base.reference, "digest": fetched_base.digest, "verified": fetched_base.verified}}
+
+    return _ensure(name, settings, is_done, would, work)
+
+
+def opened(name, **settings):
+    """
+    The root is mounted: the base read-only, with an overlay that takes every change.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def is_done(build):
+        return f"the root is open at {build.root}" if is_open(build.workspace) else ""
+
+    def work(build):
+        steps.open_build_root(build)
+        return {"root": str(build.root)}
+
+    return _ensure(name, settings, is_done, lambda build: f"mount the root at {build.root}", work)
+
+
+def sealed(name, remove=(), truncate=(), **settings):
+    """
+    Identity and residue are gone from the root.
+
+    name
+        A sentence: what is sealed.
+
+    remove
+        Shell patterns of paths in the image to remove, directories with all they hold. ``**`` stands for any depth.
+
+    truncate
+        Shell patterns of files in the image to empty; they keep mode and owner.
+    """
+
+    def is_done(build):
+        if _delivered(build):
+            return _delivered(build)
+        found = steps.seal(build, remove, truncate, dry=True)
+        return "" if any(found.values()) else "nothing of this is in the root"
+
+    def work(build):
+        found = steps.seal(build, remove, truncate)
+        return {key: paths for key, paths in found.items() if paths}
+
+    return _ensure(name, settings, is_done, lambda build: f"seal {steps.seal(build, remove, truncate, dry=True)}", work)
+
+
+def extracted(name, **settings):
+    """
+    Kernel and ramdisk, the newest of one version, are copied out of the root.
+
+    name
+        A sentence; not used otherwise.
+    """
+    is_done = _unless("extracted", "kernel and ramdisk are taken out")
+    return _ensure(name, settings, is_done, "take kernel and ramdisk out", lambda build: {"kernel": steps.extract(build)}, Build.needs_open)
+
+
+def packed(name, **settings):
+    """
+    The root's files are written into a root image that ends at its content.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def work(build):
+        steps.pack(build)
+        return {"root_image": str(build.triplet.partial("root_image"))}
+
+    return _ensure(name, settings, _unless("packed", "the root image is packed"), "pack the root image", work, Build.needs_open)
+
+
+def closed(name, **settings):
+    """
+    The root is unmounted.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def is_done(build):
+        return "" if is_open(build.workspace) else "the root is not open"
+
+    def work(build):
+        steps.close(build)
+        return {"root": f"{build.root} unmounted"}
+
+    return _ensure(name, settings, is_done, lambda build: f"unmount {build.root}", work)
+
+
+def shrunk(name, **settings):
+    """
+    The root image is cut to its content, clean, and fit for a cloud.
+
+    name
+        A sentence; not used otherwise.
+    """
+    is_done = _unless("shrunk", "the root image is shrunk")
+    return _ensure(name, settings, is_done, "shrink and check the root image", lambda build: {"bytes": steps.shrink(build)}, Build.needs_open)
+
+
+def delivered(name, **settings):
+    """
+    The triplet is complete: its three files and its manifest have their names.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def work(build):
+        manifest = steps.deliver(build)
+        if not build.host.is_inside_create_variation():
+            build.workspace.forget()
+        return {role: facts["sha256"] for role, facts in manifest["files"].items()}
+
+    return _ensure(name, settings, _delivered, "write the manifest and give the files their names", work, Build.needs_open)

@@ -1,0 +1,194 @@
+"""The base: found, verified, and turned once into a root image that all builds share read-only.
+
+    CACHE/downloads/            files that came over the network
+    CACHE/bases/KEY.img, .json  prepared bases; KEY is a digest of all that went in
+"""
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vmimage import bootstrap, disk, header
+from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
+from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
+from vmimage.fetch import fetch, fetch_beside
+from vmimage.mounts import mounted
+from vmimage.namespace import run_privately
+from vmimage.packages import list_packages
+from vmimage.shell import run
+from vmimage.workspace import locked, read_json, write_json
+
+_PREPARATION = 1  # raise it when the same input is prepared otherwise than before
+_CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A prepared base.
+
+    :ivar str reference: what the user calls it: an address, or ``debian bookworm amd64``
+    :ivar str format: bootstrap, raw, disk, qcow2 or tar
+    :ivar str digest: of the file, or of everything that a bootstrap was told
+    :ivar str verified: how the digest was checked
+    :ivar str image: path of the prepared root image
+    :ivar str label: of its file system
+    :ivar str uuid: of its file system
+    :ivar dict packages: ``{name: version}``
+    :ivar int content_bytes: what its files take
+    """
+
+    reference: str
+    format: str
+    digest: str
+    verified: str
+    image: str
+    label: str
+    uuid: str
+    packages: dict
+    content_bytes: int
+
+
+def architecture_of(settings):
+    """Debian's name of the architecture to build for."""
+    return settings.architecture or run(["dpkg", "--print-architecture"]).output.strip()
+
+
+def locate_base(settings, progress, cache_file=None):
+    """Fetch and verify a base without preparing it.
+
+    :returns: dict of reference, format, digest, verified, and path or plan
+    :raises BaseMissing, BaseUnverified, BaseRefused:
+    """
+    if not settings.base:
+        plan = bootstrap.plan_bootstrap(settings, architecture_of(settings))
+        reference = f"{plan['type']} {plan['release']} {plan['architecture']}"
+        digest = bootstrap.digest_of_plan(plan)
+        return {"reference": reference, "format": "bootstrap", "digest": digest, "verified": "apt's own signatures", "plan": plan}
+    downloads, table = Path(settings.cache) / "downloads", Path(settings.cache) / "digests.json"
+    path = fetch(settings.base, downloads, cache_file, progress.moved)
+    kind = settings.base_format or header.read_format(path)
+    if not kind:
+        raise BaseRefused(f"{settings.base} is no file system, disk, qcow2 or tar that is known", hint="gunzip it, if it is a compressed image")
+    if kind == "qcow2":
+        header.check_qcow2(path)
+    verified = _verify(settings, path, downloads, table, cache_file, progress)
+    digest = known_digest(path, table, moved=progress.moved)
+    return {"reference": settings.base, "format": kind, "digest": digest, "verified": verified, "path": os.fspath(path)}
+
+
+def _verify(settings, path, downloads, table, cache_file, progress):
+    """Check the file's digest; returns how."""
+    name = os.path.basename(urlsplit(settings.base).path)
+    given = parse_digest(settings.base_hash) if settings.base_hash else None
+    if given:
+        if settings.base_keyring:
+            raise BaseUnverified("ami.base_keyring is set, but ami.base_hash is a digest that nobody signed", hint="let ami.base_hash be the checksum file, or leave it out")
+        check_digest(path, given, table, progress.moved)
+        return f"{given[0]} from the settings"
+    if settings.base_hash:
+        candidates = [(settings.base_hash, settings.base_hash.rsplit("/", 1)[-1])]
+    else:
+        candidates = [(settings.base, pattern.format(name=name)) for pattern in _CHECKSUM_FILES]
+    for address, beside in candidates:
+        sums = fetch_beside(address, beside, downloads, cache_file)
+        expected = find_in_checksums(sums.read_text(encoding="utf-8", errors="replace"), name) if sums else None
+        if expected:
+            signed = _check_signature(settings, address, beside, sums, downloads, cache_file)
+            check_digest(path, expected, table, progress.moved)
+            return f"{expected[0]} from {beside}{signed}"
+    if settings.base_hash:
+        raise BaseUnverified(f"{settings.base_hash} has no digest of {name}", hint="ami.base_hash: sha256:HEX, or a checksum file that lists it")
+    if settings.base_keyring:
+        raise BaseUnverified(f"no checksum file lists {name}", hint="ami.base_keyring needs one; name it with ami.base_hash")
+    if not settings.base_unverified:
+        raise BaseUnverified(f"nothing tells the digest of {settings.base}", hint="set ami.base_hash: sha256:HEX, or ami.base_unverified: true if you must")
+    return "not verified"
+
+
+def _check_signature(settings, address, beside, sums, downloads, cache_file):
+    """Verify the checksum file's detached signature, if a keyring is configured; returns words about it."""
+    if not settings.base_keyring:
+        return ""
+    if not Path(settings.base_keyring).is_file():
+        raise BaseUnverified(f"there is no keyring {settings.base_keyring}", hint="correct ami.base_keyring")
+    for ending in (".gpg", ".sign", ".asc", ".sig"):
+        signature = fetch_beside(address, beside + ending, downloads, cache_file)
+        if signature:
+            try:
+                run(["gpgv", "--keyring", settings.base_keyring, signature, sums])
+            except CommandFailed as error:
+                raise BaseUnverified(f"the signature {beside}{ending} is not good: {error.output.strip()}", hint="ami.base_keyring names who may sign") from error
+            return f", signed as {os.path.basename(settings.base_keyring)} wants"
+    raise BaseUnverified(f"{beside} has no signature next to it", hint="ami.base_keyring asks for one")
+
+
+def image_path(settings, located):
+    """Where the prepared image of a located base is, or will be."""
+    algorithm, digest = located["digest"].split(":")
+    return Path(settings.cache) / "bases" / f"{located['format']}-{digest[:32]}-{_PREPARATION}.img"
+
+
+def find_prepared(settings, located):
+    """The :class:`Base` if it is prepared already, or None."""
+    image = image_path(settings, located)
+    facts = read_json(image.with_suffix(".json"))
+    if not facts or not image.exists():
+        return None
+    return Base(**{**facts, "reference": located["reference"], "verified": located["verified"], "image": os.fspath(image)})
+
+
+def prepare_base(settings, located, progress):
+    """Turn a located base into a root image in the cache, if it is not there yet.
+
+    :returns: :class:`Base`
+    :raises WorkspaceBusy: if another process prepares the same one now
+    """
+    image = image_path(settings, located)
+    with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
+        found = find_prepared(settings, located)
+        if found:
+            return found
+        partial = image.with_suffix(".img.partial")
+        scratch = image.with_suffix(".preparing")
+        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        scratch.mkdir()
+        try:
+            facts = run_privately(lambda: _prepare(located, partial, scratch, progress))
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            shutil.rmtree(scratch)
+        os.replace(partial, image)
+        write_json(image.with_suffix(".json"), facts)
+    return find_prepared(settings, located)
+
+
+def _prepare(located, partial, scratch, progress):
+    partial.unlink(missing_ok=True)
+    if located["format"] == "bootstrap":
+        _bootstrap(located["plan"], partial, scratch, progress)
+    else:
+        disk.make_root_image(Path(located["path"]), located["format"], partial, scratch)
+    point = scratch / "point"
+    point.mkdir(exist_ok=True)
+    with mounted(partial, point):
+        run(["fstrim", point], ok=(0, 1))  # 1: what lies under the image cannot punch holes
+        packages, content = list_packages(point), _used_bytes(point)
+    ext = header.read_ext(partial)
+    facts = Base("", located["format"], located["digest"], "", "", ext.label, ext.uuid, packages, content)
+    return asdict(facts)
+
+
+def _bootstrap(plan, partial, scratch, progress):
+    point = disk.make_empty_image(partial, scratch)
+    run(["tune2fs", "-L", bootstrap.LABEL, partial])
+    with mounted(partial, point):
+        bootstrap.bootstrap(plan, point, progress.say)
+
+
+def _used_bytes(point):
+    facts = os.statvfs(point)
+    return (facts.f_blocks - facts.f_bfree) * facts.f_frsize

@@ -1,0 +1,58 @@
+"""The kernel and the ramdisk of a root: the newest, of one version, copied out."""
+
+import re
+
+from vmimage import inside
+from vmimage.errors import KernelMissing, RamdiskMissing
+
+
+def newest_kernel(root):
+    """The version of the newest kernel in ``/boot``.
+
+    :returns: such as ``6.1.0-18-cloud-amd64`` or ``6.8.0-45-generic``
+    :raises KernelMissing: if there is none
+    """
+    prefix = "vmlinuz-"
+    versions = [name[len(prefix) :] for name in inside.list_directory(root, "/boot") if name.startswith(prefix)]
+    versions = [version for version in versions if not version.endswith((".old", ".dpkg-new", ".dpkg-tmp"))]
+    if not versions:
+        raise KernelMissing("the root has no /boot/vmlinuz-*", hint="let the base or the variation install a kernel: linux-image-cloud-amd64")
+    return max(versions, key=version_key)
+
+
+def version_key(version):
+    """Sorts 6.1.0-9 before 6.1.0-18, and a release candidate before its release."""
+    return [(-1, 0, "") if part == "~" else (1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|~|[^\d~]+", version)]
+
+
+def find_boot_files(root):
+    """What to copy out: ``(version, kernel path, ramdisk path)``, paths in the image.
+
+    :raises KernelMissing, RamdiskMissing: naming the version
+    """
+    version = newest_kernel(root)
+    kernel = f"/boot/vmlinuz-{version}"
+    if not _has_bytes(root, kernel):
+        raise KernelMissing(f"{kernel} of the image is empty or no file", hint="reinstall the kernel's package in the variation")
+    for ramdisk in (f"/boot/initrd.img-{version}", f"/boot/initrd-{version}"):
+        if _has_bytes(root, ramdisk):
+            return version, kernel, ramdisk
+    raise RamdiskMissing(f"the root has no ramdisk for its kernel {version}", hint="install initramfs-tools in the base or the variation")
+
+
+def _has_bytes(root, path):
+    entry = inside.lstat(root, path)
+    return inside.is_file(root, path) and entry is not None and entry.st_size > 0
+
+
+def copy_boot_files(root, kernel_target, ramdisk_target):
+    """Copy kernel and ramdisk out of the image.
+
+    :param Path kernel_target: new file
+    :param Path ramdisk_target: new file
+    :returns: their version
+    """
+    version, kernel, ramdisk = find_boot_files(root)
+    inside.copy_out(root, kernel, kernel_target)
+    inside.copy_out(root, ramdisk, ramdisk_target)
+    return version

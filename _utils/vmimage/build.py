@@ -1,0 +1,127 @@
+"""The order of the steps, in this one place:
+
+base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet
+"""
+
+import os
+
+from vmimage import base, steps
+from vmimage.errors import RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.namespace import run_privately
+from vmimage.outcome import judge
+from vmimage.preflight import check_basics, check_machine, check_root
+from vmimage.root import close_root, is_open, open_root
+from vmimage.variation import find_variation
+from vmimage.workspace import all_workspaces
+
+
+def create_variation(build):
+    """Make the triplet of a variation, all of it in a private namespace that ends with the caller.
+
+    :param Build build:
+    :returns: the manifest
+    :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
+    """
+    check_basics()
+    with build.workspace.locked():
+        steps.begin(build)
+        find_variation(build.settings, build.host)  # before any work: it may be mistyped
+        try:
+            manifest = run_privately(lambda: _all_steps(build))
+        except BaseException as error:
+            build.triplet.clear_partials()
+            if build.settings.keep_on_failure and build.workspace.noted("opened"):
+                raise _kept(build, error) from error
+            build.workspace.forget()
+            raise
+        build.workspace.forget()
+    return manifest
+
+
+def _all_steps(build):
+    settings = build.settings
+    _apply(build, settings.pre)
+    if settings.update:
+        steps.update(build)
+    steps.variate(build)
+    _apply(build, settings.post)
+    manifest = build.triplet.manifest()
+    if not manifest or manifest["build"] != build.workspace.noted("begun")["build"]:
+        raise VmImageError(f"{settings.post} made no triplet", hint="it must end with vm_image.delivered")
+    return manifest
+
+
+def _apply(build, sls):
+    """Apply an SLS on the builder; its states call the steps."""
+    judge(build.host.apply_sls(sls), f"the SLS {sls}")
+
+
+def _kept(build, error):
+    """Open the root of a failed build again, outside of the namespace that is gone, for a look."""
+    opened = build.workspace.noted("opened")
+    open_root(build.workspace, opened["base_image"], build.root, kept=True)
+    where = f"its root is open at {build.root}; vm_create.release {build.settings.name} removes it"
+    if isinstance(error, VmImageError):
+        error.hint = f"{error.hint}; {where}" if error.hint else where
+        return error
+    return VmImageError(str(error), hint=where)
+
+
+def plan_variation(build):
+    """What :func:`create_variation` would do, having changed nothing but the cache of downloads.
+
+    :returns: plain data: base, variation, files and steps
+    """
+    located = base.locate_base(build.settings, build.progress, build.host.cache_file)
+    prepared = base.find_prepared(build.settings, located)
+    found = find_variation(build.settings, build.host)
+    check_machine(build.settings, located["format"], prepared)
+    settings = build.settings
+    return {
+        "name": settings.name,
+        "base": {**{key: located[key] for key in ("reference", "format", "digest", "verified")}, "prepared": bool(prepared)},
+        "variation": {"reference": found.reference, "states": list(found.states) or "highstate", "id": found.id, "digest": found.digest},
+        "steps": [f"state.sls {settings.pre}", *(["update_image"] if settings.update else []), "variate_image", f"state.sls {settings.post}"],
+        "root": os.fspath(build.root),
+        "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
+        "replaces": bool(build.triplet.manifest()),
+        "settings": settings.as_dict(),
+    }
+
+
+def list_builds(directory):
+    """What is under way in a directory of workspaces.
+
+    :returns: ``{name: {busy, open, root, steps}}``
+    """
+    found = {}
+    for workspace in all_workspaces(directory):
+        opened, busy = workspace.noted("opened"), workspace.is_busy()
+        if opened or busy or workspace.noted("begun"):
+            found[workspace.name] = {
+                "busy": busy,
+                "open": is_open(workspace),
+                "root": opened["root"] if opened else None,
+                "steps": [one["step"] for one in workspace.noted("timings", [])],
+            }
+    return found
+
+
+def release(build):
+    """Close what a step-by-step run or a kept failure left open, and forget it.
+
+    :returns: whether there was anything
+    :raises WorkspaceBusy: if a build is under way
+    """
+    check_root()
+    workspace = build.workspace
+    if not workspace.path.exists():
+        raise RootNotOpen(f"there is no build {workspace.name}", hint="vm_create.status lists them")
+    if workspace.is_busy():
+        raise WorkspaceBusy(f"the variation {workspace.name} is being built now", hint="wait for it, or end that process")
+    with workspace.locked():
+        had = bool(workspace.noted("begun"))
+        close_root(workspace)
+        workspace.forget()
+        build.triplet.clear_partials()
+    return had

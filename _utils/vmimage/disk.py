@@ -1,0 +1,158 @@
+"""From what a base is published as (a disk, a qcow2, a tar, a file system) to one ext4 image with all of the root in it."""
+
+import os
+import shutil
+from pathlib import Path
+
+from vmimage import fstab, header, inside
+from vmimage.errors import BaseRefused, CommandFailed
+from vmimage.mounts import mounted
+from vmimage.shell import run
+
+_TAR_IMAGE_GIB = 64  # sparse: only what the tar holds takes space
+_COPIED = ["cp", "--archive", "--sparse=always", "--reflink=auto"]
+
+
+def make_root_image(source, kind, target, scratch):
+    """Turn a base into a root image.  For a private namespace: mounts things.
+
+    :param Path source: the base, only read
+    :param str kind: raw, disk, qcow2 or tar; must be what its header says
+    :param Path target: the image to make
+    :param Path scratch: an empty directory on a disk
+    :raises BaseRefused: if the base is not what it is called, or has no root
+    """
+    found = header.read_format(source)
+    if found != kind:
+        raise BaseRefused(f"{source} is called {kind} and is {found or 'nothing known'}", hint="correct ami.base_format, or leave it out")
+    {"raw": _from_raw, "disk": _from_disk, "qcow2": _from_qcow2, "tar": _from_tar}[kind](source, target, scratch)
+
+
+def _from_raw(source, target, scratch):
+    run([*_COPIED, "--no-preserve=mode,ownership", source, target])
+    _repair(target)
+    _settle(target, scratch)
+
+
+def _from_qcow2(source, target, scratch):
+    header.check_qcow2(source)
+    flat = scratch / "flat.raw"
+    run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", source, flat])
+    kind = header.read_format(flat)
+    if kind not in ("raw", "disk"):
+        raise BaseRefused(f"{source} holds neither a partition table nor an ext4 file system", hint="other file systems are not supported")
+    make_root_image(flat, kind, target, scratch)
+    flat.unlink(missing_ok=True)
+
+
+def _from_tar(source, target, scratch):
+    point = make_empty_image(target, scratch)
+    with mounted(target, point):
+        run(["tar", "--extract", "--file", source, "--directory", point, "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse"])
+        disk = _only_disk(point)
+        if disk:
+            inner = scratch / "inner.img"
+            run([*_COPIED, point / disk, inner])
+    if disk:
+        target.unlink()
+        make_root_image(inner, header.read_format(inner), target, scratch)
+        inner.unlink()
+        return
+    with mounted(target, point):
+        names = fstab.names_of_root(inside.read_text(point, "/etc/fstab", ""))
+    if "LABEL" in names:
+        run(["tune2fs", "-L", names["LABEL"], target])
+    if "UUID" in names:
+        run(["tune2fs", "-U", names["UUID"], target])
+    _settle(target, scratch)
+
+
+def _only_disk(point):
+    """The name of a disk image that is all that a tar holds, as Debian's cloud tars do, or None."""
+    names = [entry.name for entry in os.scandir(point) if entry.name != "lost+found"]
+    images = [name for name in names if (point / name).is_file(follow_symlinks=False) if name.endswith((".raw", ".img", ".qcow2"))] if len(names) < 8 else []
+    return images[0] if len(images) == 1 and not (point / "etc").exists() else None
+
+
+def make_empty_image(target, scratch):
+    """An empty sparse file system to fill; returns the directory to mount it on."""
+    with open(target, "xb") as file:
+        file.truncate(_TAR_IMAGE_GIB << 30)
+    run(["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", target])
+    point = scratch / "point"
+    point.mkdir(exist_ok=True)
+    return point
+
+
+def _from_disk(source, target, scratch):
+    partitions = header.read_partitions(source)
+    candidates = {one: header.read_ext(source, one.offset) for one in partitions}
+    candidates = {one: ext for one, ext in candidates.items() if ext}
+    chosen = _choose_root(source, candidates, scratch)
+    _copy_range(source, chosen.offset, chosen.size, target)
+    _repair(target)
+    _merge_boot(source, target, {one: ext for one, ext in candidates.items() if one is not chosen}, scratch)
+    names = {f"PARTUUID={one.identity}" for one in partitions}
+    names |= {name for one, ext in candidates.items() if one is not chosen for name in _names(one, ext)}
+    _settle(target, scratch, names)
+
+
+def _names(partition, ext):
+    return {f"UUID={ext.uuid}", f"PARTUUID={partition.identity}", *([f"LABEL={ext.label}"] if ext.label else [])}
+
+
+def _choose_root(source, candidates, scratch):
+    """The root partition: the one whose type says so, or else the one that holds a system."""
+    typed = [one for one in candidates if one.kind in header.ROOT_TYPES]
+    if len(typed) == 1:
+        return typed[0]
+    with_system = [one for one in candidates if _holds_system(source, one, scratch)]
+    if len(with_system) != 1:
+        found = f"{len(with_system)} of its {len(candidates)} ext4 partitions hold a system"
+        raise BaseRefused(f"the root partition of {source} cannot be told: {found}", hint="give the root file system alone, as a raw image")
+    return with_system[0]
+
+
+def _holds_system(source, partition, scratch):
+    point = scratch / "look"
+    point.mkdir(exist_ok=True)
+    try:
+        with mounted(source, point, "ro", "noload", "nosuid", offset=partition.offset, size=partition.size):
+            return any(inside.exists(point, path) for path in ("/etc/os-release", "/usr/lib/os-release"))
+    except CommandFailed:
+        return False
+
+
+def _copy_range(source, offset, size, target):
+    argv = ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=sparse", "iflag=skip_bytes,count_bytes", "status=none"]
+    run([*argv, f"skip={offset}", f"count={size}"])
+    os.truncate(target, size)
+
+
+def _merge_boot(source, target, others, scratch):
+    """Take a separate /boot along: its kernel belongs to the root."""
+    point, boot = scratch / "point", scratch / "boot"
+    point.mkdir(exist_ok=True), boot.mkdir(exist_ok=True)
+    with mounted(target, point):
+        wanted = {fields[0].replace('"', "") for fields in fstab.lines_of(inside.read_text(point, "/etc/fstab", "")) if fields[1] == "/boot"}
+        for one, ext in others.items():
+            if wanted & _names(one, ext):
+                into = inside.own_directory(point, "boot")
+                with mounted(source, boot, "ro", "noload", "nosuid", offset=one.offset, size=one.size):
+                    run(["cp", "--archive", f"{boot}/.", f"{into}/"])
+                shutil.rmtree(Path(into) / "lost+found", ignore_errors=True)
+
+
+def _repair(image):
+    run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected
+
+
+def _settle(image, scratch, gone=()):
+    """Let the fstab name the file system that it is in now."""
+    point = scratch / "point"
+    point.mkdir(exist_ok=True)
+    ext = header.read_ext(image)
+    with mounted(image, point):
+        if not inside.is_file(point, "/etc/os-release"):
+            raise BaseRefused("the base holds no /etc/os-release", hint="is it the root file system of a Debian or Ubuntu?")
+        fstab.settle(point, ext.label, ext.uuid, gone)

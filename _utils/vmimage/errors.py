@@ -1,0 +1,123 @@
+"""What can be wrong, each with what to do about it.
+
+Every error that a user can meet is a :class:`VmImageError`: its text says what is wrong and names the thing, its hint says
+what to do.  The face turns them into Salt's ``CommandExecutionError``; nothing below the face catches them to go on.
+"""
+
+
+class VmImageError(Exception):
+    """Base of all errors of this project.
+
+    :param str message: what is wrong, naming the key, file or program
+    :param str hint: what the user can do about it
+    """
+
+    def __init__(self, message, *, hint=""):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self):
+        return f"{self.message}\n  -> {self.hint}" if self.hint else self.message
+
+    def __reduce__(self):
+        return (_rebuilt, (type(self), self.args, self.__dict__))
+
+
+def _rebuilt(kind, args, state):
+    """An error as it was before it crossed from the build's process to its caller."""
+    error = kind.__new__(kind, *args)
+    Exception.__init__(error, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class SettingsWrong(VmImageError):
+    """A key is unknown, mistyped, contradictory or missing."""
+
+
+class NotReady(VmImageError):
+    """The machine cannot build: not root, no loop device, no room, a program missing."""
+
+
+class ProgramMissing(NotReady):
+    """A host program is not installed."""
+
+
+class CommandFailed(VmImageError):
+    """A program ended with an exit code that its caller did not allow.
+
+    :param list argv: the program and its arguments
+    :param int code: its exit code, negative for a signal
+    :param str output: the end of what it printed
+    """
+
+    def __init__(self, argv, code, output="", *, hint=""):
+        self.argv, self.code, self.output = list(map(str, argv)), code, output
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        said = "".join(f"\n    {line}" for line in output.strip().splitlines()[-12:])
+        super().__init__(f"{' '.join(self.argv)} {how}{said}", hint=hint)
+
+
+class BuildDied(VmImageError):
+    """The build's process ended without saying why (it was killed, or ran out of memory)."""
+
+
+class WorkspaceBusy(VmImageError):
+    """Another process builds under this name or prepares this base."""
+
+
+class WorkspaceOpen(VmImageError):
+    """A step-by-step run, or a failed build that was kept, still has its root open."""
+
+
+class RootNotOpen(VmImageError):
+    """The path given is not a root to work in."""
+
+
+class RootHostile(VmImageError):
+    """A path of the image would have led outside of it."""
+
+
+class StillMounted(VmImageError):
+    """A root could not be closed."""
+
+
+class BaseMissing(VmImageError):
+    """There is nothing at the base's address."""
+
+
+class BaseUnverified(VmImageError):
+    """A base's digest or signature is missing, or does not match."""
+
+
+class BaseRefused(VmImageError):
+    """A base that is not what it says, or that refers to things outside of itself."""
+
+
+class VariationMissing(VmImageError):
+    """There is no such variation, or it holds no states."""
+
+
+class VariationFailed(VmImageError):
+    """States failed, did not compile, or were none."""
+
+
+class KernelMissing(VmImageError):
+    """The root has no kernel to take out."""
+
+
+class RamdiskMissing(VmImageError):
+    """The root has no ramdisk of its newest kernel's version."""
+
+
+class ImageUnsound(VmImageError):
+    """The packed root image failed a check."""
+
+
+class BootFailed(VmImageError):
+    """A triplet did not come up in time."""
+
+
+class NotPublished(VmImageError):
+    """The triplet did not reach the store."""

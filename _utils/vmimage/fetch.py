@@ -1,0 +1,118 @@
+"""Fetching a base's file: from a path, over http(s) with resumption, or by the builder's Salt from salt://."""
+
+import os
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from vmimage.errors import BaseMissing
+
+_CHUNK_BYTES = 1 << 20
+_TRIES = 5
+_TIMEOUT_SECONDS = (20, 60)
+
+
+def fetch(address, directory, cache_file=None, moved=lambda done, total: None):
+    """Bring the file at an address onto this machine.
+
+    :param str address: a path, or http://, https://, file:// or salt://
+    :param Path directory: where downloads are kept
+    :param cache_file: callable that turns a salt:// address into a path, or None where there is no Salt
+    :param moved: called with bytes done and in all
+    :returns: Path
+    :raises BaseMissing: if there is nothing to be had at the address
+    """
+    scheme = urlsplit(address).scheme
+    if scheme in ("http", "https"):
+        return download(address, directory / _file_name(address), moved)
+    if scheme == "salt":
+        path = cache_file(address) if cache_file else None
+        if not path:
+            raise BaseMissing(f"{address} is not in the file_roots", hint="see what is there: salt-call cp.list_master")
+        return Path(path)
+    path = Path(urlsplit(address).path if scheme == "file" else address)
+    if not path.is_file():
+        raise BaseMissing(f"there is no file {address}", hint="ami.base is a path, http(s):// or salt:// address")
+    return path
+
+
+def fetch_beside(address, name, directory, cache_file=None):
+    """A small file next to an address, such as its SHA512SUMS, or None where there is none."""
+    try:
+        return fetch(_sibling(address, name), directory, cache_file)
+    except BaseMissing:
+        return None
+
+
+def _sibling(address, name):
+    return f"{address.rsplit('/', 1)[0]}/{name}" if "/" in address else name
+
+
+def _file_name(address):
+    """A name in the cache that two addresses never share."""
+    parts = urlsplit(address)
+    return f"{parts.netloc}{parts.path}{'?' + parts.query if parts.query else ''}".replace("/", "+")[-240:]
+
+
+def download(url, target, moved):
+    """Download to a file; what an interrupted download left is carried on, what is complete and unchanged is kept.
+
+    :returns: the target Path
+    :raises BaseMissing: on an answer of the server that trying again does not change, or after several tries
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial, tag_file = target.with_name(f"{target.name}.partial"), target.with_name(f"{target.name}.etag")
+    for attempt in range(_TRIES):
+        try:
+            return _download_once(url, target, partial, tag_file, moved)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, EOFError) as error:
+            trouble = error
+            time.sleep(min(2**attempt, 10) if attempt < _TRIES - 1 else 0)
+    if target.exists():
+        return target  # its digest is checked by who asked for it
+    raise BaseMissing(f"{url} cannot be downloaded: {trouble}", hint="what came so far is kept; the next run carries on") from trouble
+
+
+def _download_once(url, target, partial, tag_file, moved):
+    tag = tag_file.read_text(encoding="utf-8") if tag_file.exists() else ""
+    have = partial.stat().st_size if partial.exists() and tag else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
+    elif target.exists() and tag:
+        headers["If-None-Match" if tag.startswith('"') else "If-Modified-Since"] = tag
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
+        if answer.status_code == 304:
+            return target
+        if answer.status_code == 416:  # what we have is not a beginning of what is there now
+            partial.unlink()
+            raise EOFError(f"{url} changed while it was downloaded")
+        if answer.status_code >= 500:
+            raise requests.ConnectionError(f"{answer.status_code} {answer.reason}")
+        if answer.status_code not in (200, 206):
+            raise BaseMissing(f"{url}: the server says {answer.status_code} {answer.reason}", hint="check the address")
+        new_tag = answer.headers.get("ETag", "")
+        new_tag = new_tag if new_tag.startswith('"') else answer.headers.get("Last-Modified", "")
+        tag_file.write_text(new_tag, encoding="utf-8")
+        have = have if answer.status_code == 206 else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        done = _write(answer, partial, have, total, moved)
+    if total and done != total:
+        raise EOFError(f"{url} ended after {done} of {total} bytes")
+    os.replace(partial, target)
+    return target
+
+
+def _write(answer, partial, have, total, moved):
+    with open(partial, "ab" if have else "wb") as file:
+        done = have
+        for chunk in answer.iter_content(_CHUNK_BYTES):
+            file.write(chunk)
+            done += len(chunk)
+            moved(done, total)
+        file.flush()
+        os.fsync(file.fileno())
+    return done

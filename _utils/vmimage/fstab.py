@@ -1,0 +1,61 @@
+"""The fstab of a root that leaves its old disk and will live alone on a new one."""
+
+import re
+
+from vmimage import inside
+
+_DEFAULTS = "defaults,errors=remount-ro,x-systemd.growfs"
+_BY_PARTITION = re.compile(r"(LABEL|UUID|PARTUUID|PARTLABEL)=|/dev/(?!mapper/|shm)")
+_LEFT_BEHIND = "# this file system is not part of the image: "
+
+
+def names_of_root(text):
+    """``{"LABEL": ..., "UUID": ...}``, as far as the line of ``/`` gives them."""
+    for fields in map(str.split, text.splitlines()):
+        if len(fields) > 1 and not fields[0].startswith("#") and fields[1] == "/" and fields[0].startswith(("LABEL=", "UUID=")):
+            kind, value = fields[0].split("=", 1)
+            return {kind: value.strip('"')}
+    return {}
+
+
+def lines_of(text):
+    """The fields of each line that mounts something."""
+    return [fields for fields in map(str.split, text.splitlines()) if len(fields) >= 3 and not fields[0].startswith("#")]
+
+
+def fit_fstab(text, label, uuid, gone=()):
+    """An fstab for the file system with this label and UUID, alone on its disk.
+
+    :param str text: the old one
+    :param gone: names (``LABEL=...``, ``UUID=...``, ``PARTUUID=...``) of partitions that stay behind
+    :returns: the new text; the same if it fits already
+    """
+    ours = {f"UUID={uuid}", *([f"LABEL={label}"] if label else [])}
+    lines, has_root = [], False
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 3 or fields[0].startswith("#"):
+            lines.append(line)
+            continue
+        name = fields[0].replace('"', "")
+        if fields[1] == "/":
+            has_root = True
+            lines.append(line if name in ours else line.replace(fields[0], f"UUID={uuid}", 1))
+        elif name in gone or (_BY_PARTITION.match(name) and (fields[1] in ("/boot", "/boot/efi") or fields[2] == "swap")):
+            lines.append(_LEFT_BEHIND + line)
+        else:
+            lines.append(line)
+    if not has_root:
+        lines.append(f"{f'LABEL={label}' if label else f'UUID={uuid}'} / ext4 {_DEFAULTS} 0 1")
+    new = "\n".join(lines) + "\n"
+    return text if new.split() == text.split() else new
+
+
+def settle(root, label, uuid, gone=()):
+    """Write the fstab of a mounted root anew where it does not fit; returns whether it did."""
+    old = inside.read_text(root, "/etc/fstab", "")
+    new = fit_fstab(old, label, uuid, gone)
+    if new != old:
+        inside.make_directory(root, "/etc")
+        inside.write_text(root, "/etc/fstab", new)
+    return new != old

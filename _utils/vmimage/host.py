@@ -1,0 +1,130 @@
+"""The builder's Salt, as the machinery sees it: a few callables, made from the dunders that the faces pass in.
+
+The only file besides the faces that knows Salt.
+"""
+
+import copy
+import functools
+import os
+import sys
+from pathlib import Path
+
+from vmimage import delivery
+from vmimage.progress import Progress, Terminal, event_watcher, write_log
+from vmimage.settings import gather_settings
+from vmimage.steps import Build, e2fsprogs_version
+
+#: the pillar key by which create_variation hands its arguments to the states of pre and post
+HANDED = "vm_create"
+_ONLY = {
+    "minion config": {"omit_grains": True, "omit_pillar": True, "omit_master": True},
+    "grains": {"omit_opts": True, "omit_pillar": True, "omit_master": True},
+    "pillar": {"omit_opts": True, "omit_grains": True, "omit_master": True},
+}
+
+
+class Host:
+    """What the builder's Salt does for a build.
+
+    :param functions: ``__salt__``
+    :param opts: ``__opts__``
+    :param grains: ``__grains__``
+    :param pillar: ``__pillar__``
+    """
+
+    def __init__(self, functions, opts, grains, pillar):
+        self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
+        self._arguments = {}
+
+    def settings(self, **arguments):
+        """The settings of a call: its arguments, those handed down by create_variation, and ``config.get``."""
+        self._arguments = {**(self.pillar.get(HANDED) or {}), **_public(arguments)}
+        holders = {"minion config": self.opts, "grains": self.grains, "pillar": self.pillar}
+        sources = [(where, holders[where], functools.partial(self._lookup, _ONLY[where])) for where in holders]
+        return gather_settings(sources, self._arguments)
+
+    def is_inside_create_variation(self):
+        """Whether a running create_variation has called this, through an SLS."""
+        return HANDED in self.pillar
+
+    def _lookup(self, only, key):
+        nothing = object()
+        value = self.functions["config.get"](key, nothing, **only)
+        return None if value is nothing else value
+
+    def build(self, **arguments):
+        """A :class:`~vmimage.steps.Build` for a call with these settings as arguments."""
+        settings = self.settings(**arguments)
+        return Build(settings, self, Progress(*self._watchers(settings.name)))
+
+    def _watchers(self, name):
+        watchers = [Terminal()] if sys.stderr.isatty() else [write_log]
+        if not self._is_masterless():
+            watchers.append(event_watcher(self.functions["event.send"], name))
+        return watchers
+
+    def _is_masterless(self):
+        return self.opts.get("file_client") == "local" or self.opts.get("master_type") == "disable"
+
+    def apply_sls(self, sls):
+        """Apply an SLS of the builder; its states are told the arguments of this call."""
+        options = {"pillar": {HANDED: self._arguments}, "concurrent": True, "test": False}
+        if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
+            options["localconfig"] = os.fspath(self._shipped_config())
+        return self.functions["state.sls"](sls, **options)
+
+    def _shipped_config(self):
+        """A minion config whose file_roots are the states that pip installed: for who did not copy them to their own."""
+        path = Path(self.opts["cachedir"]) / "vm_create.conf"
+        path.write_text(f"file_client: local\nfile_roots: {{base: ['{delivery.states_directory()}']}}\n", encoding="utf-8")
+        return path
+
+    def cache_file(self, url):
+        """The local copy of a ``salt://`` file, or a false value."""
+        return self.functions["cp.cache_file"](url)
+
+    def cache_tree(self, url):
+        """The local copy of a ``salt://`` directory, or None."""
+        cached = self.functions["cp.cache_dir"](url)
+        if not cached:
+            return None
+        top = Path(self.functions["cp.cache_dest"](url))
+        return top if top.is_dir() else None
+
+    def file_roots(self):
+        """The directories that hold the minion's states; those of a master are copied here first."""
+        environment = self.opts.get("saltenv") or "base"
+        if self.opts.get("file_client") == "local":
+            return [Path(root) for root in self.opts["file_roots"].get(environment, [])]
+        self.functions["cp.cache_master"](environment)
+        return [Path(self.opts["cachedir"]) / "files" / environment]
+
+    def compile_pillar(self, minion_id, grains):
+        """The builder's pillar for the variation: compiled anew for its id and grains where there is no master to ask."""
+        if self.opts.get("file_client") != "local":
+            return _plain(self.pillar, without=HANDED)
+        import salt.pillar
+
+        opts = copy.copy(dict(self.opts)) | {"id": minion_id, "pillar": {}}
+        known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
+        return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
+
+    def service_provider(self):
+        """The text of the ``service`` module for the inside of a root."""
+        return (delivery.modules_directory() / "vm_service.py").read_text(encoding="utf-8")
+
+    def versions(self):
+        """Of what a build is made with."""
+        import salt.version
+
+        python = ".".join(map(str, sys.version_info[:3]))
+        return {"salt": salt.version.__version__, "salt-ami-cloud-builder": delivery.VERSION, "python": python, "e2fsprogs": e2fsprogs_version()}
+
+
+def _public(arguments):
+    """The settings among a call's keyword arguments: Salt adds some of its own, ``__pub_fun`` and the like."""
+    return {key: value for key, value in arguments.items() if not key.startswith("__")}
+
+
+def _plain(mapping, without):
+    return {key: value for key, value in dict(mapping).items() if key != without}

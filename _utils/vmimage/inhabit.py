@@ -1,0 +1,99 @@
+"""Working inside a root: furnish it, lend it what the work needs, take that back, and leave no process behind."""
+
+import os
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmimage import inside
+from vmimage.mounts import furnish
+from vmimage.namespace import run_privately
+
+_MARK = "# lent by vm_create for the time of the build"
+_RESOLV, _POLICY = "/etc/resolv.conf", "/usr/sbin/policy-rc.d"
+
+
+def work_inside(root, work, *, hostname="localhost"):
+    """Do something in a root, in a namespace of its own: what it starts ends with it.
+
+    :param Path root: the mounted directory
+    :param work: a callable without arguments that finds the root furnished
+    :param str hostname: what the programs in there see
+    :returns: what the work returns
+    """
+
+    def furnished_work():
+        furnish(root)
+        with lent_name_servers(root), forbidden_daemons(root):
+            return work()
+
+    return run_privately(furnished_work, hostname=hostname)
+
+
+@contextmanager
+def lent_name_servers(root):
+    """The machine's resolv.conf for the time of the block; what a package made of it meanwhile is kept."""
+    text = f"{_MARK}\n{Path('/etc/resolv.conf').read_text(encoding='utf-8') if os.path.exists('/etc/resolv.conf') else ''}"
+    target = _link_into_run(root)
+    if target:  # the usual case: /run is a tmpfs of ours, there is nothing to take back
+        inside.make_directory(root, os.path.dirname(target))
+        inside.write_text(root, target, text)
+        yield
+        return
+    take_back(root, _RESOLV)
+    link = _read_link(root, _RESOLV)
+    before = None if link else inside.read_text(root, _RESOLV, "") if inside.exists(root, _RESOLV) else None
+    inside.write_text(root, _RESOLV, text)
+    try:
+        yield
+    finally:
+        if inside.read_text(root, _RESOLV, "") == text:
+            inside.remove(root, _RESOLV)
+            if link:
+                with inside.opened(root, os.path.dirname(_RESOLV), os.O_PATH | os.O_DIRECTORY) as etc:
+                    os.symlink(link, os.path.basename(_RESOLV), dir_fd=etc)
+            elif before is not None:
+                inside.write_text(root, _RESOLV, before)
+
+
+def _read_link(root, path):
+    try:
+        with inside.opened(root, os.path.dirname(path), os.O_PATH | os.O_DIRECTORY) as parent:
+            return os.readlink(os.path.basename(path), dir_fd=parent)
+    except OSError:
+        return None
+
+
+def _link_into_run(root):
+    """Where below /run a resolv.conf that is a link leads to, as an absolute path of the image, or None."""
+    link = _read_link(root, _RESOLV)
+    if not link:
+        return None
+    target = os.path.normpath(os.path.join("/etc", link))
+    return target if target.startswith("/run/") else None
+
+
+@contextmanager
+def forbidden_daemons(root):
+    """A policy-rc.d that lets no package start a daemon, unless the root has one of its own."""
+    take_back(root, _POLICY)
+    if not inside.exists(root, _POLICY):
+        inside.make_directory(root, os.path.dirname(_POLICY))
+        inside.write_text(root, _POLICY, f"#!/bin/sh\n{_MARK}\nexit 101\n", mode=0o755)
+    try:
+        yield
+    finally:
+        take_back(root, _POLICY)
+
+
+def take_back(root, *paths):
+    """Remove what was lent and not taken back, because the work was killed, perhaps; returns the paths removed.
+
+    A link that leads to something lent (a resolv.conf into ``/run``) is the image's own and stays.
+    """
+    return [path for path in paths or (_RESOLV, _POLICY) if _is_lent(root, path) and inside.remove(root, path) is None]
+
+
+def _is_lent(root, path):
+    entry = inside.lstat(root, path)
+    return entry is not None and stat.S_ISREG(entry.st_mode) and _MARK in inside.read_text(root, path)

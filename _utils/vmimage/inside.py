@@ -1,0 +1,192 @@
+"""Reading and writing files of an image from the host, without ever leaving the image.
+
+An image may carry ``/etc/resolv.conf`` or ``/boot/vmlinuz`` as a symlink to anywhere.  Every path here is resolved by the
+kernel with the image's root as ``/`` (openat2, RESOLVE_IN_ROOT), so a link leads to a file of the image or to nothing.
+"""
+
+import errno
+import fnmatch
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+
+from vmimage import kernel
+from vmimage.errors import RootHostile
+
+_CONFINED = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY
+
+
+@contextmanager
+def opened(root, path, flags=os.O_RDONLY, mode=0o644):
+    """A file descriptor of a file of the image."""
+    top = os.open(root, _DIRECTORY)
+    try:
+        descriptor = kernel.openat2(top, _relative(path), flags, mode if flags & os.O_CREAT else 0, _CONFINED)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EXDEV):
+            raise RootHostile(f"{path} of the image leads in circles or outside of it") from error
+        raise
+    finally:
+        os.close(top)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _relative(path):
+    return os.fspath(path).lstrip("/") or "."
+
+
+def read_text(root, path, default=None):
+    """The text of a regular file, or the default where there is none.
+
+    :raises FileNotFoundError: where there is none and no default is given
+    """
+    try:
+        with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RootHostile(f"{path} of the image is no regular file")
+            with os.fdopen(os.dup(descriptor), encoding="utf-8", errors="replace") as file:
+                return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        if default is None:
+            raise
+        return default
+
+
+def write_text(root, path, text, mode=0o644):
+    """Replace a file by a new one: never writes through a link or into a hard link that another name shares."""
+    directory, name = os.path.split(os.fspath(path))
+    with opened(root, directory, _DIRECTORY) as parent:
+        new = f".{name}.partial"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode, dir_fd=parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+        os.rename(new, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def make_directory(root, path, mode=0o755):
+    """Make a directory and those above it, following the image's own links only."""
+    so_far = ""
+    for name in _relative(path).split("/"):
+        with opened(root, so_far, _DIRECTORY) as parent:
+            if not _entry(parent, name):
+                os.mkdir(name, mode, dir_fd=parent)
+        so_far = f"{so_far}/{name}"
+
+
+def lstat(root, path):
+    """The stat of an entry itself (a link is not followed), or None where there is none."""
+    directory, name = os.path.split("/" + _relative(path))
+    try:
+        with opened(root, directory, _DIRECTORY) as parent:
+            return _entry(parent, name) if name not in ("", ".") else os.fstat(parent)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _entry(parent, name):
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def exists(root, path):
+    """Whether there is such an entry, were it a dangling link."""
+    return lstat(root, path) is not None
+
+
+def is_file(root, path):
+    """Whether the path leads, inside the image, to a regular file."""
+    try:
+        with opened(root, path, os.O_PATH) as descriptor:
+            return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def list_directory(root, path):
+    """The sorted names in a directory, none where it is missing."""
+    try:
+        with opened(root, path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+            return sorted(os.listdir(descriptor))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def match(root, pattern):
+    """The paths of the image that a shell pattern names, sorted; ``**`` stands for any depth of directories."""
+    found = {""}
+    for part in _relative(pattern).split("/"):
+        if part == "**":
+            found |= {deep for path in found for deep in _directories_below(root, path)}
+        elif any(character in part for character in "*?["):
+            found = {
+                f"{path}/{name}" for path in found for name in list_directory(root, path) if fnmatch.fnmatchcase(name, part)
+            }
+        else:
+            found = {f"{path}/{part}" for path in found if exists(root, f"{path}/{part}")}
+    return sorted(found)
+
+
+def _directories_below(root, path):
+    for name in list_directory(root, path):
+        below = f"{path}/{name}"
+        if stat.S_ISDIR(lstat(root, below).st_mode):
+            yield below
+            yield from _directories_below(root, below)
+
+
+def remove(root, path):
+    """Remove a file, a link itself, or a whole directory of the image."""
+    directory, name = os.path.split("/" + _relative(path))
+    with opened(root, directory, _DIRECTORY) as parent:
+        entry = _entry(parent, name)
+        if entry is None:
+            return
+        if stat.S_ISDIR(entry.st_mode):
+            shutil.rmtree(name, dir_fd=parent)
+        else:
+            os.unlink(name, dir_fd=parent)
+
+
+def truncate(root, path):
+    """Empty a regular file of the image, keeping its mode and owner."""
+    with opened(root, path, os.O_WRONLY | os.O_NOFOLLOW) as descriptor:
+        os.ftruncate(descriptor, 0)
+
+
+def copy_out(root, path, target):
+    """Copy a regular file of the image to a new host file, holes and all; returns its size in bytes."""
+    with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RootHostile(f"{path} of the image is no regular file")
+        with os.fdopen(os.dup(descriptor), "rb") as source, open(target, "xb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            return copy.tell()
+
+
+def own_directory(root, path):
+    """The host path of a real directory of the image, fit to mount something on.
+
+    :raises RootHostile: if a link stands anywhere on the way: a mount would follow it to the host
+    """
+    top = os.open(root, _DIRECTORY)
+    try:
+        flags = _CONFINED | kernel.RESOLVE_NO_SYMLINKS
+        os.close(kernel.openat2(top, _relative(path), _DIRECTORY, 0, flags))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            make_directory(root, path)
+            return os.path.join(root, _relative(path))
+        raise RootHostile(
+            f"/{_relative(path)} of the image is not a plain directory", hint="repair the base: it must be a directory, not a link"
+        ) from error
+    finally:
+        os.close(top)
+    return os.path.join(root, _relative(path))

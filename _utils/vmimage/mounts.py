@@ -1,0 +1,119 @@
+"""Mounting things, and making a root fit to run programs in.
+
+`furnish` is called in a private namespace and never undone: what it mounts goes with the namespace.  A program in a furnished
+root sees the image, a minimal ``/dev``, its own ``/proc``, and nothing of the machine's own files (pivot_root, not chroot).
+"""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmimage import inside, kernel
+from vmimage.errors import CommandFailed, StillMounted
+from vmimage.shell import run
+
+_NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+#: what nothing in an image's making may do to the machine: touch its clock, modules, disks, network set-up or power
+_DROPPED = {"net_admin": 12, "sys_module": 16, "sys_rawio": 17, "sys_boot": 22, "sys_time": 25, "mknod": 27, "mac_admin": 33}
+#: all of the environment that programs in a root get
+ROOT_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/sh",
+    "LANG": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "SYSTEMD_OFFLINE": "1",
+}
+
+
+def is_mounted(path):
+    """Whether something is mounted on the path, in this process's own view."""
+    wanted = os.path.realpath(path)
+    with open("/proc/self/mountinfo", encoding="utf-8") as table:
+        points = (line.split(" ", 5)[4] for line in table)
+        return any(point.encode().decode("unicode_escape") == wanted for point in points)
+
+
+def mount_image(image, target, *options, offset=0, size=0):
+    """Mount a file system image by a loop device that goes away with the mount."""
+    window = [f"offset={offset}", f"sizelimit={size}"] if offset else []
+    run(["mount", "-o", ",".join(["loop", "nodev", *options, *window]), image, target])
+
+
+def unmount(path):
+    """Unmount, if mounted.
+
+    :raises StillMounted: naming who works in there
+    """
+    if not is_mounted(path):
+        return
+    try:
+        run(["umount", path])
+    except CommandFailed as error:
+        raise StillMounted(f"{path} cannot be unmounted: {error.output.strip()}", hint=f"see who works there: fuser -vm {path}") from error
+
+
+@contextmanager
+def mounted(image, target, *options, offset=0, size=0):
+    """An image mounted for the time of the block."""
+    mount_image(image, target, *options, offset=offset, size=size)
+    try:
+        yield Path(target)
+    finally:
+        unmount(target)
+
+
+def bind_read_only(source, target):
+    """Show a directory or file of the machine at the target, read-only."""
+    kernel.mount(source, target, flags=kernel.MS_BIND | kernel.MS_REC)
+    kernel.mount("none", target, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+
+
+def furnish(root):
+    """Mount what programs in a root need.  For a private namespace only: nothing is unmounted."""
+    root = os.fspath(root)
+    kernel.mount(root, root, flags=kernel.MS_BIND | kernel.MS_REC)
+    hardened = kernel.MS_NOSUID | kernel.MS_NODEV
+    proc = inside.own_directory(root, "proc")
+    kernel.mount("proc", proc, "proc", hardened | kernel.MS_NOEXEC)
+    for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
+        if os.path.exists(f"{proc}/{guarded}"):
+            bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
+    kernel.mount("sysfs", inside.own_directory(root, "sys"), "sysfs", hardened | kernel.MS_NOEXEC | kernel.MS_RDONLY)
+    kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, "mode=755")
+    os.mkdir(f"{root}/run/lock", 0o755)
+    kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, "mode=1777")
+    _furnish_dev(inside.own_directory(root, "dev"))
+
+
+def _furnish_dev(dev):
+    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID, "mode=755")
+    for name, (major, minor) in _NODES.items():
+        os.mknod(f"{dev}/{name}", 0o666 | 0o020000, os.makedev(major, minor))
+        os.chmod(f"{dev}/{name}", 0o666)
+    for name, target in _LINKS.items():
+        os.symlink(target, f"{dev}/{name}")
+    os.mkdir(f"{dev}/pts")
+    kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,gid=5")
+    os.mkdir(f"{dev}/shm")
+    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
+
+
+def run_inside(root, argv, *, env=None, **options):
+    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.shell.run`."""
+    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=lambda: _enter(os.fspath(root)), **options)
+
+
+def _enter(root):
+    """Make the root the world of this process, and leave the machine's own files behind for good."""
+    kernel.unshare(kernel.CLONE_NEWNS)
+    os.chdir(root)
+    kernel.pivot_root(".", ".")
+    kernel.umount(".", kernel.MNT_DETACH)
+    os.chdir("/")
+    os.umask(0o022)
+    for number in _DROPPED.values():
+        kernel.prctl(kernel.PR_CAPBSET_DROP, number)

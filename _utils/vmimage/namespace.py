@@ -1,0 +1,121 @@
+"""Private namespaces that end with their caller.
+
+The work runs in mount, pid, uts and ipc namespaces of its own::
+
+    caller -> keeper (unshares) -> init (pid 1 in there, reaps) -> worker (does the work)
+
+Each dies with its parent (PR_SET_PDEATHSIG), and with init the kernel kills everything in the namespace and takes its mounts
+and loop devices away.  So whatever kills the caller, SIGKILL included, nothing stays behind and no clean-up code is needed.
+"""
+
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import traceback
+
+from vmimage import kernel
+from vmimage.errors import BuildDied
+
+_PRIVATE = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
+
+
+def run_privately(work, *, hostname=""):
+    """Do the work in namespaces of its own and return what it returns.
+
+    :param work: a callable without arguments; what it returns or raises must be picklable
+    :param str hostname: the host name in there, default the caller's
+    :raises BuildDied: if the worker was killed
+    :raises Exception: whatever the work raised
+    """
+    answer, pen = os.pipe()
+    sys.stdout.flush(), sys.stderr.flush()
+    keeper = os.fork()
+    if keeper == 0:
+        os.close(answer)
+        _end_with(lambda: _keep(work, pen, hostname))
+    os.close(pen)
+    try:
+        with os.fdopen(answer, "rb") as pipe:
+            data = pipe.read()
+    except BaseException:
+        os.kill(keeper, signal.SIGKILL)
+        raise
+    finally:
+        _, status = os.waitpid(keeper, 0)
+    if not data:
+        code = os.waitstatus_to_exitcode(status)
+        raise BuildDied(
+            f"the build's process ended without a result ({f'signal {-code}' if code < 0 else f'exit code {code}'})",
+            hint="look for the out-of-memory killer in the kernel's log; the next run starts afresh",
+        )
+    done, value = pickle.loads(data)
+    if done:
+        return value
+    raise value
+
+
+def _end_with(body):
+    """Run the body as a forked child that never returns into its parent's code."""
+    code = 70
+    try:
+        code = body() or 0
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _keep(work, pen, hostname):
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.unshare(_PRIVATE)
+    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    lifeline, held = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(held)
+        _end_with(lambda: _be_init(work, pen, hostname, lifeline))
+    os.close(pen)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides what Ctrl-C means
+    return _exit_code(os.waitpid(init, 0)[1])
+
+
+def _be_init(work, pen, hostname, lifeline):
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if select.select([lifeline], [], [], 0)[0]:
+        return 1  # the keeper died before the line above could tie us to it
+    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    if hostname:
+        socket.sethostname(hostname[:64])
+    worker = os.fork()
+    if worker == 0:
+        _end_with(lambda: _work(work, pen))
+    os.close(pen)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:  # reap orphans, too
+        pid, status = os.wait()
+        if pid == worker:
+            return _exit_code(status)
+
+
+def _work(work, pen):
+    try:
+        answer = (True, work())
+    except BaseException as error:  # everything crosses to the caller, Ctrl-C included
+        answer = (False, error)
+    try:
+        data = pickle.dumps(answer)
+    except Exception:
+        data = pickle.dumps((False, RuntimeError("".join(traceback.format_exception(answer[1])))))
+    sys.stdout.flush(), sys.stderr.flush()
+    with os.fdopen(pen, "wb") as pipe:
+        pipe.write(data)
+
+
+def _exit_code(status):
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code

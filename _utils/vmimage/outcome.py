@@ -1,0 +1,60 @@
+"""Reading what Salt says of a state run: done, failed, or nothing at all.  Pure functions."""
+
+from vmimage.errors import VariationFailed
+
+_REQUISITE = "One or more requisite failed"
+
+
+def judge(result, what):
+    """The states of a run, if all of them succeeded.
+
+    :param result: what ``state.sls`` or ``state.highstate`` returned
+    :param str what: for messages: ``the variation web``
+    :returns: list of dicts with id, state, name, sls, changed, comment and duration_ms, in the order they ran
+    :raises VariationFailed: if states failed, did not compile or were none; names each with its comment
+    """
+    if isinstance(result, str):
+        raise VariationFailed(f"{what} was not applied: {result}")
+    if isinstance(result, list):
+        lines = "".join(f"\n    {line}" for error in result for line in str(error).strip().splitlines())
+        raise VariationFailed(f"{what} does not compile:{lines}")
+    states = summarize(result or {})
+    if not states:
+        raise VariationFailed(f"{what} holds no states: nothing would be built", hint="does the SLS render to nothing in this root?")
+    failed = [one for one in states if one["result"] is False]
+    if failed:
+        raise VariationFailed(f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}")
+    return states
+
+
+def summarize(result):
+    """Salt's dict of results as a list in the order they ran."""
+    ordered = sorted(result.items(), key=lambda item: item[1].get("__run_num__", 0))
+    return [_summary(key, one) for key, one in ordered]
+
+
+def _summary(key, one):
+    module, identity, name, function = (key.split("_|-") + ["", "", ""])[:4]
+    return {
+        "id": one.get("__id__", identity),
+        "state": f"{module}.{function}",
+        "name": str(one.get("name", name)),
+        "sls": one.get("__sls__", ""),
+        "result": one.get("result"),
+        "changed": bool(one.get("changes")),
+        "comment": str(one.get("comment", "")),
+        "duration_ms": round(float(one.get("duration") or 0)),
+        **({"warnings": list(map(str, one["warnings"]))} if one.get("warnings") else {}),
+    }
+
+
+def _listed(failed):
+    """Each failure with its comment; those that only followed from another are named without."""
+    roots = [one for one in failed if _REQUISITE not in one["comment"]] or failed
+    lines = [f"\n    {one['state']} {one['id']!r} ({one['sls'] or 'no sls'}): {_indented(one['comment'])}" for one in roots]
+    rest = len(failed) - len(roots)
+    return "".join(lines) + (f"\n    and {rest} more that required them" if rest else "")
+
+
+def _indented(comment):
+    return "\n        ".join(comment.strip().splitlines()[-30:])

@@ -1,0 +1,49 @@
+"""The packages of a root: bringing them up to date, listing them, and what changed."""
+
+from vmimage import inside
+from vmimage.errors import RootNotOpen
+from vmimage.mounts import run_inside
+
+_KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+_WAIT = ["-o", "Acquire::Retries=3"]
+
+
+def update_packages(root, say):
+    """Bring every package of a furnished root up to date, kernel included; configuration files that were changed stay.
+
+    :param root: the furnished root
+    :param say: called with each line of apt
+    :returns: dict of what changed, as :func:`changed_packages`
+    """
+    before = list_packages(root)
+    run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", "-o", "APT::Update::Error-Mode=any"], on_line=say)
+    run_inside(root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], on_line=say)
+    return changed_packages(before, list_packages(root))
+
+
+def list_packages(root):
+    """``{name: version}`` of the installed packages, read from dpkg's own status file; foreign ones as ``name:arch``."""
+    text = inside.read_text(root, "/var/lib/dpkg/status", "")
+    if not text:
+        raise RootNotOpen(f"{root} holds no Debian system (no /var/lib/dpkg/status)", hint="is the root open?")
+    stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
+    native = next((one.get("Architecture") for one in stanzas if one.get("Package") == "dpkg"), "")
+    return {
+        one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get("Version", "")
+        for one in stanzas
+        if one.get("Status", "").endswith(" installed")
+    }
+
+
+def _fields(stanza):
+    lines = (line.split(": ", 1) for line in stanza.splitlines() if line[:1] not in (" ", "\t", ""))
+    return {pair[0]: pair[1] for pair in lines if len(pair) == 2}
+
+
+def changed_packages(before, after):
+    """``{"added": {name: version}, "removed": {...}, "changed": {name: [old, new]}}``"""
+    return {
+        "added": {name: after[name] for name in sorted(set(after) - set(before))},
+        "removed": {name: before[name] for name in sorted(set(before) - set(after))},
+        "changed": {name: [before[name], after[name]] for name in sorted(set(before) & set(after)) if before[name] != after[name]},
+    }

@@ -1,0 +1,87 @@
+"""Whether this machine can build, asked before any work starts."""
+
+import os
+import stat
+from pathlib import Path
+
+from vmimage.errors import NotReady
+from vmimage.progress import amount
+from vmimage.shell import PACKAGE_OF, find_program
+
+_PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
+_OF_FORMAT = {"bootstrap": ("mmdebstrap",), "qcow2": ("qemu-img",)}
+_BASE_MIB = 1024  # what a base takes in the cache, where it is not known yet
+
+
+def check_machine(settings, base_format, base):
+    """Refuse to start what could not end.
+
+    :param Settings settings:
+    :param str base_format: bootstrap, raw, disk, qcow2 or tar
+    :param base: the prepared Base, or None where it is still to be prepared
+    :raises NotReady: naming what lacks and how to get it
+    """
+    check_basics()
+    for program in _OF_FORMAT.get(base_format, ()):
+        _check_program(program)
+    check_space(needed_space(settings, base))
+
+
+def check_basics():
+    """Refuse to work without being root, without loop devices, or without a program that every build needs."""
+    check_root()
+    if not _is_device("/dev/loop-control"):
+        raise NotReady("this machine has no loop devices (/dev/loop-control)", hint="modprobe loop; a container needs --privileged and /dev")
+    for program in _PROGRAMS:
+        _check_program(program)
+
+
+def _check_program(program):
+    if find_program(program) is None:
+        raise NotReady(f"the program {program} is not installed", hint=f"apt-get install {PACKAGE_OF[program]}")
+
+
+def check_root():
+    """Refuse to work without being root."""
+    if os.geteuid() != 0:
+        raise NotReady("building an image needs root: it mounts file systems", hint="sudo salt-call vm_create.create_variation")
+
+
+def _is_device(path):
+    try:
+        return stat.S_ISCHR(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def needed_space(settings, base):
+    """``[(directory, MiB, setting)]`` that a build will write at most."""
+    base_mib = base.content_bytes >> 20 if base else _BASE_MIB
+    needs = [(settings.output, base_mib + settings.room_mib // 2, "ami.output"), (settings.workspace, settings.room_mib, "ami.workspace")]
+    return needs + ([] if base else [(settings.cache, 2 * _BASE_MIB, "ami.cache")])
+
+
+def check_space(needs):
+    """Refuse to start where a file system has less room than the needs that fall on it, taken together.
+
+    :raises NotReady: naming the directories and the figures
+    """
+    together = {}
+    for directory, mib, setting in needs:
+        place = _existing(Path(directory))
+        together.setdefault(os.stat(place).st_dev, []).append((place, mib, setting))
+    for parts in together.values():
+        facts = os.statvfs(parts[0][0])
+        free, wanted = facts.f_bavail * facts.f_frsize, sum(mib for _, mib, _ in parts) << 20
+        if free < wanted:
+            names = " and ".join(setting for _, _, setting in parts)
+            raise NotReady(
+                f"{parts[0][0]} has {amount(free)} free, the build may need {amount(wanted)} there ({names})",
+                hint="free some room, set one of them to another disk, or lower ami.room_mib",
+            )
+
+
+def _existing(path):
+    while not path.exists():
+        path = path.parent
+    return path

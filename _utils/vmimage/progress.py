@@ -1,0 +1,130 @@
+"""What is under way, told to whoever watches: a terminal, Salt's event bus, the log.
+
+A watcher is a callable that takes one :class:`Moment`; nobody who works needs to know who watches.
+"""
+
+import logging
+import shutil
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+log = logging.getLogger("vm_create")
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One thing that happened.
+
+    :ivar str step: the word of the story it belongs to
+    :ivar str what: started, said, moved (bytes), done or failed
+    :ivar str text: for people
+    :ivar int done: bytes so far
+    :ivar int total: bytes in all, 0 if unknown
+    :ivar float seconds: since the step began
+    """
+
+    step: str
+    what: str
+    text: str = ""
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
+class Progress:
+    """Tells watchers about steps and keeps how long each took.
+
+    :param watchers: callables that take a :class:`Moment`
+    """
+
+    def __init__(self, *watchers):
+        self.watchers = watchers
+        self.timings = []
+        self._step, self._since, self._last_moved = "", time.monotonic(), 0.0
+
+    def _tell(self, what, **more):
+        moment = Moment(self._step, what, seconds=time.monotonic() - self._since, **more)
+        for watch in self.watchers:
+            watch(moment)
+
+    @contextmanager
+    def step(self, name):
+        """A step of the story for the time of the block; steps within steps count as their own."""
+        before = self._step, self._since
+        self._step, self._since = name, time.monotonic()
+        self._tell("started")
+        try:
+            yield self
+        except BaseException as error:
+            self._tell("failed", text=str(error).split("\n", 1)[0])
+            raise
+        else:
+            self.timings.append({"step": name, "seconds": round(time.monotonic() - self._since, 3)})
+            self._tell("done")
+        finally:
+            self._step, self._since = before
+
+    def say(self, text):
+        """A line about the current step."""
+        self._tell("said", text=str(text))
+
+    def moved(self, done, total=0):
+        """Bytes of the current step so far; told ten times a second at most."""
+        now = time.monotonic()
+        if now - self._last_moved >= 0.1 or done == total:
+            self._last_moved = now
+            self._tell("moved", done=done, total=total)
+
+
+def write_log(moment):
+    """A watcher: one log line for what is worth one."""
+    if moment.what == "failed":
+        log.error("%s failed after %.1f s: %s", moment.step, moment.seconds, moment.text)
+    elif moment.what == "done":
+        log.info("%s done in %.1f s", moment.step, moment.seconds)
+    elif moment.what in ("started", "said"):
+        log.info("%s: %s", moment.step, moment.text or moment.what)
+
+
+class Terminal:
+    """A watcher: a live line on a terminal, and one that stays for each step that ended."""
+
+    def __init__(self, stream=None):
+        self.stream = stream or sys.stderr
+
+    def __call__(self, moment):
+        if moment.what == "moved":
+            text = amount(moment.done) + (f" of {amount(moment.total)}" if moment.total else "")
+            rate = moment.done / moment.seconds if moment.seconds > 0.5 else 0
+            text += f", {amount(rate)}/s" if rate else ""
+            text += f", {(moment.total - moment.done) / rate:.0f} s left" if rate and moment.total else ""
+        else:
+            text = moment.text
+        mark = {"done": "ok ", "failed": "!! "}.get(moment.what, ".. ")
+        line = f"{mark}{moment.step:<12} {moment.seconds:6.1f} s  {text}"
+        width = shutil.get_terminal_size().columns - 1
+        end = "\n" if moment.what in ("done", "failed") else ""
+        self.stream.write(f"\r\x1b[K{line[:width]}{end}")
+        self.stream.flush()
+
+
+def event_watcher(fire, build):
+    """A watcher: Salt events ``vm_create/<build>/<step>/<what>`` through a callable ``fire(tag, data)``."""
+
+    def watch(moment):
+        data = {"text": moment.text, "done": moment.done, "total": moment.total, "seconds": round(moment.seconds, 3)}
+        fire(f"vm_create/{build}/{moment.step.replace(' ', '_')}/{moment.what}", data)
+
+    return watch
+
+
+def amount(count):
+    """A number of bytes for people."""
+    unit = 0
+    while count >= 1024 and unit < len(_UNITS) - 1:
+        count, unit = count / 1024, unit + 1
+    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"

@@ -1,0 +1,84 @@
+"""The root: a base mounted read-only, and over it an overlay that takes what the build changes.
+
+The base is never written, opening costs nothing, and what a build changed is plain to see.  The overlay is ``volatile``: no
+fsync of dpkg reaches the disk, because a build that does not finish is thrown away.
+"""
+
+import os
+import shutil
+
+from vmimage.errors import CommandFailed, NotReady, RootNotOpen, StillMounted
+from vmimage.mounts import is_mounted, mount_image, unmount
+from vmimage.shell import run
+from vmimage.workspace import all_workspaces
+
+
+def open_root(workspace, base_image, root, *, kept=False):
+    """Mount a base and its overlay.
+
+    :param Workspace workspace: fresh, or with ``kept`` the one of a failed build to look at
+    :param Path base_image: a file system image, only read
+    :param Path root: where to mount; made if missing
+    :raises StillMounted: if something is mounted there already
+    """
+    if is_mounted(root):
+        raise StillMounted(f"something is mounted on {root} already", hint="vm_create.status tells whose it is; vm_create.release closes it")
+    if root.exists() and any(root.iterdir()):
+        raise NotReady(f"{root} is not empty", hint="set ami.root to an empty or new directory")
+    for directory in (workspace.lower, workspace.upper, workspace.work, root):
+        directory.mkdir(parents=True, exist_ok=True)
+    if kept:  # a volatile overlay refuses to be mounted again; this one was not interrupted by a crash of the machine
+        shutil.rmtree(workspace.work / "work" / "incompat", ignore_errors=True)
+    options = [
+        f"lowerdir={_escaped(workspace.lower)}",
+        f"upperdir={_escaped(workspace.upper)}",
+        f"workdir={_escaped(workspace.work)}",
+        "index=on",  # hard links of the base stay hard links
+        "redirect_dir=on",  # directories of the base can be renamed
+        "nodev",
+        *([] if kept else ["volatile"]),
+    ]
+    os.chmod(workspace.path, 0o700)
+    mount_image(base_image, workspace.lower, "ro")
+    os.chmod(workspace.upper, os.stat(workspace.lower).st_mode & 0o7777)
+    try:
+        run(["mount", "-t", "overlay", "-o", ",".join(options), "vm_create", root])
+    except CommandFailed as error:
+        unmount(workspace.lower)
+        raise NotReady(
+            f"no overlay can be mounted over {workspace.path}: {error.output.strip()}",
+            hint="set ami.workspace to a directory on ext4, xfs or tmpfs; the kernel must have overlay (modprobe overlay)",
+        ) from error
+    workspace.note("opened", {"root": os.fspath(root), "base_image": os.fspath(base_image)})
+
+
+def _escaped(path):
+    """A path in an overlay option, where a comma and a colon separate."""
+    return os.fspath(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
+
+
+def is_open(workspace):
+    """Whether the root of a workspace is mounted, in this process's own view."""
+    opened = workspace.noted("opened")
+    return bool(opened) and is_mounted(opened["root"])
+
+
+def close_root(workspace):
+    """Unmount the root and its base; what the build changed stays in the workspace."""
+    opened = workspace.noted("opened")
+    if opened:
+        unmount(opened["root"])
+    unmount(workspace.lower)
+
+
+def owner_of(root, directory):
+    """The workspace whose root is mounted at a path.
+
+    :raises RootNotOpen: if the path is none of ours
+    """
+    wanted = os.path.realpath(root)
+    for workspace in all_workspaces(directory):
+        opened = workspace.noted("opened")
+        if opened and os.path.realpath(opened["root"]) == wanted and is_mounted(wanted):
+            return workspace
+    raise RootNotOpen(f"no root is open at {root}", hint="open one with: salt-call state.sls ami_creator_pre")

@@ -1,0 +1,164 @@
+"""What a build is told: every setting, its type, its default and what it means.
+
+A setting is looked up as ``ami.<key>``, nested (``ami: {type: debian}``) and flat (``ami.type: debian``) alike, in the call's
+arguments, the minion config, the grains and the pillar, in this order.  A key that nobody knows is an error that names it:
+a mistyped key would otherwise silently build something else.
+"""
+
+import difflib
+import re
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import get_args
+
+from vmimage.errors import SettingsWrong
+
+PREFIX = "ami"
+FORMATS = ("bootstrap", "raw", "disk", "qcow2", "tar")
+
+
+def _setting(default, doc):
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"doc": doc})
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one build, checked.  The ``doc`` of each field is its user documentation."""
+
+    name: str = _setting("variation", "name of the variation; its files are NAME.img, kernel_NAME, ramdisk_NAME, NAME.manifest.json")
+    type: str = _setting("debian", "distribution of a bootstrapped base: debian or ubuntu")
+    release: str = _setting("bookworm", "release of a bootstrapped base, by its code name")
+    architecture: str = _setting("", "Debian's name of the architecture; default: the machine's own")
+    mirror: str | list = _setting("", "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources")
+    packages: list = _setting((), "further packages of a bootstrapped base")
+    base: str = _setting("", "path, http(s):// or salt:// address of a base; default: a bootstrapped one")
+    base_format: str = _setting("", "what the base is: raw (a file system), disk (a raw disk), qcow2, tar; default: by its header")
+    base_hash: str = _setting("", "digest of the base, sha256:HEX or sha512:HEX, or the address of a checksum file")
+    base_keyring: str = _setting("", "keyring that must have signed the checksum file (gpgv)")
+    base_unverified: bool = _setting(False, "accept a base without any digest")
+    variation: str | dict = _setting("", "directory or salt:// tree with variation.sls or top.sls, or {states: [...], id: ID}; default: {states: [variation]}")
+    pillar: dict = _setting({}, "further pillar for the variation")
+    update: bool = _setting(True, "update the packages of the root before the variation is applied")
+    pre: str = _setting("ami_creator_pre", "SLS that fetches the base and opens the root")
+    post: str = _setting("ami_creator_post", "SLS that seals the root and makes the triplet")
+    root: str = _setting("", "where the root is mounted; default: /mnt/NAME")
+    output: str = _setting("/var/lib/vm_create/images", "directory of the triplets")
+    workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
+    cache: str = _setting("/var/cache/vm_create", "directory of downloaded and prepared bases")
+    room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
+    headroom_mib: int = _setting(0, "MiB left free in the root image")
+    keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
+    force: bool = _setting(False, "first release what an earlier run under this name left open")
+
+    @property
+    def root_path(self):
+        """Where the root is mounted, a Path."""
+        return Path(self.root or f"/mnt/{self.name}")
+
+    def as_dict(self):
+        """Plain data, without defaults that were left empty."""
+        return {key: value for key, value in asdict(self).items() if value not in ("", (), [], {})}
+
+
+KEYS = {one.name: one for one in fields(Settings)}
+_ABSOLUTE = ("root", "output", "workspace", "cache")
+
+
+def gather_settings(sources, arguments=None):
+    """Look every setting up and check it.
+
+    :param list sources: ``(where, mapping, get)`` from the weightiest to the lightest: a name for messages, the mapping
+        whose keys are checked, and a lookup ``get(key)`` that knows ``ami:type`` and ``ami.type`` and returns None for nothing
+    :param dict arguments: the call's own settings, weightier than all sources
+    :returns: :class:`Settings`
+    :raises SettingsWrong: naming the unknown, mistyped or contradictory key and where it stands
+    """
+    found = {}
+    for where, mapping, get in reversed(sources):
+        for key in _keys_of(where, mapping):
+            value = get(f"{PREFIX}:{key}")
+            value = get(f"{PREFIX}.{key}") if value is None else value
+            if value is not None:
+                found[key] = (value, f"{PREFIX}.{key} in the {where}")
+    for key, value in (arguments or {}).items():
+        _known(key, "an argument")
+        if value is not None:
+            found[key] = (value, f"the argument {key}")
+    settings = Settings(**{key: _typed(key, value, where) for key, (value, where) in found.items()})
+    _check(settings, {key: where for key, (_, where) in found.items()})
+    return settings
+
+
+def _keys_of(where, mapping):
+    """The settings that a source holds, nested and flat."""
+    nested = mapping.get(PREFIX) or {}
+    if not isinstance(nested, dict):
+        raise SettingsWrong(f"{PREFIX} in the {where} is {nested!r}, not a mapping", hint=f"write {PREFIX}: {{type: debian}}")
+    flat = [key[len(PREFIX) + 1 :] for key in mapping if isinstance(key, str) and key.startswith(f"{PREFIX}.")]
+    both = sorted(key for key in set(flat) & set(nested) if mapping[f"{PREFIX}.{key}"] != nested[key])
+    if both:
+        raise SettingsWrong(f"{PREFIX}.{both[0]} stands twice in the {where}, nested and flat, with two values", hint="keep one")
+    return [_known(key, f"the {where}") for key in (*nested, *flat)]
+
+
+def _known(key, where):
+    if key not in KEYS:
+        near = difflib.get_close_matches(str(key), KEYS, 1)
+        hint = f"did you mean {PREFIX}.{near[0]}?" if near else f"the settings are: {', '.join(sorted(KEYS))}"
+        raise SettingsWrong(f"unknown setting {PREFIX}.{key} in {where}", hint=hint)
+    return key
+
+
+def _typed(key, value, where):
+    """The value, if it is of the setting's type."""
+    kinds = get_args(KEYS[key].type) or (KEYS[key].type,)
+    if isinstance(value, bool) and bool not in kinds or not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise SettingsWrong(f"{where} is {value!r}, not a {wanted}", hint=f"{PREFIX}.{key}: {KEYS[key].metadata['doc']}")
+    return tuple(value) if kinds == (list,) else value
+
+
+def _check(settings, places):
+    """Values that have the right type and cannot be meant."""
+
+    def refuse(key, hint):
+        raise SettingsWrong(f"{places.get(key, f'{PREFIX}.{key}')} is {getattr(settings, key)!r}", hint=hint)
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", settings.name):
+        refuse("name", "a name is letters, digits and . _ + -, and begins with a letter or digit")
+    if settings.type not in ("debian", "ubuntu"):
+        refuse("type", "debian or ubuntu")
+    if not re.fullmatch(r"[a-z][a-z0-9.-]*", settings.release):
+        refuse("release", "a release is given by its code name, such as bookworm")
+    if settings.architecture and not re.fullmatch(r"[a-z0-9]+", settings.architecture):
+        refuse("architecture", "an architecture is given by Debian's name, such as amd64")
+    if settings.base_format and settings.base_format not in FORMATS[1:]:
+        refuse("base_format", f"one of {', '.join(FORMATS[1:])}")
+    for key in ("room_mib", "headroom_mib"):
+        if getattr(settings, key) < 0:
+            refuse(key, "a number of MiB, not negative")
+    for key in _ABSOLUTE:
+        if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
+            refuse(key, "an absolute path")
+    if settings.root and settings.root_path.resolve() == Path("/"):
+        refuse("root", "the root of the image cannot be the machine's own")
+    for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
+        if getattr(settings, key) and not settings.base:
+            refuse(key, f"it goes with {PREFIX}.base, which is not set")
+    if settings.base_unverified and settings.base_hash:
+        refuse("base_unverified", f"{PREFIX}.base_hash is set, too: keep one")
+    if isinstance(settings.variation, dict):
+        _check_variation(settings.variation, places.get("variation"))
+
+
+def _check_variation(variation, place):
+    wrong = sorted(set(variation) - {"states", "id"})
+    if wrong:
+        raise SettingsWrong(f"unknown key {wrong[0]!r} in {place}", hint="it takes states and id")
+    states = variation.get("states")
+    if not states or not isinstance(states, list) or not all(isinstance(one, str) for one in states):
+        raise SettingsWrong(f"{place} names no states", hint="variation: {states: [nginx, users], id: web1}")
+    if not isinstance(variation.get("id", ""), str):
+        raise SettingsWrong(f"the id in {place} is {variation['id']!r}, not a str", hint="put it in quotes")

@@ -1,0 +1,171 @@
+"""Running programs: the only file that starts a process from an argv.
+
+A command is a list; its exit codes other than 0 are tolerated only where the caller spells them out.  A program that leaves
+a daemon behind which holds its output open does not keep us waiting: we wait for the program, not for the end of the pipe.
+"""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vmimage import kernel
+from vmimage.errors import CommandFailed, ProgramMissing
+
+#: where Debian keeps the programs that we call, for the message when one is missing
+PACKAGE_OF = {
+    "cp": "coreutils",
+    "debugfs": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
+    "e2fsck": "e2fsprogs",
+    "gpgv": "gpgv",
+    "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
+    "qemu-img": "qemu-utils",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "resize2fs": "e2fsprogs",
+    "tar": "tar",
+    "tune2fs": "e2fsprogs",
+    "umount": "mount",
+    "xz": "xz-utils",
+    "zstd": "zstd",
+}
+
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+_TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended with an allowed exit code.
+
+    :ivar int code: its exit code
+    :ivar str output: what it printed, stdout and stderr in the order written; of a long output the last 64 KiB when
+        its lines were handed to ``on_line``
+    """
+
+    code: int
+    output: str
+
+
+def find_program(name):
+    """The path of a host program, looking in the sbin directories too, or None."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+
+
+def host_environment():
+    """The environment of host programs: the caller's, in plain English, with sbin on the PATH."""
+    return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{os.environ.get('PATH', '')}:{_SBIN}"}
+
+
+def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdout=None, pass_fds=()):
+    """Run a program to its end.
+
+    :param list argv: program and arguments; paths are turned into strings
+    :param tuple ok: exit codes that are no error
+    :param on_line: called with each line as it appears
+    :param dict env: the whole environment, default :func:`host_environment`
+    :param preexec: called in the child before the program starts
+    :param stdin: a file to read from, default nothing
+    :param stdout: a file to write to, then only stderr is returned
+    :returns: :class:`Finished`
+    :raises ProgramMissing: with the Debian package to install
+    :raises CommandFailed: on any other exit code
+    """
+    argv = _words(argv)
+    if preexec is None:
+        _check_installed(argv[0])
+    child = subprocess.Popen(
+        argv,
+        stdin=stdin if stdin is not None else subprocess.DEVNULL,
+        stdout=stdout if stdout is not None else subprocess.PIPE,
+        stderr=subprocess.PIPE if stdout is not None else subprocess.STDOUT,
+        env=env if env is not None else host_environment(),
+        preexec_fn=preexec,
+        pass_fds=pass_fds,
+    )
+    try:
+        output = _follow(child, child.stderr if stdout is not None else child.stdout, on_line)
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        child.wait()
+    if child.returncode not in ok:
+        raise CommandFailed(argv, child.returncode, output)
+    return Finished(child.returncode, output)
+
+
+@contextmanager
+def started(argv, log):
+    """A program that runs for the time of the block and is killed at its end.
+
+    :param list argv: program and arguments
+    :param log: an open file that takes what it prints
+    :returns: the ``subprocess.Popen``
+    :raises ProgramMissing: with the Debian package to install
+    """
+    argv = _words(argv)
+    _check_installed(argv[0])
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=host_environment(), preexec_fn=_die_with_parent)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _die_with_parent():
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _words(argv):
+    return [os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in argv]
+
+
+def _check_installed(program):
+    if find_program(program) is None:
+        package = PACKAGE_OF.get(os.path.basename(program), program)
+        raise ProgramMissing(f"the program {program} is not installed", hint=f"apt-get install {package}")
+
+
+def _follow(child, pipe, on_line):
+    """Read until the program ends, even if somebody else still holds its pipe open."""
+    gone = os.pidfd_open(child.pid)
+    poller = select.poll()
+    poller.register(pipe, select.POLLIN)
+    poller.register(gone, select.POLLIN)
+    os.set_blocking(pipe.fileno(), False)
+    kept, line = bytearray(), bytearray()
+    try:
+        while True:
+            ready = {fd for fd, _ in poller.poll()}
+            chunk = pipe.read1(65536) if pipe.fileno() in ready else None
+            if chunk:
+                kept += chunk
+                if on_line:
+                    line = _hand_out(line + chunk, on_line)
+                    del kept[:-_TAIL_BYTES]
+            elif gone in ready:
+                break
+            elif chunk == b"":
+                poller.unregister(pipe)
+    finally:
+        os.close(gone)
+        pipe.close()
+    if on_line and line:
+        on_line(line.decode(errors="replace"))
+    return kept.decode(errors="replace")
+
+
+def _hand_out(data, on_line):
+    """Hand the complete lines out and return the rest."""
+    *lines, rest = bytes(data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    for whole in lines:
+        on_line(whole.decode(errors="replace"))
+    return bytearray(rest)

@@ -1,0 +1,202 @@
+"""The steps of the story, each once: what it needs, the work of one room, and a note of what it found out.
+
+A step finds its notes in the workspace and not in memory, so that each can be called by itself, days apart, from an SLS or from
+the command line.
+"""
+
+import os
+import platform
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from vmimage import base, boot, filesystem, fstab, inside
+from vmimage.errors import NotReady, RootNotOpen, WorkspaceOpen
+from vmimage.inhabit import work_inside
+from vmimage.manifest import make_manifest
+from vmimage.packages import list_packages, update_packages
+from vmimage.preflight import check_machine
+from vmimage.root import close_root, is_open, open_root
+from vmimage.seal import seal_root
+from vmimage.shell import run
+from vmimage.triplet import Triplet
+from vmimage.variation import apply_variation, find_variation, grains_of
+from vmimage.workspace import Workspace
+
+#: the notes of the steps, in the order of the story
+NOTES = ("begun", "fetched", "opened", "updated", "varied", "sealed", "extracted", "packed", "shrunk", "timings")
+
+
+class Build:
+    """One build: what it is told, where it works, who helps.
+
+    :param Settings settings:
+    :param host: the builder's Salt (:mod:`vmimage.host`)
+    :param Progress progress:
+    """
+
+    def __init__(self, settings, host, progress):
+        self.settings, self.host, self.progress = settings, host, progress
+        self.workspace = Workspace(settings.workspace, settings.name)
+        self.triplet = Triplet(settings.output, settings.name)
+        self.root = settings.root_path
+
+    @contextmanager
+    def step(self, name):
+        """A step: told to who watches, timed, and what programs say kept in build.log."""
+        self.workspace.path.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        with open(self.workspace.log, "a", encoding="utf-8") as log, self.progress.step(name):
+
+            def say(line):
+                log.write(f"{line}\n")
+                log.flush()
+                self.progress.say(line)
+
+            yield say
+        timings = self.workspace.noted("timings", [])
+        self.workspace.note("timings", [*timings, {"step": name, "seconds": round(time.monotonic() - started, 3)}])
+
+    def needs_open(self):
+        """Refuse a step that works in the root where none is open."""
+        if not is_open(self.workspace):
+            raise RootNotOpen(f"the root of {self.settings.name} is not open", hint=f"open it: salt-call state.sls {self.settings.pre}")
+
+
+def begin(build):
+    """A fresh workspace, if nobody works in it and nothing is open."""
+    workspace = build.workspace
+    if is_open(workspace):
+        if not build.settings.force:
+            raise WorkspaceOpen(
+                f"the root of {workspace.name} is open at {workspace.noted('opened')['root']}",
+                hint=f"release it: salt-call vm_create.release {workspace.name}, or give force=True",
+            )
+        close_root(workspace)
+    workspace.forget()
+    build.triplet.clear_partials()
+    settings = build.settings.as_dict()
+    facts = {"name": workspace.name, "build": uuid.uuid4().hex, "architecture": platform.machine(), "settings": settings}
+    workspace.note("begun", facts)
+
+
+def fetch_base(build):
+    """base: find it, verify it, prepare it once."""
+    with build.step("base"):
+        located = base.locate_base(build.settings, build.progress, build.host.cache_file)
+        check_machine(build.settings, located["format"], base.find_prepared(build.settings, located))
+        prepared = base.prepare_base(build.settings, located, build.progress)
+        build.workspace.note("fetched", asdict(prepared))
+    return prepared
+
+
+def open_build_root(build):
+    """root: mount the base with an overlay for what will change."""
+    fetched = build.workspace.noted("fetched")
+    if not fetched:
+        raise NotReady(f"the base of {build.settings.name} is not fetched", hint=f"salt-call state.sls {build.settings.pre}")
+    with build.step("root"):
+        open_root(build.workspace, Path(fetched["image"]), build.root)
+
+
+def update(build):
+    """update: bring the root's packages up to date."""
+    build.needs_open()
+    with build.step("update") as say:
+        changes = work_inside(build.root, lambda: update_packages(build.root, say))
+        build.workspace.note("updated", changes)
+    return changes
+
+
+def variate(build):
+    """variation: apply the user's states inside the root."""
+    build.needs_open()
+    with build.step("variation") as say:
+        found = find_variation(build.settings, build.host)
+
+        def apply():
+            return apply_variation(found, build.settings, build.root, build.host, say)
+
+        states = work_inside(build.root, apply, hostname=found.id)
+        build.workspace.note("varied", {"reference": found.reference, "digest": found.digest, "id": found.id, "states": states})
+    return states
+
+
+def seal(build, remove, truncate, *, dry=False):
+    """seal: remove identity and residue by patterns."""
+    build.needs_open()
+    if dry:
+        return seal_root(build.root, remove, truncate, dry=True)
+    with build.step("seal"):
+        sealed = seal_root(build.root, remove, truncate)
+        before = build.workspace.noted("sealed", {"removed": [], "truncated": []})
+        build.workspace.note("sealed", {key: sorted({*before[key], *sealed[key]}) for key in sealed})
+    return sealed
+
+
+def extract(build):
+    """kernel and ramdisk: copy them out of the root."""
+    build.needs_open()
+    with build.step("kernel"):
+        build.triplet.directory.mkdir(parents=True, exist_ok=True)
+        kernel, ramdisk = build.triplet.partial("kernel"), build.triplet.partial("ramdisk")
+        kernel.unlink(missing_ok=True), ramdisk.unlink(missing_ok=True)
+        version = boot.copy_boot_files(build.root, kernel, ramdisk)
+        build.workspace.note("extracted", {"version": version})
+    return version
+
+
+def pack(build):
+    """shrink, first half: write the root's files into an image that ends at its content."""
+    build.needs_open()
+    fetched = build.workspace.noted("fetched")
+    with build.step("pack"):
+        build.triplet.directory.mkdir(parents=True, exist_ok=True)
+        names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
+        label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
+        identity = names.get("UUID", fetched["uuid"] if not names else "")
+        content = filesystem.pack_image(
+            build.root, build.triplet.partial("root_image"), label=label, uuid=identity, headroom_mib=build.settings.headroom_mib
+        )
+        facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes}
+        facts |= {"packages": list_packages(build.root), "distribution": grains_of(build.root)}
+        build.workspace.note("packed", facts)
+
+
+def close(build):
+    """Unmount the root."""
+    with build.step("close"):
+        close_root(build.workspace)
+
+
+def shrink(build):
+    """shrink, second half: cut the image to its content and check it."""
+    image = build.triplet.partial("root_image")
+    if not image.exists():
+        raise NotReady(f"the root image of {build.settings.name} is not packed", hint="vm_image.packed comes before vm_image.shrunk")
+    with build.step("shrink"):
+        size = filesystem.shrink_image(image, build.settings.headroom_mib)
+        facts = filesystem.superblock(image)
+        build.workspace.note("shrunk", {"bytes": size})
+        build.workspace.note("packed", {**build.workspace.noted("packed"), "uuid": facts["Filesystem UUID"]})
+    return size
+
+
+def deliver(build):
+    """triplet: digests, manifest, and the three files under their names."""
+    notes = {step: build.workspace.noted(step) for step in NOTES}
+    missing = [step for step in ("begun", "fetched", "extracted", "shrunk") if not notes[step]]
+    if missing:
+        raise NotReady(f"the triplet of {build.settings.name} is not ready: nothing is {missing[0]}", hint=f"salt-call state.sls {build.settings.post}")
+    with build.step("triplet"):
+        files = build.triplet.describe_partials(build.progress.moved)
+        manifest = make_manifest(notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        build.triplet.complete(manifest)
+    return manifest
+
+
+def e2fsprogs_version():
+    """The version of the programs that wrote the file system."""
+    return run(["mke2fs", "-V"]).output.split()[1]

@@ -1,0 +1,166 @@
+"""The variation: found, shown to the root, and applied there by the builder's own Salt."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmimage import inside
+from vmimage.digest import digest_of_tree
+from vmimage.errors import VariationFailed, VariationMissing
+from vmimage.mounts import ROOT_ENVIRONMENT, run_inside
+from vmimage.outcome import judge
+from vmimage.runtime import HOME, PYTHON, bind_runtime, own_runtime, show
+
+#: the directories of custom code in a file_roots, and the minion option that makes Salt's loader look there
+_LOADED = {
+    "_modules": "module_dirs",
+    "_states": "states_dirs",
+    "_grains": "grains_dirs",
+    "_utils": "utils_dirs",
+    "_renderers": "render_dirs",
+    "_pillar": "pillar_dirs",
+}
+#: top keys of the pillar that never reach a root
+_SECRET = ("keystone", "ami")
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What to apply.
+
+    :ivar str reference: what the user calls it
+    :ivar tuple states: the SLS to apply, none for the top file
+    :ivar tuple file_roots: directories, the first that has a file wins
+    :ivar tuple pillar_roots: directories of the variation's own pillar
+    :ivar str id: the minion id that top files and pillar see
+    :ivar str digest: of the files
+    """
+
+    reference: str
+    states: tuple
+    file_roots: tuple
+    pillar_roots: tuple
+    id: str
+    digest: str
+
+
+def find_variation(settings, host):
+    """The :class:`Variation` that the settings name.
+
+    :param host: the builder's Salt (:mod:`vmimage.host`)
+    :raises VariationMissing: naming where it was looked for
+    """
+    told = settings.variation or {"states": ["variation"]}
+    if isinstance(told, dict):
+        return _from_states(settings, told, host)
+    directory = host.cache_tree(told) if told.startswith("salt://") else Path(told)
+    if directory is None or not directory.is_dir():
+        raise VariationMissing(f"there is no variation {told}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls")
+    states = ("variation",) if any((directory / one).is_file() for one in ("variation.sls", "variation/init.sls")) else ()
+    if not states and not (directory / "top.sls").is_file():
+        raise VariationMissing(f"{told} holds neither variation.sls nor top.sls", hint="write variation.sls: the states to apply")
+    pillar = directory / "pillar"
+    pillar_roots = (os.fspath(pillar),) if pillar.is_dir() else ()
+    return Variation(told, states, (os.fspath(directory),), pillar_roots, settings.name, digest_of_tree(directory))
+
+
+def _from_states(settings, told, host):
+    roots = [os.fspath(root) for root in host.file_roots() if os.path.isdir(root)]
+    if not roots:
+        raise VariationMissing("this minion has no file_roots to find states in", hint="set file_roots, or let ami.variation be a directory")
+    for sls in told["states"]:
+        path = sls.replace(".", "/")
+        if not any(os.path.isfile(f"{root}/{path}{ending}") for root in roots for ending in (".sls", "/init.sls")):
+            raise VariationMissing(f"the state {sls} is not in the file_roots {', '.join(roots)}", hint="see what is there: salt-call cp.list_states")
+    digest = digest_of_tree(roots[0]) if len(roots) == 1 else "+".join(digest_of_tree(root) for root in roots)
+    return Variation(",".join(told["states"]), tuple(told["states"]), tuple(roots), (), told.get("id") or settings.name, digest)
+
+
+def apply_variation(variation, settings, root, host, say):
+    """Apply a variation in a furnished root.
+
+    :param Variation variation: what to apply
+    :param Settings settings: reach it as the ``ami`` of its pillar and configuration
+    :param Path root: furnished
+    :param host: the builder's Salt
+    :param say: called with each line of Salt's log
+    :returns: list of state results, as :func:`vmimage.outcome.judge`
+    :raises VariationFailed: naming the states that failed
+    """
+    bind_runtime(own_runtime(), root)
+    home = Path(root) / HOME.lstrip("/")
+    file_roots = show(variation.file_roots, home, "states")
+    pillar_roots = show(variation.pillar_roots, home, "pillar")
+    (home / "modules").mkdir()
+    for name, text in {"modules/vm_service.py": host.service_provider(), "driver.py": _driver()}.items():
+        (home / name).write_text(text, encoding="utf-8")
+    pillar = {**host.compile_pillar(variation.id, grains_of(root)), **settings.pillar}
+    _write_private(home / "pillar.json", visible_pillar(pillar, settings))
+    _write_private(home / "etc/minion", minion_config(variation, settings, file_roots, pillar_roots, _loaded(variation, file_roots), root))
+    task = {"function": "state.sls", "arguments": [list(variation.states)]} if variation.states else {"function": "state.highstate", "arguments": []}
+    _write_private(home / "task.json", task)
+    environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}"}
+    run_inside(root, [PYTHON, "-s", f"{HOME}/driver.py", HOME], env=environment, on_line=say)
+    answer = inside.read_text(root, f"{HOME}/answer.json", "")
+    if not answer:
+        raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
+    return judge(json.loads(answer), f"the variation {settings.name}")
+
+
+def _driver():
+    return Path(__file__).with_name("salt_driver.py").read_text(encoding="utf-8")
+
+
+def _write_private(path, data):
+    path.write_text(json.dumps(data), encoding="utf-8")
+    path.chmod(0o600)
+
+
+def _loaded(variation, file_roots):
+    """The loader's options for the custom code that the variation brings."""
+    options = {option: [] for option in _LOADED.values()}
+    for source, shown in zip(variation.file_roots, file_roots):
+        for directory, option in _LOADED.items():
+            if os.path.isdir(f"{source}/{directory}"):
+                options[option].append(f"{shown}/{directory}")
+    options["module_dirs"].insert(0, f"{HOME}/modules")
+    return options
+
+
+def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
+    """The configuration of the Salt in the root, as plain data (JSON is YAML).  Everything that it writes is on a tmpfs."""
+    return {
+        "id": variation.id,
+        "file_client": "local",
+        "root_dir": f"{HOME}/salt",
+        "log_file": f"{HOME}/salt/log",
+        "file_roots": {"base": file_roots},
+        "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
+        "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
+        "providers": {"service": "vm_service"},
+        "enable_fqdns_grains": False,
+        "grains": {"init": "systemd"} if inside.exists(root, "/lib/systemd/systemd") else {},
+        "state_aggregate": False,
+        "ami": settings.as_dict(),
+        **loaded,
+    }
+
+
+def visible_pillar(pillar, settings):
+    """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force."""
+    kept = {key: value for key, value in pillar.items() if key.split(".", 1)[0] not in _SECRET}
+    return {**kept, "ami": settings.as_dict()}
+
+
+def grains_of(root):
+    """The grains that a root's os-release gives: what a pillar's top file most often matches."""
+    lines = inside.read_text(root, "/etc/os-release", "").splitlines()
+    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
+    return {
+        "os": release.get("ID", "").capitalize(),
+        "os_family": "Debian",
+        "osrelease": release.get("VERSION_ID", ""),
+        "oscodename": release.get("VERSION_CODENAME", ""),
+        "osfullname": release.get("NAME", ""),
+    }

@@ -1,0 +1,116 @@
+"""One build's private directory, locked while somebody works in it.
+
+    WORKSPACE/NAME/lock         who works here (flock: it goes with its holder, however that ends)
+    WORKSPACE/NAME/lower        the base, mounted read-only
+    WORKSPACE/NAME/upper, work  what the build changes, an overlay over the base
+    WORKSPACE/NAME/*.json       what each step found out, for the steps after it and for the manifest
+    WORKSPACE/NAME/build.log    what the programs of the build printed
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmimage.errors import WorkspaceBusy
+
+_held = set()  # of this process and those that it forked: a step of a build that holds its lock may lock again
+
+
+@contextmanager
+def locked(path, what):
+    """Hold the lock file for the time of the block; says its holder's pid in the file.
+
+    :raises WorkspaceBusy: at once, if somebody else holds it
+    """
+    if path in _held:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            raise WorkspaceBusy(f"{what} is already being built, by process {holder}", hint="wait for it, or end that process") from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        _held.add(path)
+        yield
+    finally:
+        _held.discard(path)
+        os.close(descriptor)
+
+
+def write_json(path, data):
+    """Replace a JSON file at once and for good: readers see the old or the new one, a crash leaves no half."""
+    partial = path.with_name(f"{path.name}.partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1, sort_keys=True, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read_json(path, default=None):
+    """The content of a JSON file, or the default where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return default
+
+
+class Workspace:
+    """The directory of one build.
+
+    :param Path directory: of all workspaces
+    :param str name: of the build
+    """
+
+    def __init__(self, directory, name):
+        self.name = name
+        self.path = Path(directory) / name
+        self.lower, self.upper, self.work = (self.path / part for part in ("lower", "upper", "work"))
+        self.log = self.path / "build.log"
+
+    def locked(self):
+        """Work in here alone."""
+        return locked(self.path / "lock", f"the variation {self.name}")
+
+    def is_busy(self):
+        """Whether somebody else works in here now."""
+        try:
+            with open(self.path / "lock", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def note(self, step, data):
+        """Keep what a step found out."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / f"{step}.json", data)
+
+    def noted(self, step, default=None):
+        """What a step found out earlier in this build, or the default."""
+        return read_json(self.path / f"{step}.json", default)
+
+    def forget(self):
+        """Remove everything but the lock, for a fresh start or at the end."""
+        for entry in self.path.iterdir() if self.path.exists() else ():
+            if entry.name == "lock":
+                continue
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def all_workspaces(directory):
+    """Every workspace below a directory, by name."""
+    directory = Path(directory)
+    names = sorted(entry.name for entry in directory.iterdir() if entry.is_dir()) if directory.exists() else []
+    return [Workspace(directory, name) for name in names]

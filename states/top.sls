@@ -1,0 +1,4 @@
+# What a minion that builds images is made of: salt-call state.apply
+base:
+  '*':
+    - ami_creator
