@@ -62,13 +62,13 @@ def measure_content(root):
     return Content(blocks, inodes)
 
 
-def plan_size(content, headroom_mib=0):
+def plan_size(content):
     """How many blocks to make the file system for its content, before it is shrunk; and how many inodes.
 
     :returns: ``(blocks, inodes)``
     """
     inodes_wanted = content.inodes + content.inodes // 50 + 64
-    blocks = content.blocks + (_JOURNAL_MIB << 20) // BLOCK + headroom_mib * (1 << 20) // BLOCK
+    blocks = content.blocks + (_JOURNAL_MIB << 20) // BLOCK
     groups = 1
     for _ in range(8):  # metadata grows with groups, groups with metadata: settles at once
         inodes = max(inodes_wanted, groups * _INODES_PER_GROUP // 2)
@@ -77,18 +77,17 @@ def plan_size(content, headroom_mib=0):
     return blocks + metadata + content.blocks // 100, inodes
 
 
-def pack_image(root, target, *, label="", uuid="", headroom_mib=0):
+def pack_image(root, target, *, label="", uuid=""):
     """Write a new ext4 image with the files of a directory.
 
     :param root: the mounted root; its modes, owners, hard links, ACLs, xattrs, capabilities and holes are kept
     :param Path target: the image to make
     :param str label: of the file system
     :param str uuid: of the file system; empty for a new one
-    :param int headroom_mib: MiB left free
     :returns: :class:`Content`
     """
     content = measure_content(root)
-    blocks, inodes = plan_size(content, headroom_mib)
+    blocks, inodes = plan_size(content)
     for attempt in range(_TRIES):
         target.unlink(missing_ok=True)
         try:
@@ -110,16 +109,15 @@ def _mke2fs(label, uuid, inodes):
 def shrink_image(image, headroom_mib=0):
     """Cut the file system to its content and check it.
 
+    :param Path image: changed in place; its file ends where the file system ends
+    :param int headroom_mib: MiB to leave free: a first boot writes before it has grown
     :returns: size in bytes
     :raises ImageUnsound: if e2fsck finds what it should not
     """
     run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected
-    before = image.stat().st_size
-    if not headroom_mib:
-        run(["resize2fs", "-M", image])
-        size = block_count(image) * BLOCK
-        if size < image.stat().st_size <= before:
-            os.truncate(image, size)
+    run(["resize2fs", "-M", image])
+    run(["resize2fs", image, block_count(image) + (headroom_mib << 20) // BLOCK])
+    os.truncate(image, block_count(image) * BLOCK)
     check_image(image)
     return image.stat().st_size
 

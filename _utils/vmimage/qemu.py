@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.errors import BootFailed
-from vmimage.shell import started
+from vmimage.shell import run, started
 
 _MEMORY_MIB = 1024
+_DISK_GIB = 20  # a flavour of a common size: the root grows into it
 _KVM_SIGN_SECONDS = 15  # a kernel that says nothing for so long under KVM will not start there
 _MACHINES = {
     "x86_64": ["qemu-system-x86_64", "-machine", "q35"],
@@ -25,10 +26,11 @@ def accelerators():
     return ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
 
 
-def qemu_argv(triplet, accelerator, console, forwards=(), more=()):
+def qemu_argv(triplet, disk, accelerator, console, forwards=(), more=()):
     """The command line that boots a triplet.
 
     :param Triplet triplet:
+    :param Path disk: qcow2 over its root image
     :param str accelerator: kvm or tcg
     :param Path console: file that takes the first serial line
     :param forwards: ``(port of 127.0.0.1, port of the guest)``
@@ -43,7 +45,7 @@ def qemu_argv(triplet, accelerator, console, forwards=(), more=()):
         "-smp", "2", "-m", str(_MEMORY_MIB), "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", triplet.kernel, "-initrd", triplet.ramdisk,
         "-append", f"root=/dev/vda rw console={_CONSOLE[machine]} net.ifnames=0",
-        "-drive", f"file={triplet.root_image},format=raw,if=virtio,snapshot=on",
+        "-drive", f"file={disk},format=qcow2,if=virtio,cache=unsafe",
         "-netdev", f"user,id=net0,restrict=on{forward}", "-device", "virtio-net-pci,netdev=net0",
         "-device", "virtio-rng-pci", "-serial", f"file:{console}", *more,
     ]  # fmt: skip
@@ -60,9 +62,10 @@ def booted(triplet, is_up, seconds, forwards=(), more=()):
     """
     with tempfile.TemporaryDirectory(prefix="vm_create-boot-") as directory:
         for accelerator in accelerators():
-            console = Path(directory) / f"console-{accelerator}"
+            console, disk = Path(directory) / f"console-{accelerator}", Path(directory) / f"disk-{accelerator}"
+            run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", triplet.root_image, disk, f"{_DISK_GIB}G"])
             with open(Path(directory) / "qemu.log", "w+b") as log:
-                with started(qemu_argv(triplet, accelerator, console, forwards, more), log) as child:
+                with started(qemu_argv(triplet, disk, accelerator, console, forwards, more), log) as child:
                     begun = time.monotonic()
                     if _wait(child, console, is_up, seconds, must_speak=accelerator == "kvm"):
                         yield accelerator, time.monotonic() - begun, console

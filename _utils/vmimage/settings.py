@@ -48,7 +48,7 @@ class Settings:
     workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
     cache: str = _setting("/var/cache/vm_create", "directory of downloaded and prepared bases")
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
-    headroom_mib: int = _setting(0, "MiB left free in the root image")
+    headroom_mib: int = _setting(8, "MiB left free in the root image: a first boot writes before it has grown")
     keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
     force: bool = _setting(False, "first release what an earlier run under this name left open")
 

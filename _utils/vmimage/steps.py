@@ -157,9 +157,7 @@ def pack(build):
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
-        content = filesystem.pack_image(
-            build.root, build.triplet.partial("root_image"), label=label, uuid=identity, headroom_mib=build.settings.headroom_mib
-        )
+        content = filesystem.pack_image(build.root, build.triplet.partial("root_image"), label=label, uuid=identity)
         facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes}
         facts |= {"packages": list_packages(build.root), "distribution": grains_of(build.root)}
         build.workspace.note("packed", facts)
