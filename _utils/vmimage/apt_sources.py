@@ -34,7 +34,7 @@ def _from_indexes(indexes, release, distribution):
     """The lines for a release, its suites named after those that the machine uses (``-updates``, ``-security``)."""
     ours = [one for one in indexes if one[3].lower() == distribution]
     suites = [suite for _, suite, _, _ in ours]
-    current = min(suites, key=len, default="")
+    current = release if release in suites else min(suites, key=len, default="")
     if not current:
         raise SettingsWrong(f"the machine's apt knows no {distribution} archive", hint=_NO_LISTS)
     components = {}

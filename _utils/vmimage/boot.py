@@ -1,6 +1,8 @@
 """The kernel and the ramdisk of a root: the newest, of one version, copied out."""
 
+import os
 import re
+import stat
 
 from vmimage import inside
 from vmimage.errors import KernelMissing, RamdiskMissing
@@ -22,7 +24,9 @@ def newest_kernel(root):
 
 def version_key(version):
     """Sorts 6.1.0-9 before 6.1.0-18, and a release candidate before its release."""
-    return [(-1, 0, "") if part == "~" else (1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|~|[^\d~]+", version)]
+    parts = re.findall(r"[0-9]+|~|[^0-9~]+", version)
+    keys = [(-2, 0, "") if part == "~" else (1, int(part), "") if part[0] in "0123456789" else (0, 0, part) for part in parts]
+    return [*keys, (-1, 0, "")]  # the end of a version: after ~, before all else
 
 
 def find_boot_files(root):
@@ -41,8 +45,13 @@ def find_boot_files(root):
 
 
 def _has_bytes(root, path):
-    entry = inside.lstat(root, path)
-    return inside.is_file(root, path) and entry is not None and entry.st_size > 0
+    """Whether the path leads, inside the image, to a regular file that is not empty."""
+    try:
+        with inside.opened(root, path, os.O_PATH) as descriptor:
+            facts = os.fstat(descriptor)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_size > 0
 
 
 def copy_boot_files(root, kernel_target, ramdisk_target):

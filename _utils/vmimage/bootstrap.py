@@ -38,6 +38,9 @@ _PACKAGES = [
 _RESOLVED_INSIDE_SYSTEMD = {"bullseye", "focal", "jammy"}
 
 _FILES = {
+    # cloud-init would generate a locale at each first boot
+    "/etc/cloud/cloud.cfg.d/80-locale.cfg": "locale: false\n",
+    "/etc/default/locale": "LANG=C.UTF-8\n",
     "/etc/fstab": f"LABEL={LABEL} / ext4 defaults,errors=remount-ro,x-systemd.growfs 0 1\n",
     "/etc/hostname": "localhost\n",
     "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",

@@ -66,6 +66,8 @@ def parse_digest(text):
     """
     named = re.fullmatch(r"(?i)\s*(?:(sha256|sha512)[:=])?([0-9a-f]+)\s*", text)
     if not named:
+        if re.fullmatch(r"(?i)\s*(sha256|sha512)[:=][^/]*", text):
+            raise SettingsWrong(f"the digest {text!r} is not hexadecimal", hint="sha256:HEX or sha512:HEX")
         if re.match(r"(?i)\s*(md5|sha1|sha224|sha384)[:=]", text):
             raise SettingsWrong(f"the digest {text!r} is of a kind that is not accepted", hint="use sha256 or sha512")
         return None

@@ -63,10 +63,10 @@ def download(url, target, moved):
     :raises BaseMissing: on an answer of the server that trying again does not change, or after several tries
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial, tag_file = target.with_name(f"{target.name}.partial"), target.with_name(f"{target.name}.etag")
+    partial = target.with_name(f"{target.name}.partial")
     for attempt in range(_TRIES):
         try:
-            return _download_once(url, target, partial, tag_file, moved)
+            return _download_once(url, target, partial, moved)
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, EOFError) as error:
             trouble = error
             time.sleep(min(2**attempt, 10) if attempt < _TRIES - 1 else 0)
@@ -75,13 +75,21 @@ def download(url, target, moved):
     raise BaseMissing(f"{url} cannot be downloaded: {trouble}", hint="what came so far is kept; the next run carries on") from trouble
 
 
-def _download_once(url, target, partial, tag_file, moved):
-    tag = tag_file.read_text(encoding="utf-8") if tag_file.exists() else ""
-    have = partial.stat().st_size if partial.exists() and tag else 0
+def _tag_file(path):
+    """What the server called the state of the file in hand: the whole one and a beginning of a newer one have their own."""
+    return path.with_name(f"{path.name}.etag")
+
+
+def _tag_of(path):
+    return _tag_file(path).read_text(encoding="utf-8") if path.exists() and _tag_file(path).exists() else ""
+
+
+def _download_once(url, target, partial, moved):
+    tag, have = _tag_of(target), partial.stat().st_size if _tag_of(partial) else 0
     headers = {"Accept-Encoding": "identity"}
     if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
-    elif target.exists() and tag:
+        headers |= {"Range": f"bytes={have}-", "If-Range": _tag_of(partial)}
+    elif tag:
         headers["If-None-Match" if tag.startswith('"') else "If-Modified-Since"] = tag
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
         if answer.status_code == 304:
@@ -95,7 +103,9 @@ def _download_once(url, target, partial, tag_file, moved):
             raise BaseMissing(f"{url}: the server says {answer.status_code} {answer.reason}", hint="check the address")
         new_tag = answer.headers.get("ETag", "")
         new_tag = new_tag if new_tag.startswith('"') else answer.headers.get("Last-Modified", "")
-        tag_file.write_text(new_tag, encoding="utf-8")
+        if answer.status_code == 200:
+            partial.unlink(missing_ok=True)  # before its tag: a beginning must never stand beside the tag of another file
+        _tag_file(partial).write_text(new_tag, encoding="utf-8")
         have = have if answer.status_code == 206 else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0
@@ -103,6 +113,7 @@ def _download_once(url, target, partial, tag_file, moved):
     if total and done != total:
         raise EOFError(f"{url} ended after {done} of {total} bytes")
     os.replace(partial, target)
+    os.replace(_tag_file(partial), _tag_file(target))
     return target
 
 

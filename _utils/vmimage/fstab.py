@@ -46,7 +46,7 @@ def fit_fstab(text, label, uuid, gone=()):
         else:
             lines.append(line)
     if not has_root:
-        lines.append(f"{f'LABEL={label}' if label else f'UUID={uuid}'} / ext4 {_DEFAULTS} 0 1")
+        lines.append(f"{f'LABEL={label}' if label.split() == [label] else f'UUID={uuid}'} / ext4 {_DEFAULTS} 0 1")
     new = "\n".join(lines) + "\n"
     return text if new.split() == text.split() else new
 

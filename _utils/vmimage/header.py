@@ -13,6 +13,7 @@ ROOT_TYPES = {
 }
 _MAGIC = {b"QFI\xfb": "qcow2", b"\x1f\x8b": "tar", b"\xfd7zXZ\0": "tar", b"\x28\xb5\x2f\xfd": "tar"}
 _EXTENDED = (0x05, 0x0F, 0x85)
+_FAR = 1 << 43  # beyond any image, and no farther than seek(2) goes on ext4
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_ext(path, offset=0):
     with open(path, "rb") as file:
         file.seek(offset + 1024)
         block = file.read(1024)
-    if block[56:58] != b"\x53\xef":
+    if len(block) < 136 or block[56:58] != b"\x53\xef":
         return None
     return Ext(block[120:136].split(b"\0")[0].decode(errors="replace"), str(uuid.UUID(bytes=block[104:120])))
 
@@ -78,12 +79,12 @@ def check_qcow2(path):
     """
     with open(path, "rb") as file:
         head = file.read(104)
-        if len(head) < 72 or head[:4] != b"QFI\xfb":
+        if len(head) < 80 or head[:4] != b"QFI\xfb":
             raise BaseRefused(f"{path} is no qcow2 image", hint="correct ami.base_format")
         version, backing_offset, backing_size = struct.unpack(">IQI", head[4:20])
         (encryption,) = struct.unpack(">I", head[32:36])
         if backing_offset:
-            file.seek(backing_offset)
+            file.seek(min(backing_offset, _FAR))
             name = file.read(min(backing_size, 1023)).decode(errors="replace")
             raise BaseRefused(f"{path} has a backing file, {name}", hint="flatten it where you trust it: qemu-img convert -O qcow2")
     if version not in (2, 3):
@@ -114,7 +115,7 @@ def read_partitions(path):
 
 
 def _read(disk, offset, count):
-    disk.seek(offset)
+    disk.seek(min(offset, _FAR))
     return disk.read(count).ljust(count, b"\0")
 
 
@@ -132,13 +133,14 @@ def _read_mbr(disk, mbr, entries):
 
     found = [partition(number, *entry) for number, entry in enumerate(entries, 1) if entry[0] and entry[0] not in _EXTENDED]
     first = next((start for kind, start, _ in entries if kind in _EXTENDED), 0)
-    following, seen = first, set()
+    following, seen, number = first, set(), 5
     while following and following not in seen and len(seen) < 128:
         seen.add(following)
         sector = _read(disk, following * SECTOR, SECTOR)
         kind, start, count = _mbr_entry(sector, 0)
         if kind:
-            found.append(partition(4 + len(seen), kind, following + start, count))
+            found.append(partition(number, kind, following + start, count))
+            number += 1  # as Linux counts: an empty place in the chain has no number
         next_kind, next_start, _ = _mbr_entry(sector, 1)
         following = first + next_start if next_kind in _EXTENDED else 0
     return found

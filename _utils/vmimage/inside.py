@@ -4,6 +4,7 @@ An image may carry ``/etc/resolv.conf`` or ``/boot/vmlinuz`` as a symlink to any
 kernel with the image's root as ``/`` (openat2, RESOLVE_IN_ROOT), so a link leads to a file of the image or to nothing.
 """
 
+import contextlib
 import errno
 import fnmatch
 import os
@@ -16,6 +17,7 @@ from vmimage.errors import RootHostile
 
 _CONFINED = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
+_TRIES = 1000
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def opened(root, path, flags=os.O_RDONLY, mode=0o644):
     """A file descriptor of a file of the image."""
     top = os.open(root, _DIRECTORY)
     try:
-        descriptor = kernel.openat2(top, _relative(path), flags, mode if flags & os.O_CREAT else 0, _CONFINED)
+        descriptor = _open_confined(top, path, flags, mode if flags & os.O_CREAT else 0)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EXDEV):
             raise RootHostile(f"{path} of the image leads in circles or outside of it") from error
@@ -36,8 +38,27 @@ def opened(root, path, flags=os.O_RDONLY, mode=0o644):
         os.close(descriptor)
 
 
+def _open_confined(top, path, flags, mode=0, more=0):
+    """openat2; again where a rename or mount anywhere on the machine came between: a ``..`` on the way is refused then."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return kernel.openat2(top, _relative(path), flags, mode, _CONFINED | more)
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
+
+
 def _relative(path):
-    return os.fspath(path).lstrip("/") or "."
+    return os.fspath(path).strip("/") or "."
+
+
+def _place(path):
+    """``(directory, name)`` of an entry.
+
+    :raises RootHostile: for ``/`` and ``..``: the kernel confines how a directory is found, not what is done to a name in it
+    """
+    directory, name = os.path.split("/" + _relative(path))
+    if name in (".", ".."):
+        raise RootHostile(f"{path} names no entry of the image")
+    return directory, name
 
 
 def read_text(root, path, default=None):
@@ -59,10 +80,11 @@ def read_text(root, path, default=None):
 
 def write_text(root, path, text, mode=0o644):
     """Replace a file by a new one: never writes through a link or into a hard link that another name shares."""
-    directory, name = os.path.split(os.fspath(path))
+    directory, name = _place(path)
+    new = f".{name}.partial"
+    remove(root, f"{directory}/{new}")  # of a write that was killed, or a trap: a fifo would block, a hard link share what we write
     with opened(root, directory, _DIRECTORY) as parent:
-        new = f".{name}.partial"
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode, dir_fd=parent)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, dir_fd=parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), mode)
             file.write(text)
@@ -72,7 +94,7 @@ def write_text(root, path, text, mode=0o644):
 def make_directory(root, path, mode=0o755):
     """Make a directory and those above it, following the image's own links only."""
     so_far = ""
-    for name in _relative(path).split("/"):
+    for name in filter(None, _relative(path).split("/")):
         with opened(root, so_far, _DIRECTORY) as parent:
             if not _entry(parent, name):
                 os.mkdir(name, mode, dir_fd=parent)
@@ -83,8 +105,8 @@ def lstat(root, path):
     """The stat of an entry itself (a link is not followed), or None where there is none."""
     directory, name = os.path.split("/" + _relative(path))
     try:
-        with opened(root, directory, _DIRECTORY) as parent:
-            return _entry(parent, name) if name not in ("", ".") else os.fstat(parent)
+        with opened(root, path if name in (".", "..") else directory, _DIRECTORY) as found:
+            return os.fstat(found) if name in (".", "..") else _entry(found, name)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -122,7 +144,7 @@ def list_directory(root, path):
 def match(root, pattern):
     """The paths of the image that a shell pattern names, sorted; ``**`` stands for any depth of directories."""
     found = {""}
-    for part in _relative(pattern).split("/"):
+    for part in filter(None, _relative(pattern).split("/")):
         if part == "**":
             found |= {deep for path in found for deep in _directories_below(root, path)}
         elif any(character in part for character in "*?["):
@@ -144,12 +166,11 @@ def _directories_below(root, path):
 
 def remove(root, path):
     """Remove a file, a link itself, or a whole directory of the image."""
-    directory, name = os.path.split("/" + _relative(path))
+    directory, name = _place(path)
+    if not exists(root, path):
+        return
     with opened(root, directory, _DIRECTORY) as parent:
-        entry = _entry(parent, name)
-        if entry is None:
-            return
-        if stat.S_ISDIR(entry.st_mode):
+        if stat.S_ISDIR(_entry(parent, name).st_mode):
             shutil.rmtree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
@@ -157,7 +178,7 @@ def remove(root, path):
 
 def truncate(root, path):
     """Empty a regular file of the image, keeping its mode and owner."""
-    with opened(root, path, os.O_WRONLY | os.O_NOFOLLOW) as descriptor:
+    with opened(root, path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as descriptor:
         os.ftruncate(descriptor, 0)
 
 
@@ -178,8 +199,7 @@ def own_directory(root, path):
     """
     top = os.open(root, _DIRECTORY)
     try:
-        flags = _CONFINED | kernel.RESOLVE_NO_SYMLINKS
-        os.close(kernel.openat2(top, _relative(path), _DIRECTORY, 0, flags))
+        os.close(_open_confined(top, path, _DIRECTORY, more=kernel.RESOLVE_NO_SYMLINKS))
     except OSError as error:
         if error.errno == errno.ENOENT:
             make_directory(root, path)

@@ -34,6 +34,6 @@ def make_manifest(notes, files, *, versions, created):
         "states": varied.get("states", []),
         "sealed": notes.get("sealed", {}),
         "steps": notes.get("timings", []),
-        "settings": notes["begun"]["settings"],
+        "settings": {key: value for key, value in notes["begun"]["settings"].items() if key != "pillar"},
         "versions": versions,
     }

@@ -31,10 +31,10 @@ ROOT_ENVIRONMENT = {
 
 def is_mounted(path):
     """Whether something is mounted on the path, in this process's own view."""
-    wanted = os.path.realpath(path)
-    with open("/proc/self/mountinfo", encoding="utf-8") as table:
-        points = (line.split(" ", 5)[4] for line in table)
-        return any(point.encode().decode("unicode_escape") == wanted for point in points)
+    wanted = os.fsencode(os.path.realpath(path))
+    with open("/proc/self/mountinfo", "rb") as table:
+        points = (line.split(b" ", 5)[4] for line in table)
+        return any(point.decode("unicode_escape").encode("latin-1") == wanted for point in points)
 
 
 def mount_image(image, target, *options, offset=0, size=0):

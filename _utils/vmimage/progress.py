@@ -86,8 +86,8 @@ def write_log(moment):
         log.error("%s failed after %.1f s: %s", moment.step, moment.seconds, moment.text)
     elif moment.what == "done":
         log.info("%s done in %.1f s", moment.step, moment.seconds)
-    elif moment.what in ("started", "said"):
-        log.info("%s: %s", moment.step, moment.text or moment.what)
+    elif moment.what == "said":
+        log.debug("%s: %s", moment.step, moment.text)
 
 
 class Terminal:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import socket
 import tempfile
 import time
@@ -18,6 +19,7 @@ _MACHINES = {
     "x86_64": ["qemu-system-x86_64", "-machine", "q35"],
     "aarch64": ["qemu-system-aarch64", "-machine", "virt"],
 }
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
 
@@ -108,7 +110,7 @@ def look(triplet, seconds, ports):
     forwards = [(free_port(), port) for port in ports]
     with booted(triplet, lambda text: "login:" in text, seconds, forwards) as (accelerator, took, console):
         answers = {port: greet(ours, "GET / HTTP/1.0\r\n\r\n" if port in (80, 8080) else "") for ours, port in forwards}
-        lines = [line.rstrip() for line in read_console(console).splitlines() if line.strip()]
+        lines = [line.rstrip() for line in _COLOURS.sub("", read_console(console)).splitlines() if line.strip()]
     return {"seconds": round(took, 1), "accelerator": accelerator, "answers": answers, "console": lines[-5:]}
 
 

@@ -1,6 +1,7 @@
 """Sealing a root: removing identity and residue, by patterns that a user can read and extend in an SLS."""
 
 import stat
+from pathlib import PurePosixPath
 
 from vmimage import inside
 from vmimage.inhabit import take_back
@@ -16,7 +17,7 @@ def seal_root(root, remove=(), truncate=(), *, dry=False):
     :returns: ``{"removed": [...], "truncated": [...]}``, empty lists if the root is sealed in this already
     """
     gone = [path for pattern in remove for path in inside.match(root, pattern)]
-    emptied = [path for pattern in truncate for path in inside.match(root, pattern) if path not in gone and _has_content(root, path)]
+    emptied = [path for pattern in truncate for path in inside.match(root, pattern) if not _is_within(path, gone) and _has_content(root, path)]
     if not dry:
         gone += take_back(root)
         for path in gone:
@@ -24,6 +25,10 @@ def seal_root(root, remove=(), truncate=(), *, dry=False):
         for path in emptied:
             inside.truncate(root, path)
     return {"removed": sorted(set(gone)), "truncated": sorted(set(emptied))}
+
+
+def _is_within(path, tops):
+    return not {path, *map(str, PurePosixPath(path).parents)}.isdisjoint(tops)
 
 
 def _has_content(root, path):

@@ -6,6 +6,7 @@ a mistyped key would otherwise silently build something else.
 """
 
 import difflib
+import os
 import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -117,6 +118,8 @@ def _typed(key, value, where):
     if isinstance(value, bool) and bool not in kinds or not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise SettingsWrong(f"{where} is {value!r}, not a {wanted}", hint=f"{PREFIX}.{key}: {KEYS[key].metadata['doc']}")
+    if isinstance(value, list) and not all(isinstance(one, str) for one in value):
+        raise SettingsWrong(f"{where} is {value!r}, not a list of str", hint=f"{PREFIX}.{key}: {KEYS[key].metadata['doc']}")
     return tuple(value) if kinds == (list,) else value
 
 
@@ -140,9 +143,11 @@ def _check(settings, places):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
     for key in _ABSOLUTE:
+        if not getattr(settings, key).isprintable():
+            refuse(key, "a path of printable characters")
         if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
             refuse(key, "an absolute path")
-    if settings.root and settings.root_path.resolve() == Path("/"):
+    if settings.root and os.path.realpath(settings.root) == "/":
         refuse("root", "the root of the image cannot be the machine's own")
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
         if getattr(settings, key) and not settings.base:
@@ -154,7 +159,7 @@ def _check(settings, places):
 
 
 def _check_variation(variation, place):
-    wrong = sorted(set(variation) - {"states", "id"})
+    wrong = [key for key in variation if key not in ("states", "id")]
     if wrong:
         raise SettingsWrong(f"unknown key {wrong[0]!r} in {place}", hint="it takes states and id")
     states = variation.get("states")

@@ -138,8 +138,8 @@ def _follow(child, pipe, on_line):
     """Read until the program ends, even if somebody else still holds its pipe open."""
     gone = os.pidfd_open(child.pid)
     poller = select.poll()
+    poller.register(gone, select.POLLIN)  # looked at first: when it has ended, its last words are in the pipe already
     poller.register(pipe, select.POLLIN)
-    poller.register(gone, select.POLLIN)
     os.set_blocking(pipe.fileno(), False)
     kept, line = bytearray(), bytearray()
     try:

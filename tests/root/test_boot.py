@@ -1,0 +1,64 @@
+"""A triplet boots as in a cloud, with its own identity, on a disk larger than it was."""
+
+import urllib.request
+
+import pytest
+from booting import asked
+from vmimage.triplet import Triplet
+
+pytestmark = pytest.mark.boot
+
+
+@pytest.fixture(scope="module")
+def two_instances(sample, tmp_path_factory):
+    """What two instances of the sample say of themselves, and the page that the first one serves."""
+    triplet, said, page = Triplet(sample.output, "variation"), [], ""
+    for number in range(2):
+        with asked(triplet, tmp_path_factory.mktemp(f"instance{number}")) as (facts, ports):
+            said.append(facts)
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
+                page = answer.read().decode()
+    return said, page
+
+
+def test_it_comes_up_with_no_failed_unit(two_instances):
+    facts = two_instances[0][0]
+    assert (facts["state"], facts["failed"]) == ("running", "")
+    assert facts["cloud_init"].startswith("status: done")
+
+
+def test_it_has_an_address_by_dhcp_and_serves_the_page(two_instances):
+    (facts, _), page = two_instances
+    assert facts["address"].startswith("10.0.2.15/")
+    assert "<h1>Seen in a test</h1>" in page
+
+
+def test_it_has_grown_to_its_disk(two_instances):
+    facts = two_instances[0][0]
+    assert int(facts["root_mib"]) > 18000
+    assert facts["root_options"].startswith("rw")
+
+
+def test_each_instance_has_an_identity_of_its_own(two_instances):
+    (one, other), _ = two_instances
+    for facts in (one, other):
+        assert len(facts["machine_id"]) == 32
+        assert int(facts["host_key_count"]) >= 3
+    assert one["machine_id"] != other["machine_id"]
+    assert one["host_keys"] != other["host_keys"]
+
+
+def test_it_runs_the_kernel_of_the_triplet(two_instances, sample):
+    assert two_instances[0][0]["kernel"] == sample.manifest()["files"]["kernel"]["version"]
+
+
+def test_vm_create_boot_shows_the_login_prompt_and_who_answers(sample):
+    seen = sample.good("vm_create.boot", "variation", forward="80")
+    assert seen["answers"]["80"].startswith("HTTP/1.1 200")
+    assert "login:" in seen["console"][-1]
+    assert sample.manifest()["files"]["root_image"]["bytes"] == (sample.output / "variation.img").stat().st_size
+
+
+def test_vm_create_boot_shows_the_console_when_it_does_not_come_up(sample):
+    said = sample.bad("vm_create.boot", "variation", seconds=3)
+    assert "did not come up in 3 s" in said
