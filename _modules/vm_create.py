@@ -148,7 +148,7 @@ def variate_image(root, **settings):
 def _build_at(root, **settings):
     """The build whose root is open there, locked."""
     owner = owner_of(root, _host().settings(**settings).workspace)
-    build = _new_build(owner.name, **{**owner.noted("begun")["settings"], **settings, "name": owner.name})
+    build = _new_build(**{**owner.noted("begun")["settings"], **settings, "name": owner.name})
     with build.workspace.locked():
         yield build
 

@@ -41,11 +41,12 @@ def _arguments(given):
     return {key: value for key, value in given.items() if key not in _SALTS_OWN and not key.startswith("__")}
 
 
-def _ensure(name, given, is_done, would, work, needs=None):
+def _ensure(name, given, is_done, would, did, work, needs=None):
     """A state: done already, to be done, or done now.
 
     :param is_done: takes the build, returns why nothing is to be done, or a false value
-    :param str would: what would be done
+    :param would: what would be done, a str or a callable that takes the build
+    :param str did: what was done
     :param work: takes the build, returns the changes
     :param needs: takes the build, raises if under ``test=True`` the work could not be done
     """
@@ -61,7 +62,7 @@ def _ensure(name, given, is_done, would, work, needs=None):
             return answer | {"result": None, "comment": f"would {would(build) if callable(would) else would}"}
         with build.workspace.locked():
             changes = work(build)
-        return answer | {"changes": changes, "comment": ", ".join(map(str, changes)) + " done"}
+        return answer | {"changes": changes, "comment": did}
     except VmImageError as error:
         return answer | {"result": False, "comment": str(error)}
     except OSError as error:
@@ -111,7 +112,7 @@ def fetched(name, **settings):
         fetched_base = steps.fetch_base(build)
         return {"base": {"reference": fetched_base.reference, "digest": fetched_base.digest, "verified": fetched_base.verified}}
 
-    return _ensure(name, settings, is_done, would, work)
+    return _ensure(name, settings, is_done, would, "the base is fetched, verified and prepared", work)
 
 
 def opened(name, **settings):
@@ -129,7 +130,7 @@ def opened(name, **settings):
         steps.open_build_root(build)
         return {"root": str(build.root)}
 
-    return _ensure(name, settings, is_done, lambda build: f"mount the root at {build.root}", work)
+    return _ensure(name, settings, is_done, lambda build: f"mount the root at {build.root}", "the root is open", work)
 
 
 def sealed(name, remove=(), truncate=(), **settings):
@@ -156,7 +157,10 @@ def sealed(name, remove=(), truncate=(), **settings):
         found = steps.seal(build, remove, truncate)
         return {key: paths for key, paths in found.items() if paths}
 
-    return _ensure(name, settings, is_done, lambda build: f"seal {steps.seal(build, remove, truncate, dry=True)}", work)
+    def would(build):
+        return f"seal {steps.seal(build, remove, truncate, dry=True)}"
+
+    return _ensure(name, settings, is_done, would, "sealed", work)
 
 
 def extracted(name, **settings):
@@ -167,7 +171,7 @@ def extracted(name, **settings):
         A sentence; not used otherwise.
     """
     is_done = _unless("extracted", "kernel and ramdisk are taken out")
-    return _ensure(name, settings, is_done, "take kernel and ramdisk out", lambda build: {"kernel": steps.extract(build)}, Build.needs_open)
+    return _ensure(name, settings, is_done, "take kernel and ramdisk out", "kernel and ramdisk are taken out", lambda build: {"kernel": steps.extract(build)}, Build.needs_open)
 
 
 def packed(name, **settings):
@@ -182,7 +186,7 @@ def packed(name, **settings):
         steps.pack(build)
         return {"root_image": str(build.triplet.partial("root_image"))}
 
-    return _ensure(name, settings, _unless("packed", "the root image is packed"), "pack the root image", work, Build.needs_open)
+    return _ensure(name, settings, _unless("packed", "the root image is packed"), "pack the root image", "the root image is packed", work, Build.needs_open)
 
 
 def closed(name, **settings):
@@ -200,7 +204,7 @@ def closed(name, **settings):
         steps.close(build)
         return {"root": f"{build.root} unmounted"}
 
-    return _ensure(name, settings, is_done, lambda build: f"unmount {build.root}", work)
+    return _ensure(name, settings, is_done, lambda build: f"unmount {build.root}", "the root is unmounted", work)
 
 
 def shrunk(name, **settings):
@@ -211,7 +215,7 @@ def shrunk(name, **settings):
         A sentence; not used otherwise.
     """
     is_done = _unless("shrunk", "the root image is shrunk")
-    return _ensure(name, settings, is_done, "shrink and check the root image", lambda build: {"bytes": steps.shrink(build)}, Build.needs_open)
+    return _ensure(name, settings, is_done, "shrink and check the root image", "the root image is shrunk and sound", lambda build: {"bytes": steps.shrink(build)}, Build.needs_open)
 
 
 def delivered(name, **settings):
@@ -228,4 +232,4 @@ def delivered(name, **settings):
             build.workspace.forget()
         return {role: facts["sha256"] for role, facts in manifest["files"].items()}
 
-    return _ensure(name, settings, _delivered, "write the manifest and give the files their names", work, Build.needs_open)
+    return _ensure(name, settings, _delivered, "write the manifest and give the files their names", "the triplet is complete", work, Build.needs_open)

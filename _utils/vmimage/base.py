@@ -75,7 +75,7 @@ def locate_base(settings, progress, cache_file=None):
         header.check_qcow2(path)
     verified = _verify(settings, path, downloads, table, cache_file, progress)
     digest = known_digest(path, table, moved=progress.moved)
-    return {"reference": settings.base, "format": kind, "digest": digest, "verified": verified, "path": os.fspath(path)}
+    return {"reference": settings.as_dict()["base"], "format": kind, "digest": digest, "verified": verified, "path": os.fspath(path)}
 
 
 def _verify(settings, path, downloads, table, cache_file, progress):

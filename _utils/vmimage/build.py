@@ -23,16 +23,18 @@ def create_variation(build):
     :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
     """
     check_basics()
+    find_variation(build.settings, build.host)  # before any work: it may be mistyped
     with build.workspace.locked():
         steps.begin(build)
-        find_variation(build.settings, build.host)  # before any work: it may be mistyped
         try:
             manifest = run_privately(lambda: _all_steps(build))
         except BaseException as error:
             build.triplet.clear_partials()
             if build.settings.keep_on_failure and build.workspace.noted("opened"):
                 raise _kept(build, error) from error
-            build.workspace.forget()
+            build.workspace.forget(keep_log=True)
+            if isinstance(error, VmImageError):
+                raise _with_hint(error, f"the log is {build.workspace.log}") from error
             raise
         build.workspace.forget()
     return manifest
@@ -60,11 +62,13 @@ def _kept(build, error):
     """Open the root of a failed build again, outside of the namespace that is gone, for a look."""
     opened = build.workspace.noted("opened")
     open_root(build.workspace, opened["base_image"], build.root, kept=True)
-    where = f"its root is open at {build.root}; vm_create.release {build.settings.name} removes it"
-    if isinstance(error, VmImageError):
-        error.hint = f"{error.hint}; {where}" if error.hint else where
-        return error
-    return VmImageError(str(error), hint=where)
+    error = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
+    return _with_hint(error, f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.release {build.settings.name} removes both")
+
+
+def _with_hint(error, hint):
+    error.hint = f"{error.hint}; {hint}" if error.hint else hint
+    return error
 
 
 def plan_variation(build):

@@ -41,6 +41,15 @@ def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None
     return digest
 
 
+def digest_of_trees(paths):
+    """One digest for several files and directories, those that do not exist left out."""
+    digest = hashlib.sha256()
+    for path in map(Path, paths):
+        if path.exists():
+            digest.update(f"{path.name} {digest_of_tree(path) if path.is_dir() else digest_of_file(path)}\0".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
 def digest_of_tree(top):
     """One digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
     digest = hashlib.sha256()

@@ -48,7 +48,7 @@ def _from_qcow2(source, target, scratch):
 def _from_tar(source, target, scratch):
     point = make_empty_image(target, scratch)
     with mounted(target, point):
-        run(["tar", "--extract", "--file", source, "--directory", point, "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse"])
+        _extract(source, point)
         disk = _only_disk(point)
         if disk:
             inner = scratch / "inner.img"
@@ -65,6 +65,14 @@ def _from_tar(source, target, scratch):
     if "UUID" in names:
         run(["tune2fs", "-U", names["UUID"], target])
     _settle(target, scratch)
+
+
+def _extract(source, point):
+    kept = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse"]
+    try:
+        run(["tar", "--extract", "--file", source, "--directory", point, *kept])
+    except CommandFailed as error:
+        raise BaseRefused(f"{source} is compressed and no tar: {error.output.strip()[-300:]}", hint="if it is a compressed image, decompress it") from error
 
 
 def _only_disk(point):

@@ -74,7 +74,8 @@ def plan_size(content):
         inodes = max(inodes_wanted, groups * _INODES_PER_GROUP // 2)
         metadata = -(-inodes * _INODE_BYTES // BLOCK) + groups * 3 + 1024
         groups = -(-(blocks + metadata) // _GROUP_BLOCKS)
-    return blocks + metadata + content.blocks // 100, inodes
+    least = 4 * (_JOURNAL_MIB << 20) // BLOCK  # mke2fs refuses a journal that fills half of a file system
+    return max(blocks + metadata + content.blocks // 100, least), inodes
 
 
 def pack_image(root, target, *, label="", uuid=""):

@@ -197,6 +197,7 @@ def own_directory(root, path):
 
     :raises RootHostile: if a link stands anywhere on the way: a mount would follow it to the host
     """
+    path = os.path.normpath(f"/{_relative(path)}")  # a .. would lead the caller out, who mounts by the host's path
     top = os.open(root, _DIRECTORY)
     try:
         os.close(_open_confined(top, path, _DIRECTORY, more=kernel.RESOLVE_NO_SYMLINKS))

@@ -44,17 +44,27 @@ def _summary(key, one):
         "changed": bool(one.get("changes")),
         "comment": str(one.get("comment", "")),
         "duration_ms": round(float(one.get("duration") or 0)),
+        **_said(one),
         **({"warnings": list(map(str, one["warnings"]))} if one.get("warnings") else {}),
     }
+
+
+def _said(one):
+    """What a failed command printed, which Salt keeps among its changes."""
+    changes = one.get("changes")
+    if one.get("result") is not False or not isinstance(changes, dict):
+        return {}
+    return {key: str(changes[key]).strip() for key in ("stdout", "stderr") if changes.get(key)}
 
 
 def _listed(failed):
     """Each failure with its comment; those that only followed from another are named without."""
     roots = [one for one in failed if _REQUISITE not in one["comment"]] or failed
-    lines = [f"\n    {one['state']} {one['id']!r} ({one['sls'] or 'no sls'}): {_indented(one['comment'])}" for one in roots]
+    lines = [f"\n    {one['state']} {one['id']!r} ({one['sls'] or 'no sls'}): {_indented(one)}" for one in roots]
     rest = len(failed) - len(roots)
     return "".join(lines) + (f"\n    and {rest} more that required them" if rest else "")
 
 
-def _indented(comment):
-    return "\n        ".join(comment.strip().splitlines()[-30:])
+def _indented(one):
+    said = "\n".join(one[key] for key in ("comment", "stdout", "stderr") if one.get(key))
+    return "\n        ".join(said.strip().splitlines()[-30:])

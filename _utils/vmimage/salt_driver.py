@@ -17,7 +17,7 @@ def main(home):
     logging.getLogger().handlers[:] = []
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="[%(levelname)s] %(message)s")
     caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
-    answer = caller.cmd(task["function"], *task["arguments"])
+    answer = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
     with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
         json.dump(answer, file, default=str)
 

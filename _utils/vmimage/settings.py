@@ -59,8 +59,12 @@ class Settings:
         return Path(self.root or f"/mnt/{self.name}")
 
     def as_dict(self):
-        """Plain data, without defaults that were left empty."""
-        return {key: value for key, value in asdict(self).items() if value not in ("", (), [], {})}
+        """Plain data for notes, manifests and roots: without defaults left empty, and without passwords in addresses."""
+        return {key: _public(value) for key, value in asdict(self).items() if value not in ("", (), [], {})}
+
+
+def _public(value):
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", value) if isinstance(value, str) else value
 
 
 KEYS = {one.name: one for one in fields(Settings)}
@@ -152,6 +156,8 @@ def _check(settings, places):
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
         if getattr(settings, key) and not settings.base:
             refuse(key, f"it goes with {PREFIX}.base, which is not set")
+    if any(_public(line) != line for line in ([settings.mirror] if isinstance(settings.mirror, str) else settings.mirror)):
+        raise SettingsWrong("ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d")
     if settings.base_unverified and settings.base_hash:
         refuse("base_unverified", f"{PREFIX}.base_hash is set, too: keep one")
     if isinstance(settings.variation, dict):

@@ -4,7 +4,6 @@ A step finds its notes in the workspace and not in memory, so that each can be c
 the command line.
 """
 
-import os
 import platform
 import time
 import uuid
@@ -185,13 +184,15 @@ def shrink(build):
 def deliver(build):
     """triplet: digests, manifest, and the three files under their names."""
     notes = {step: build.workspace.noted(step) for step in NOTES}
-    missing = [step for step in ("begun", "fetched", "extracted", "shrunk") if not notes[step]]
+    missing = [step for step in ("begun", "fetched", "varied", "extracted", "shrunk") if not notes[step]]
     if missing:
-        raise NotReady(f"the triplet of {build.settings.name} is not ready: nothing is {missing[0]}", hint=f"salt-call state.sls {build.settings.post}")
+        hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
+        raise NotReady(f"the triplet of {build.settings.name} is not ready: nothing is {missing[0]}", hint=hint)
     with build.step("triplet"):
         files = build.triplet.describe_partials(build.progress.moved)
-        manifest = make_manifest(notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-        build.triplet.complete(manifest)
+    notes["timings"] = build.workspace.noted("timings")
+    manifest = make_manifest(notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    build.triplet.complete(manifest)
     return manifest
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage import inside
-from vmimage.digest import digest_of_tree
+from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import VariationFailed, VariationMissing
 from vmimage.mounts import ROOT_ENVIRONMENT, run_inside
 from vmimage.outcome import judge
@@ -34,7 +34,7 @@ class Variation:
     :ivar tuple file_roots: directories, the first that has a file wins
     :ivar tuple pillar_roots: directories of the variation's own pillar
     :ivar str id: the minion id that top files and pillar see
-    :ivar str digest: of the files
+    :ivar str digest: of the files; of states from the minion's file_roots, of the files and directories that have their names
     """
 
     reference: str
@@ -72,9 +72,9 @@ def _from_states(settings, told, host):
     for sls in told["states"]:
         path = sls.replace(".", "/")
         if not any(os.path.isfile(f"{root}/{path}{ending}") for root in roots for ending in (".sls", "/init.sls")):
-            raise VariationMissing(f"the state {sls} is not in the file_roots {', '.join(roots)}", hint="see what is there: salt-call cp.list_states")
-    digest = digest_of_tree(roots[0]) if len(roots) == 1 else "+".join(digest_of_tree(root) for root in roots)
-    return Variation(",".join(told["states"]), tuple(told["states"]), tuple(roots), (), told.get("id") or settings.name, digest)
+            raise VariationMissing(f"the state {sls} is not in the file_roots {', '.join(roots)}", hint="let ami.variation be a directory, or name states of salt-call cp.list_states")
+    paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in told["states"] for ending in (".sls", "")]
+    return Variation(",".join(told["states"]), tuple(told["states"]), tuple(roots), (), told.get("id") or settings.name, digest_of_trees(paths))
 
 
 def apply_variation(variation, settings, root, host, say):
@@ -95,10 +95,11 @@ def apply_variation(variation, settings, root, host, say):
     (home / "modules").mkdir()
     for name, text in {"modules/vm_service.py": host.service_provider(), "driver.py": _driver()}.items():
         (home / name).write_text(text, encoding="utf-8")
-    pillar = {**host.compile_pillar(variation.id, grains_of(root)), **settings.pillar}
+    pillar = host.compile_pillar(variation.id, grains_of(root))
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
     _write_private(home / "etc/minion", minion_config(variation, settings, file_roots, pillar_roots, _loaded(variation, file_roots), root))
-    task = {"function": "state.sls", "arguments": [list(variation.states)]} if variation.states else {"function": "state.highstate", "arguments": []}
+    called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
+    task = {"function": called[0], "arguments": called[1], "keywords": {"pillar": settings.pillar} if settings.pillar else {}}
     _write_private(home / "task.json", task)
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}"}
     run_inside(root, [PYTHON, "-s", f"{HOME}/driver.py", HOME], env=environment, on_line=say)
@@ -137,6 +138,7 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
         "log_file": f"{HOME}/salt/log",
         "file_roots": {"base": file_roots},
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
+        "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
         "providers": {"service": "vm_service"},
         "enable_fqdns_grains": False,

@@ -101,10 +101,11 @@ class Workspace:
         """What a step found out earlier in this build, or the default."""
         return read_json(self.path / f"{step}.json", default)
 
-    def forget(self):
-        """Remove everything but the lock, for a fresh start or at the end."""
+    def forget(self, *, keep_log=False):
+        """Remove everything but the lock, for a fresh start or at the end; of a failure the log stays."""
+        kept = ("lock", self.log.name) if keep_log else ("lock",)
         for entry in self.path.iterdir() if self.path.exists() else ():
-            if entry.name == "lock":
+            if entry.name in kept:
                 continue
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 

@@ -1,0 +1,178 @@
+"""The same variation on every kind of base, each made here from the bootstrapped one."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from booting import asked
+from looking import looked_into
+from vmimage.mounts import mounted
+from vmimage.triplet import Triplet
+
+VARIATION = """
+the mark is there:
+  file.managed:
+    - name: /etc/mark
+    - contents: {{ grains["os"] }} {{ grains["osrelease"] }} {{ grains["oscodename"] }}
+"""
+MIB = 1 << 20
+
+
+def run(*argv, **options):
+    return subprocess.run(argv, check=True, capture_output=True, **options)
+
+
+def hashed(path):
+    with open(path, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+@pytest.fixture(scope="module")
+def root_image(bootstrapped, tmp_path_factory):
+    """The bootstrapped root as a plain 1 GiB ext4 image."""
+    directory = tmp_path_factory.mktemp("bases")
+    image = directory / "root.img"
+    point = directory / "point"
+    point.mkdir()
+    with mounted(bootstrapped.image, point, "ro"):
+        run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", point, image, "900M")
+    yield image
+    shutil.rmtree(directory)
+
+
+def make_disk(target, table, *filesystems):
+    """A raw disk with a partition table and file systems in its partitions."""
+    sizes = [image.stat().st_size // MIB for image in filesystems]
+    with open(target, "wb") as disk:
+        disk.truncate((sum(sizes) + 4) * MIB)
+    run("sfdisk", target, input=table.encode())
+    starts = [one["start"] * 512 for one in json.loads(run("sfdisk", "--json", target).stdout)["partitiontable"]["partitions"]]
+    for image, start in zip(filesystems, starts, strict=True):
+        run("dd", f"if={image}", f"of={target}", "bs=1M", "conv=notrunc,sparse", "oflag=seek_bytes", f"seek={start}")
+    return target
+
+
+def as_gpt_qcow2(root_image, directory):
+    disk = make_disk(directory / "disk.raw", "label: gpt\nsize=900M, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709\n", root_image)
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, directory / "base.qcow2")
+    return directory / "base.qcow2"
+
+
+def as_mbr_disk(root_image, directory):
+    return make_disk(directory / "base.raw", "label: dos\nsize=900M, type=83, bootable\n", root_image)
+
+
+def as_tar_xz(root_image, directory):
+    point = directory / "point"
+    point.mkdir()
+    with mounted(root_image, point, "ro"):
+        run("tar", "-C", point, "-c", "-f", directory / "base.tar.xz", "-I", "xz -T0 -0", "--xattrs", "--xattrs-include=*", ".")
+    return directory / "base.tar.xz"
+
+
+def as_tar_of_disk(root_image, directory):
+    make_disk(directory / "disk.raw", "label: gpt\nsize=900M, type=linux\n", root_image)
+    run("tar", "-C", directory, "-c", "-S", "-f", directory / "base.tar.zst", "-I", "zstd -T0 -1", "disk.raw")
+    return directory / "base.tar.zst"
+
+
+def as_raw(root_image, directory):
+    return root_image
+
+
+@pytest.mark.parametrize("make", [as_gpt_qcow2, as_mbr_disk, as_tar_xz, as_tar_of_disk, as_raw])
+def test_a_base_becomes_a_triplet(make, salt, root_image):
+    base = make(root_image, salt.directory)
+    before = hashed(base)
+    variation = salt.variation("mark", variation=VARIATION)
+    salt.good("vm_create.create_variation", name="mark", variation=variation, base=str(base), base_hash=before, update=False)
+    manifest = salt.manifest("mark")
+    assert manifest["base"]["digest"] == before == hashed(base), "the base was changed"
+    with looked_into(salt.output / "mark.img") as root:
+        assert (root / "etc/mark").read_text(encoding="utf-8").split() == ["Debian", "12", "bookworm"]
+        assert (root / "etc/fstab").read_text(encoding="utf-8").split()[:2] == ["LABEL=root", "/"]
+    forget_prepared(manifest)
+
+
+def forget_prepared(manifest):
+    """Keep the machine's cache small: a base of one test is of no use to another."""
+    from conftest import CACHE
+
+    key = f"{manifest['base']['format']}-{manifest['base']['digest'].split(':')[1][:32]}-*"
+    for path in (os.scandir(f"{CACHE}/bases")):
+        if path.name.startswith(key.rstrip("*")):
+            os.unlink(path)
+
+
+@pytest.fixture(scope="module")
+def ubuntu_shaped(root_image, tmp_path_factory):
+    """A disk laid out as Ubuntu's: a root named cloudimg-rootfs, /boot on a partition of its own, an EFI line, a -generic kernel."""
+    directory = tmp_path_factory.mktemp("ubuntu")
+    point, boot = directory / "point", directory / "boot"
+    point.mkdir(), boot.mkdir()
+    image = directory / "root.img"
+    run("cp", "--sparse=always", root_image, image)
+    run("tune2fs", "-L", "cloudimg-rootfs", image)
+    with mounted(image, point):
+        release = 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nPRETTY_NAME="Ubuntu 24.04 LTS"\n'
+        (point / "usr/lib/os-release").write_text(release, encoding="utf-8")
+        (point / "etc/fstab").write_text(
+            "LABEL=cloudimg-rootfs\t/\text4\tdiscard,errors=remount-ro,x-systemd.growfs\t0 1\n"
+            "LABEL=BOOT\t/boot\text4\tdefaults\t0 2\nLABEL=UEFI\t/boot/efi\tvfat\tumask=0077\t0 1\n",
+            encoding="utf-8",
+        )
+        for kind in ("vmlinuz", "initrd.img"):
+            old = next((point / "boot").glob(f"{kind}-*"))
+            shutil.copy(old, boot / f"{kind}-6.8.0-45-generic")
+            old.unlink()
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "BOOT", "-d", boot, directory / "boot.img", "100M")
+    table = "label: gpt\nsize=900M, type=linux\nsize=100M, type=bc13c2ff-59e6-4262-a352-b275fd6f7172\n"
+    disk = make_disk(directory / "disk.raw", table, image, directory / "boot.img")
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, directory / "ubuntu.img")
+    yield directory / "ubuntu.img"
+    shutil.rmtree(directory)
+
+
+@pytest.mark.boot
+def test_a_base_laid_out_as_ubuntus_becomes_a_triplet_that_boots(salt, ubuntu_shaped):
+    variation = salt.variation("mark", variation=VARIATION)
+    (salt.directory / "SHA256SUMS").write_text(f"{hashed(ubuntu_shaped)[7:]} *ubuntu.img\n", encoding="utf-8")
+    salt.good("vm_create.create_variation", name="mark", variation=variation, base=str(ubuntu_shaped),
+              base_hash=str(salt.directory / "SHA256SUMS"), update=False)  # fmt: skip
+    manifest = salt.manifest("mark")
+    assert manifest["files"]["kernel"]["version"] == "6.8.0-45-generic"
+    assert manifest["file_system"]["label"] == "cloudimg-rootfs"
+    with looked_into(salt.output / "mark.img") as root:
+        assert (root / "etc/mark").read_text(encoding="utf-8").split() == ["Ubuntu", "24.04", "noble"]
+        mounts = [line.split()[:2] for line in (root / "etc/fstab").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        assert mounts == [["LABEL=cloudimg-rootfs", "/"]]
+    with asked(Triplet(salt.output, "mark"), salt.directory) as (facts, _):
+        assert int(facts["root_mib"]) > 18000
+    forget_prepared(manifest)
+
+
+def test_a_base_without_a_digest_is_refused_unless_asked_for(salt, root_image):
+    settings = {"name": "mark", "variation": salt.variation("mark", variation=VARIATION), "base": str(root_image)}
+    assert "ami.base_unverified: true" in salt.bad("vm_create.create_variation", **settings)
+    assert salt.good("vm_create.plan", **settings, base_unverified=True)["base"]["verified"] == "not verified"
+
+
+def test_a_base_with_another_digest_is_refused(salt, root_image):
+    wrong = "sha256:" + "0" * 64
+    said = salt.bad("vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base=str(root_image), base_hash=wrong)
+    assert wrong in said and hashed(root_image) in said
+
+
+def test_a_missing_base_is_named(salt):
+    said = salt.bad("vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base="/nowhere/base.img")
+    assert "there is no file /nowhere/base.img" in said
+
+
+def test_a_qcow2_with_a_backing_file_is_refused(salt, root_image):
+    thief = salt.directory / "thief.qcow2"
+    run("qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", root_image, thief)
+    said = salt.bad("vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base=str(thief), base_hash=hashed(thief))
+    assert "has a backing file" in said

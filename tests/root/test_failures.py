@@ -1,0 +1,102 @@
+"""A variation that does not go through: the exit code, what is said, and that there is no triplet."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+GOOD = "a file:\n  file.managed:\n    - name: /etc/mark\n    - contents: here\n"
+FAILING = GOOD + "a command that fails:\n  cmd.run:\n    - name: echo this is why; exit 7\nafter it:\n  test.nop:\n    - require: [{cmd: a command that fails}]\n"
+
+CASES = {
+    "a failing state": ({"variation": FAILING}, ["2 of 3 states", "cmd.run", "a command that fails", "this is why", "1 more that required"]),
+    "a Jinja error": ({"variation": "{{ nothing.at.all }}"}, ["does not compile", "nothing"]),
+    "wrong YAML": ({"variation": "a:\n  - b\n c: d"}, ["does not compile", "variation"]),
+    "an unknown state module": ({"variation": "a:\n  nosuch.thing: []\n"}, ["nosuch"]),
+    "no states": ({"variation": "# nothing\n"}, ["holds no states"]),
+    "an empty directory": ({"README": "nothing"}, ["neither variation.sls nor top.sls"]),
+    "a top file that matches nobody": ({"top.sls": "base:\n  'other':\n    - web\n"}, ["variation"]),
+    "a pillar that does not render": ({"variation": GOOD, "pillar/top.sls": "base: {'*': [a]}", "pillar/a.sls": "{{ x.y.z }}"}, ["illar"]),
+}
+
+
+@pytest.mark.parametrize(("files", "words"), CASES.values(), ids=CASES)
+def test_it_stops_the_build_and_says_why(salt, bootstrapped, files, words):
+    said = salt.bad("vm_create.create_variation", name="bad", variation=salt.variation("bad", **files), update=False)
+    for word in words:
+        assert word in said, said
+    assert not salt.output.exists() or not list(salt.output.iterdir())
+    assert [path.name for path in salt.workspace.glob("bad/*")] in ([], ["lock"], ["build.log", "lock"], ["lock", "build.log"])
+
+
+def test_a_missing_variation_is_named_before_any_work(salt):
+    said = salt.bad("vm_create.create_variation", variation="/nowhere/web")
+    assert "there is no variation /nowhere/web" in said
+    assert "is not in the file_roots" in salt.bad("vm_create.create_variation", variation={"states": ["nosuch"]})
+
+
+def test_an_earlier_triplet_survives_a_failed_build(salt, bootstrapped):
+    good = salt.variation("good", variation=GOOD)
+    salt.good("vm_create.create_variation", name="web", variation=good, update=False)
+    before = salt.manifest("web")
+    salt.bad("vm_create.create_variation", name="web", variation=salt.variation("bad", variation=FAILING), update=False)
+    assert salt.manifest("web") == before
+    assert sorted(path.name for path in salt.output.iterdir()) == ["kernel_web", "ramdisk_web", "web.img", "web.manifest.json"]
+
+
+def test_a_failed_build_can_be_kept_for_a_look(salt, bootstrapped):
+    bad = salt.variation("bad", variation=FAILING)
+    said = salt.bad("vm_create.create_variation", name="bad", variation=bad, update=False, keep_on_failure=True)
+    root = salt.directory / "root"
+    assert f"its root is open at {root}" in said
+    assert (root / "etc/mark").read_text(encoding="utf-8") == "here\n"
+    assert salt.good("vm_create.status")["bad"]["open"] is True
+    assert "vm_create.release bad" in salt.bad("vm_create.create_variation", name="bad", variation=bad)
+    assert salt.good("vm_create.release", "bad") is True
+    assert not list(root.iterdir())
+
+
+def test_who_is_not_root_is_told(salt):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # one that another user can reach
+        shutil.copytree(salt.directory, directory, dirs_exist_ok=True)
+        salt.directory = Path(directory)
+        salt.configure()
+        subprocess.run(["chown", "-R", "nobody", directory], check=True)
+        argv = ["setpriv", "--reuid=nobody", "--clear-groups", *salt.argv("vm_create.create_variation")]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "building an image needs root" in done.stderr, done.stderr
+
+
+def test_a_machine_without_loop_devices_is_told(salt):
+    inside = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && mknod /dev/null c 1 3 && exec "$@"', "sh"]
+    done = subprocess.run([*inside, *salt.argv("vm_create.create_variation")], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "/dev/loop-control" in done.stderr
+
+
+def test_too_little_room_is_told_before_work_starts(salt, bootstrapped):
+    said = salt.bad("vm_create.create_variation", room_mib=900_000_000)
+    assert "free" in said and "ami.room_mib" in said
+    assert not list(salt.output.glob("*")) if salt.output.exists() else True
+
+
+def test_a_name_that_is_being_built_is_refused(salt, bootstrapped):
+    slow = salt.variation("slow", variation="wait:\n  cmd.run:\n    - name: touch /run/begun; sleep 60\n")
+    first = salt.start("vm_create.create_variation", name="slow", variation=slow, update=False)
+    try:
+        for line in first.stderr:
+            if "root done" in line:
+                break
+        assert f"already being built, by process {first.pid}" in salt.bad("vm_create.create_variation", name="slow", variation=slow)
+        assert salt.good("vm_create.status")["slow"]["busy"] is True
+        assert "is being built now" in salt.bad("vm_create.release", "slow")
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_an_unknown_key_is_named(salt):
+    assert "did you mean ami.variation?" in salt.bad("vm_create.create_variation", variaton="/srv/web")
+    salt.configure(ami={"relese": "bookworm"})
+    assert "unknown setting ami.relese in the minion config" in salt.bad("vm_create.create_variation")

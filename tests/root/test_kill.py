@@ -1,0 +1,51 @@
+"""SIGKILL of salt-call in the middle of a step: the kernel takes everything away, and the next run succeeds."""
+
+import os
+import signal
+import time
+
+import pytest
+from conftest import LEFT_BEHIND_SECONDS, processes_inside, what_is_left
+
+# a daemon in a session of its own, as a careless maintainer script leaves one, and enough files to catch the packing
+VARIATION = """
+a daemon that nobody stops:
+  cmd.run:
+    - name: setsid sleep 300 >/dev/null 2>&1 & sleep 2
+many files:
+  cmd.run:
+    - name: mkdir -p /srv/many && cd /srv/many && seq 1 4000 | xargs -n 1 -P 2 sh -c 'head -c 20000 /dev/zero > $0'
+"""
+
+
+@pytest.mark.parametrize("step", ["update", "variation", "pack"])
+def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstrapped):
+    settings = {"name": "killed", "variation": salt.variation("killed", variation=VARIATION)}
+    mounts, loops, _ = what_is_left()
+    process = salt.start("vm_create.create_variation", **settings)
+    wait_for(salt, step)
+    assert processes_inside(), "nothing was running when it was killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+    while time.monotonic() < deadline and (processes_inside() or what_is_left()[:2] != (mounts, loops)):
+        time.sleep(0.05)
+    assert not processes_inside() and what_is_left()[:2] == (mounts, loops)
+    assert not (salt.output / "killed.manifest.json").exists()
+
+    salt.good("vm_create.create_variation", **settings, update=False)
+    assert sorted(path.name for path in salt.output.iterdir()) == ["kernel_killed", "killed.img", "killed.manifest.json", "ramdisk_killed"]
+
+
+def wait_for(salt, step):
+    """Until the step is at work: its sign is what it writes."""
+    log, image = salt.workspace / "killed/build.log", salt.output / "killed.img.partial"
+    signs = {
+        "update": lambda: log.exists() and "Reading package lists" in log.read_text(encoding="utf-8"),
+        "variation": lambda: log.exists() and "many files" in log.read_text(encoding="utf-8"),
+        "pack": image.exists,
+    }
+    deadline = time.monotonic() + 120
+    while not signs[step]():
+        assert time.monotonic() < deadline, f"{step} never began"
+        time.sleep(0.02)

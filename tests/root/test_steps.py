@@ -1,0 +1,96 @@
+"""Step by step as in 2013, and test=True: the same image by another way, and no change without being asked."""
+
+import pytest
+from looking import looked_into, tree_of
+
+VARIATION = {
+    "variation": "a file:\n  file.managed:\n    - name: /etc/mark\n    - source: salt://mark.jinja\n    - template: jinja\n"
+    "less is installed:\n  pkg.installed:\n    - name: less\n",
+    "mark.jinja": "{{ grains['oscodename'] }}\n",
+}
+
+
+def _differing(one, other):
+    """Paths that two images do not have in common, but for what each build dates anew."""
+    dated = ("/var/lib/dpkg/", "/etc/shadow", "/boot/initrd.img", "/var/cache/ldconfig/aux-cache", "/var/lib/apt/extended_states")
+    return [path for path in sorted(one.keys() | other.keys()) if one.get(path) != other.get(path) and not path.startswith(dated)]
+
+
+def test_step_by_step_gives_the_same_image_as_create_variation(salt, bootstrapped):
+    root = str(salt.directory / "root")
+    salt.configure(**{"ami.name": "web", "ami.variation": salt.variation("web", **VARIATION)})
+    salt.good("state.sls", "ami_creator_pre")
+    assert salt.good("vm_create.status")["web"]["open"] is True
+    changed = salt.good("vm_create.update_image", root)
+    assert set(changed) == {"added", "removed", "changed"}
+    states = salt.good("vm_create.variate_image", root)
+    assert [one["id"] for one in states] == ["a file", "less is installed"]
+    salt.good("state.sls", "ami_creator_post")
+    assert salt.good("vm_create.status") == {}
+    stepped = salt.manifest("web")
+    with looked_into(salt.output / "web.img") as image:
+        by_steps = tree_of(image)
+
+    salt.good("vm_create.create_variation")
+    whole = salt.manifest("web")
+    with looked_into(salt.output / "web.img") as image:
+        at_once = tree_of(image)
+    assert not _differing(by_steps, at_once)
+    assert stepped.keys() == whole.keys()
+    assert stepped["packages"] == whole["packages"] and stepped["sealed"].keys() == whole["sealed"].keys()
+    assert [one["step"] for one in stepped["steps"]] == [one["step"] for one in whole["steps"]]
+
+
+def test_applying_pre_and_post_again_changes_nothing(salt, bootstrapped):
+    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    salt.good("state.sls", "ami_creator_pre")
+    again = salt.good("state.sls", "ami_creator_pre")
+    assert not [one for one in again.values() if one["changes"]]
+    salt.good("vm_create.variate_image", str(salt.directory / "root"))
+    salt.good("state.sls", "ami_creator_post")
+    before = salt.manifest()
+    again = salt.good("state.sls", "ami_creator_post")
+    assert not [one for one in again.values() if one["changes"]] and salt.manifest() == before
+
+
+def test_under_test_true_nothing_changes_and_what_would_is_told(salt, bootstrapped):
+    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    told = salt.good("state.sls", "ami_creator_pre", test=True)
+    assert {one["result"] for one in told.values()} == {None}
+    assert not salt.workspace.exists() or not list(salt.workspace.glob("*/begun.json"))
+    salt.good("state.sls", "ami_creator_pre")
+    told = salt.good("state.sls", "ami_creator_post", test=True)
+    assert {one["result"] for one in told.values()} <= {None, True}
+    assert [one["comment"] for one in told.values() if one["result"] is None and "/etc/ssh/ssh_host" in one["comment"]]
+    assert salt.good("vm_create.status")["variation"]["steps"] == ["base", "root"]
+    assert not list(salt.output.glob("*")) if salt.output.exists() else True
+    salt.good("vm_create.release")
+
+
+def test_post_without_an_open_root_says_what_to_do_first(salt):
+    code, told, _ = salt.call("state.sls", "ami_creator_post")
+    assert code == 2
+    assert "salt-call state.sls ami_creator_pre" in str([one["comment"] for one in told.values() if one["result"] is False])
+
+
+def test_plan_tells_what_would_be_done(salt, bootstrapped):
+    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    for plan in (salt.good("vm_create.plan"), salt.good("vm_create.create_variation", test=True)):
+        assert plan["base"]["prepared"] is True and plan["base"]["digest"] == bootstrapped.digest
+        assert plan["steps"] == ["state.sls ami_creator_pre", "update_image", "variate_image", "state.sls ami_creator_post"]
+    assert not salt.output.exists()
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere"])
+def test_a_path_that_is_no_open_root_is_refused(salt, path):
+    assert f"no root is open at {path}" in salt.bad("vm_create.update_image", path)
+
+
+def test_states_of_a_user_in_pre_and_post_run_at_their_place(salt, bootstrapped):
+    (salt.states / "ami_creator_pre.sls").write_text(
+        "the base is there:\n  vm_image.fetched: []\nthe root is open:\n  vm_image.opened: []\n"
+        "a step of mine:\n  cmd.run:\n    - name: test -e {{ salt['vm_create.setting']('root') }}/etc/debian_version\n    - require: [{vm_image: the root is open}]\n",
+        encoding="utf-8",
+    )
+    salt.good("state.sls", "ami_creator_pre")
+    salt.good("vm_create.release")
