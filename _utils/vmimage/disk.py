@@ -10,6 +10,7 @@ from vmimage.mounts import mounted
 from vmimage.shell import run
 
 _TAR_IMAGE_GIB = 64  # sparse: only what the tar holds takes space
+_DISK_NAMES = (".raw", ".img", ".qcow2")
 _COPIED = ["cp", "--archive", "--sparse=always", "--reflink=auto"]
 
 
@@ -77,9 +78,9 @@ def _extract(source, point):
 
 def _only_disk(point):
     """The name of a disk image that is all that a tar holds, as Debian's cloud tars do, or None."""
-    names = [entry.name for entry in os.scandir(point) if entry.name != "lost+found"]
-    images = [name for name in names if (point / name).is_file(follow_symlinks=False) if name.endswith((".raw", ".img", ".qcow2"))] if len(names) < 8 else []
-    return images[0] if len(images) == 1 and not (point / "etc").exists() else None
+    entries = [entry for entry in os.scandir(point) if entry.name != "lost+found"]
+    images = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name.endswith(_DISK_NAMES)]
+    return images[0] if len(images) == 1 and not any(entry.name == "etc" for entry in entries) else None
 
 
 def make_empty_image(target, scratch):

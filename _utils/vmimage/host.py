@@ -3,10 +3,10 @@
 The only file besides the faces that knows Salt.
 """
 
-import copy
 import functools
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from vmimage import delivery
@@ -50,7 +50,7 @@ class Host:
     def _lookup(self, only, key):
         nothing = object()
         value = self.functions["config.get"](key, nothing, **only)
-        return None if value is nothing else value
+        return None if value is nothing else _copied(value)
 
     def build(self, **arguments):
         """A :class:`~vmimage.steps.Build` for a call with these settings as arguments."""
@@ -105,7 +105,7 @@ class Host:
             return _plain(self.pillar, without=HANDED)
         import salt.pillar
 
-        opts = copy.copy(dict(self.opts)) | {"id": minion_id, "pillar": {}}
+        opts = _copied(self.opts) | {"id": minion_id, "pillar": {}}
         known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 
@@ -119,6 +119,13 @@ class Host:
 
         python = ".".join(map(str, sys.version_info[:3]))
         return {"salt": salt.version.__version__, "salt-ami-cloud-builder": delivery.VERSION, "python": python, "e2fsprogs": e2fsprogs_version()}
+
+
+def _copied(value):
+    """Plain dicts and lists: the minion config's own are proxies that cannot be copied or pickled."""
+    if isinstance(value, Mapping):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 def _public(arguments):

@@ -8,6 +8,7 @@ a mistyped key would otherwise silently build something else.
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import get_args
@@ -99,7 +100,7 @@ def gather_settings(sources, arguments=None):
 def _keys_of(where, mapping):
     """The settings that a source holds, nested and flat."""
     nested = mapping.get(PREFIX) or {}
-    if not isinstance(nested, dict):
+    if not isinstance(nested, Mapping):
         raise SettingsWrong(f"{PREFIX} in the {where} is {nested!r}, not a mapping", hint=f"write {PREFIX}: {{type: debian}}")
     flat = [key[len(PREFIX) + 1 :] for key in mapping if isinstance(key, str) and key.startswith(f"{PREFIX}.")]
     both = sorted(key for key in set(flat) & set(nested) if mapping[f"{PREFIX}.{key}"] != nested[key])

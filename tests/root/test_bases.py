@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from booting import asked
+from building import CACHE
 from looking import looked_into
 from vmimage.mounts import mounted
 from vmimage.triplet import Triplet
@@ -99,8 +100,6 @@ def test_a_base_becomes_a_triplet(make, salt, root_image):
 
 def forget_prepared(manifest):
     """Keep the machine's cache small: a base of one test is of no use to another."""
-    from conftest import CACHE
-
     key = f"{manifest['base']['format']}-{manifest['base']['digest'].split(':')[1][:32]}-*"
     for path in (os.scandir(f"{CACHE}/bases")):
         if path.name.startswith(key.rstrip("*")):

@@ -1,0 +1,113 @@
+"""A user's salt-call for the tests, and what a machine has mounted, attached and running."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+SALT_CALL = Path(sys.executable).with_name("salt-call")
+CACHE = "/var/cache/vm_create"
+LEFT_BEHIND_SECONDS = 3
+
+
+def what_is_left():
+    """Mounts, loop devices with a file, and processes in other pid namespaces."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as table:
+        mounts = {line.split()[4] for line in table}
+    loops = set(subprocess.run(["losetup", "-n", "-O", "NAME,BACK-FILE"], capture_output=True, text=True, check=True).stdout.splitlines())
+    return mounts, loops, processes_inside()
+
+
+def processes_inside():
+    """Processes that live in a pid namespace which is not ours: the builds'."""
+    ours, found = os.readlink("/proc/self/ns/pid"), set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "ns/pid") != ours:
+                found.add(f"{process.name} {(process / 'cmdline').read_text().replace(chr(0), ' ')}")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+class Salt:
+    """A masterless minion of its own.
+
+    :param Path directory: its configuration, workspace, output and pillar
+    """
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.output = directory / "output"
+        self.workspace = directory / "workspace"
+        self.states = directory / "states"
+        for path in (self.states, directory / "pillar", directory / "etc"):
+            path.mkdir(parents=True)
+        self.configure()
+
+    def configure(self, **more):
+        config = {
+            "file_client": "local",
+            "root_dir": str(self.directory / "salt"),
+            "file_roots": {"base": [str(self.states), str(PROJECT / "states")]},
+            "pillar_roots": {"base": [str(self.directory / "pillar")]},
+            "log_level": "info",
+            "log_granular_levels": {"salt": "warning"},
+            "ami.output": str(self.output),
+            "ami.workspace": str(self.workspace),
+            "ami.cache": CACHE,
+            "ami.root": str(self.directory / "root"),
+            **more,
+        }
+        (self.directory / "etc/minion").write_text(json.dumps(config), encoding="utf-8")
+
+    def pillar(self, text):
+        (self.directory / "pillar/top.sls").write_text("base: {'*': [all]}\n", encoding="utf-8")
+        (self.directory / "pillar/all.sls").write_text(text, encoding="utf-8")
+
+    def variation(self, name, **files):
+        """A directory with a variation; ``variation="..."`` is the text of variation.sls, other files by path."""
+        top = self.directory / "variations" / name
+        for path, text in files.items():
+            target = top / (path if "/" in path or "." in path else f"{path}.sls")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        return str(top)
+
+    def argv(self, function, *arguments, **settings):
+        words = [*map(str, arguments), *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items())]
+        return [SALT_CALL, "--local", "--config-dir", self.directory / "etc", "--retcode-passthrough", "--out", "json", function, *words]
+
+    def start(self, function, *arguments, **settings):
+        """A call in the background: a Popen in a session of its own."""
+        argv = self.argv(function, *arguments, **settings)
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+    def call(self, function, *arguments, **settings):
+        """``(exit code, data, stderr)`` of a call; the data is None where it returned none."""
+        process = self.start(function, *arguments, **settings)
+        try:
+            out, err = process.communicate(timeout=600)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        data = json.loads(out)["local"] if out.strip().startswith("{") else None
+        return process.returncode, data, err
+
+    def good(self, function, *arguments, **settings):
+        """The data of a call that must succeed."""
+        code, data, err = self.call(function, *arguments, **settings)
+        assert code == 0, f"{function} ended with {code}: {data}\n{err}"
+        return data
+
+    def bad(self, function, *arguments, **settings):
+        """What a call says that must fail."""
+        code, data, err = self.call(function, *arguments, **settings)
+        assert code != 0, f"{function} went through: {data}"
+        return f"{json.dumps(data, indent=1) if data else ''}{err}"
+
+    def manifest(self, name="variation"):
+        return json.loads((self.output / f"{name}.manifest.json").read_text(encoding="utf-8"))

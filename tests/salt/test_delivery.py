@@ -1,0 +1,74 @@
+"""The two ways to a minion, by file_roots and saltutil.sync_all, and by pip, in an environment that has Salt alone."""
+
+import subprocess
+import sys
+import venv
+
+import pytest
+from minions import PROJECT, Minion
+
+OURS = ["create_variation", "update_image", "variate_image", "upload", "plan", "status", "release", "boot", "settings", "setting"]
+
+
+@pytest.fixture(scope="module")
+def bare_salt(tmp_path_factory):
+    """A virtual environment that sees this one's packages, but not this project: its editable install is hidden."""
+    directory = tmp_path_factory.mktemp("bare")
+    venv.create(directory, with_pip=False, symlinks=True)
+    site = next(directory.glob("lib/python*/site-packages"))
+    source = next(path for path in map(str, sys.path) if path.endswith("site-packages"))
+    for entry in subprocess.run(["ls", source], capture_output=True, text=True, check=True).stdout.split():
+        if "salt_ami_cloud_builder" not in entry and not entry.startswith("__editable__"):
+            (site / entry).symlink_to(f"{source}/{entry}")
+    program = directory / "bin/salt-call"
+    program.write_text(f"#!{directory}/bin/python\nimport sys\nfrom salt.scripts import salt_call\nsys.exit(salt_call())\n", encoding="utf-8")
+    program.chmod(0o755)
+    return directory, site
+
+
+def test_without_the_project_there_is_no_vm_create(minion, bare_salt):
+    code, _, said = minion().call("vm_create.settings", salt_call=bare_salt[0] / "bin/salt-call")
+    assert code != 0 and "vm_create" in said
+
+
+def test_synced_from_file_roots_it_works(minion, bare_salt):
+    salt_call = bare_salt[0] / "bin/salt-call"
+    ours = minion(file_roots={"base": [str(PROJECT), str(PROJECT / "states")]})
+    synced = ours.good("saltutil.sync_all", salt_call=salt_call)
+    assert "modules.vm_create" in synced["modules"] and "states.vm_image" in synced["states"]
+    assert any("vmimage" in one for one in synced["utils"])
+    works(ours, salt_call)
+
+
+def test_installed_by_pip_it_works(tmp_path, bare_salt):
+    directory, site = bare_salt
+    target = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
+    copy = tmp_path / "source"  # a build writes into its source tree
+    names = ["_modules", "_states", "_utils", "states", "setup.py", "pyproject.toml", "README.rst", "LICENSE"]
+    copy.mkdir()
+    subprocess.run(["cp", "-r", *(PROJECT / name for name in names), copy], check=True)
+    subprocess.run([*pip, "--target", target, copy], check=True)
+    (site / "installed.pth").write_text(f"{target}\n", encoding="utf-8")
+    try:
+        ours = Minion(tmp_path / "minion", file_roots={"base": [str(target / "vmimage/salt_sls")]})
+        works(ours, directory / "bin/salt-call")
+    finally:
+        (site / "installed.pth").unlink()
+
+
+def works(minion, salt_call):
+    listed = minion.good("sys.list_functions", "vm_create", salt_call=salt_call)
+    assert set(listed) == {f"vm_create.{name}" for name in OURS}
+    assert minion.good("vm_create.settings", salt_call=salt_call)["type"]["value"] == "debian"
+    shown = minion.good("state.show_sls", "ami_creator_post", salt_call=salt_call)
+    assert "the triplet is complete" in shown
+    told = minion.good("state.sls", "ami_creator_pre", "test=True", salt_call=salt_call)
+    assert [one["result"] for one in told.values()] == [None, None]
+
+
+def test_every_function_tells_how_to_call_it(minion):
+    documented = minion().good("sys.doc", "vm_create")
+    assert set(documented) == {f"vm_create.{name}" for name in OURS}
+    for name, text in documented.items():
+        assert "CLI Example:" in text and f"salt-call {name}" in text, name

@@ -1,0 +1,60 @@
+"""Settings through the real config.get: from grains, pillar and minion config, nested and flat, and the errors they can give."""
+
+import pytest
+
+
+def value(minion, key, *words):
+    return minion.good("vm_create.settings", *words)[key]["value"]
+
+
+@pytest.mark.parametrize("where", ["minion config", "grains", "pillar"])
+@pytest.mark.parametrize("form", [{"ami": {"release": "trixie"}}, {"ami.release": "trixie"}], ids=["nested", "flat"])
+def test_a_setting_is_found(minion, where, form):
+    ours = minion(**({"grains": form} if where == "grains" else form if where == "minion config" else {}))
+    if where == "pillar":
+        ours.pillar(str(form).replace("'", '"'))
+    assert value(ours, "release") == "trixie"
+
+
+def test_minion_config_weighs_more_than_grains_and_grains_more_than_pillar(minion):
+    ours = minion(**{"ami.release": "one", "grains": {"ami": {"release": "two", "name": "two"}}})
+    ours.pillar("ami: {release: three, name: three, type: ubuntu}")
+    found = ours.good("vm_create.settings")
+    assert [found[key]["value"] for key in ("release", "name", "type")] == ["one", "two", "ubuntu"]
+
+
+def test_an_argument_weighs_most(minion):
+    assert value(minion(**{"ami.release": "one"}), "release", "release=two") == "two"
+
+
+def test_a_list_or_mapping_of_the_minion_config_is_plain_data(minion):
+    told = {"states": ["nginx", "users"], "id": "web1"}
+    ours = minion(**{"ami.variation": told, "ami": {"packages": ["less"]}})
+    assert value(ours, "variation") == told and value(ours, "packages") == ["less"]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"ami": {"relese": "x"}}, ["unknown setting ami.relese in the minion config", "did you mean ami.release?"]),
+        ({"grains": {"ami.forse": True}}, ["unknown setting ami.forse in the grains", "ami.force"]),
+        ({"ami.force": "yes"}, ["ami.force in the minion config is 'yes', not a bool"]),
+        ({"ami": {"name": "../../etc"}}, ["ami.name in the minion config is '../../etc'"]),
+        ({"ami": ["name"]}, ["not a mapping"]),
+        ({"ami.name": "a", "ami": {"name": "b"}}, ["stands twice in the minion config"]),
+    ],
+)
+def test_what_is_wrong_is_named(minion, config, words):
+    said = minion(**config).bad("vm_create.create_variation")
+    for word in words:
+        assert word in said
+
+
+def test_a_build_without_root_says_so(minion, tmp_path):
+    import os
+
+    if os.geteuid() == 0:
+        ours, argv = minion(), ["vm_create.status"]
+        assert ours.good(*argv, f"workspace={tmp_path}/none") == {}
+        return
+    assert "building an image needs root" in minion().bad("vm_create.create_variation")

@@ -1,0 +1,170 @@
+"""pack_image and shrink_image on directory trees, looked at by e2fsck and debugfs."""
+
+import os
+import re
+
+import pytest
+from vmimage.digest import digest_of_tree
+from vmimage.filesystem import block_count, measure_content, pack_image, plan_size, shrink_image, superblock
+from vmimage.header import read_ext
+from vmimage.shell import run
+
+pytestmark = pytest.mark.needs("mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "debugfs")
+MIB = 1 << 20
+JOURNAL_MIB = 8
+UUID = "0b1fe1d1-3e0c-4d1c-9d4b-6c1f1f1b2c3d"
+
+
+@pytest.fixture
+def varied(tmp_path, tree, lacking):
+    """A root with all that a packer can get wrong."""
+    root = tree(tmp_path / "root", {
+        "etc/hostname": "web", "etc/link": "-> hostname", "etc/far": "-> /usr/lib/nowhere", "etc/long": "-> " + "x/" * 900,
+        "empty/": None, "deep/" + "d/" * 60: None, "n" * 255: "long name", "etc/ümläut and space": "text", "etc/new\nline": "text",
+        "bin/program": b"\x7fELF" + os.urandom(3 * MIB), "boot/zeros": bytes(MIB), "var/empty-file": "", "var/one-block": b"x" * 4096,
+    })  # fmt: skip
+    for number in range(3000):
+        (root / f"var/small-{number}").write_bytes(b"x" * (number % 5000))
+    (root / "bin/program").chmod(0o4755)
+    os.link(root / "bin/program", root / "bin/other-name")
+    os.mkfifo(root / "run-fifo")
+    with open(root / "sparse", "wb") as file:
+        file.write(b"begin")
+        file.seek(300 * MIB)
+        file.write(b"end")
+    try:
+        os.setxattr(root / "etc/hostname", "user.origin", b"salt")
+        os.setxattr(root / "empty", "user.long", b"y" * 2000)
+    except OSError as error:
+        lacking(f"no user xattrs in {tmp_path}: {error}; use a --basetemp on ext4, xfs or btrfs")
+    return root
+
+
+@pytest.fixture
+def packed(varied, tmp_path):
+    image = tmp_path / "root.img"
+    pack_image(varied, image, label="cloudimg-rootfs", uuid=UUID)
+    shrink_image(image)
+    return image
+
+
+def inode(debugfs, image, path):
+    return int(re.search(r"Inode: (\d+)", debugfs(image, f'stat "{path}"'))[1])
+
+
+def test_every_name_and_byte_comes_out_as_it_went_in(varied, packed, tmp_path):
+    run(["e2fsck", "-f", "-n", packed])
+    (tmp_path / "out").mkdir()
+    run(["debugfs", "-R", f"rdump / {tmp_path}/out", packed])
+    (tmp_path / "out/lost+found").rmdir()
+    (varied / "run-fifo").unlink()  # rdump passes over what is neither file, link nor directory
+    (tmp_path / "out/run-fifo").unlink(missing_ok=True)
+    assert digest_of_tree(tmp_path / "out") == digest_of_tree(varied)
+
+
+def test_hard_links_stay_one_file(packed, debugfs):
+    assert inode(debugfs, packed, "/bin/program") == inode(debugfs, packed, "/bin/other-name")
+    assert re.search(r"Links: 2\b", debugfs(packed, "stat /bin/program"))
+
+
+def test_holes_stay_holes(packed, debugfs):
+    facts = debugfs(packed, "stat /sparse")
+    assert int(re.search(r"Size: (\d+)", facts)[1]) == 300 * MIB + 3
+    assert int(re.search(r"Blockcount: (\d+)", facts)[1]) <= 32
+    assert packed.stat().st_size < 60 * MIB
+
+
+def test_modes_kinds_and_attributes_are_kept(packed, debugfs):
+    assert re.search(r"Type: regular\s+Mode:\s+04755", debugfs(packed, "stat /bin/program"))
+    assert re.search(r"Type: FIFO", debugfs(packed, "stat /run-fifo"))
+    assert 'user.origin (4) = "salt"' in debugfs(packed, "ea_list /etc/hostname")
+    assert "user.long (2000)" in debugfs(packed, "ea_list /empty")
+
+
+def test_the_top_directory_belongs_to_root_whoever_packs(packed, debugfs):
+    assert re.search(r"User:\s+0\s+Group:\s+0\s", debugfs(packed, "stat /"))
+
+
+def test_label_and_uuid_are_those_asked_for(packed):
+    ext = read_ext(packed)
+    assert (ext.label, ext.uuid) == ("cloudimg-rootfs", UUID)
+
+
+def test_a_uuid_that_is_not_asked_for_is_new_each_time(tmp_path, tree):
+    root = tree(tmp_path / "root", {"a": "b"})
+    for name in ("one", "two"):
+        pack_image(root, tmp_path / name)
+    one, two = read_ext(tmp_path / "one"), read_ext(tmp_path / "two")
+    assert one.uuid != two.uuid and one.label == two.label == ""
+
+
+def test_content_is_measured_as_du_sees_it(varied):
+    content = measure_content(varied)
+    kib = int(run(["du", "-sk", "--apparent-size", varied / "bin"]).output.split()[0])
+    assert content.inodes == len(set(os.lstat(path).st_ino for path in [varied, *varied.rglob("*")]))
+    assert measure_content(varied / "bin").blocks == pytest.approx(kib / 4, abs=3)
+    on_disk = int(run(["du", "-s", "--block-size=4096", varied]).output.split()[0])
+    assert on_disk * 0.97 - 8 <= content.blocks <= on_disk * 1.03 + 8
+
+
+@pytest.mark.parametrize(("large_mib", "small"), [(64, 0), (40, 9000), (160, 2000)], ids=["large files", "many small files", "a bit of both"])
+def test_an_image_is_hardly_larger_than_its_content_and_its_journal(tmp_path, tree, large_mib, small):
+    root = tree(tmp_path / "root", {"usr/lib/": None, "usr/share/": None})
+    for number in range(large_mib // 8):
+        (root / f"usr/lib/{number}").write_bytes(os.urandom(8 * MIB))
+    for number in range(small):
+        (root / f"usr/share/{number}").write_bytes(b"x" * (1 + number * 7 % 9000))
+    content = int(run(["du", "-s", "--block-size=1", root]).output.split()[0])
+    assert content > 60 * MIB
+    pack_image(root, tmp_path / "root.img")
+    size = shrink_image(tmp_path / "root.img")
+    run(["e2fsck", "-f", "-n", tmp_path / "root.img"])
+    assert content < size <= content * 1.06 + JOURNAL_MIB * MIB
+
+
+def test_a_root_of_nothing_but_directories_and_links_has_inodes_enough(tmp_path, tree, debugfs):
+    root = tree(tmp_path / "root", {f"{outer}/{inner}/": None for outer in range(60) for inner in range(200)})
+    for number in range(6000):
+        (root / f"link-{number}").symlink_to("x" * (number % 120 + 1))
+    content = pack_image(root, tmp_path / "root.img")
+    assert content.inodes == 1 + 60 * 201 + 6000
+    shrink_image(tmp_path / "root.img")
+    assert debugfs(tmp_path / "root.img", "ls -p /59").count("/") > 200
+
+
+def test_where_the_estimate_falls_short_the_packing_is_tried_again(tmp_path, tree, monkeypatch):
+    root = tree(tmp_path / "root", {"data": os.urandom(60 * MIB)})
+    blocks, inodes = plan_size(measure_content(root))
+    short = blocks * 9 // 10
+    assert short < (60 + JOURNAL_MIB) * MIB // 4096
+    monkeypatch.setattr("vmimage.filesystem.plan_size", lambda content: (short, inodes))
+    pack_image(root, tmp_path / "root.img")
+    run(["e2fsck", "-f", "-n", tmp_path / "root.img"])
+    assert block_count(tmp_path / "root.img") > short
+
+
+@pytest.mark.parametrize("headroom_mib", [0, 8, 100])
+def test_headroom_is_left_free_and_the_file_ends_with_the_file_system(tmp_path, tree, headroom_mib):
+    root = tree(tmp_path / "root", {"data": os.urandom(20 * MIB)})
+    image, bare = tmp_path / "root.img", tmp_path / "bare.img"
+    for path, mib in ((image, headroom_mib), (bare, 0)):
+        pack_image(root, path)
+        assert shrink_image(path, mib) == path.stat().st_size == block_count(path) * 4096
+    free = {path: int(superblock(path)["Free blocks"]) * 4096 for path in (image, bare)}
+    assert free[image] - free[bare] == pytest.approx(headroom_mib * MIB, rel=0.05, abs=64 * 1024)
+
+
+def test_room_for_the_group_descriptors_of_a_tebibyte_is_reserved(packed):
+    facts = superblock(packed)
+    groups = (int(facts["Reserved GDT blocks"]) + 1) * 4096 // int(facts.get("Group descriptor size", 32))
+    assert groups * 128 * MIB >= 1 << 40  # a mounted file system cannot grow beyond
+
+
+def test_an_image_can_grow_as_a_first_boot_does(packed):
+    with open(packed, "r+b") as file:
+        file.truncate(10 << 30)
+    run(["resize2fs", packed])
+    run(["e2fsck", "-f", "-n", packed])
+    facts = superblock(packed)
+    assert int(facts["Block count"]) == (10 << 30) // 4096
+    assert int(facts["Inode count"]) >= (10 << 30) // 32768  # one for every 32 KiB

@@ -1,0 +1,145 @@
+"""What vmimage.header reads of files that the real programs made."""
+
+import pytest
+from vmimage import header
+from vmimage.disk import _copy_range, make_root_image
+from vmimage.errors import BaseRefused
+from vmimage.shell import run
+
+MIB = 1 << 20
+UUID = "0b1fe1d1-3e0c-4d1c-9d4b-6c1f1f1b2c3d"
+SECRET = ["--object", "secret,id=s0,data=secret"]
+
+
+@pytest.fixture
+def ext4(tmp_path):
+    path = tmp_path / "root.img"
+    run(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "cloudimg-rootfs", "-U", UUID, path, "8M"])
+    return path
+
+
+def blank(path, mib=64):
+    with open(path, "wb") as file:
+        file.truncate(mib * MIB)
+    return path
+
+
+def sfdisk(path, script):
+    with open(path.with_suffix(".sfdisk"), "w+", encoding="utf-8") as file:
+        file.write(script)
+        file.seek(0)
+        run(["sfdisk", "--quiet", path], stdin=file)
+    return path
+
+
+@pytest.mark.needs("mke2fs")
+@pytest.mark.parametrize("kind", ["ext2", "ext3", "ext4"])
+def test_an_ext_file_system_is_raw_and_named(tmp_path, kind):
+    path = tmp_path / "image"
+    run(["mke2fs", "-q", "-F", "-t", kind, "-L", "sixteen-letters!", "-U", UUID, path, "8M"])
+    assert header.read_format(path) == "raw"
+    assert header.read_ext(path) == header.Ext("sixteen-letters!", UUID)
+
+
+@pytest.mark.needs("qemu-img")
+@pytest.mark.parametrize("compat", ["0.10", "1.1"])
+def test_a_plain_qcow2_is_good_in_both_versions(tmp_path, compat):
+    path = tmp_path / "image"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"compat={compat}", path, "1G"])
+    assert header.read_format(path) == "qcow2"
+    header.check_qcow2(path)
+
+
+QCOW2 = {
+    "backing file v2": (["-o", "compat=0.10", "-F", "raw", "-b", "TMP/other"], "backing file, .*/other"),
+    "backing file v3": (["-F", "raw", "-b", "TMP/other"], "backing file, .*/other"),
+    "backing as json": (["-F", "raw", "-b", 'json:{"driver":"raw","file":{"driver":"file","filename":"TMP/other"}}'], "backing file, json:"),
+    "data file": (["-o", "data_file=TMP/data,data_file_raw=on"], "another file"),
+    "encryption": ([*SECRET, "-o", "encrypt.format=aes,encrypt.key-secret=s0"], "encrypted"),
+}
+
+
+@pytest.mark.needs("qemu-img")
+@pytest.mark.parametrize(("options", "words"), QCOW2.values(), ids=QCOW2)
+def test_a_qcow2_that_needs_more_than_itself_is_refused(tmp_path, options, words):
+    blank(tmp_path / "other")
+    path = tmp_path / "image"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", *(one.replace("TMP", str(tmp_path)) for one in options), path, "64M"])
+    with pytest.raises(BaseRefused, match=words):
+        header.check_qcow2(path)
+    with pytest.raises(BaseRefused, match=words):
+        make_root_image(path, "qcow2", tmp_path / "root", tmp_path)
+
+
+@pytest.mark.needs("sfdisk")
+def test_a_gpt_of_sfdisk_is_read_with_types_and_partuuids(tmp_path):
+    script = f"label: gpt\nsize=8MiB, type=uefi\nsize=16MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, uuid={UUID}\ntype=linux\n"
+    path = sfdisk(blank(tmp_path / "d"), script)
+    assert header.read_format(path) == "disk"
+    found = header.read_partitions(path)
+    assert [(one.number, one.offset // MIB, one.size // MIB) for one in found[:2]] == [(1, 1, 8), (2, 9, 16)]
+    assert [one.number for one in found if one.kind in header.ROOT_TYPES] == [2]
+    assert found[1].identity == UUID
+    assert [one.identity for one in found] == [sfdisk_says(path, one.number) for one in found]
+
+
+def sfdisk_says(path, number):
+    return run(["sfdisk", "--part-uuid", path, number]).output.strip().lower()
+
+
+@pytest.mark.needs("sgdisk")
+def test_a_gpt_of_sgdisk_with_a_gap_and_256_entries_is_read(tmp_path):
+    path = blank(tmp_path / "d")
+    run(["sgdisk", "--resize-table=256", "--new=14:2M:+4M", "--typecode=14:ef02", "--new=1:8M:0", f"--partition-guid=1:{UUID}", path])
+    assert {one.number: one.offset // MIB for one in header.read_partitions(path)} == {1: 8, 14: 2}
+    assert next(one.identity for one in header.read_partitions(path) if one.number == 1) == UUID
+
+
+@pytest.mark.needs("sfdisk")
+def test_an_mbr_of_sfdisk_with_logical_partitions_is_read(tmp_path):
+    parts = ["1: size=8MiB, type=83", "2: size=40MiB, type=5", "5: size=8MiB, type=82", "6: size=8MiB, type=83", "7: size=4MiB, type=83"]
+    path = sfdisk(blank(tmp_path / "d"), "\n".join(["label: dos", "label-id: 0xdeadbeef", *parts, ""]))
+    found = header.read_partitions(path)
+    listed = [line.split(":")[0].removeprefix(str(path)) for line in run(["sfdisk", "--dump", path]).output.splitlines() if "start=" in line]
+    assert [str(one.number) for one in found] == [number.strip() for number in listed if number.strip() != "2"]
+    assert found[0].identity == "deadbeef-01" and [one.size // MIB for one in found if one.number > 4] == [8, 8, 4]
+    assert [one.kind for one in found if one.number > 4] == [0x82, 0x83, 0x83]
+
+
+@pytest.mark.needs("sfdisk")
+@pytest.mark.parametrize("label", ["gpt", "dos"])
+def test_a_disk_that_was_cut_short_is_refused(tmp_path, label):
+    path = sfdisk(blank(tmp_path / "d"), f"label: {label}\nsize=8MiB, type=linux\nsize=32MiB, type=linux\n")
+    assert len(header.read_partitions(path)) == 2
+    with open(path, "r+b") as file:
+        file.truncate(20 * MIB)
+    with pytest.raises(BaseRefused, match="partition 2 .* outside of the image"):
+        header.read_partitions(path)
+
+
+@pytest.mark.needs("sfdisk", "mke2fs", "e2fsck")
+def test_a_file_system_in_a_partition_is_found_and_taken_out_whole(tmp_path, ext4):
+    path = sfdisk(blank(tmp_path / "d"), "label: gpt\nsize=4MiB, type=uefi\nsize=8MiB, type=linux\n")
+    run(["dd", f"if={ext4}", f"of={path}", "bs=1M", "seek=5", "conv=notrunc", "status=none"])
+    uefi, linux = header.read_partitions(path)
+    assert header.read_ext(path, uefi.offset) is None
+    assert header.read_ext(path, linux.offset) == header.Ext("cloudimg-rootfs", UUID)
+    _copy_range(path, linux.offset, linux.size, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == ext4.read_bytes()
+    run(["e2fsck", "-f", "-n", tmp_path / "out"])
+
+
+@pytest.mark.needs("tar", "xz", "zstd")
+@pytest.mark.parametrize("option", [[], ["--gzip"], ["--xz"], ["--zstd"]], ids=["plain", "gzip", "xz", "zstd"])
+def test_a_tar_is_known_however_it_is_compressed(tmp_path, tree, option):
+    tree(tmp_path / "in", {"etc/hostname": "web"})
+    run(["tar", *option, "--create", "--file", tmp_path / "a", "--directory", tmp_path / "in", "."])
+    assert header.read_format(tmp_path / "a") == "tar"
+
+
+@pytest.mark.needs("mke2fs")
+@pytest.mark.parametrize("called", ["disk", "qcow2", "tar"])
+def test_a_base_that_is_not_what_it_is_called_is_refused_before_anything_is_made(tmp_path, ext4, called):
+    with pytest.raises(BaseRefused, match=f"is called {called} and is raw"):
+        make_root_image(ext4, called, tmp_path / "target", tmp_path)
+    assert not (tmp_path / "target").exists()

@@ -1,0 +1,138 @@
+import os
+import signal
+import sys
+import time
+
+import pytest
+from vmimage.errors import CommandFailed, ProgramMissing
+from vmimage.shell import find_program, run, started
+
+
+def sh(script, **options):
+    return run(["sh", "-c", script], **options)
+
+
+@pytest.mark.parametrize("code", [1, 2, 77, 255])
+def test_an_exit_code_is_an_error_unless_it_is_allowed(code):
+    with pytest.raises(CommandFailed) as caught:
+        sh(f"exit {code}")
+    assert caught.value.code == code
+    assert sh(f"exit {code}", ok=(0, code)).code == code
+
+
+def test_stdout_and_stderr_come_in_the_order_written():
+    assert sh("echo one; echo two >&2; echo three").output == "one\ntwo\nthree\n"
+
+
+def test_a_failure_carries_what_was_said():
+    with pytest.raises(CommandFailed, match="no such thing"):
+        sh("echo no such thing >&2; exit 3")
+
+
+def test_a_program_killed_by_a_signal_says_which():
+    with pytest.raises(CommandFailed, match="killed by signal 9") as caught:
+        sh("kill -9 $$")
+    assert caught.value.code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("program", "package"), [("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("resize2fs", "e2fsprogs"), ("frobnicate", "frobnicate")]
+)
+def test_a_missing_program_names_the_package_to_install(program, package, monkeypatch):
+    monkeypatch.setattr("vmimage.shell._SBIN", "/nonexistent")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ProgramMissing, match=f"{program} is not installed\n  -> apt-get install {package}$"):
+        run([program, "--version"])
+
+
+def test_programs_in_sbin_are_found_with_a_users_path(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert find_program("mke2fs").endswith("sbin/mke2fs")
+    assert "mke2fs" in run(["mke2fs", "-V"]).output
+
+
+@pytest.mark.parametrize(
+    ("script", "lines"),
+    [
+        ("printf 'a\\nb\\n'", ["a", "b"]),
+        ("printf 'a\\nb'", ["a", "b"]),
+        ("printf '10%%\\r20%%\\r100%%\\n'", ["10%", "20%", "100%"]),
+        ("printf 'a\\r\\nb\\r\\n'", ["a", "b"]),
+        ("printf 'a'; sleep 0.2; printf 'b\\nc'", ["ab", "c"]),
+        ("printf '\\303'; sleep 0.2; printf '\\274\\n'", ["ü"]),
+        ("printf '\\377\\n'", ["\ufffd"]),
+        ("true", []),
+    ],
+    ids=["lines", "no end of line", "progress", "dos", "in pieces", "a letter in pieces", "no letter", "nothing"],
+)
+def test_lines_are_handed_out_whole(script, lines):
+    told = []
+    sh(script, on_line=told.append)
+    assert told == lines
+
+
+def test_lines_are_handed_out_while_the_program_runs():
+    began, told = time.monotonic(), []
+    sh("echo now; sleep 1; echo then", on_line=lambda line: told.append((line, time.monotonic() - began)))
+    assert told[0][0] == "now" and told[1][1] - told[0][1] > 0.8
+
+
+def test_a_daemon_that_keeps_the_output_open_keeps_nobody_waiting(tmp_path):
+    began = time.monotonic()
+    output = sh(f"sleep 30 & echo $! >{tmp_path}/pid; echo started").output
+    waited = time.monotonic() - began
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert output == "started\n" and waited < 5
+
+
+def test_nothing_of_a_large_output_is_lost():
+    assert len(sh("head -c 3000000 /dev/zero | tr '\\0' x").output) == 3_000_000
+
+
+def test_of_an_output_handed_out_only_the_end_is_kept():
+    told = []
+    output = sh("seq 1 100000", on_line=told.append).output
+    assert len(told) == 100_000 and len(output) == 64 * 1024 and output.endswith("\n99999\n100000\n")
+
+
+def test_the_last_words_of_quick_programs_are_never_lost():
+    assert {run(["echo", "-n", "word"]).output for _ in range(300)} == {"word"}
+
+
+def test_a_program_reads_nothing_unless_it_is_given_something(tmp_path):
+    assert sh("cat").output == ""
+    (tmp_path / "in").write_text("text")
+    with open(tmp_path / "in", encoding="utf-8") as file:
+        assert sh("cat", stdin=file).output == "text"
+
+
+def test_with_a_file_for_stdout_only_stderr_is_returned(tmp_path):
+    with open(tmp_path / "out", "wb") as file:
+        assert sh("echo out; echo err >&2", stdout=file).output == "err\n"
+    assert (tmp_path / "out").read_text() == "out\n"
+
+
+def test_programs_speak_english_and_see_only_the_environment_they_are_given(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert sh("echo $LC_ALL").output == "C.UTF-8\n"
+    assert run(["env"], env={"A": "1"}).output == "A=1\n"
+
+
+def test_arguments_are_never_read_by_a_shell(tmp_path):
+    assert run(["echo", "$HOME; ls", tmp_path, 5]).output == f"$HOME; ls {tmp_path} 5\n"
+
+
+def test_an_error_of_who_listens_ends_the_program(tmp_path):
+    def refuse(line):
+        raise ValueError(line)
+
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="word"):
+        sh("echo word; exec sleep 30", on_line=refuse)
+    assert time.monotonic() - began < 5
+
+
+def test_a_started_program_ends_with_its_block(tmp_path):
+    with open(tmp_path / "log", "wb") as log, started([sys.executable, "-c", "import time; time.sleep(30)"], log) as child:
+        assert child.poll() is None
+    assert child.returncode == -signal.SIGKILL

@@ -1,0 +1,95 @@
+import os
+
+import pytest
+from vmimage import inside
+from vmimage.errors import RootHostile
+
+pytestmark = pytest.mark.usefixtures("confining_kernel")
+
+
+
+LEADING_OUT = {
+    "absolute": "-> {outside}/secret",
+    "relative": "-> ../../outside/secret",
+    "many parents": "-> " + "../" * 40 + "{outside}/secret",
+    "by a directory": "-> ../door/secret",
+    "by proc": "-> /proc/1/root/{outside}/secret",
+}
+
+
+@pytest.mark.parametrize("link", LEADING_OUT.values(), ids=LEADING_OUT)
+def test_a_link_never_leads_to_a_file_of_the_host(root, tree, tmp_path, link):
+    outside = tmp_path / "outside"
+    tree(root, {"door": f"-> {outside}", "etc/link": link.format(outside=outside)})
+    assert inside.read_text(root, "/etc/link", "nothing") == "nothing"
+    assert not inside.is_file(root, "/etc/link")
+    assert inside.exists(root, "/etc/link")
+
+
+def test_an_absolute_link_leads_to_the_file_of_the_image(root, tree):
+    tree(root, {"run/systemd/resolv.conf": "ours", "etc/resolv.conf": "-> /run/systemd/resolv.conf", "etc/two": "-> ../../../etc/resolv.conf"})
+    assert inside.read_text(root, "/etc/resolv.conf") == inside.read_text(root, "etc/two") == "ours"
+
+
+@pytest.mark.parametrize("path", ["/../outside/secret", "../outside/secret", "/etc/../../outside/secret", "/.."])
+def test_parents_in_a_path_end_at_the_root(root, path):
+    assert inside.read_text(root, path, "nothing") == "nothing" if path != "/.." else inside.lstat(root, path).st_ino == root.stat().st_ino
+
+
+def test_a_loop_of_links_is_called_hostile(root, tree):
+    tree(root, {"etc/a": "-> b", "etc/b": "-> a"})
+    with pytest.raises(RootHostile):
+        inside.read_text(root, "/etc/a")
+
+
+def test_a_magic_link_of_a_proc_in_the_image_is_called_hostile(tmp_path):
+    with pytest.raises(RootHostile):
+        inside.read_text("/proc/self", "root/etc/hostname")
+
+
+def test_reading_something_else_than_a_file_is_called_hostile(root):
+    os.mkfifo(root / "etc/fifo")
+    for path in ("/etc/fifo", "/etc"):
+        with pytest.raises(RootHostile):
+            inside.read_text(root, path)
+
+
+def test_a_missing_file_is_an_error_unless_a_default_is_given(root):
+    with pytest.raises(FileNotFoundError):
+        inside.read_text(root, "/etc/none")
+    assert inside.read_text(root, "/etc/none", "") == ""
+    assert inside.read_text(root, "/none/none", "") == ""
+
+
+PATTERNS = {
+    "/etc/*.conf": ["/etc/a.conf", "/etc/b.conf"],
+    "/etc/[ab].conf": ["/etc/a.conf", "/etc/b.conf"],
+    "/etc/?.conf": ["/etc/a.conf", "/etc/b.conf"],
+    "/*/a.conf": ["/etc/a.conf", "/link/a.conf"],
+    "/**/*.log": ["/var/log/apt/c.log", "/var/log/b.log"],
+    "/var/**/*.log": ["/var/log/apt/c.log", "/var/log/b.log"],
+    "/var/log/**/*.log": ["/var/log/apt/c.log", "/var/log/b.log"],
+    "/var/log/.*": ["/var/log/.hidden"],
+    "/var/log/apt/": ["/var/log/apt"],
+    "//var//log/b.log": ["/var/log/b.log"],
+    "var/log/b.log": ["/var/log/b.log"],
+    "/dangling": ["/dangling"],
+    "/nothing/*": [],
+    "/etc/a.conf/*": [],
+    "/ETC/*": [],
+}
+
+
+@pytest.mark.parametrize(("pattern", "paths"), PATTERNS.items(), ids=PATTERNS)
+def test_a_pattern_names_paths_of_the_image(root, tree, pattern, paths):
+    tree(root, {"etc/a.conf": "", "etc/b.conf": "", "var/log/b.log": "", "var/log/apt/c.log": "", "var/log/.hidden": "",
+                "link": "-> etc", "var/away": f"-> {root.parent}", "dangling": "-> nowhere"})  # fmt: skip
+    assert inside.match(root, pattern) == sorted(paths)
+
+
+def test_a_file_is_copied_out_whole_and_never_over_another(root, tree, tmp_path):
+    tree(root, {"boot/vmlinuz": b"\x00kernel" * 300_000, "boot/link": "-> /boot/vmlinuz"})
+    assert inside.copy_out(root, "/boot/link", tmp_path / "kernel") == 2_100_000
+    assert (tmp_path / "kernel").read_bytes() == (root / "boot/vmlinuz").read_bytes()
+    with pytest.raises(FileExistsError):
+        inside.copy_out(root, "/boot/vmlinuz", tmp_path / "kernel")

@@ -1,0 +1,84 @@
+import pytest
+from vmimage.errors import VariationFailed
+from vmimage.outcome import judge
+
+
+def state(number, result=True, comment="done", **more):
+    told = {"__run_num__": number, "__id__": f"id {number}", "__sls__": "web", "name": "n", "changes": {}}
+    return {**told, "result": result, "comment": comment, **more}
+
+
+def key(identity, module="pkg", function="installed"):
+    return f"{module}_|-{identity}_|-name_|-{function}"
+
+
+def failure(result):
+    with pytest.raises(VariationFailed) as caught:
+        judge(result, "the variation web")
+    return str(caught.value)
+
+
+def test_states_that_succeeded_are_listed_in_the_order_they_ran():
+    listed = judge({key("b"): state(1, changes={"nginx": {}}, duration=12.6), key("a", "file", "managed"): state(0)}, "it")
+    assert [(one["id"], one["state"], one["changed"], one["duration_ms"]) for one in listed] == [
+        ("id 0", "file.managed", False, 0),
+        ("id 1", "pkg.installed", True, 13),
+    ]
+
+
+def test_the_failed_state_is_named_with_its_comment_and_those_that_required_it_are_counted():
+    message = failure({
+        key("a"): state(0),
+        key("b"): state(1, False, "E: Unable to locate package nignx"),
+        key("c"): state(2, False, "One or more requisite failed: web.b"),
+        key("d"): state(3, False, "One or more requisite failed: web.b"),
+    })  # fmt: skip
+    assert "the variation web failed: 3 of 4 states" in message
+    assert "pkg.installed 'id 1' (web): E: Unable to locate package nignx" in message
+    assert "and 2 more that required them" in message and "id 2" not in message
+
+
+def test_what_a_failed_command_printed_is_shown():
+    message = failure({key("a", "cmd", "run"): state(0, False, 'Command "make" run', changes={"stdout": "", "stderr": "no rule", "retcode": 2})})
+    assert 'Command "make" run' in message and "no rule" in message
+
+
+def test_where_all_that_failed_had_a_failed_requisite_they_are_named():
+    assert "'id 0'" in failure({key("c"): state(0, False, "One or more requisite failed: other.b")})
+
+
+def test_a_compile_error_is_shown_line_by_line():
+    message = failure(["Rendering SLS 'base:web' failed: Jinja variable 'x' is undefined\n---\n{{ x }}", "and another"])
+    assert "does not compile" in message and "\n    {{ x }}" in message and "\n    and another" in message
+
+
+def test_a_str_is_what_salt_says_instead_of_working():
+    assert "Data passed to state.sls is not valid" in failure("Data passed to state.sls is not valid")
+
+
+@pytest.mark.parametrize("nothing", [{}, None], ids=["no states", "none"])
+def test_no_states_at_all_is_a_failure(nothing):
+    assert "holds no states" in failure(nothing)
+
+
+def test_a_highstate_that_matches_nothing_is_a_failure():
+    pseudo = {"changes": {}, "result": False, "comment": "No states found for this minion", "name": "No States", "__run_num__": 0}
+    assert "No states found for this minion" in failure({"no_|-states_|-states_|-None": pseudo})
+
+
+def test_a_state_that_would_change_under_test_is_no_failure():
+    assert judge({key("a"): state(0, None, "would be installed")}, "it")[0]["result"] is None
+
+
+def test_warnings_are_kept():
+    assert judge({key("a"): state(0, warnings=["'x' is deprecated"])}, "it")[0]["warnings"] == ["'x' is deprecated"]
+
+
+def test_a_state_without_the_private_keys_takes_its_id_from_its_key():
+    listed = judge({key("nginx is there"): {"result": True, "changes": {}, "comment": ""}}, "it")
+    assert (listed[0]["id"], listed[0]["name"], listed[0]["state"]) == ("nginx is there", "name", "pkg.installed")
+
+
+def test_of_a_long_comment_the_end_is_shown():
+    message = failure({key("a"): state(0, False, "\n".join(f"line {number}." for number in range(100)))})
+    assert "line 99." in message and "line 70." in message and "line 69." not in message

@@ -1,0 +1,74 @@
+import pytest
+from vmimage.errors import RootNotOpen
+from vmimage.packages import changed_packages, list_packages
+
+STATUS = """\
+Package: dpkg
+Status: install ok installed
+Architecture: amd64
+Version: 1.21.22
+Description: Debian package management system
+ Package: not a field
+ .
+ Status: install ok installed
+
+Package: libc6
+Status: install ok installed
+Architecture: amd64
+Multi-Arch: same
+Version: 2.36-9+deb12u9
+
+Package: libc6
+Status: install ok installed
+Architecture: i386
+Multi-Arch: same
+Version: 2.36-9+deb12u8
+
+Package: tzdata
+Status: hold ok installed
+Architecture: all
+Version: 2024a-0+deb12u1
+
+Package: nginx
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1.22.1-9
+
+Package: broken
+Status: install ok half-installed
+Architecture: amd64
+Version: 1
+
+Package: waiting
+Status: install ok unpacked
+Architecture: amd64
+Version: 1
+
+Package: known
+Status: unknown ok not-installed
+Architecture: amd64
+"""
+
+
+@pytest.mark.parametrize("text", [STATUS, STATUS + "\n", f"\n\n{STATUS}\n\n\n"], ids=["as dpkg writes it", "blank end", "blank lines"])
+def test_what_is_installed_is_listed_and_nothing_else(root, tree, text):
+    tree(root, {"var/lib/dpkg/status": text})
+    assert list_packages(root) == {
+        "dpkg": "1.21.22",
+        "libc6": "2.36-9+deb12u9",
+        "libc6:i386": "2.36-9+deb12u8",
+        "tzdata": "2024a-0+deb12u1",
+    }
+
+
+@pytest.mark.parametrize("entries", [{}, {"var/lib/dpkg/status": ""}], ids=["no file", "empty file"])
+def test_a_root_without_packages_is_not_open(root, tree, entries):
+    tree(root, entries)
+    with pytest.raises(RootNotOpen, match="status"):
+        list_packages(root)
+
+
+def test_changes_are_told_by_their_kind():
+    before, after = {"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"}
+    assert changed_packages(before, after) == {"added": {"d": "1"}, "removed": {"a": "1"}, "changed": {"b": ["1", "2"]}}
+    assert changed_packages(after, after) == {"added": {}, "removed": {}, "changed": {}}

@@ -1,0 +1,106 @@
+import io
+import logging
+
+import pytest
+from vmimage.progress import Moment, Progress, Terminal, amount, event_watcher, write_log
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+def test_a_step_is_told_from_start_to_end_and_timed(told):
+    progress = Progress(told.append)
+    with progress.step("base"):
+        progress.say("hello")
+    assert [(one.step, one.what, one.text) for one in told] == [("base", "started", ""), ("base", "said", "hello"), ("base", "done", "")]
+    assert [one["step"] for one in progress.timings] == ["base"]
+    assert 0 <= told[0].seconds <= told[-1].seconds
+
+
+def test_a_step_that_fails_is_told_with_the_first_line_and_not_timed(told):
+    progress = Progress(told.append)
+    with pytest.raises(ValueError), progress.step("seal"):
+        raise ValueError("no room\n  -> free some")
+    assert (told[-1].what, told[-1].text) == ("failed", "no room")
+    assert progress.timings == []
+
+
+def test_a_step_within_a_step_is_its_own_and_the_outer_goes_on(told):
+    progress = Progress(told.append)
+    with progress.step("base"):
+        with progress.step("fetch"):
+            progress.say("inner")
+        progress.say("outer")
+    assert [(one.step, one.text) for one in told if one.what == "said"] == [("fetch", "inner"), ("base", "outer")]
+    assert [one["step"] for one in progress.timings] == ["fetch", "base"]
+
+
+def test_bytes_are_told_seldom_and_the_last_ones_always(told):
+    progress = Progress(told.append)
+    with progress.step("base"):
+        for done in range(1, 10_001):
+            progress.moved(done, 10_000)
+    moved = [one for one in told if one.what == "moved"]
+    assert len(moved) < 100 and (moved[-1].done, moved[-1].total) == (10_000, 10_000)
+
+
+def test_every_watcher_is_told(told):
+    others = []
+    with Progress(told.append, others.append).step("x"):
+        pass
+    assert told == others and len(told) == 2
+
+
+def shown(*moments):
+    stream = io.StringIO()
+    watch = Terminal(stream)
+    for moment in moments:
+        watch(moment)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (Moment("base", "moved", done=3 << 20, total=12 << 20, seconds=3.0), "3.0 MiB of 12.0 MiB, 1.0 MiB/s, 9 s left"),
+        (Moment("base", "moved", done=3 << 20, seconds=3.0), "3.0 MiB, 1.0 MiB/s"),
+        (Moment("base", "moved", done=512, total=1024, seconds=0.1), "512 B of 1.0 KiB"),
+        (Moment("update", "said", text="Get:1 http://..."), "Get:1 http://..."),
+    ],
+    ids=["with a total", "without", "too early for a rate", "a line"],
+)
+def test_a_live_line_shows_how_far_it_is(moment, text):
+    assert shown(moment).startswith("\r\x1b[K.. ") and shown(moment).endswith(f"s  {text}")
+
+
+@pytest.mark.parametrize(("what", "mark"), [("done", "ok "), ("failed", "!! ")])
+def test_a_line_stays_for_a_step_that_ended(what, mark):
+    text = shown(Moment("seal", what, text="why", seconds=2.0))
+    assert text.startswith(f"\r\x1b[K{mark}seal") and "2.0 s" in text and text.endswith("\n")
+
+
+def test_a_live_line_is_not_longer_than_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert len(shown(Moment("update", "said", text="x" * 500))) == len("\r\x1b[K") + 39
+
+
+def test_events_carry_their_place_in_the_tag(told):
+    watch = event_watcher(lambda tag, data: told.append((tag, data)), "web")
+    watch(Moment("root image", "moved", done=1, total=2, seconds=0.12345))
+    assert told == [("vm_create/web/root_image/moved", {"text": "", "done": 1, "total": 2, "seconds": 0.123})]
+
+
+def test_the_log_gets_one_line_for_what_is_worth_one(caplog):
+    caplog.set_level(logging.DEBUG, "vm_create")
+    for moment in (Moment("a", "started"), Moment("b", "moved"), Moment("c", "said", "x"), Moment("d", "done"), Moment("e", "failed", "why")):
+        write_log(moment)
+    assert [(one.levelname, one.getMessage()[:1]) for one in caplog.records] == [("DEBUG", "c"), ("INFO", "d"), ("ERROR", "e")]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB"), (5 << 50, "5120.0 TiB")]
+)
+def test_bytes_are_written_for_people(count, text):
+    assert amount(count) == text

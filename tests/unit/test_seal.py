@@ -1,0 +1,74 @@
+import pytest
+from vmimage.inhabit import forbidden_daemons
+from vmimage.seal import seal_root
+
+FILES = {
+    "etc/machine-id": "0123456789abcdef",
+    "etc/ssh/ssh_host_rsa_key": "private",
+    "etc/ssh/ssh_host_rsa_key.pub": "public",
+    "etc/ssh/sshd_config": "Port 22",
+    "var/log/installer/status": "log",
+    "var/log/apt/term.log": "log",
+    "var/log/dpkg.log": "log",
+    "var/log/dpkg.log.1.gz": "log",
+    "var/log/link": "-> /etc/ssh/sshd_config",
+    "var/lib/dbus/machine-id": "-> /etc/machine-id",
+    "var/cache/apt/archives/a.deb": "package",
+}
+
+
+@pytest.fixture
+def used(root, tree):
+    return tree(root, FILES)
+
+
+def left(root):
+    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def test_what_the_patterns_name_is_removed_or_emptied_and_the_rest_stays(used):
+    told = seal_root(used, ["/etc/ssh/ssh_host_*", "/var/lib/dbus/machine-id", "/var/cache/apt/archives/*.deb"], ["/etc/machine-id"])
+    gone = {"etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "var/lib/dbus/machine-id", "var/cache/apt/archives/a.deb"}
+    assert left(used) == set(FILES) - gone
+    assert (used / "etc/machine-id").read_text() == ""
+    assert told == {"removed": sorted(f"/{path}" for path in gone), "truncated": ["/etc/machine-id"]}
+
+
+def test_logs_below_a_directory_that_goes_are_not_asked_to_be_emptied(used):
+    told = seal_root(used, ["/var/log/installer", "/var/log/**/*.gz"], ["/var/log/*", "/var/log/**/*"])
+    assert told["removed"] == ["/var/log/dpkg.log.1.gz", "/var/log/installer"]
+    assert told["truncated"] == ["/var/log/apt/term.log", "/var/log/dpkg.log"]
+    assert (used / "var/log/apt/term.log").stat().st_size == 0
+    assert (used / "etc/ssh/sshd_config").read_text() == "Port 22"
+
+
+@pytest.mark.parametrize("remove", [["/var/log", "/var/log/*"], ["/var/log/*", "/var/log"]], ids=["top first", "content first"])
+def test_patterns_may_overlap(used, remove):
+    seal_root(used, remove)
+    assert not (used / "var/log").exists()
+
+
+def test_a_slash_at_the_end_of_a_pattern_changes_nothing(used):
+    assert seal_root(used, ["/var/log/installer/"])["removed"] == ["/var/log/installer"]
+    assert not (used / "var/log/installer").exists()
+
+
+def test_sealing_twice_finds_nothing_more(used):
+    patterns = ["/etc/ssh/ssh_host_*", "/var/log/installer"], ["/etc/machine-id", "/var/log/*"]
+    seal_root(used, *patterns)
+    assert seal_root(used, *patterns) == {"removed": [], "truncated": []}
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(used):
+    patterns = ["/etc/ssh/ssh_host_*", "/var/log/installer"], ["/etc/machine-id"]
+    dry = seal_root(used, *patterns, dry=True)
+    assert left(used) == set(FILES) and (used / "etc/machine-id").read_text()
+    assert seal_root(used, *patterns) == dry
+
+
+def test_what_a_killed_step_had_lent_the_root_goes_too(used):
+    with forbidden_daemons(used):
+        lent = (used / "usr/sbin/policy-rc.d").read_text()
+    (used / "usr/sbin/policy-rc.d").write_text(lent)
+    assert seal_root(used)["removed"] == ["/usr/sbin/policy-rc.d"]
+    assert not (used / "usr/sbin/policy-rc.d").exists()

@@ -1,0 +1,51 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as some
+from vmimage.errors import SettingsWrong
+from vmimage.settings import KEYS, Settings, gather_settings
+
+plain = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=8),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=6) | some.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+keys = some.sampled_from(sorted(KEYS)) | some.text(max_size=6) | some.integers()
+fitting = {
+    str: some.text(max_size=8) | some.sampled_from(["/", "/mnt/..", "/a\0b", "/a", "debian", "raw", "x"]),
+    bool: some.booleans(),
+    int: some.integers(),
+    dict: some.dictionaries(some.sampled_from(["states", "id", "x", 1]), plain, max_size=4),
+    tuple: some.lists(plain, max_size=3),
+}
+KINDS = {key: [fitting[kind] for kind in fitting if isinstance(one.default, kind)] for key, one in KEYS.items()}
+KINDS |= {"variation": [fitting[str], fitting[dict]], "pillar": [fitting[dict]]}
+
+
+def lookup(mapping):
+    def get(key):
+        top, _, below = key.partition(":")
+        return (mapping.get(top) or {}).get(below) if below else mapping.get(top)
+
+    return get
+
+
+@given(some.dictionaries(some.just("ami") | keys.map(lambda key: f"ami.{key}"), plain | some.dictionaries(keys, plain, max_size=4), max_size=4))
+def test_whatever_a_pillar_holds_gives_settings_or_says_what_is_wrong(mapping):
+    try:
+        settings = gather_settings([("pillar", mapping, lookup(mapping))])
+    except SettingsWrong as wrong:
+        assert wrong.message and wrong.hint
+    else:
+        assert isinstance(settings, Settings)
+
+
+@given(some.fixed_dictionaries({}, optional={key: some.one_of(*kinds) for key, kinds in KINDS.items()}))
+def test_whatever_arguments_are_given_settings_come_out_or_say_what_is_wrong(arguments):
+    try:
+        settings = gather_settings([], arguments)
+    except SettingsWrong as wrong:
+        assert wrong.message and wrong.hint
+    else:
+        json.dumps(settings.as_dict())
+        assert settings.root_path.is_absolute()

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+from vmimage.table import table_of
+
+MANIFEST = {
+    "name": "web",
+    "base": {"reference": "debian bookworm amd64"},
+    "states": [{}, {}],
+    "packages": {"a": "1", "b": "1", "c": "1"},
+    "steps": [{"step": "base", "seconds": 30.5}, {"step": "seal", "seconds": 0.5}, {"step": "seal", "seconds": 0.25}],
+    "files": {role: {"path": f"{role}.img", "bytes": 3 << 20, "sha256": role * 3} for role in ("kernel", "ramdisk", "root_image")},
+}
+
+
+def test_the_table_shows_what_it_is_how_long_it_took_and_where_it_lies():
+    text = table_of(MANIFEST, Path("/srv/images"))
+    assert "web: debian bookworm amd64, 2 states, 3 packages" in text
+    assert "/srv/images/kernel.img  3.0 MiB\n    sha256 kernelkernelkernel\n" in text
+    assert text.index("root_image.img") < text.index("kernel.img") < text.index("ramdisk.img")
+
+
+def test_a_step_that_ran_in_parts_is_one_line_and_the_seconds_add_up():
+    rows = [line.split() for line in table_of(MANIFEST, Path("/x")).splitlines() if line.endswith(" s")]
+    assert rows == [["base", "30.5", "s"], ["seal", "0.8", "s"], ["31.2", "s"]]

@@ -1,0 +1,88 @@
+import os
+
+import pytest
+from vmimage.errors import ImageUnsound
+from vmimage.triplet import ROLES, Triplet
+
+CONTENT = {"root_image": b"image", "kernel": b"kernel", "ramdisk": b"ramdisk"}
+NAMES = {"web.img", "kernel_web", "ramdisk_web", "web.manifest.json"}
+
+
+@pytest.fixture
+def triplet(tmp_path):
+    return Triplet(tmp_path / "images", "web")
+
+
+def make(triplet, content=None):
+    triplet.directory.mkdir(exist_ok=True)
+    for role in ROLES:
+        triplet.partial(role).write_bytes((content or CONTENT)[role])
+    triplet.complete({"build": "1", "files": triplet.describe_partials(lambda done, total: None)})
+    return triplet
+
+
+def test_a_complete_triplet_is_three_files_and_their_manifest(triplet):
+    make(triplet)
+    assert set(os.listdir(triplet.directory)) == NAMES
+    manifest = triplet.check()
+    assert {role: facts["path"] for role, facts in manifest["files"].items()} == {
+        "root_image": "web.img", "kernel": "kernel_web", "ramdisk": "ramdisk_web"
+    }  # fmt: skip
+    assert manifest["files"]["kernel"]["bytes"] == 6
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_one_changed_byte_is_found(triplet, role):
+    path = getattr(make(triplet), role)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ImageUnsound, match=path.name):
+        triplet.check()
+
+
+@pytest.mark.parametrize("missing", sorted(NAMES))
+def test_a_triplet_that_lacks_a_file_is_none(triplet, missing):
+    (make(triplet).directory / missing).unlink()
+    assert triplet.manifest() is None
+    with pytest.raises(ImageUnsound, match="no whole triplet web"):
+        triplet.check()
+
+
+def test_files_in_the_making_are_no_triplet(triplet):
+    triplet.directory.mkdir()
+    for role in ROLES:
+        triplet.partial(role).write_bytes(b"x")
+    assert triplet.manifest() is None
+
+
+def test_clearing_partials_leaves_a_whole_triplet(triplet):
+    make(triplet)
+    for role in ROLES:
+        triplet.partial(role).write_bytes(b"of a run that was killed")
+    (triplet.directory / "web.manifest.json.partial").touch()
+    triplet.clear_partials()
+    assert set(os.listdir(triplet.directory)) == NAMES
+    triplet.check()
+
+
+def test_a_new_triplet_takes_the_place_of_the_old_one(triplet):
+    make(triplet)
+    make(triplet, {**CONTENT, "kernel": b"a newer one"})
+    assert triplet.check()["files"]["kernel"]["bytes"] == 11
+
+
+def test_where_a_new_triplet_came_only_half_there_is_none(triplet):
+    make(triplet)
+    for role in ("root_image", "kernel"):
+        triplet.partial(role).write_bytes(b"new")
+    os.mkdir(triplet.partial("ramdisk"))  # cannot take the place of a file
+    with pytest.raises(OSError):
+        triplet.complete({"build": "2"})
+    assert triplet.manifest() is None
+
+
+def test_nothing_is_replaced_where_a_file_is_not_made_yet(triplet):
+    make(triplet)
+    triplet.partial("root_image").write_bytes(b"new")
+    with pytest.raises(FileNotFoundError):
+        triplet.complete({"build": "2"})
+    assert triplet.check()["build"] == "1"

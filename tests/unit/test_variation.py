@@ -1,0 +1,107 @@
+import json
+
+import pytest
+from vmimage.errors import VariationMissing
+from vmimage.settings import gather_settings
+from vmimage.variation import find_variation, grains_of, minion_config, visible_pillar
+
+
+class Files:
+    """A Salt that has these directories as its file_roots."""
+
+    def __init__(self, *roots):
+        self.roots = roots
+
+    def file_roots(self):
+        return self.roots
+
+    def cache_tree(self, url):
+        return None
+
+
+def found(tmp_path, *roots, **told):
+    return find_variation(gather_settings([], {"name": "web", **told}), Files(*roots))
+
+
+@pytest.mark.parametrize(
+    ("entries", "states"),
+    [
+        ({"variation.sls": ""}, ("variation",)),
+        ({"variation/init.sls": ""}, ("variation",)),
+        ({"top.sls": ""}, ()),
+        ({"variation.sls": "", "top.sls": ""}, ("variation",)),
+    ],
+    ids=["a file", "a directory", "a top file", "both"],
+)
+def test_a_directory_is_a_variation_by_what_it_holds(tmp_path, tree, entries, states):
+    top = tree(tmp_path / "v", {**entries, "pillar/top.sls": ""})
+    variation = found(tmp_path, variation=str(top))
+    assert (variation.states, variation.file_roots, variation.pillar_roots, variation.id) == (states, (str(top),), (f"{top}/pillar",), "web")
+    assert variation.digest.startswith("sha256:")
+
+
+def test_states_of_the_file_roots_are_found_with_their_id(tmp_path, tree):
+    one, two = tree(tmp_path / "one", {"users/admin.sls": ""}), tree(tmp_path / "two", {"nginx/init.sls": ""})
+    variation = found(tmp_path, one, two, variation={"states": ["nginx", "users.admin"], "id": "web1"})
+    assert (variation.states, variation.file_roots, variation.id) == (("nginx", "users.admin"), (str(one), str(two)), "web1")
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [("one/web.sls", True), ("one/users/admin.sls", True), ("two/nginx/init.sls", True), ("two/nginx/files/conf", True), ("one/other.sls", False)],
+)
+def test_the_digest_of_states_covers_their_files_and_directories(tmp_path, tree, changed, counts):
+    roots = [
+        tree(tmp_path / "one", {"web.sls": "", "users/admin.sls": "", "other.sls": ""}),
+        tree(tmp_path / "two", {"nginx/init.sls": "", "nginx/files/conf": ""}),
+    ]
+    states = {"states": ["web", "users.admin", "nginx"]}
+    before = found(tmp_path, *roots, variation=states).digest
+    (tmp_path / changed).write_text("new")
+    assert (found(tmp_path, *roots, variation=states).digest != before) is counts
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"variation": "/nonexistent"}, "no variation /nonexistent"),
+        ({"variation": "salt://web"}, "no variation salt://web"),
+        ({"variation": "EMPTY"}, "neither variation.sls nor top.sls"),
+        ({"variation": {"states": ["nignx"]}}, "nignx is not in the file_roots"),
+        ({}, "the state variation is not in the file_roots"),
+    ],
+    ids=["no directory", "not in salt", "empty directory", "mistyped state", "default"],
+)
+def test_a_variation_that_is_not_there_is_named(tmp_path, tree, told, words):
+    top = tree(tmp_path / "empty", {})
+    told = {key: str(top) if value == "EMPTY" else value for key, value in told.items()}
+    with pytest.raises(VariationMissing, match=words):
+        found(tmp_path, top, **told)
+
+
+def test_a_minion_without_file_roots_is_told_so(tmp_path):
+    with pytest.raises(VariationMissing, match="no file_roots"):
+        found(tmp_path, tmp_path / "gone")
+
+
+def test_passwords_of_the_cloud_never_reach_a_root(tmp_path, tree, root):
+    settings = gather_settings([], {"name": "web"})
+    pillar = {"keystone.password": "hunter2", "keystone": {"password": "hunter2"}, "ami": {"x": "hunter2"}, "ami.y": "hunter2", "web": {"a": 1}}
+    seen = visible_pillar(pillar, settings)
+    assert "hunter2" not in json.dumps(seen)
+    assert seen["web"] == {"a": 1} and seen["ami"]["name"] == "web"
+
+
+def test_the_salt_in_a_root_writes_only_below_its_own_home(tmp_path, tree, root):
+    top = tree(tmp_path / "v", {"variation.sls": ""})
+    variation, settings = found(tmp_path, variation=str(top)), gather_settings([], {"name": "web"})
+    config = minion_config(variation, settings, ["/run/vm_create/states/0"], [], {"module_dirs": []}, root)
+    assert config["file_client"] == "local" and config["id"] == "web"
+    assert all(config[key].startswith("/run/vm_create/") for key in ("root_dir", "log_file"))
+    assert config["file_roots"] == {"base": ["/run/vm_create/states/0"]}
+
+
+def test_grains_are_read_from_the_release_of_the_root(root, tree):
+    text = 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n# a comment\n'
+    tree(root, {"usr/lib/os-release": text, "etc/os-release": "-> ../usr/lib/os-release"})
+    assert grains_of(root) == {"os": "Ubuntu", "os_family": "Debian", "osrelease": "24.04", "oscodename": "noble", "osfullname": "Ubuntu"}

@@ -1,0 +1,108 @@
+import json
+import os
+from contextlib import suppress
+
+import pytest
+from vmimage.errors import WorkspaceBusy
+from vmimage.workspace import Workspace, all_workspaces, locked, read_json, write_json
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path / "builds", "web")
+
+
+def test_who_holds_the_lock_may_lock_again_and_keeps_it(workspace):
+    with workspace.locked():
+        with Workspace(workspace.path.parent, "web").locked():
+            pass
+        assert workspace.is_busy()
+    assert not workspace.is_busy()
+
+
+def test_the_lock_is_given_back_when_the_work_fails(workspace):
+    with suppress(RuntimeError), workspace.locked():
+        raise RuntimeError
+    assert not workspace.is_busy()
+
+
+def test_the_lock_names_its_holder_and_no_one_before(workspace):
+    workspace.path.mkdir(parents=True)
+    (workspace.path / "lock").write_text("99999999999")
+    with workspace.locked():
+        assert (workspace.path / "lock").read_text() == str(os.getpid())
+
+
+def test_a_lock_file_that_nobody_holds_is_not_busy(workspace):
+    assert not workspace.is_busy()
+    workspace.path.mkdir(parents=True)
+    (workspace.path / "lock").write_text("1")
+    assert not workspace.is_busy()
+
+
+def test_two_workspaces_do_not_disturb_each_other(tmp_path):
+    one, other = Workspace(tmp_path, "one"), Workspace(tmp_path, "other")
+    with one.locked(), other.locked():
+        assert one.is_busy() and other.is_busy()
+
+
+def test_a_busy_base_is_called_what_it_is(tmp_path, monkeypatch):
+    from vmimage import workspace
+
+    with locked(tmp_path / "lock", "the base X"):
+        monkeypatch.setattr(workspace, "_held", set())  # as another process sees it
+        with pytest.raises(WorkspaceBusy, match=f"the base X is already being built, by process {os.getpid()}"):
+            with locked(tmp_path / "lock", "the base X"):
+                pass
+
+
+def test_notes_are_found_again_by_another_who_opens_the_workspace(workspace):
+    workspace.note("varied", {"states": ["bücher"], "n": 1})
+    assert Workspace(workspace.path.parent, "web").noted("varied") == {"states": ["bücher"], "n": 1}
+    assert workspace.noted("packed") is None and workspace.noted("timings", []) == []
+
+
+def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"new": object()})
+    assert read_json(path) == {"old": 1}
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with open(path, encoding="utf-8") as reader:
+        write_json(path, {"new": list(range(10_000))})
+        assert json.load(reader) == {"old": 1}
+    assert os.listdir(tmp_path) == ["a.json"] and "new" in read_json(path)
+
+
+def test_forgetting_keeps_the_lock_and_follows_no_link(workspace, tmp_path, tree):
+    tree(tmp_path / "outside", {"kept": "text"})
+    with workspace.locked():
+        tree(workspace.path, {"begun.json": "{}", "upper/etc/a": "", "link": f"-> {tmp_path}/outside", "file-link": f"-> {tmp_path}/outside/kept"})
+        workspace.forget()
+        assert os.listdir(workspace.path) == ["lock"]
+        assert workspace.is_busy()
+    assert (tmp_path / "outside/kept").exists()
+
+
+def test_the_log_of_a_failure_can_be_kept(workspace, tree):
+    tree(workspace.path, {"build.log": "E: no room", "begun.json": "{}"})
+    workspace.forget(keep_log=True)
+    assert os.listdir(workspace.path) == ["build.log"]
+    workspace.forget()
+    assert os.listdir(workspace.path) == []
+
+
+def test_forgetting_what_never_was_is_no_error(workspace):
+    workspace.forget()
+    assert not workspace.path.exists()
+
+
+def test_all_workspaces_are_the_directories_by_name(tmp_path, tree):
+    tree(tmp_path / "builds", {"b/": None, "a/": None, "file": ""})
+    assert [one.name for one in all_workspaces(tmp_path / "builds")] == ["a", "b"]
+    assert all_workspaces(tmp_path / "none") == []
