@@ -24,7 +24,11 @@ def __virtual__():
 
 
 def _unit(name):
-    return name if "." in name and name.rsplit(".", 1)[1] in ("service", "socket", "timer", "path", "mount", "target") else f"{name}.service"
+    return (
+        name
+        if "." in name and name.rsplit(".", 1)[1] in ("service", "socket", "timer", "path", "mount", "target")
+        else f"{name}.service"
+    )
 
 
 def _unit_file(name):
@@ -35,7 +39,9 @@ def _unit_file(name):
 
 
 def _systemctl(verb, name, **options):
-    return __salt__["cmd.run_all"](["systemctl", "--root=/", verb, _unit(name)], python_shell=False, ignore_retcode=True, **options)
+    return __salt__["cmd.run_all"](
+        ["systemctl", "--root=/", verb, _unit(name)], python_shell=False, ignore_retcode=True, **options
+    )
 
 
 def _remembered():
@@ -89,7 +95,13 @@ def get_all():
 
         salt-call service.get_all
     """
-    found = {entry.removesuffix(".service") for directory in _UNIT_DIRECTORIES if os.path.isdir(directory) for entry in os.listdir(directory) if entry.endswith(".service")}
+    found = {
+        entry.removesuffix(".service")
+        for directory in _UNIT_DIRECTORIES
+        if os.path.isdir(directory)
+        for entry in os.listdir(directory)
+        if entry.endswith(".service")
+    }
     return sorted(found | set(os.listdir("/etc/init.d") if os.path.isdir("/etc/init.d") else ()))
 
 

@@ -171,7 +171,15 @@ def extracted(name, **settings):
         A sentence; not used otherwise.
     """
     is_done = _unless("extracted", "kernel and ramdisk are taken out")
-    return _ensure(name, settings, is_done, "take kernel and ramdisk out", "kernel and ramdisk are taken out", lambda build: {"kernel": steps.extract(build)}, Build.needs_open)
+    return _ensure(
+        name,
+        settings,
+        is_done,
+        "take kernel and ramdisk out",
+        "kernel and ramdisk are taken out",
+        lambda build: {"kernel": steps.extract(build)},
+        Build.needs_open,
+    )
 
 
 def packed(name, **settings):
@@ -186,7 +194,15 @@ def packed(name, **settings):
         steps.pack(build)
         return {"root_image": str(build.triplet.partial("root_image"))}
 
-    return _ensure(name, settings, _unless("packed", "the root image is packed"), "pack the root image", "the root image is packed", work, Build.needs_open)
+    return _ensure(
+        name,
+        settings,
+        _unless("packed", "the root image is packed"),
+        "pack the root image",
+        "the root image is packed",
+        work,
+        Build.needs_open,
+    )
 
 
 def closed(name, **settings):
@@ -215,7 +231,15 @@ def shrunk(name, **settings):
         A sentence; not used otherwise.
     """
     is_done = _unless("shrunk", "the root image is shrunk")
-    return _ensure(name, settings, is_done, "shrink and check the root image", "the root image is shrunk and sound", lambda build: {"bytes": steps.shrink(build)}, Build.needs_open)
+    return _ensure(
+        name,
+        settings,
+        is_done,
+        "shrink and check the root image",
+        "the root image is shrunk and sound",
+        lambda build: {"bytes": steps.shrink(build)},
+        Build.needs_open,
+    )
 
 
 def delivered(name, **settings):
@@ -232,4 +256,12 @@ def delivered(name, **settings):
             build.workspace.forget()
         return {role: facts["sha256"] for role, facts in manifest["files"].items()}
 
-    return _ensure(name, settings, _delivered, "write the manifest and give the files their names", "the triplet is complete", work, Build.needs_open)
+    return _ensure(
+        name,
+        settings,
+        _delivered,
+        "write the manifest and give the files their names",
+        "the triplet is complete",
+        work,
+        Build.needs_open,
+    )

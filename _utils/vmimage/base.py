@@ -1,7 +1,7 @@
 """The base: found, verified, and turned once into a root image that all builds share read-only.
 
-    CACHE/downloads/            files that came over the network
-    CACHE/bases/KEY.img, .json  prepared bases; KEY is a digest of all that went in
+CACHE/downloads/            files that came over the network
+CACHE/bases/KEY.img, .json  prepared bases; KEY is a digest of all that went in
 """
 
 import os
@@ -70,12 +70,20 @@ def locate_base(settings, progress, cache_file=None):
     path = fetch(settings.base, downloads, cache_file, progress.moved)
     kind = settings.base_format or header.read_format(path)
     if not kind:
-        raise BaseRefused(f"{settings.base} is no file system, disk, qcow2 or tar that is known", hint="gunzip it, if it is a compressed image")
+        raise BaseRefused(
+            f"{settings.base} is no file system, disk, qcow2 or tar that is known", hint="gunzip it, if it is a compressed image"
+        )
     if kind == "qcow2":
         header.check_qcow2(path)
     verified = _verify(settings, path, downloads, table, cache_file, progress)
     digest = known_digest(path, table, moved=progress.moved)
-    return {"reference": settings.as_dict()["base"], "format": kind, "digest": digest, "verified": verified, "path": os.fspath(path)}
+    return {
+        "reference": settings.as_dict()["base"],
+        "format": kind,
+        "digest": digest,
+        "verified": verified,
+        "path": os.fspath(path),
+    }
 
 
 def _verify(settings, path, downloads, table, cache_file, progress):
@@ -84,7 +92,10 @@ def _verify(settings, path, downloads, table, cache_file, progress):
     given = parse_digest(settings.base_hash) if settings.base_hash else None
     if given:
         if settings.base_keyring:
-            raise BaseUnverified("ami.base_keyring is set, but ami.base_hash is a digest that nobody signed", hint="let ami.base_hash be the checksum file, or leave it out")
+            raise BaseUnverified(
+                "ami.base_keyring is set, but ami.base_hash is a digest that nobody signed",
+                hint="let ami.base_hash be the checksum file, or leave it out",
+            )
         check_digest(path, given, table, progress.moved)
         return f"{given[0]} from the settings"
     if settings.base_hash:
@@ -99,11 +110,16 @@ def _verify(settings, path, downloads, table, cache_file, progress):
             check_digest(path, expected, table, progress.moved)
             return f"{expected[0]} from {beside}{signed}"
     if settings.base_hash:
-        raise BaseUnverified(f"{settings.base_hash} has no digest of {name}", hint="ami.base_hash: sha256:HEX, or a checksum file that lists it")
+        raise BaseUnverified(
+            f"{settings.base_hash} has no digest of {name}", hint="ami.base_hash: sha256:HEX, or a checksum file that lists it"
+        )
     if settings.base_keyring:
         raise BaseUnverified(f"no checksum file lists {name}", hint="ami.base_keyring needs one; name it with ami.base_hash")
     if not settings.base_unverified:
-        raise BaseUnverified(f"nothing tells the digest of {settings.base}", hint="set ami.base_hash: sha256:HEX, or ami.base_unverified: true if you must")
+        raise BaseUnverified(
+            f"nothing tells the digest of {settings.base}",
+            hint="set ami.base_hash: sha256:HEX, or ami.base_unverified: true if you must",
+        )
     return "not verified"
 
 
@@ -119,7 +135,10 @@ def _check_signature(settings, address, beside, sums, downloads, cache_file):
             try:
                 run(["gpgv", "--keyring", settings.base_keyring, signature, sums])
             except CommandFailed as error:
-                raise BaseUnverified(f"the signature {beside}{ending} is not good: {error.output.strip()}", hint="ami.base_keyring names who may sign") from error
+                raise BaseUnverified(
+                    f"the signature {beside}{ending} is not good: {error.output.strip()}",
+                    hint="ami.base_keyring names who may sign",
+                ) from error
             return f", signed as {os.path.basename(settings.base_keyring)} wants"
     raise BaseUnverified(f"{beside} has no signature next to it", hint="ami.base_keyring asks for one")
 

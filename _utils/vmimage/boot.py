@@ -18,7 +18,9 @@ def newest_kernel(root):
     versions = [name[len(prefix) :] for name in inside.list_directory(root, "/boot") if name.startswith(prefix)]
     versions = [version for version in versions if not version.endswith((".old", ".dpkg-new", ".dpkg-tmp"))]
     if not versions:
-        raise KernelMissing("the root has no /boot/vmlinuz-*", hint="let the base or the variation install a kernel: linux-image-cloud-amd64")
+        raise KernelMissing(
+            "the root has no /boot/vmlinuz-*", hint="let the base or the variation install a kernel: linux-image-cloud-amd64"
+        )
     return max(versions, key=version_key)
 
 
@@ -41,7 +43,9 @@ def find_boot_files(root):
     for ramdisk in (f"/boot/initrd.img-{version}", f"/boot/initrd-{version}"):
         if _has_bytes(root, ramdisk):
             return version, kernel, ramdisk
-    raise RamdiskMissing(f"the root has no ramdisk for its kernel {version}", hint="install initramfs-tools in the base or the variation")
+    raise RamdiskMissing(
+        f"the root has no ramdisk for its kernel {version}", hint="install initramfs-tools in the base or the variation"
+    )
 
 
 def _has_bytes(root, path):

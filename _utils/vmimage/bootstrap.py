@@ -16,7 +16,10 @@ from vmimage.shell import run
 
 LABEL = "root"
 _KERNEL = {"debian": "linux-image-cloud-{architecture}", "ubuntu": "linux-image-virtual"}
-_KEYRING = {"debian": "/usr/share/keyrings/debian-archive-keyring.gpg", "ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg"}
+_KEYRING = {
+    "debian": "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+}
 _PACKAGES = [
     "apt-utils",
     "ca-certificates",
@@ -99,7 +102,8 @@ def bootstrap(plan, root, say):
     except CommandFailed as error:
         if "NO_PUBKEY" in error.output:
             raise SettingsWrong(
-                f"the keys of {plan['type']} {plan['release']} are not on this machine", hint=f"install the package that has {keyring}"
+                f"the keys of {plan['type']} {plan['release']} are not on this machine",
+                hint=f"install the package that has {keyring}",
             ) from error
         raise
     _finish(plan, Path(root))

@@ -63,7 +63,10 @@ def _kept(build, error):
     opened = build.workspace.noted("opened")
     open_root(build.workspace, opened["base_image"], build.root, kept=True)
     error = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
-    return _with_hint(error, f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.release {build.settings.name} removes both")
+    return _with_hint(
+        error,
+        f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.release {build.settings.name} removes both",
+    )
 
 
 def _with_hint(error, hint):
@@ -84,8 +87,18 @@ def plan_variation(build):
     return {
         "name": settings.name,
         "base": {**{key: located[key] for key in ("reference", "format", "digest", "verified")}, "prepared": bool(prepared)},
-        "variation": {"reference": found.reference, "states": list(found.states) or "highstate", "id": found.id, "digest": found.digest},
-        "steps": [f"state.sls {settings.pre}", *(["update_image"] if settings.update else []), "variate_image", f"state.sls {settings.post}"],
+        "variation": {
+            "reference": found.reference,
+            "states": list(found.states) or "highstate",
+            "id": found.id,
+            "digest": found.digest,
+        },
+        "steps": [
+            f"state.sls {settings.pre}",
+            *(["update_image"] if settings.update else []),
+            "variate_image",
+            f"state.sls {settings.post}",
+        ],
         "root": os.fspath(build.root),
         "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
         "replaces": bool(build.triplet.manifest()),

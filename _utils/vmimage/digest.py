@@ -105,4 +105,6 @@ def check_digest(path, expected, table, moved=lambda done, total: None):
     """
     found = known_digest(path, table, expected[0], moved)
     if found != ":".join(expected):
-        raise BaseUnverified(f"{path} has the digest {found}, not {':'.join(expected)}", hint="download it again, or correct ami.base_hash")
+        raise BaseUnverified(
+            f"{path} has the digest {found}, not {':'.join(expected)}", hint="download it again, or correct ami.base_hash"
+        )

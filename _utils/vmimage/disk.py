@@ -25,7 +25,9 @@ def make_root_image(source, kind, target, scratch):
     """
     found = header.read_format(source)
     if found != kind:
-        raise BaseRefused(f"{source} is called {kind} and is {found or 'nothing known'}", hint="correct ami.base_format, or leave it out")
+        raise BaseRefused(
+            f"{source} is called {kind} and is {found or 'nothing known'}", hint="correct ami.base_format, or leave it out"
+        )
     {"raw": _from_raw, "disk": _from_disk, "qcow2": _from_qcow2, "tar": _from_tar}[kind](source, target, scratch)
 
 
@@ -41,7 +43,9 @@ def _from_qcow2(source, target, scratch):
     run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", source, flat])
     kind = header.read_format(flat)
     if kind not in ("raw", "disk"):
-        raise BaseRefused(f"{source} holds neither a partition table nor an ext4 file system", hint="other file systems are not supported")
+        raise BaseRefused(
+            f"{source} holds neither a partition table nor an ext4 file system", hint="other file systems are not supported"
+        )
     make_root_image(flat, kind, target, scratch)
     flat.unlink(missing_ok=True)
 
@@ -73,7 +77,9 @@ def _extract(source, point):
     try:
         run(["tar", "--extract", "--file", source, "--directory", point, *kept])
     except CommandFailed as error:
-        raise BaseRefused(f"{source} is compressed and no tar: {error.output.strip()[-300:]}", hint="if it is a compressed image, decompress it") from error
+        raise BaseRefused(
+            f"{source} is compressed and no tar: {error.output.strip()[-300:]}", hint="if it is a compressed image, decompress it"
+        ) from error
 
 
 def _only_disk(point):
@@ -118,7 +124,9 @@ def _choose_root(source, candidates, scratch):
     with_system = [one for one in candidates if _holds_system(source, one, scratch)]
     if len(with_system) != 1:
         found = f"{len(with_system)} of its {len(candidates)} ext4 partitions hold a system"
-        raise BaseRefused(f"the root partition of {source} cannot be told: {found}", hint="give the root file system alone, as a raw image")
+        raise BaseRefused(
+            f"the root partition of {source} cannot be told: {found}", hint="give the root file system alone, as a raw image"
+        )
     return with_system[0]
 
 
@@ -143,7 +151,11 @@ def _merge_boot(source, target, others, scratch):
     point, boot = scratch / "point", scratch / "boot"
     point.mkdir(exist_ok=True), boot.mkdir(exist_ok=True)
     with mounted(target, point):
-        wanted = {fields[0].replace('"', "") for fields in fstab.lines_of(inside.read_text(point, "/etc/fstab", "")) if fields[1] == "/boot"}
+        wanted = {
+            fields[0].replace('"', "")
+            for fields in fstab.lines_of(inside.read_text(point, "/etc/fstab", ""))
+            if fields[1] == "/boot"
+        }
         for one, ext in others.items():
             if wanted & _names(one, ext):
                 into = inside.own_directory(point, "boot")

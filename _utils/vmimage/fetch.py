@@ -72,7 +72,9 @@ def download(url, target, moved):
             time.sleep(min(2**attempt, 10) if attempt < _TRIES - 1 else 0)
     if target.exists():
         return target  # its digest is checked by who asked for it
-    raise BaseMissing(f"{url} cannot be downloaded: {trouble}", hint="what came so far is kept; the next run carries on") from trouble
+    raise BaseMissing(
+        f"{url} cannot be downloaded: {trouble}", hint="what came so far is kept; the next run carries on"
+    ) from trouble
 
 
 def _tag_file(path):

@@ -101,7 +101,23 @@ def pack_image(root, target, *, label="", uuid=""):
 
 
 def _mke2fs(label, uuid, inodes):
-    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", BLOCK, "-I", _INODE_BYTES, "-N", inodes, "-m", "1", "-J", f"size={_JOURNAL_MIB}"]
+    argv = [
+        "mke2fs",
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-b",
+        BLOCK,
+        "-I",
+        _INODE_BYTES,
+        "-N",
+        inodes,
+        "-m",
+        "1",
+        "-J",
+        f"size={_JOURNAL_MIB}",
+    ]
     argv += ["-O", "resize_inode", "-E", f"resize={_GROWTH_LIMIT_BLOCKS},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"]
     argv += ["-L", label] if label else []
     return argv + (["-U", uuid] if uuid else [])
@@ -135,7 +151,9 @@ def check_image(image):
     with open(image, "rb") as file:
         boot_block = file.read(1024)
     if any(boot_block):
-        raise ImageUnsound(f"the boot block of {image} is not empty", hint="OpenStack would take it for a partition table and refuse it")
+        raise ImageUnsound(
+            f"the boot block of {image} is not empty", hint="OpenStack would take it for a partition table and refuse it"
+        )
     if block_count(image) * BLOCK != image.stat().st_size:
         raise ImageUnsound(f"{image} does not end where its file system ends")
     if "resize_inode" not in superblock(image).get("Filesystem features", ""):

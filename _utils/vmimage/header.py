@@ -86,13 +86,17 @@ def check_qcow2(path):
         if backing_offset:
             file.seek(min(backing_offset, _FAR))
             name = file.read(min(backing_size, 1023)).decode(errors="replace")
-            raise BaseRefused(f"{path} has a backing file, {name}", hint="flatten it where you trust it: qemu-img convert -O qcow2")
+            raise BaseRefused(
+                f"{path} has a backing file, {name}", hint="flatten it where you trust it: qemu-img convert -O qcow2"
+            )
     if version not in (2, 3):
         raise BaseRefused(f"{path} is a qcow2 of version {version}", hint="versions 2 and 3 are known")
     if encryption:
         raise BaseRefused(f"{path} is encrypted", hint="decrypt it first: qemu-img convert")
     if version == 3 and struct.unpack(">Q", head[72:80])[0] & 0b100:
-        raise BaseRefused(f"{path} keeps its data in another file", hint="flatten it where you trust it: qemu-img convert -O qcow2")
+        raise BaseRefused(
+            f"{path} keeps its data in another file", hint="flatten it where you trust it: qemu-img convert -O qcow2"
+        )
 
 
 def read_partitions(path):

@@ -118,7 +118,12 @@ class Host:
         import salt.version
 
         python = ".".join(map(str, sys.version_info[:3]))
-        return {"salt": salt.version.__version__, "salt-ami-cloud-builder": delivery.VERSION, "python": python, "e2fsprogs": e2fsprogs_version()}
+        return {
+            "salt": salt.version.__version__,
+            "salt-ami-cloud-builder": delivery.VERSION,
+            "python": python,
+            "e2fsprogs": e2fsprogs_version(),
+        }
 
 
 def _copied(value):

@@ -82,7 +82,9 @@ def write_text(root, path, text, mode=0o644):
     """Replace a file by a new one: never writes through a link or into a hard link that another name shares."""
     directory, name = _place(path)
     new = f".{name}.partial"
-    remove(root, f"{directory}/{new}")  # of a write that was killed, or a trap: a fifo would block, a hard link share what we write
+    remove(
+        root, f"{directory}/{new}"
+    )  # of a write that was killed, or a trap: a fifo would block, a hard link share what we write
     with opened(root, directory, _DIRECTORY) as parent:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, dir_fd=parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -148,9 +150,7 @@ def match(root, pattern):
         if part == "**":
             found |= {deep for path in found for deep in _directories_below(root, path)}
         elif any(character in part for character in "*?["):
-            found = {
-                f"{path}/{name}" for path in found for name in list_directory(root, path) if fnmatch.fnmatchcase(name, part)
-            }
+            found = {f"{path}/{name}" for path in found for name in list_directory(root, path) if fnmatch.fnmatchcase(name, part)}
         else:
             found = {f"{path}/{part}" for path in found if exists(root, f"{path}/{part}")}
     return sorted(found)
@@ -206,7 +206,8 @@ def own_directory(root, path):
             make_directory(root, path)
             return os.path.join(root, _relative(path))
         raise RootHostile(
-            f"/{_relative(path)} of the image is not a plain directory", hint="repair the base: it must be a directory, not a link"
+            f"/{_relative(path)} of the image is not a plain directory",
+            hint="repair the base: it must be a directory, not a link",
         ) from error
     finally:
         os.close(top)

@@ -53,7 +53,9 @@ def unmount(path):
     try:
         run(["umount", path])
     except CommandFailed as error:
-        raise StillMounted(f"{path} cannot be unmounted: {error.output.strip()}", hint=f"see who works there: fuser -vm {path}") from error
+        raise StillMounted(
+            f"{path} cannot be unmounted: {error.output.strip()}", hint=f"see who works there: fuser -vm {path}"
+        ) from error
 
 
 @contextmanager
@@ -97,7 +99,9 @@ def _furnish_dev(dev):
     for name, target in _LINKS.items():
         os.symlink(target, f"{dev}/{name}")
     os.mkdir(f"{dev}/pts")
-    kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,gid=5")
+    kernel.mount(
+        "devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,gid=5"
+    )
     os.mkdir(f"{dev}/shm")
     kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
 

@@ -20,7 +20,9 @@ def judge(result, what):
         raise VariationFailed(f"{what} does not compile:{lines}")
     states = summarize(result or {})
     if not states:
-        raise VariationFailed(f"{what} holds no states: nothing would be built", hint="does the SLS render to nothing in this root?")
+        raise VariationFailed(
+            f"{what} holds no states: nothing would be built", hint="does the SLS render to nothing in this root?"
+        )
     failed = [one for one in states if one["result"] is False]
     if failed:
         raise VariationFailed(f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}")

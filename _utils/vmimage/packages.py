@@ -29,7 +29,9 @@ def list_packages(root):
     stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
     native = next((one.get("Architecture") for one in stanzas if one.get("Package") == "dpkg"), "")
     return {
-        one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get("Version", "")
+        one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get(
+            "Version", ""
+        )
         for one in stanzas
         if one.get("Status", "").endswith(" installed")
     }
@@ -45,5 +47,7 @@ def changed_packages(before, after):
     return {
         "added": {name: after[name] for name in sorted(set(after) - set(before))},
         "removed": {name: before[name] for name in sorted(set(before) - set(after))},
-        "changed": {name: [before[name], after[name]] for name in sorted(set(before) & set(after)) if before[name] != after[name]},
+        "changed": {
+            name: [before[name], after[name]] for name in sorted(set(before) & set(after)) if before[name] != after[name]
+        },
     }

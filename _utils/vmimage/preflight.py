@@ -31,7 +31,9 @@ def check_basics():
     """Refuse to work without being root, without loop devices, or without a program that every build needs."""
     check_root()
     if not _is_device("/dev/loop-control"):
-        raise NotReady("this machine has no loop devices (/dev/loop-control)", hint="modprobe loop; a container needs --privileged and /dev")
+        raise NotReady(
+            "this machine has no loop devices (/dev/loop-control)", hint="modprobe loop; a container needs --privileged and /dev"
+        )
     for program in _PROGRAMS:
         _check_program(program)
 
@@ -57,7 +59,10 @@ def _is_device(path):
 def needed_space(settings, base):
     """``[(directory, MiB, setting)]`` that a build will write at most."""
     base_mib = base.content_bytes >> 20 if base else _BASE_MIB
-    needs = [(settings.output, base_mib + settings.room_mib // 2, "ami.output"), (settings.workspace, settings.room_mib, "ami.workspace")]
+    needs = [
+        (settings.output, base_mib + settings.room_mib // 2, "ami.output"),
+        (settings.workspace, settings.room_mib, "ami.workspace"),
+    ]
     return needs + ([] if base else [(settings.cache, 2 * _BASE_MIB, "ami.cache")])
 
 

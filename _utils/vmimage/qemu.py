@@ -75,7 +75,9 @@ def booted(triplet, is_up, seconds, forwards=(), more=()):
                 log.seek(0)
                 said = log.read().decode(errors="replace")
         end = "".join(f"\n    {line}" for line in (read_console(console).splitlines() + said.splitlines())[-15:])
-        raise BootFailed(f"{triplet.name} did not come up in {seconds} s:{end}", hint="boot it with more seconds, or look at the console above")
+        raise BootFailed(
+            f"{triplet.name} did not come up in {seconds} s:{end}", hint="boot it with more seconds, or look at the console above"
+        )
 
 
 def _wait(child, console, is_up, seconds, must_speak):

@@ -22,7 +22,9 @@ def open_root(workspace, base_image, root, *, kept=False):
     :raises StillMounted: if something is mounted there already
     """
     if is_mounted(root):
-        raise StillMounted(f"something is mounted on {root} already", hint="vm_create.status tells whose it is; vm_create.release closes it")
+        raise StillMounted(
+            f"something is mounted on {root} already", hint="vm_create.status tells whose it is; vm_create.release closes it"
+        )
     if root.exists() and any(root.iterdir()):
         raise NotReady(f"{root} is not empty", hint="set ami.root to an empty or new directory")
     for directory in (workspace.lower, workspace.upper, workspace.work, root):

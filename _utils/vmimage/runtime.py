@@ -93,7 +93,9 @@ def bind_runtime(runtime, root):
     bind_read_only(runtime.stdlib, base_library)
     libraries = show(runtime.libraries, home, "python/libraries")
     sites = show(runtime.sites, home, "python/sites")
-    (own_site / "runtime.pth").write_text("".join(f"import site; site.addsitedir({site!r})\n" for site in sites), encoding="utf-8")
+    (own_site / "runtime.pth").write_text(
+        "".join(f"import site; site.addsitedir({site!r})\n" for site in sites), encoding="utf-8"
+    )
     (python / "pyvenv.cfg").write_text(f"home = {HOME}/python/base/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
     _write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
     _write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))

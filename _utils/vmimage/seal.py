@@ -17,7 +17,12 @@ def seal_root(root, remove=(), truncate=(), *, dry=False):
     :returns: ``{"removed": [...], "truncated": [...]}``, empty lists if the root is sealed in this already
     """
     gone = [path for pattern in remove for path in inside.match(root, pattern)]
-    emptied = [path for pattern in truncate for path in inside.match(root, pattern) if not _is_within(path, gone) and _has_content(root, path)]
+    emptied = [
+        path
+        for pattern in truncate
+        for path in inside.match(root, pattern)
+        if not _is_within(path, gone) and _has_content(root, path)
+    ]
     if not dry:
         gone += take_back(root)
         for path in gone:

@@ -29,18 +29,26 @@ def _setting(default, doc):
 class Settings:
     """All settings of one build, checked.  The ``doc`` of each field is its user documentation."""
 
-    name: str = _setting("variation", "name of the variation; its files are NAME.img, kernel_NAME, ramdisk_NAME, NAME.manifest.json")
+    name: str = _setting(
+        "variation", "name of the variation; its files are NAME.img, kernel_NAME, ramdisk_NAME, NAME.manifest.json"
+    )
     type: str = _setting("debian", "distribution of a bootstrapped base: debian or ubuntu")
     release: str = _setting("bookworm", "release of a bootstrapped base, by its code name")
     architecture: str = _setting("", "Debian's name of the architecture; default: the machine's own")
-    mirror: str | list = _setting("", "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources")
+    mirror: str | list = _setting(
+        "", "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources"
+    )
     packages: list = _setting((), "further packages of a bootstrapped base")
     base: str = _setting("", "path, http(s):// or salt:// address of a base; default: a bootstrapped one")
-    base_format: str = _setting("", "what the base is: raw (a file system), disk (a raw disk), qcow2, tar; default: by its header")
+    base_format: str = _setting(
+        "", "what the base is: raw (a file system), disk (a raw disk), qcow2, tar; default: by its header"
+    )
     base_hash: str = _setting("", "digest of the base, sha256:HEX or sha512:HEX, or the address of a checksum file")
     base_keyring: str = _setting("", "keyring that must have signed the checksum file (gpgv)")
     base_unverified: bool = _setting(False, "accept a base without any digest")
-    variation: str | dict = _setting("", "directory or salt:// tree with variation.sls or top.sls, or {states: [...], id: ID}; default: {states: [variation]}")
+    variation: str | dict = _setting(
+        "", "directory or salt:// tree with variation.sls or top.sls, or {states: [...], id: ID}; default: {states: [variation]}"
+    )
     pillar: dict = _setting({}, "further pillar for the variation")
     update: bool = _setting(True, "update the packages of the root before the variation is applied")
     pre: str = _setting("ami_creator_pre", "SLS that fetches the base and opens the root")
@@ -158,7 +166,9 @@ def _check(settings, places):
         if getattr(settings, key) and not settings.base:
             refuse(key, f"it goes with {PREFIX}.base, which is not set")
     if any(_public(line) != line for line in ([settings.mirror] if isinstance(settings.mirror, str) else settings.mirror)):
-        raise SettingsWrong("ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d")
+        raise SettingsWrong(
+            "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
+        )
     if settings.base_unverified and settings.base_hash:
         refuse("base_unverified", f"{PREFIX}.base_hash is set, too: keep one")
     if isinstance(settings.variation, dict):

@@ -112,7 +112,9 @@ def started(argv, log):
     """
     argv = _words(argv)
     _check_installed(argv[0])
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=host_environment(), preexec_fn=_die_with_parent)
+    child = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=host_environment(), preexec_fn=_die_with_parent
+    )
     try:
         yield child
     finally:

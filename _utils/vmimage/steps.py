@@ -61,7 +61,9 @@ class Build:
     def needs_open(self):
         """Refuse a step that works in the root where none is open."""
         if not is_open(self.workspace):
-            raise RootNotOpen(f"the root of {self.settings.name} is not open", hint=f"open it: salt-call state.sls {self.settings.pre}")
+            raise RootNotOpen(
+                f"the root of {self.settings.name} is not open", hint=f"open it: salt-call state.sls {self.settings.pre}"
+            )
 
 
 def begin(build):
@@ -172,7 +174,9 @@ def shrink(build):
     """shrink, second half: cut the image to its content and check it."""
     image = build.triplet.partial("root_image")
     if not image.exists():
-        raise NotReady(f"the root image of {build.settings.name} is not packed", hint="vm_image.packed comes before vm_image.shrunk")
+        raise NotReady(
+            f"the root image of {build.settings.name} is not packed", hint="vm_image.packed comes before vm_image.shrunk"
+        )
     with build.step("shrink"):
         size = filesystem.shrink_image(image, build.settings.headroom_mib)
         facts = filesystem.superblock(image)
@@ -191,7 +195,9 @@ def deliver(build):
     with build.step("triplet"):
         files = build.triplet.describe_partials(build.progress.moved)
     notes["timings"] = build.workspace.noted("timings")
-    manifest = make_manifest(notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    manifest = make_manifest(
+        notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    )
     build.triplet.complete(manifest)
     return manifest
 

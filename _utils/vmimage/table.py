@@ -18,12 +18,18 @@ def table_of(manifest, directory):
     steps = {}
     for one in manifest["steps"]:
         steps[one["step"]] = steps.get(one["step"], 0) + one["seconds"]
-    lines = [f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states, {len(manifest['packages'])} packages", ""]
+    lines = [
+        f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states, {len(manifest['packages'])} packages",
+        "",
+    ]
     lines += [f"  {step:<12} {seconds:7.1f} s" for step, seconds in steps.items()]
     lines += [f"  {'':<12} {sum(steps.values()):7.1f} s", ""]
     for facts in (manifest["files"][role] for role in ROLES):
         lines.append(f"  {directory / facts['path']}  {amount(facts['bytes'])}\n    sha256 {facts['sha256']}")
-    lines += ["", f"boot it:  salt-call vm_create.boot {manifest['name']}   (here: sudo ./quickstart vm_create.boot {manifest['name']})"]
+    lines += [
+        "",
+        f"boot it:  salt-call vm_create.boot {manifest['name']}   (here: sudo ./quickstart vm_create.boot {manifest['name']})",
+    ]
     return "\n".join(lines)
 
 

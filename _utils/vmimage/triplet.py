@@ -73,10 +73,14 @@ class Triplet:
         """
         manifest = self.manifest()
         if manifest is None:
-            raise ImageUnsound(f"there is no whole triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation")
+            raise ImageUnsound(
+                f"there is no whole triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
+            )
         for role, path in self.files().items():
             if digest_of_file(path) != f"sha256:{manifest['files'][role]['sha256']}":
-                raise ImageUnsound(f"{path} is not the file that its manifest describes", hint="make it again: vm_create.create_variation")
+                raise ImageUnsound(
+                    f"{path} is not the file that its manifest describes", hint="make it again: vm_create.create_variation"
+                )
         return manifest
 
 

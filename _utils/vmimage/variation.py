@@ -56,7 +56,9 @@ def find_variation(settings, host):
         return _from_states(settings, told, host)
     directory = host.cache_tree(told) if told.startswith("salt://") else Path(told)
     if directory is None or not directory.is_dir():
-        raise VariationMissing(f"there is no variation {told}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls")
+        raise VariationMissing(
+            f"there is no variation {told}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
+        )
     states = ("variation",) if any((directory / one).is_file() for one in ("variation.sls", "variation/init.sls")) else ()
     if not states and not (directory / "top.sls").is_file():
         raise VariationMissing(f"{told} holds neither variation.sls nor top.sls", hint="write variation.sls: the states to apply")
@@ -68,13 +70,20 @@ def find_variation(settings, host):
 def _from_states(settings, told, host):
     roots = [os.fspath(root) for root in host.file_roots() if os.path.isdir(root)]
     if not roots:
-        raise VariationMissing("this minion has no file_roots to find states in", hint="set file_roots, or let ami.variation be a directory")
+        raise VariationMissing(
+            "this minion has no file_roots to find states in", hint="set file_roots, or let ami.variation be a directory"
+        )
     for sls in told["states"]:
         path = sls.replace(".", "/")
         if not any(os.path.isfile(f"{root}/{path}{ending}") for root in roots for ending in (".sls", "/init.sls")):
-            raise VariationMissing(f"the state {sls} is not in the file_roots {', '.join(roots)}", hint="let ami.variation be a directory, or name states of salt-call cp.list_states")
+            raise VariationMissing(
+                f"the state {sls} is not in the file_roots {', '.join(roots)}",
+                hint="let ami.variation be a directory, or name states of salt-call cp.list_states",
+            )
     paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in told["states"] for ending in (".sls", "")]
-    return Variation(",".join(told["states"]), tuple(told["states"]), tuple(roots), (), told.get("id") or settings.name, digest_of_trees(paths))
+    return Variation(
+        ",".join(told["states"]), tuple(told["states"]), tuple(roots), (), told.get("id") or settings.name, digest_of_trees(paths)
+    )
 
 
 def apply_variation(variation, settings, root, host, say):
@@ -97,7 +106,9 @@ def apply_variation(variation, settings, root, host, say):
         (home / name).write_text(text, encoding="utf-8")
     pillar = host.compile_pillar(variation.id, grains_of(root))
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
-    _write_private(home / "etc/minion", minion_config(variation, settings, file_roots, pillar_roots, _loaded(variation, file_roots), root))
+    _write_private(
+        home / "etc/minion", minion_config(variation, settings, file_roots, pillar_roots, _loaded(variation, file_roots), root)
+    )
     called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     task = {"function": called[0], "arguments": called[1], "keywords": {"pillar": settings.pillar} if settings.pillar else {}}
     _write_private(home / "task.json", task)
@@ -121,7 +132,7 @@ def _write_private(path, data):
 def _loaded(variation, file_roots):
     """The loader's options for the custom code that the variation brings."""
     options = {option: [] for option in _LOADED.values()}
-    for source, shown in zip(variation.file_roots, file_roots):
+    for source, shown in zip(variation.file_roots, file_roots, strict=True):
         for directory, option in _LOADED.items():
             if os.path.isdir(f"{source}/{directory}"):
                 options[option].append(f"{shown}/{directory}")

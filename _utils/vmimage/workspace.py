@@ -1,10 +1,10 @@
 """One build's private directory, locked while somebody works in it.
 
-    WORKSPACE/NAME/lock         who works here (flock: it goes with its holder, however that ends)
-    WORKSPACE/NAME/lower        the base, mounted read-only
-    WORKSPACE/NAME/upper, work  what the build changes, an overlay over the base
-    WORKSPACE/NAME/*.json       what each step found out, for the steps after it and for the manifest
-    WORKSPACE/NAME/build.log    what the programs of the build printed
+WORKSPACE/NAME/lock         who works here (flock: it goes with its holder, however that ends)
+WORKSPACE/NAME/lower        the base, mounted read-only
+WORKSPACE/NAME/upper, work  what the build changes, an overlay over the base
+WORKSPACE/NAME/*.json       what each step found out, for the steps after it and for the manifest
+WORKSPACE/NAME/build.log    what the programs of the build printed
 """
 
 import fcntl
@@ -35,7 +35,9 @@ def locked(path, what):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            raise WorkspaceBusy(f"{what} is already being built, by process {holder}", hint="wait for it, or end that process") from None
+            raise WorkspaceBusy(
+                f"{what} is already being built, by process {holder}", hint="wait for it, or end that process"
+            ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         _held.add(path)

@@ -17,7 +17,9 @@ def what_is_left():
     """Mounts, loop devices with a file, and processes in other pid namespaces."""
     with open("/proc/self/mountinfo", encoding="utf-8") as table:
         mounts = {line.split()[4] for line in table}
-    loops = set(subprocess.run(["losetup", "-n", "-O", "NAME,BACK-FILE"], capture_output=True, text=True, check=True).stdout.splitlines())
+    loops = set(
+        subprocess.run(["losetup", "-n", "-O", "NAME,BACK-FILE"], capture_output=True, text=True, check=True).stdout.splitlines()
+    )
     return mounts, loops, processes_inside()
 
 
@@ -78,8 +80,21 @@ class Salt:
         return str(top)
 
     def argv(self, function, *arguments, **settings):
-        words = [*map(str, arguments), *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items())]
-        return [SALT_CALL, "--local", "--config-dir", self.directory / "etc", "--retcode-passthrough", "--out", "json", function, *words]
+        words = [
+            *map(str, arguments),
+            *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()),
+        ]
+        return [
+            SALT_CALL,
+            "--local",
+            "--config-dir",
+            self.directory / "etc",
+            "--retcode-passthrough",
+            "--out",
+            "json",
+            function,
+            *words,
+        ]
 
     def start(self, function, *arguments, **settings):
         """A call in the background: a Popen in a session of its own."""

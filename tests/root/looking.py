@@ -40,11 +40,15 @@ def _facts(path):
         content = os.readlink(path)
     elif kind in (stat.S_IFCHR, stat.S_IFBLK):
         content = entry.st_rdev
-    attributes = tuple((key, os.getxattr(path, key, follow_symlinks=False)) for key in sorted(os.listxattr(path, follow_symlinks=False)))
+    attributes = tuple(
+        (key, os.getxattr(path, key, follow_symlinks=False)) for key in sorted(os.listxattr(path, follow_symlinks=False))
+    )
     links = entry.st_nlink if stat.S_ISREG(entry.st_mode) else 0
     return kind, entry.st_mode & 0o7777, entry.st_uid, entry.st_gid, content, links, attributes
 
 
 def disk_usage_bytes(root):
     """What du says of a mounted root, in bytes of 4 KiB blocks."""
-    return int(subprocess.run(["du", "-sx", "--block-size=1", root], capture_output=True, text=True, check=True).stdout.split()[0])
+    return int(
+        subprocess.run(["du", "-sx", "--block-size=1", root], capture_output=True, text=True, check=True).stdout.split()[0]
+    )

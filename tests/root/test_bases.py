@@ -101,7 +101,7 @@ def test_a_base_becomes_a_triplet(make, salt, root_image):
 def forget_prepared(manifest):
     """Keep the machine's cache small: a base of one test is of no use to another."""
     key = f"{manifest['base']['format']}-{manifest['base']['digest'].split(':')[1][:32]}-*"
-    for path in (os.scandir(f"{CACHE}/bases")):
+    for path in os.scandir(f"{CACHE}/bases"):
         if path.name.startswith(key.rstrip("*")):
             os.unlink(path)
 
@@ -146,7 +146,9 @@ def test_a_base_laid_out_as_ubuntus_becomes_a_triplet_that_boots(salt, ubuntu_sh
     assert manifest["file_system"]["label"] == "cloudimg-rootfs"
     with looked_into(salt.output / "mark.img") as root:
         assert (root / "etc/mark").read_text(encoding="utf-8").split() == ["Ubuntu", "24.04", "noble"]
-        mounts = [line.split()[:2] for line in (root / "etc/fstab").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        mounts = [
+            line.split()[:2] for line in (root / "etc/fstab").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+        ]
         assert mounts == [["LABEL=cloudimg-rootfs", "/"]]
     with asked(Triplet(salt.output, "mark"), salt.directory) as (facts, _):
         assert int(facts["root_mib"]) > 18000
@@ -161,7 +163,9 @@ def test_a_base_without_a_digest_is_refused_unless_asked_for(salt, root_image):
 
 def test_a_base_with_another_digest_is_refused(salt, root_image):
     wrong = "sha256:" + "0" * 64
-    said = salt.bad("vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base=str(root_image), base_hash=wrong)
+    said = salt.bad(
+        "vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base=str(root_image), base_hash=wrong
+    )
     assert wrong in said and hashed(root_image) in said
 
 
@@ -173,5 +177,10 @@ def test_a_missing_base_is_named(salt):
 def test_a_qcow2_with_a_backing_file_is_refused(salt, root_image):
     thief = salt.directory / "thief.qcow2"
     run("qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", root_image, thief)
-    said = salt.bad("vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base=str(thief), base_hash=hashed(thief))
+    said = salt.bad(
+        "vm_create.create_variation",
+        variation=salt.variation("mark", variation=VARIATION),
+        base=str(thief),
+        base_hash=hashed(thief),
+    )
     assert "has a backing file" in said

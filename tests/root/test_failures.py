@@ -8,17 +8,26 @@ from pathlib import Path
 import pytest
 
 GOOD = "a file:\n  file.managed:\n    - name: /etc/mark\n    - contents: here\n"
-FAILING = GOOD + "a command that fails:\n  cmd.run:\n    - name: echo this is why; exit 7\nafter it:\n  test.nop:\n    - require: [{cmd: a command that fails}]\n"
+FAILING = (
+    GOOD
+    + "a command that fails:\n  cmd.run:\n    - name: echo this is why; exit 7\nafter it:\n  test.nop:\n    - require: [{cmd: a command that fails}]\n"
+)
 
 CASES = {
-    "a failing state": ({"variation": FAILING}, ["2 of 3 states", "cmd.run", "a command that fails", "this is why", "1 more that required"]),
+    "a failing state": (
+        {"variation": FAILING},
+        ["2 of 3 states", "cmd.run", "a command that fails", "this is why", "1 more that required"],
+    ),
     "a Jinja error": ({"variation": "{{ nothing.at.all }}"}, ["does not compile", "nothing"]),
     "wrong YAML": ({"variation": "a:\n  - b\n c: d"}, ["does not compile", "variation"]),
     "an unknown state module": ({"variation": "a:\n  nosuch.thing: []\n"}, ["nosuch"]),
     "no states": ({"variation": "# nothing\n"}, ["holds no states"]),
     "an empty directory": ({"README": "nothing"}, ["neither variation.sls nor top.sls"]),
     "a top file that matches nobody": ({"top.sls": "base:\n  'other':\n    - web\n"}, ["variation"]),
-    "a pillar that does not render": ({"variation": GOOD, "pillar/top.sls": "base: {'*': [a]}", "pillar/a.sls": "{{ x.y.z }}"}, ["illar"]),
+    "a pillar that does not render": (
+        {"variation": GOOD, "pillar/top.sls": "base: {'*': [a]}", "pillar/a.sls": "{{ x.y.z }}"},
+        ["illar"],
+    ),
 }
 
 
@@ -88,7 +97,9 @@ def test_a_name_that_is_being_built_is_refused(salt, bootstrapped):
         for line in first.stderr:
             if "root done" in line:
                 break
-        assert f"already being built, by process {first.pid}" in salt.bad("vm_create.create_variation", name="slow", variation=slow)
+        assert f"already being built, by process {first.pid}" in salt.bad(
+            "vm_create.create_variation", name="slow", variation=slow
+        )
         assert salt.good("vm_create.status")["slow"]["busy"] is True
         assert "is being built now" in salt.bad("vm_create.release", "slow")
     finally:

@@ -34,7 +34,12 @@ def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstr
     assert not (salt.output / "killed.manifest.json").exists()
 
     salt.good("vm_create.create_variation", **settings, update=False)
-    assert sorted(path.name for path in salt.output.iterdir()) == ["kernel_killed", "killed.img", "killed.manifest.json", "ramdisk_killed"]
+    assert sorted(path.name for path in salt.output.iterdir()) == [
+        "kernel_killed",
+        "killed.img",
+        "killed.manifest.json",
+        "ramdisk_killed",
+    ]
 
 
 def wait_for(salt, step):

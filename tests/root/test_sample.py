@@ -62,7 +62,16 @@ def test_the_manifest_tells_what_the_image_is_made_of(sample, bootstrapped):
     assert {one["id"] for one in manifest["states"]} >= {"nginx is installed", "the page is there", "nginx runs at boot"}
     assert all(one["result"] for one in manifest["states"])
     words = [one["step"] for one in manifest["steps"]]
-    assert [word for word in words if words.count(word) == 1] == ["base", "root", "update", "variation", "kernel", "pack", "close", "shrink"]
+    assert [word for word in words if words.count(word) == 1] == [
+        "base",
+        "root",
+        "update",
+        "variation",
+        "kernel",
+        "pack",
+        "close",
+        "shrink",
+    ]
     assert manifest["versions"]["salt"] and manifest["versions"]["e2fsprogs"]
     assert manifest["distribution"]["oscodename"] == "bookworm"
 
@@ -70,7 +79,10 @@ def test_the_manifest_tells_what_the_image_is_made_of(sample, bootstrapped):
 def test_what_is_returned_tells_where_the_files_are(sample):
     files = sample.returned["files"]
     assert files["root_image"]["path"] == str(sample.output / "variation.img")
-    assert files["kernel"]["version"] in subprocess.run(["file", files["kernel"]["path"]], capture_output=True, text=True, check=True).stdout
+    assert (
+        files["kernel"]["version"]
+        in subprocess.run(["file", files["kernel"]["path"]], capture_output=True, text=True, check=True).stdout
+    )
 
 
 def test_the_root_image_is_clean_and_ends_at_its_content(sample):
@@ -83,7 +95,9 @@ def test_the_root_image_is_clean_and_ends_at_its_content(sample):
 
 def test_fstab_names_the_file_system_that_it_is_in(sample):
     label = sample.manifest()["file_system"]["label"]
-    said = subprocess.run(["blkid", "-o", "value", "-s", "LABEL", sample.output / "variation.img"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["blkid", "-o", "value", "-s", "LABEL", sample.output / "variation.img"], capture_output=True, text=True, check=True
+    )
     with looked_into(sample.output / "variation.img") as root:
         assert f"LABEL={label} / ext4" in (root / "etc/fstab").read_text(encoding="utf-8")
     assert said.stdout.strip() == label == "root"
@@ -99,7 +113,9 @@ def test_the_root_is_the_base_and_the_variation_and_nothing_else(sample, bootstr
             packaged |= set(listing.read_text(encoding="utf-8").splitlines())
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     unexplained = {path for path in changed - packaged if not any(fnmatch.fnmatch(path, pattern) for pattern in EXPLAINED)}
-    unexplained -= {path for path in unexplained if path.replace("/usr/lib", "/lib", 1) in packaged or path.removeprefix("/usr") in packaged}
+    unexplained -= {
+        path for path in unexplained if path.replace("/usr/lib", "/lib", 1) in packaged or path.removeprefix("/usr") in packaged
+    }
     assert not unexplained, sorted(unexplained)
     rewritten = {path for path in changed & packaged & before.keys() if before[path][4] != after.get(path, before[path])[4]}
     assert not {path for path in rewritten if not any(fnmatch.fnmatch(path, pattern) for pattern in EXPLAINED)}

@@ -118,8 +118,12 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
 
 def test_states_of_the_minion_are_applied_under_the_id_that_top_and_pillar_see(salt, bootstrapped):
     (salt.states / "users").mkdir()
-    (salt.states / "users/init.sls").write_text("mark:\n  file.managed:\n    - name: /etc/mark\n    - contents: {{ pillar['who'] }}\n", encoding="utf-8")
-    (salt.directory / "pillar/top.sls").write_text("base:\n  'web1':\n    - web\n  'G@oscodename:bookworm and web1':\n    - release\n", encoding="utf-8")
+    (salt.states / "users/init.sls").write_text(
+        "mark:\n  file.managed:\n    - name: /etc/mark\n    - contents: {{ pillar['who'] }}\n", encoding="utf-8"
+    )
+    (salt.directory / "pillar/top.sls").write_text(
+        "base:\n  'web1':\n    - web\n  'G@oscodename:bookworm and web1':\n    - release\n", encoding="utf-8"
+    )
     (salt.directory / "pillar/web.sls").write_text("who: web1 is me\n", encoding="utf-8")
     (salt.directory / "pillar/release.sls").write_text("release: by grain\n", encoding="utf-8")
     salt.configure(**{"ami.variation": {"states": ["users"], "id": "web1"}})

@@ -21,7 +21,9 @@ def bare_salt(tmp_path_factory):
         if "salt_ami_cloud_builder" not in entry and not entry.startswith("__editable__"):
             (site / entry).symlink_to(f"{source}/{entry}")
     program = directory / "bin/salt-call"
-    program.write_text(f"#!{directory}/bin/python\nimport sys\nfrom salt.scripts import salt_call\nsys.exit(salt_call())\n", encoding="utf-8")
+    program.write_text(
+        f"#!{directory}/bin/python\nimport sys\nfrom salt.scripts import salt_call\nsys.exit(salt_call())\n", encoding="utf-8"
+    )
     program.chmod(0o755)
     return directory, site
 

@@ -36,6 +36,8 @@ def test_pillar_example_is_good_pillar(minion):
 
 @pytest.mark.parametrize("sls", ["ami_creator_pre", "ami_creator_post"])
 def test_under_test_true_nothing_is_written(minion, tmp_path, sls):
-    ours = minion(**{"ami.workspace": str(tmp_path / "ws"), "ami.output": str(tmp_path / "out"), "ami.cache": str(tmp_path / "cache")})
+    ours = minion(
+        **{"ami.workspace": str(tmp_path / "ws"), "ami.output": str(tmp_path / "out"), "ami.cache": str(tmp_path / "cache")}
+    )
     ours.call("state.sls", sls, "test=True")
     assert not [path for path in ("ws", "out", "cache") if (tmp_path / path).exists()]

@@ -28,7 +28,9 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        server.asked.append({key: self.headers[key] for key in ("Range", "If-Range", "If-None-Match", "If-Modified-Since") if self.headers[key]})
+        server.asked.append(
+            {key: self.headers[key] for key in ("Range", "If-Range", "If-None-Match", "If-Modified-Since") if self.headers[key]}
+        )
         if not self.path.startswith("/images/base.img"):
             return self.send_error(404)
         if server.codes:
@@ -70,7 +72,9 @@ def server(monkeypatch):
 
 
 def got(server, tmp_path, told=None):
-    return download(server.url, tmp_path / "cache/base.img", lambda done, total: told.append((done, total)) if told is not None else None)
+    return download(
+        server.url, tmp_path / "cache/base.img", lambda done, total: told.append((done, total)) if told is not None else None
+    )
 
 
 def test_a_file_comes_whole_and_nothing_else_stays(server, tmp_path):

@@ -107,7 +107,9 @@ def test_content_is_measured_as_du_sees_it(varied):
     assert on_disk * 0.97 - 8 <= content.blocks <= on_disk * 1.03 + 8
 
 
-@pytest.mark.parametrize(("large_mib", "small"), [(64, 0), (40, 9000), (160, 2000)], ids=["large files", "many small files", "a bit of both"])
+@pytest.mark.parametrize(
+    ("large_mib", "small"), [(64, 0), (40, 9000), (160, 2000)], ids=["large files", "many small files", "a bit of both"]
+)
 def test_an_image_is_hardly_larger_than_its_content_and_its_journal(tmp_path, tree, large_mib, small):
     root = tree(tmp_path / "root", {"usr/lib/": None, "usr/share/": None})
     for number in range(large_mib // 8):

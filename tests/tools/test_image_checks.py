@@ -48,7 +48,10 @@ BROKEN = {
     "wrong link count": (lambda image: run(["debugfs", "-w", "-R", "set_inode_field /data links_count 7", image]), "not clean"),
     "block marked free": (lambda image: run(["debugfs", "-w", "-R", "freeb 600", image]), "not clean"),
     "no superblock": (lambda image: poke(image, 1024, bytes(1024)), "not clean"),
-    "cannot grow": (lambda image: (run(["tune2fs", "-O", "^resize_inode", image]), run(["e2fsck", "-fy", image], ok=(0, 1))), "could not grow"),
+    "cannot grow": (
+        lambda image: (run(["tune2fs", "-O", "^resize_inode", image]), run(["e2fsck", "-fy", image], ok=(0, 1))),
+        "could not grow",
+    ),
 }
 
 

@@ -53,7 +53,10 @@ def test_a_plain_qcow2_is_good_in_both_versions(tmp_path, compat):
 QCOW2 = {
     "backing file v2": (["-o", "compat=0.10", "-F", "raw", "-b", "TMP/other"], "backing file, .*/other"),
     "backing file v3": (["-F", "raw", "-b", "TMP/other"], "backing file, .*/other"),
-    "backing as json": (["-F", "raw", "-b", 'json:{"driver":"raw","file":{"driver":"file","filename":"TMP/other"}}'], "backing file, json:"),
+    "backing as json": (
+        ["-F", "raw", "-b", 'json:{"driver":"raw","file":{"driver":"file","filename":"TMP/other"}}'],
+        "backing file, json:",
+    ),
     "data file": (["-o", "data_file=TMP/data,data_file_raw=on"], "another file"),
     "encryption": ([*SECRET, "-o", "encrypt.format=aes,encrypt.key-secret=s0"], "encrypted"),
 }
@@ -90,17 +93,37 @@ def sfdisk_says(path, number):
 @pytest.mark.needs("sgdisk")
 def test_a_gpt_of_sgdisk_with_a_gap_and_256_entries_is_read(tmp_path):
     path = blank(tmp_path / "d")
-    run(["sgdisk", "--resize-table=256", "--new=14:2M:+4M", "--typecode=14:ef02", "--new=1:8M:0", f"--partition-guid=1:{UUID}", path])
+    run(
+        [
+            "sgdisk",
+            "--resize-table=256",
+            "--new=14:2M:+4M",
+            "--typecode=14:ef02",
+            "--new=1:8M:0",
+            f"--partition-guid=1:{UUID}",
+            path,
+        ]
+    )
     assert {one.number: one.offset // MIB for one in header.read_partitions(path)} == {1: 8, 14: 2}
     assert next(one.identity for one in header.read_partitions(path) if one.number == 1) == UUID
 
 
 @pytest.mark.needs("sfdisk")
 def test_an_mbr_of_sfdisk_with_logical_partitions_is_read(tmp_path):
-    parts = ["1: size=8MiB, type=83", "2: size=40MiB, type=5", "5: size=8MiB, type=82", "6: size=8MiB, type=83", "7: size=4MiB, type=83"]
+    parts = [
+        "1: size=8MiB, type=83",
+        "2: size=40MiB, type=5",
+        "5: size=8MiB, type=82",
+        "6: size=8MiB, type=83",
+        "7: size=4MiB, type=83",
+    ]
     path = sfdisk(blank(tmp_path / "d"), "\n".join(["label: dos", "label-id: 0xdeadbeef", *parts, ""]))
     found = header.read_partitions(path)
-    listed = [line.split(":")[0].removeprefix(str(path)) for line in run(["sfdisk", "--dump", path]).output.splitlines() if "start=" in line]
+    listed = [
+        line.split(":")[0].removeprefix(str(path))
+        for line in run(["sfdisk", "--dump", path]).output.splitlines()
+        if "start=" in line
+    ]
     assert [str(one.number) for one in found] == [number.strip() for number in listed if number.strip() != "2"]
     assert found[0].identity == "deadbeef-01" and [one.size // MIB for one in found if one.number > 4] == [8, 8, 4]
     assert [one.kind for one in found if one.number > 4] == [0x82, 0x83, 0x83]

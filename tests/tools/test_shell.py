@@ -36,7 +36,8 @@ def test_a_program_killed_by_a_signal_says_which():
 
 
 @pytest.mark.parametrize(
-    ("program", "package"), [("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("resize2fs", "e2fsprogs"), ("frobnicate", "frobnicate")]
+    ("program", "package"),
+    [("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("resize2fs", "e2fsprogs"), ("frobnicate", "frobnicate")],
 )
 def test_a_missing_program_names_the_package_to_install(program, package, monkeypatch):
     monkeypatch.setattr("vmimage.shell._SBIN", "/nonexistent")

@@ -85,7 +85,21 @@ def gpg():
     home = Path(tempfile.mkdtemp(prefix="gpg"))
 
     def ask(*arguments):
-        return run(["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "", "--yes", *arguments])
+        return run(
+            [
+                "gpg",
+                "--homedir",
+                home,
+                "--batch",
+                "--quiet",
+                "--pinentry-mode",
+                "loopback",
+                "--passphrase",
+                "",
+                "--yes",
+                *arguments,
+            ]
+        )
 
     try:
         for name in ("mirror", "stranger"):
@@ -104,7 +118,15 @@ def signed(here, gpg):
     (here / "SHA512SUMS").write_text(f"{SHA512}  base.img\n")
 
     def sign(name="mirror", ending=".gpg", *armor):
-        gpg("--local-user", f"{name}@example.org", *armor, "--output", here / f"SHA512SUMS{ending}", "--detach-sign", here / "SHA512SUMS")
+        gpg(
+            "--local-user",
+            f"{name}@example.org",
+            *armor,
+            "--output",
+            here / f"SHA512SUMS{ending}",
+            "--detach-sign",
+            here / "SHA512SUMS",
+        )
         return {"base_keyring": f"{gpg.home}/mirror.gpg"}
 
     return sign

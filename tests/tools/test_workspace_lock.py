@@ -18,7 +18,9 @@ with Workspace(sys.argv[1], "web").locked():
 def holder(tmp_path, monkeypatch):
     """Another process that holds the lock of the workspace, until its stdin is closed."""
     monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
-    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         try:
             assert child.stdout.readline() == "held\n"
             yield child

@@ -28,7 +28,15 @@ def test_the_newest_kernel_is_taken_not_the_last_by_name(root, tree):
     assert find_boot_files(root) == ("6.1.0-18-amd64", "/boot/vmlinuz-6.1.0-18-amd64", "/boot/initrd.img-6.1.0-18-amd64")
 
 
-RESIDUE = ["vmlinuz-7.0.old", "vmlinuz-7.0.dpkg-new", "vmlinuz-7.0.dpkg-tmp", "vmlinuz", "vmlinuz.old", "config-7.0", "System.map-7.0"]
+RESIDUE = [
+    "vmlinuz-7.0.old",
+    "vmlinuz-7.0.dpkg-new",
+    "vmlinuz-7.0.dpkg-tmp",
+    "vmlinuz",
+    "vmlinuz.old",
+    "config-7.0",
+    "System.map-7.0",
+]
 
 
 @pytest.mark.parametrize("residue", RESIDUE)
@@ -83,6 +91,13 @@ def test_the_ramdisk_of_another_version_does_not_do(root, tree):
 
 
 def test_a_kernel_elsewhere_in_the_image_is_copied_out_through_its_link(root, tree, tmp_path):
-    tree(root, {"usr/lib/modules/6.1/vmlinuz": "kernel", "boot/vmlinuz-6.1": "-> /usr/lib/modules/6.1/vmlinuz", "boot/initrd-6.1": "ramdisk"})
+    tree(
+        root,
+        {
+            "usr/lib/modules/6.1/vmlinuz": "kernel",
+            "boot/vmlinuz-6.1": "-> /usr/lib/modules/6.1/vmlinuz",
+            "boot/initrd-6.1": "ramdisk",
+        },
+    )
     assert copy_boot_files(root, tmp_path / "k", tmp_path / "r") == "6.1"
     assert ((tmp_path / "k").read_text(), (tmp_path / "r").read_text()) == ("kernel", "ramdisk")

@@ -20,7 +20,9 @@ def test_the_order_and_repetition_of_packages_do_not_matter():
     assert digest_of_plan(plan(packages=["vim", "curl"])) == digest_of_plan(plan(packages=["curl", "vim", "curl", "sudo"]))
 
 
-@pytest.mark.parametrize("unrelated", [{"name": "web"}, {"room_mib": 1}, {"variation": "/srv/web"}, {"update": False}, {"pillar": {"a": 1}}], ids=str)
+@pytest.mark.parametrize(
+    "unrelated", [{"name": "web"}, {"room_mib": 1}, {"variation": "/srv/web"}, {"update": False}, {"pillar": {"a": 1}}], ids=str
+)
 def test_what_does_not_go_into_a_base_does_not_change_its_digest(unrelated):
     assert digest_of_plan(plan(**unrelated)) == digest_of_plan(plan())
 
@@ -36,7 +38,11 @@ def test_what_goes_into_a_base_changes_its_digest(other):
 
 @pytest.mark.parametrize(
     ("told", "kernel"),
-    [({}, "linux-image-cloud-amd64"), ({"architecture": "arm64"}, "linux-image-cloud-arm64"), ({"type": "ubuntu"}, "linux-image-virtual")],
+    [
+        ({}, "linux-image-cloud-amd64"),
+        ({"architecture": "arm64"}, "linux-image-cloud-arm64"),
+        ({"type": "ubuntu"}, "linux-image-virtual"),
+    ],
     ids=["Debian", "Debian arm64", "Ubuntu"],
 )
 def test_a_base_gets_one_kernel_for_clouds(told, kernel):

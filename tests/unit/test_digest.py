@@ -6,9 +6,7 @@ from vmimage.errors import BaseUnverified, SettingsWrong
 
 #: of the text "abc", from FIPS 180
 ABC_256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-ABC_512 = (
-    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
-)
+ABC_512 = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
 
 
 @pytest.fixture
@@ -50,7 +48,14 @@ def test_a_digest_is_told_from_an_address(text, found):
 
 @pytest.mark.parametrize(
     "text",
-    [f"sha256:{ABC_256[:-1]}", f"sha512:{ABC_256}", "abc123", "md5:900150983cd24fb0d6963f7d28e17f72", "sha1=a9993e36", f"sha256:o{ABC_256[1:]}"],
+    [
+        f"sha256:{ABC_256[:-1]}",
+        f"sha512:{ABC_256}",
+        "abc123",
+        "md5:900150983cd24fb0d6963f7d28e17f72",
+        "sha1=a9993e36",
+        f"sha256:o{ABC_256[1:]}",
+    ],
     ids=["too short", "of another length", "bare and short", "md5", "sha1", "a letter o for a zero"],
 )
 def test_half_a_digest_is_refused(text):
@@ -73,7 +78,19 @@ def test_half_a_digest_is_refused(text):
         (f"{ABC_256[:40]}  abc.img\n", None),
         ("", None),
     ],
-    ids=["text", "binary", "second, in a directory", "bsd", "bsd, second", "alone", "longer name", "ending of a name", "bsd, other", "sha1", "empty"],
+    ids=[
+        "text",
+        "binary",
+        "second, in a directory",
+        "bsd",
+        "bsd, second",
+        "alone",
+        "longer name",
+        "ending of a name",
+        "bsd, other",
+        "sha1",
+        "empty",
+    ],
 )
 def test_a_file_is_found_in_a_checksum_file_by_its_whole_name(text, found):
     assert find_in_checksums(text, "abc.img") == found

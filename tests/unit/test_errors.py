@@ -36,7 +36,9 @@ def test_a_missing_program_is_also_a_machine_that_is_not_ready():
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(32, "mount /dev/x ended with exit code 32"), (-9, "mount /dev/x was killed by signal 9")], ids=["exit", "signal"]
+    ("code", "words"),
+    [(32, "mount /dev/x ended with exit code 32"), (-9, "mount /dev/x was killed by signal 9")],
+    ids=["exit", "signal"],
 )
 def test_a_failed_command_says_how_it_ended(code, words):
     assert str(errors.CommandFailed(["mount", "/dev/x"], code)) == words

@@ -11,8 +11,12 @@ from vmimage.errors import BaseRefused
 def images(draw):
     """Random bytes that look like an image just far enough to be read on."""
     data = bytearray(draw(some.binary(max_size=64)).ljust(draw(some.integers(0, 4096)), b"\0"))
-    placed = some.tuples(some.integers(0, 3000) | some.sampled_from([0, 446, 450, 466, 512, 584, 1024, 1080, 1128]), some.binary(max_size=48))
-    magic = some.sampled_from([(0, b"QFI\xfb\0\0\0\3"), (510, b"\x55\xaa"), (450, b"\xee"), (450, b"\x05"), (512, b"EFI PART"), (1080, b"\x53\xef")])
+    placed = some.tuples(
+        some.integers(0, 3000) | some.sampled_from([0, 446, 450, 466, 512, 584, 1024, 1080, 1128]), some.binary(max_size=48)
+    )
+    magic = some.sampled_from(
+        [(0, b"QFI\xfb\0\0\0\3"), (510, b"\x55\xaa"), (450, b"\xee"), (450, b"\x05"), (512, b"EFI PART"), (1080, b"\x53\xef")]
+    )
     for offset, piece in draw(some.lists(placed | magic, max_size=8)):
         data[offset : offset + len(piece)] = piece
     return bytes(data[: draw(some.integers(0, 4096))])

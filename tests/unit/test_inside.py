@@ -7,7 +7,6 @@ from vmimage.errors import RootHostile
 pytestmark = pytest.mark.usefixtures("confining_kernel")
 
 
-
 LEADING_OUT = {
     "absolute": "-> {outside}/secret",
     "relative": "-> ../../outside/secret",
@@ -27,13 +26,24 @@ def test_a_link_never_leads_to_a_file_of_the_host(root, tree, tmp_path, link):
 
 
 def test_an_absolute_link_leads_to_the_file_of_the_image(root, tree):
-    tree(root, {"run/systemd/resolv.conf": "ours", "etc/resolv.conf": "-> /run/systemd/resolv.conf", "etc/two": "-> ../../../etc/resolv.conf"})
+    tree(
+        root,
+        {
+            "run/systemd/resolv.conf": "ours",
+            "etc/resolv.conf": "-> /run/systemd/resolv.conf",
+            "etc/two": "-> ../../../etc/resolv.conf",
+        },
+    )
     assert inside.read_text(root, "/etc/resolv.conf") == inside.read_text(root, "etc/two") == "ours"
 
 
 @pytest.mark.parametrize("path", ["/../outside/secret", "../outside/secret", "/etc/../../outside/secret", "/.."])
 def test_parents_in_a_path_end_at_the_root(root, path):
-    assert inside.read_text(root, path, "nothing") == "nothing" if path != "/.." else inside.lstat(root, path).st_ino == root.stat().st_ino
+    assert (
+        inside.read_text(root, path, "nothing") == "nothing"
+        if path != "/.."
+        else inside.lstat(root, path).st_ino == root.stat().st_ino
+    )
 
 
 def test_a_loop_of_links_is_called_hostile(root, tree):

@@ -11,7 +11,9 @@ pytestmark = pytest.mark.usefixtures("confining_kernel")
 
 
 @pytest.mark.parametrize("path", ["/..", "..", "/etc/..", "/", "/etc/../..", "/.", "/../.."])
-@pytest.mark.parametrize("change", [inside.remove, lambda root, path: inside.write_text(root, path, "x")], ids=["remove", "write"])
+@pytest.mark.parametrize(
+    "change", [inside.remove, lambda root, path: inside.write_text(root, path, "x")], ids=["remove", "write"]
+)
 def test_a_path_that_ends_in_parents_is_refused_before_anything_is_changed(root, tree, path, change):
     tree(root, {"etc/hostname": "web"})
     with pytest.raises(RootHostile):

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.usefixtures("confining_kernel")
 
 names = some.sampled_from(["a", "b", "c", "..", "."])
 paths = some.lists(names, min_size=1, max_size=6).map("/".join)
-targets = paths | paths.map(lambda path: f"/{path}") | paths.map(lambda path: f"{'../' * 6}outside/{path}") | some.just("/OUT/secret")
+targets = (
+    paths | paths.map(lambda path: f"/{path}") | paths.map(lambda path: f"{'../' * 6}outside/{path}") | some.just("/OUT/secret")
+)
 entries = some.lists(some.tuples(paths, some.none() | some.just("text") | targets.map(lambda path: f"-> {path}")), max_size=12)
 asked = paths | paths.map(lambda path: f"/{path}") | paths.map(lambda path: f"/{path}/")
 
@@ -39,7 +41,9 @@ def image_of(entries):
                     place.write_text(content)
         yield root
         assert sorted(os.listdir(top)) == ["outside", "root"]
-        assert {path.name: path.read_text() for path in outside.iterdir()} == dict.fromkeys(("secret", "a", "b", "c"), "of the host")
+        assert {path.name: path.read_text() for path in outside.iterdir()} == dict.fromkeys(
+            ("secret", "a", "b", "c"), "of the host"
+        )
 
 
 ACTIONS = {

@@ -29,7 +29,9 @@ def manifest(**more):
 VARIED = {"reference": "/srv/web", "digest": "sha256:y", "id": "web1", "states": [{"id": "nginx"}]}
 
 
-@pytest.mark.parametrize("more", [{}, {"varied": VARIED, "updated": {"added": {}}, "sealed": {"removed": []}, "timings": []}], ids=["least", "all"])
+@pytest.mark.parametrize(
+    "more", [{}, {"varied": VARIED, "updated": {"added": {}}, "sealed": {"removed": []}, "timings": []}], ids=["least", "all"]
+)
 def test_the_keys_of_a_manifest_stay_the_same_whatever_steps_there_were(more):
     made = manifest(**more)
     assert sorted(made) == KEYS

@@ -39,7 +39,9 @@ def test_the_failed_state_is_named_with_its_comment_and_those_that_required_it_a
 
 
 def test_what_a_failed_command_printed_is_shown():
-    message = failure({key("a", "cmd", "run"): state(0, False, 'Command "make" run', changes={"stdout": "", "stderr": "no rule", "retcode": 2})})
+    message = failure(
+        {key("a", "cmd", "run"): state(0, False, 'Command "make" run', changes={"stdout": "", "stderr": "no rule", "retcode": 2})}
+    )
     assert 'Command "make" run' in message and "no rule" in message
 
 

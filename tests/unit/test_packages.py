@@ -50,7 +50,9 @@ Architecture: amd64
 """
 
 
-@pytest.mark.parametrize("text", [STATUS, STATUS + "\n", f"\n\n{STATUS}\n\n\n"], ids=["as dpkg writes it", "blank end", "blank lines"])
+@pytest.mark.parametrize(
+    "text", [STATUS, STATUS + "\n", f"\n\n{STATUS}\n\n\n"], ids=["as dpkg writes it", "blank end", "blank lines"]
+)
 def test_what_is_installed_is_listed_and_nothing_else(root, tree, text):
     tree(root, {"var/lib/dpkg/status": text})
     assert list_packages(root) == {

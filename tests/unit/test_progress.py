@@ -14,7 +14,11 @@ def test_a_step_is_told_from_start_to_end_and_timed(told):
     progress = Progress(told.append)
     with progress.step("base"):
         progress.say("hello")
-    assert [(one.step, one.what, one.text) for one in told] == [("base", "started", ""), ("base", "said", "hello"), ("base", "done", "")]
+    assert [(one.step, one.what, one.text) for one in told] == [
+        ("base", "started", ""),
+        ("base", "said", "hello"),
+        ("base", "done", ""),
+    ]
     assert [one["step"] for one in progress.timings] == ["base"]
     assert 0 <= told[0].seconds <= told[-1].seconds
 
@@ -94,13 +98,20 @@ def test_events_carry_their_place_in_the_tag(told):
 
 def test_the_log_gets_one_line_for_what_is_worth_one(caplog):
     caplog.set_level(logging.DEBUG, "vm_create")
-    for moment in (Moment("a", "started"), Moment("b", "moved"), Moment("c", "said", "x"), Moment("d", "done"), Moment("e", "failed", "why")):
+    for moment in (
+        Moment("a", "started"),
+        Moment("b", "moved"),
+        Moment("c", "said", "x"),
+        Moment("d", "done"),
+        Moment("e", "failed", "why"),
+    ):
         write_log(moment)
     assert [(one.levelname, one.getMessage()[:1]) for one in caplog.records] == [("DEBUG", "c"), ("INFO", "d"), ("ERROR", "e")]
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB"), (5 << 50, "5120.0 TiB")]
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB"), (5 << 50, "5120.0 TiB")],
 )
 def test_bytes_are_written_for_people(count, text):
     assert amount(count) == text

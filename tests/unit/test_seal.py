@@ -27,7 +27,9 @@ def left(root):
 
 
 def test_what_the_patterns_name_is_removed_or_emptied_and_the_rest_stays(used):
-    told = seal_root(used, ["/etc/ssh/ssh_host_*", "/var/lib/dbus/machine-id", "/var/cache/apt/archives/*.deb"], ["/etc/machine-id"])
+    told = seal_root(
+        used, ["/etc/ssh/ssh_host_*", "/var/lib/dbus/machine-id", "/var/cache/apt/archives/*.deb"], ["/etc/machine-id"]
+    )
     gone = {"etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "var/lib/dbus/machine-id", "var/cache/apt/archives/a.deb"}
     assert left(used) == set(FILES) - gone
     assert (used / "etc/machine-id").read_text() == ""

@@ -45,7 +45,11 @@ def test_two_values_for_one_key_in_one_place_are_an_error():
 
 
 def test_the_weightiest_place_wins():
-    places = [source("minion config", {"ami": {"name": "b"}}), source("grains", {"ami.name": "c"}), source("pillar", {"ami": {"name": "d"}})]
+    places = [
+        source("minion config", {"ami": {"name": "b"}}),
+        source("grains", {"ami.name": "c"}),
+        source("pillar", {"ami": {"name": "d"}}),
+    ]
     assert gather_settings(places, {"name": "a"}).name == "a"
     names = []
     while places:
@@ -178,17 +182,6 @@ def test_as_dict_leaves_out_what_is_empty_and_keeps_what_is_false_or_zero():
     told = gathered(update=False, headroom_mib=0, packages=[]).as_dict()
     assert told["update"] is False and told["headroom_mib"] == 0
     assert not {"packages", "pillar", "mirror", "base"} & set(told)
-
-
-def test_a_password_in_an_address_is_used_and_never_told():
-    settings = gathered(base="https://me:hunter2@images.example.org/a.img", base_hash="http://me:hunter2@x/SUMS")
-    assert "hunter2" in settings.base
-    assert "hunter2" not in str(settings.as_dict()) and "images.example.org/a.img" in settings.as_dict()["base"]
-
-
-@pytest.mark.parametrize("mirror", ["http://me:hunter2@m/debian", ["deb http://me:hunter2@m/debian sid main"]], ids=["address", "line"])
-def test_a_password_of_a_mirror_is_refused_for_it_would_stay_in_the_image(mirror):
-    assert "hunter2" not in refusal(mirror=mirror)
 
 
 @pytest.mark.parametrize("key", sorted(KEYS))

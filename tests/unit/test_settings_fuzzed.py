@@ -1,6 +1,6 @@
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from vmimage.errors import SettingsWrong
 from vmimage.settings import KEYS, Settings, gather_settings
@@ -19,7 +19,10 @@ fitting = {
     tuple: some.lists(plain, max_size=3),
 }
 KINDS = {key: [fitting[kind] for kind in fitting if isinstance(one.default, kind)] for key, one in KEYS.items()}
-KINDS |= {"variation": [fitting[str], fitting[dict]], "pillar": [fitting[dict]]}
+KINDS |= {"variation": [fitting[dict]], "pillar": [fitting[dict]]}
+few = some.lists(some.sampled_from(sorted(KINDS)), min_size=1, max_size=2).flatmap(
+    lambda keys: some.fixed_dictionaries({key: some.one_of(*KINDS[key]) for key in keys})
+)
 
 
 def lookup(mapping):
@@ -30,22 +33,27 @@ def lookup(mapping):
     return get
 
 
-@given(some.dictionaries(some.just("ami") | keys.map(lambda key: f"ami.{key}"), plain | some.dictionaries(keys, plain, max_size=4), max_size=4))
+@given(
+    some.dictionaries(
+        some.just("ami") | keys.map(lambda key: f"ami.{key}"), plain | some.dictionaries(keys, plain, max_size=4), max_size=4
+    )
+)
 def test_whatever_a_pillar_holds_gives_settings_or_says_what_is_wrong(mapping):
     try:
-        settings = gather_settings([("pillar", mapping, lookup(mapping))])
+        found = gather_settings([("pillar", mapping, lookup(mapping))])
     except SettingsWrong as wrong:
         assert wrong.message and wrong.hint
     else:
-        assert isinstance(settings, Settings)
+        assert isinstance(found, Settings)
 
 
-@given(some.fixed_dictionaries({}, optional={key: some.one_of(*kinds) for key, kinds in KINDS.items()}))
+@settings(max_examples=600)
+@given(few)
 def test_whatever_arguments_are_given_settings_come_out_or_say_what_is_wrong(arguments):
     try:
-        settings = gather_settings([], arguments)
+        found = gather_settings([], arguments)
     except SettingsWrong as wrong:
         assert wrong.message and wrong.hint
     else:
-        json.dumps(settings.as_dict())
-        assert settings.root_path.is_absolute()
+        json.dumps(found.as_dict())
+        assert found.root_path.is_absolute()

@@ -8,7 +8,9 @@ MANIFEST = {
     "states": [{}, {}],
     "packages": {"a": "1", "b": "1", "c": "1"},
     "steps": [{"step": "base", "seconds": 30.5}, {"step": "seal", "seconds": 0.5}, {"step": "seal", "seconds": 0.25}],
-    "files": {role: {"path": f"{role}.img", "bytes": 3 << 20, "sha256": role * 3} for role in ("kernel", "ramdisk", "root_image")},
+    "files": {
+        role: {"path": f"{role}.img", "bytes": 3 << 20, "sha256": role * 3} for role in ("kernel", "ramdisk", "root_image")
+    },
 }
 
 

@@ -36,7 +36,12 @@ def found(tmp_path, *roots, **told):
 def test_a_directory_is_a_variation_by_what_it_holds(tmp_path, tree, entries, states):
     top = tree(tmp_path / "v", {**entries, "pillar/top.sls": ""})
     variation = found(tmp_path, variation=str(top))
-    assert (variation.states, variation.file_roots, variation.pillar_roots, variation.id) == (states, (str(top),), (f"{top}/pillar",), "web")
+    assert (variation.states, variation.file_roots, variation.pillar_roots, variation.id) == (
+        states,
+        (str(top),),
+        (f"{top}/pillar",),
+        "web",
+    )
     assert variation.digest.startswith("sha256:")
 
 
@@ -48,7 +53,13 @@ def test_states_of_the_file_roots_are_found_with_their_id(tmp_path, tree):
 
 @pytest.mark.parametrize(
     ("changed", "counts"),
-    [("one/web.sls", True), ("one/users/admin.sls", True), ("two/nginx/init.sls", True), ("two/nginx/files/conf", True), ("one/other.sls", False)],
+    [
+        ("one/web.sls", True),
+        ("one/users/admin.sls", True),
+        ("two/nginx/init.sls", True),
+        ("two/nginx/files/conf", True),
+        ("one/other.sls", False),
+    ],
 )
 def test_the_digest_of_states_covers_their_files_and_directories(tmp_path, tree, changed, counts):
     roots = [
@@ -86,7 +97,13 @@ def test_a_minion_without_file_roots_is_told_so(tmp_path):
 
 def test_passwords_of_the_cloud_never_reach_a_root(tmp_path, tree, root):
     settings = gather_settings([], {"name": "web"})
-    pillar = {"keystone.password": "hunter2", "keystone": {"password": "hunter2"}, "ami": {"x": "hunter2"}, "ami.y": "hunter2", "web": {"a": 1}}
+    pillar = {
+        "keystone.password": "hunter2",
+        "keystone": {"password": "hunter2"},
+        "ami": {"x": "hunter2"},
+        "ami.y": "hunter2",
+        "web": {"a": 1},
+    }
     seen = visible_pillar(pillar, settings)
     assert "hunter2" not in json.dumps(seen)
     assert seen["web"] == {"a": 1} and seen["ami"]["name"] == "web"
@@ -104,4 +121,10 @@ def test_the_salt_in_a_root_writes_only_below_its_own_home(tmp_path, tree, root)
 def test_grains_are_read_from_the_release_of_the_root(root, tree):
     text = 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n# a comment\n'
     tree(root, {"usr/lib/os-release": text, "etc/os-release": "-> ../usr/lib/os-release"})
-    assert grains_of(root) == {"os": "Ubuntu", "os_family": "Debian", "osrelease": "24.04", "oscodename": "noble", "osfullname": "Ubuntu"}
+    assert grains_of(root) == {
+        "os": "Ubuntu",
+        "os_family": "Debian",
+        "osrelease": "24.04",
+        "oscodename": "noble",
+        "osfullname": "Ubuntu",
+    }

@@ -82,7 +82,10 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
 def test_forgetting_keeps_the_lock_and_follows_no_link(workspace, tmp_path, tree):
     tree(tmp_path / "outside", {"kept": "text"})
     with workspace.locked():
-        tree(workspace.path, {"begun.json": "{}", "upper/etc/a": "", "link": f"-> {tmp_path}/outside", "file-link": f"-> {tmp_path}/outside/kept"})
+        tree(
+            workspace.path,
+            {"begun.json": "{}", "upper/etc/a": "", "link": f"-> {tmp_path}/outside", "file-link": f"-> {tmp_path}/outside/kept"},
+        )
         workspace.forget()
         assert os.listdir(workspace.path) == ["lock"]
         assert workspace.is_busy()
