@@ -133,7 +133,7 @@ def _check_signature(settings, address, beside, sums, downloads, cache_file):
         signature = fetch_beside(address, beside + ending, downloads, cache_file)
         if signature:
             try:
-                run(["gpgv", "--keyring", settings.base_keyring, signature, sums])
+                run(["gpgv", "--keyring", os.path.abspath(settings.base_keyring), signature, sums])
             except CommandFailed as error:
                 raise BaseUnverified(
                     f"the signature {beside}{ending} is not good: {error.output.strip()}",

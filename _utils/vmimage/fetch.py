@@ -1,5 +1,6 @@
 """Fetching a base's file: from a path, over http(s) with resumption, or by the builder's Salt from salt://."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -51,9 +52,9 @@ def _sibling(address, name):
 
 
 def _file_name(address):
-    """A name in the cache that two addresses never share."""
-    parts = urlsplit(address)
-    return f"{parts.netloc}{parts.path}{'?' + parts.query if parts.query else ''}".replace("/", "+")[-240:]
+    """A name in the cache that two addresses never share, and that tells nothing of a password in them."""
+    name = urlsplit(address).path.rsplit("/", 1)[-1][-200:]
+    return f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name}"
 
 
 def download(url, target, moved):

@@ -2,7 +2,7 @@
 
 It is written anew from the files of the root (``mke2fs -d``) instead of being truncated: `resize2fs -M` cannot move what lies
 scattered, and leaves inode tables and a journal made for a larger disk.  Measured on 1.05 GiB of content: truncated 1818 MiB,
-packed 1096 MiB.  It keeps what a first boot needs to grow: room for group descriptors (resize_inode) and 8192 inodes a group.
+packed 1096 MiB.  It keeps what a first boot needs to grow: room for group descriptors (resize_inode) and 4096 inodes a group, or more.
 """
 
 import os
@@ -81,7 +81,7 @@ def plan_size(content):
 def pack_image(root, target, *, label="", uuid=""):
     """Write a new ext4 image with the files of a directory.
 
-    :param root: the mounted root; its modes, owners, hard links, ACLs, xattrs, capabilities and holes are kept
+    :param root: the mounted root; its modes, owners, hard links of files, ACLs, xattrs, capabilities and holes are kept
     :param Path target: the image to make
     :param str label: of the file system
     :param str uuid: of the file system; empty for a new one

@@ -139,7 +139,7 @@ def list_directory(root, path):
     try:
         with opened(root, path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
             return sorted(os.listdir(descriptor))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, RootHostile):  # a link that leads in circles is no directory
         return []
 
 
