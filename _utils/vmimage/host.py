@@ -109,9 +109,10 @@ class Host:
         known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 
-    def service_provider(self):
-        """The text of the ``service`` module for the inside of a root."""
-        return (delivery.modules_directory() / "vm_service.py").read_text(encoding="utf-8")
+    def providers(self):
+        """The modules that stand in for Salt's own inside a root: ``{what they provide: text of the module}``."""
+        directory = delivery.modules_directory()
+        return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("service", "sysctl")}
 
     def versions(self):
         """Of what a build is made with."""

@@ -102,8 +102,9 @@ def apply_variation(variation, settings, root, host, say):
     file_roots = show(variation.file_roots, home, "states")
     pillar_roots = show(variation.pillar_roots, home, "pillar")
     (home / "modules").mkdir()
-    for name, text in {"modules/vm_service.py": host.service_provider(), "driver.py": _driver()}.items():
-        (home / name).write_text(text, encoding="utf-8")
+    (home / "driver.py").write_text(_driver(), encoding="utf-8")
+    for kind, text in host.providers().items():
+        (home / f"modules/vm_{kind}.py").write_text(text, encoding="utf-8")
     pillar = host.compile_pillar(variation.id, grains_of(root))
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
     _write_private(
@@ -151,7 +152,7 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
-        "providers": {"service": "vm_service"},
+        "providers": {"service": "vm_service", "sysctl": "vm_sysctl"},
         "enable_fqdns_grains": False,
         "grains": {"init": "systemd"} if inside.exists(root, "/lib/systemd/systemd") else {},
         "state_aggregate": False,

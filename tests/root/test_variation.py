@@ -72,6 +72,10 @@ another is masked:
   service.masked:
     - name: systemd-timesyncd
 
+vm.swappiness:
+  sysctl.present:
+    - value: 7
+
 a cron job:
   cron.present:
     - name: /bin/true
@@ -109,6 +113,7 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
         assert (root / "srv/venv/bin/pip").exists()
         assert json.loads((root / "etc/from-salt-call").read_text(encoding="utf-8")) == {"local": "grown here"}
         assert (root / "etc/systemd/system/multi-user.target.wants/cron.service").is_symlink()
+        assert "vm.swappiness = 7" in (root / "etc/sysctl.d/99-salt.conf").read_text(encoding="utf-8")
         assert (root / "etc/systemd/system/systemd-timesyncd.service").readlink().as_posix() == "/dev/null"
         assert "7 * * * * /bin/true" in (root / "var/spool/cron/crontabs/root").read_text(encoding="utf-8")
         assert not (root / "etc/salt").exists() and not (root / "var/cache/salt").exists()
