@@ -71,6 +71,7 @@ def test_the_manifest_tells_what_the_image_is_made_of(sample, bootstrapped):
         "pack",
         "close",
         "shrink",
+        "triplet",
     ]
     assert manifest["versions"]["salt"] and manifest["versions"]["e2fsprogs"]
     assert manifest["distribution"]["oscodename"] == "bookworm"
