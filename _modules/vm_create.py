@@ -21,6 +21,7 @@ that a cloud can boot.
 
 import contextlib
 import dataclasses
+import logging
 import os
 
 from salt.exceptions import CommandExecutionError
@@ -30,6 +31,8 @@ from vmimage.errors import NotPublished, VmImageError
 from vmimage.host import Host
 from vmimage.root import owner_of
 from vmimage.settings import KEYS
+
+log = logging.getLogger(__name__)
 
 __virtualname__ = "vm_create"
 
@@ -45,6 +48,9 @@ def _salt_errors():
         yield
     except VmImageError as error:
         raise CommandExecutionError(str(error)) from error
+    except OSError as error:
+        log.exception("a file or system call failed")
+        raise CommandExecutionError(f"{type(error).__name__}: {error}") from error
 
 
 def _host():
@@ -108,11 +114,12 @@ def plan(name=None, **settings):
         return _build.plan_variation(_new_build(name, **settings))
 
 
-def update_image(root):
+def update_image(root, **settings):
     """
     Bring the packages of an open root up to date, kernel included.
 
     :param str root: where it is mounted, such as ``/mnt/variation``
+    :param settings: ``workspace``, if it is not the default
     :return: dict of the packages ``added``, ``removed`` and ``changed`` (old and new version)
 
     CLI Example:
@@ -121,7 +128,7 @@ def update_image(root):
 
         salt-call vm_create.update_image /mnt/variation
     """
-    with _salt_errors(), _build_at(root) as build:
+    with _salt_errors(), _build_at(root, **settings) as build:
         return steps.update(build)
 
 

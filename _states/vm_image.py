@@ -79,7 +79,7 @@ def _delivered(build):
 
 
 def _unless(note, words):
-    """Done when the triplet is, or when the step has left its note in this build."""
+    """Done when the triplet is, or when the step has left its note in this build: who changes the root later drops the note."""
 
     def is_done(build):
         return _delivered(build) or (words if build.workspace.noted(note) else "")
@@ -150,6 +150,8 @@ def sealed(name, remove=(), truncate=(), **settings):
     def is_done(build):
         if _delivered(build):
             return _delivered(build)
+        if build.workspace.noted("packed") and not is_open(build.workspace):
+            return "the root is packed and closed already"
         found = steps.seal(build, remove, truncate, dry=True)
         return "" if any(found.values()) else "nothing of this is in the root"
 

@@ -8,17 +8,17 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from vmimage import bootstrap, disk, header
+from vmimage.address import name_of, public_address
 from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
-from vmimage.fetch import fetch, fetch_beside
+from vmimage.fetch import fetch, fetch_beside, forget_download
 from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
 from vmimage.packages import list_packages
 from vmimage.shell import run
-from vmimage.workspace import locked, read_json, write_json
+from vmimage.workspace import locked, read_json, sync, write_json
 
 _PREPARATION = 1  # raise it when the same input is prepared otherwise than before
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
@@ -71,11 +71,17 @@ def locate_base(settings, progress, cache_file=None):
     kind = settings.base_format or header.read_format(path)
     if not kind:
         raise BaseRefused(
-            f"{settings.base} is no file system, disk, qcow2 or tar that is known", hint="gunzip it, if it is a compressed image"
+            f"{public_address(settings.base)} is no file system, disk, qcow2 or tar that is known",
+            hint="gunzip it, if it is a compressed image",
         )
     if kind == "qcow2":
         header.check_qcow2(path)
-    verified = _verify(settings, path, downloads, table, cache_file, progress)
+    try:
+        verified = _verify(settings, path, downloads, table, cache_file, progress)
+    except BaseUnverified:
+        if path.parent == downloads:
+            forget_download(path)
+        raise
     digest = known_digest(path, table, moved=progress.moved)
     return {
         "reference": settings.as_dict()["base"],
@@ -88,7 +94,7 @@ def locate_base(settings, progress, cache_file=None):
 
 def _verify(settings, path, downloads, table, cache_file, progress):
     """Check the file's digest; returns how."""
-    name = os.path.basename(urlsplit(settings.base).path)
+    name = name_of(settings.base)
     given = parse_digest(settings.base_hash) if settings.base_hash else None
     if given:
         if settings.base_keyring:
@@ -111,13 +117,14 @@ def _verify(settings, path, downloads, table, cache_file, progress):
             return f"{expected[0]} from {beside}{signed}"
     if settings.base_hash:
         raise BaseUnverified(
-            f"{settings.base_hash} has no digest of {name}", hint="ami.base_hash: sha256:HEX, or a checksum file that lists it"
+            f"{public_address(settings.base_hash)} has no digest of {name}",
+            hint="ami.base_hash: sha256:HEX, or a checksum file that lists it",
         )
     if settings.base_keyring:
         raise BaseUnverified(f"no checksum file lists {name}", hint="ami.base_keyring needs one; name it with ami.base_hash")
     if not settings.base_unverified:
         raise BaseUnverified(
-            f"nothing tells the digest of {settings.base}",
+            f"nothing tells the digest of {public_address(settings.base)}",
             hint="set ami.base_hash: sha256:HEX, or ami.base_unverified: true if you must",
         )
     return "not verified"
@@ -143,6 +150,11 @@ def _check_signature(settings, address, beside, sums, downloads, cache_file):
     raise BaseUnverified(f"{beside} has no signature next to it", hint="ami.base_keyring asks for one")
 
 
+def file_bytes(located):
+    """The size of a located base's file, in bytes; a bootstrapped one has none."""
+    return os.path.getsize(located["path"]) if "path" in located else 0
+
+
 def image_path(settings, located):
     """Where the prepared image of a located base is, or will be."""
     algorithm, digest = located["digest"].split(":")
@@ -165,6 +177,8 @@ def prepare_base(settings, located, progress):
     :raises WorkspaceBusy: if another process prepares the same one now
     """
     image = image_path(settings, located)
+    if found := find_prepared(settings, located):
+        return found
     with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
         found = find_prepared(settings, located)
         if found:
@@ -180,6 +194,7 @@ def prepare_base(settings, located, progress):
             raise
         finally:
             shutil.rmtree(scratch)
+        sync(partial)
         os.replace(partial, image)
         write_json(image.with_suffix(".json"), facts)
     return find_prepared(settings, located)

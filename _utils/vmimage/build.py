@@ -61,7 +61,10 @@ def _apply(build, sls):
 def _kept(build, error):
     """Open the root of a failed build again, outside of the namespace that is gone, for a look."""
     opened = build.workspace.noted("opened")
-    open_root(build.workspace, opened["base_image"], build.root, kept=True)
+    try:
+        open_root(build.workspace, opened["base_image"], build.root, kept=True)
+    except (VmImageError, OSError) as trouble:
+        return _with_hint(error, f"its root could not be opened again: {trouble}") if isinstance(error, VmImageError) else error
     error = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
     return _with_hint(
         error,
@@ -82,7 +85,7 @@ def plan_variation(build):
     located = base.locate_base(build.settings, build.progress, build.host.cache_file)
     prepared = base.find_prepared(build.settings, located)
     found = find_variation(build.settings, build.host)
-    check_machine(build.settings, located["format"], prepared)
+    check_machine(build.settings, located["format"], prepared, base.file_bytes(located))
     settings = build.settings
     return {
         "name": settings.name,

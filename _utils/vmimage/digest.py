@@ -1,13 +1,14 @@
 """Digests: of files, of trees, and what checksum files say."""
 
 import hashlib
+import json
 import os
 import re
 import stat
 from pathlib import Path
 
 from vmimage.errors import BaseUnverified, SettingsWrong
-from vmimage.workspace import read_json, write_json
+from vmimage.workspace import locked, read_json, write_json
 
 _LENGTHS = {64: "sha256", 128: "sha512"}
 
@@ -32,13 +33,21 @@ def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None
     facts = os.stat(path)
     identity = [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
     key = f"{algorithm} {os.path.realpath(path)}"
-    known = read_json(table, {})
+    known = _read_table(table)
     if known.get(key, [None])[0] == identity:
         return known[key][1]
     digest = digest_of_file(path, algorithm, moved)
-    table.parent.mkdir(parents=True, exist_ok=True)
-    write_json(table, {**read_json(table, {}), key: [identity, digest]})
+    with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
+        write_json(table, {**_read_table(table), key: [identity, digest]})
     return digest
+
+
+def _read_table(table):
+    """The digests known so far; a table that cannot be read is made anew."""
+    try:
+        return read_json(table, {})
+    except json.JSONDecodeError:
+        return {}
 
 
 def digest_of_trees(paths):

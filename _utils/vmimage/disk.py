@@ -60,7 +60,10 @@ def _from_tar(source, target, scratch):
             run([*_COPIED, point / disk, inner])
     if disk:
         target.unlink()
-        make_root_image(inner, header.read_format(inner), target, scratch)
+        kind = header.read_format(inner)
+        if kind not in ("raw", "disk", "qcow2"):
+            raise BaseRefused(f"{source} holds {disk}, which is no disk that is known", hint="give the disk image itself")
+        make_root_image(inner, kind, target, scratch)
         inner.unlink()
         return
     with mounted(target, point):
@@ -159,6 +162,8 @@ def _merge_boot(source, target, others, scratch):
         for one, ext in others.items():
             if wanted & _names(one, ext):
                 into = inside.own_directory(point, "boot")
+                for name in inside.list_directory(point, "/boot"):  # cp would write through a link that stands there already
+                    inside.remove(point, f"/boot/{name}")
                 with mounted(source, boot, "ro", "noload", "nosuid", offset=one.offset, size=one.size):
                     run(["cp", "--archive", f"{boot}/.", f"{into}/"])
                 shutil.rmtree(Path(into) / "lost+found", ignore_errors=True)

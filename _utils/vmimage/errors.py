@@ -63,6 +63,10 @@ class BuildDied(VmImageError):
     """The build's process ended without saying why (it was killed, or ran out of memory)."""
 
 
+class BuildStopped(VmImageError):
+    """Somebody stopped the build: Ctrl-C, or SIGTERM."""
+
+
 class WorkspaceBusy(VmImageError):
     """Another process builds under this name or prepares this base."""
 

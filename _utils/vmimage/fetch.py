@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 
+from vmimage.address import public_address
 from vmimage.errors import BaseMissing
+from vmimage.workspace import locked
 
 _CHUNK_BYTES = 1 << 20
 _TRIES = 5
@@ -31,11 +34,13 @@ def fetch(address, directory, cache_file=None, moved=lambda done, total: None):
     if scheme == "salt":
         path = cache_file(address) if cache_file else None
         if not path:
-            raise BaseMissing(f"{address} is not in the file_roots", hint="see what is there: salt-call cp.list_master")
+            raise BaseMissing(
+                f"{public_address(address)} is not in the file_roots", hint="see what is there: salt-call cp.list_master"
+            )
         return Path(path)
     path = Path(urlsplit(address).path if scheme == "file" else address)
     if not path.is_file():
-        raise BaseMissing(f"there is no file {address}", hint="ami.base is a path, http(s):// or salt:// address")
+        raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
     return path
 
 
@@ -63,7 +68,11 @@ def download(url, target, moved):
     :returns: the target Path
     :raises BaseMissing: on an answer of the server that trying again does not change, or after several tries
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_name(f"{target.name}.lock"), public_address(url), wait=True):
+        return _download(url, target, moved)
+
+
+def _download(url, target, moved):
     partial = target.with_name(f"{target.name}.partial")
     for attempt in range(_TRIES):
         try:
@@ -71,11 +80,24 @@ def download(url, target, moved):
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, EOFError) as error:
             trouble = error
             time.sleep(min(2**attempt, 10) if attempt < _TRIES - 1 else 0)
+        except requests.RequestException as error:
+            raise BaseMissing(f"{public_address(url)} is no address to download from", hint="correct ami.base") from error
     if target.exists():
         return target  # its digest is checked by who asked for it
     raise BaseMissing(
-        f"{url} cannot be downloaded: {trouble}", hint="what came so far is kept; the next run carries on"
+        f"{public_address(url)} cannot be downloaded: {_without_query(trouble)}",
+        hint="what came so far is kept; the next run carries on",
     ) from trouble
+
+
+def _without_query(trouble):
+    return re.sub(r"\?\S*", "?***", str(trouble))
+
+
+def forget_download(path):
+    """Remove a download that is not what it should be, so that the next run fetches it anew."""
+    path.unlink(missing_ok=True)
+    _tag_file(path).unlink(missing_ok=True)
 
 
 def _tag_file(path):
@@ -99,11 +121,13 @@ def _download_once(url, target, partial, moved):
             return target
         if answer.status_code == 416:  # what we have is not a beginning of what is there now
             partial.unlink()
-            raise EOFError(f"{url} changed while it was downloaded")
+            raise EOFError(f"{public_address(url)} changed while it was downloaded")
         if answer.status_code >= 500:
             raise requests.ConnectionError(f"{answer.status_code} {answer.reason}")
         if answer.status_code not in (200, 206):
-            raise BaseMissing(f"{url}: the server says {answer.status_code} {answer.reason}", hint="check the address")
+            raise BaseMissing(
+                f"{public_address(url)}: the server says {answer.status_code} {answer.reason}", hint="check the address"
+            )
         new_tag = answer.headers.get("ETag", "")
         new_tag = new_tag if new_tag.startswith('"') else answer.headers.get("Last-Modified", "")
         if answer.status_code == 200:
@@ -114,7 +138,7 @@ def _download_once(url, target, partial, moved):
         total = have + int(length) if length else 0
         done = _write(answer, partial, have, total, moved)
     if total and done != total:
-        raise EOFError(f"{url} ended after {done} of {total} bytes")
+        raise EOFError(f"{public_address(url)} ended after {done} of {total} bytes")
     os.replace(partial, target)
     os.replace(_tag_file(partial), _tag_file(target))
     return target

@@ -35,7 +35,7 @@ class Content:
 
 def measure_content(root):
     """The :class:`Content` of a directory tree on one file system, each hard link counted once."""
-    top = os.lstat(root)
+    top = os.stat(root)
     blocks, inodes, seen, todo = 0, 1, set(), [os.fspath(root)]
     while todo:
         with os.scandir(todo.pop()) as entries:

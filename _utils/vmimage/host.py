@@ -82,8 +82,8 @@ class Host:
         return path
 
     def cache_file(self, url):
-        """The local copy of a ``salt://`` file, or a false value."""
-        return self.functions["cp.cache_file"](url)
+        """The local copy of a ``salt://`` file, or an empty str; asks first whether it is there, for Salt logs an error otherwise."""
+        return self.functions["cp.cache_file"](url) if self.functions["cp.hash_file"](url) else ""
 
     def cache_tree(self, url):
         """The local copy of a ``salt://`` directory, or None."""

@@ -9,10 +9,12 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT = 0x02, 0x04, 0x10
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_OPENAT2 = 437  # the same on every architecture
+_OPENAT2, _MOUNT_SETATTR = 437, 442  # the same on every architecture
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), 155)
 
 
@@ -36,6 +38,17 @@ def mount(source, target, kind="", flags=0, data=""):
     """mount(2)"""
     words = [os.fsencode(word) if word else None for word in (source, target, kind)]
     _checked(_libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data) if data else None), os.fspath(target))
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")]
+
+
+def mount_setattr(target, attributes):
+    """mount_setattr(2) on a mount and all below it (Linux 5.12)."""
+    attr, size = _MountAttr(attributes), ctypes.sizeof(_MountAttr)
+    words = (_AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, ctypes.byref(attr), size)
+    _checked(_libc.syscall(_MOUNT_SETATTR, *words), os.fspath(target))
 
 
 def umount(target, flags=0):

@@ -5,6 +5,7 @@ root sees the image, a minimal ``/dev``, its own ``/proc``, and nothing of the m
 """
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +15,20 @@ from vmimage.shell import run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
-#: what nothing in an image's making may do to the machine: touch its clock, modules, disks, network set-up or power
-_DROPPED = {"net_admin": 12, "sys_module": 16, "sys_rawio": 17, "sys_boot": 22, "sys_time": 25, "mknod": 27, "mac_admin": 33}
+#: what nothing in an image's making may do: touch the machine's clock, modules, disks, network set-up or power, mount what is
+#: not shown to it, or look at processes outside of the root (/proc/1/root leads to the machine's own files)
+_DROPPED = {
+    "net_admin": 12,
+    "sys_module": 16,
+    "sys_rawio": 17,
+    "sys_ptrace": 19,
+    "sys_admin": 21,
+    "sys_boot": 22,
+    "sys_time": 25,
+    "mknod": 27,
+    "mac_admin": 33,
+    "syslog": 34,
+}
 #: all of the environment that programs in a root get
 ROOT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -29,12 +42,19 @@ ROOT_ENVIRONMENT = {
 }
 
 
+def source_of(path):
+    """The source of what is mounted on a path, in this process's own view; None where nothing is."""
+    wanted, found = os.path.realpath(path), None
+    with open("/proc/self/mountinfo", "rb") as table:
+        for fields in map(bytes.split, table):
+            if os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])) == wanted:
+                found = os.fsdecode(fields[fields.index(b"-") + 2])  # the last one is on top
+    return found
+
+
 def is_mounted(path):
     """Whether something is mounted on the path, in this process's own view."""
-    wanted = os.fsencode(os.path.realpath(path))
-    with open("/proc/self/mountinfo", "rb") as table:
-        points = (line.split(b" ", 5)[4] for line in table)
-        return any(point.decode("unicode_escape").encode("latin-1") == wanted for point in points)
+    return source_of(path) is not None
 
 
 def mount_image(image, target, *options, offset=0, size=0):
@@ -69,9 +89,9 @@ def mounted(image, target, *options, offset=0, size=0):
 
 
 def bind_read_only(source, target):
-    """Show a directory or file of the machine at the target, read-only."""
+    """Show a directory or file of the machine at the target, read-only with all that is mounted below it."""
     kernel.mount(source, target, flags=kernel.MS_BIND | kernel.MS_REC)
-    kernel.mount("none", target, flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    kernel.mount_setattr(target, kernel.MOUNT_ATTR_RDONLY | kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV)
 
 
 def furnish(root):

@@ -14,11 +14,14 @@ import select
 import signal
 import socket
 import sys
+import threading
 import traceback
+from contextlib import contextmanager, suppress
 
 from vmimage import kernel
-from vmimage.errors import BuildDied
+from vmimage.errors import BuildDied, BuildStopped
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _PRIVATE = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
 
 
@@ -28,23 +31,25 @@ def run_privately(work, *, hostname=""):
     :param work: a callable without arguments; what it returns or raises must be picklable
     :param str hostname: the host name in there, default the caller's
     :raises BuildDied: if the worker was killed
+    :raises BuildStopped: on Ctrl-C or SIGTERM
     :raises Exception: whatever the work raised
     """
     answer, pen = os.pipe()
     sys.stdout.flush(), sys.stderr.flush()
-    keeper = os.fork()
-    if keeper == 0:
-        os.close(answer)
-        _end_with(lambda: _keep(work, pen, hostname))
-    os.close(pen)
-    try:
-        with os.fdopen(answer, "rb") as pipe:
-            data = pipe.read()
-    except BaseException:
-        os.kill(keeper, signal.SIGKILL)
-        raise
-    finally:
-        _, status = os.waitpid(keeper, 0)
+    with _stoppable():
+        keeper = os.fork()
+        if keeper == 0:
+            os.close(answer)
+            _end_with(lambda: _keep(work, pen, hostname))
+        os.close(pen)
+        try:
+            with os.fdopen(answer, "rb") as pipe:
+                data = pipe.read()
+        except BaseException:
+            os.kill(keeper, signal.SIGKILL)
+            raise
+        finally:
+            _, status = os.waitpid(keeper, 0)
     if not data:
         code = os.waitstatus_to_exitcode(status)
         raise BuildDied(
@@ -57,9 +62,31 @@ def run_privately(work, *, hostname=""):
     raise value
 
 
+@contextmanager
+def _stoppable():
+    """Turn Ctrl-C and SIGTERM into an error: Salt's own handlers would end with the exit code 0, as if all were well."""
+
+    def stop(number, frame):
+        raise BuildStopped(
+            f"stopped by {signal.Signals(number).name}", hint="nothing was left behind; the next run starts afresh"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # a thread of a minion: signals do not come here
+        return
+    before = {number: signal.signal(number, stop) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _end_with(body):
-    """Run the body as a forked child that never returns into its parent's code."""
+    """Run the body as a forked child that never returns into its parent's code, and that a signal simply ends."""
     code = 70
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_DFL)
     try:
         code = body() or 0
     except KeyboardInterrupt:
@@ -80,7 +107,6 @@ def _keep(work, pen, hostname):
         os.close(held)
         _end_with(lambda: _be_init(work, pen, hostname, lifeline))
     os.close(pen)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides what Ctrl-C means
     return _exit_code(os.waitpid(init, 0)[1])
 
 
@@ -95,7 +121,6 @@ def _be_init(work, pen, hostname, lifeline):
     if worker == 0:
         _end_with(lambda: _work(work, pen))
     os.close(pen)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:  # reap orphans, too
         pid, status = os.wait()
         if pid == worker:
@@ -112,7 +137,7 @@ def _work(work, pen):
     except Exception:
         data = pickle.dumps((False, RuntimeError("".join(traceback.format_exception(answer[1])))))
     sys.stdout.flush(), sys.stderr.flush()
-    with os.fdopen(pen, "wb") as pipe:
+    with suppress(BrokenPipeError), os.fdopen(pen, "wb") as pipe:  # the caller may be gone
         pipe.write(data)
 
 

@@ -10,21 +10,23 @@ from vmimage.shell import PACKAGE_OF, find_program
 
 _PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
 _OF_FORMAT = {"bootstrap": ("mmdebstrap",), "qcow2": ("qemu-img",)}
+_UNPACKED = 4  # what a compressed tar grows to, at a guess
 _BASE_MIB = 1024  # what a base takes in the cache, where it is not known yet
 
 
-def check_machine(settings, base_format, base):
+def check_machine(settings, base_format, base, file_bytes=0):
     """Refuse to start what could not end.
 
     :param Settings settings:
     :param str base_format: bootstrap, raw, disk, qcow2 or tar
     :param base: the prepared Base, or None where it is still to be prepared
+    :param int file_bytes: size of the file of a base that is still to be prepared
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
     for program in _OF_FORMAT.get(base_format, ()):
         _check_program(program)
-    check_space(needed_space(settings, base))
+    check_space(needed_space(settings, base, file_bytes * (_UNPACKED if base_format == "tar" else 1)))
 
 
 def check_basics():
@@ -56,14 +58,14 @@ def _is_device(path):
         return False
 
 
-def needed_space(settings, base):
+def needed_space(settings, base, unprepared_bytes=0):
     """``[(directory, MiB, setting)]`` that a build will write at most."""
-    base_mib = base.content_bytes >> 20 if base else _BASE_MIB
+    base_mib = base.content_bytes >> 20 if base else max(_BASE_MIB, unprepared_bytes >> 20)
     needs = [
         (settings.output, base_mib + settings.room_mib // 2, "ami.output"),
         (settings.workspace, settings.room_mib, "ami.workspace"),
     ]
-    return needs + ([] if base else [(settings.cache, 2 * _BASE_MIB, "ami.cache")])
+    return needs + ([] if base else [(settings.cache, 2 * base_mib, "ami.cache")])
 
 
 def check_space(needs):

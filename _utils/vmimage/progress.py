@@ -116,6 +116,8 @@ def event_watcher(fire, build):
     """A watcher: Salt events ``vm_create/<build>/<step>/<what>`` through a callable ``fire(tag, data)``."""
 
     def watch(moment):
+        if moment.what == "said":
+            return  # the words of programs stay on the builder
         data = {"text": moment.text, "done": moment.done, "total": moment.total, "seconds": round(moment.seconds, 3)}
         fire(f"vm_create/{build}/{moment.step.replace(' ', '_')}/{moment.what}", data)
 

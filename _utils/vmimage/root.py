@@ -6,9 +6,10 @@ fsync of dpkg reaches the disk, because a build that does not finish is thrown a
 
 import os
 import shutil
+import uuid
 
 from vmimage.errors import CommandFailed, NotReady, RootNotOpen, StillMounted
-from vmimage.mounts import is_mounted, mount_image, unmount
+from vmimage.mounts import is_mounted, mount_image, source_of, unmount
 from vmimage.shell import run
 from vmimage.workspace import all_workspaces
 
@@ -40,18 +41,18 @@ def open_root(workspace, base_image, root, *, kept=False):
         "nodev",
         *([] if kept else ["volatile"]),
     ]
-    os.chmod(workspace.path, 0o700)
+    source = f"vm_create-{uuid.uuid4().hex}"  # tells this mount from another that is later at the same place
+    workspace.note("opened", {"root": os.fspath(root), "base_image": os.fspath(base_image), "source": source})
     mount_image(base_image, workspace.lower, "ro")
     os.chmod(workspace.upper, os.stat(workspace.lower).st_mode & 0o7777)
     try:
-        run(["mount", "-t", "overlay", "-o", ",".join(options), "vm_create", root])
+        run(["mount", "-t", "overlay", "-o", ",".join(options), source, root])
     except CommandFailed as error:
         unmount(workspace.lower)
         raise NotReady(
             f"no overlay can be mounted over {workspace.path}: {error.output.strip()}",
             hint="set ami.workspace to a directory on ext4, xfs or tmpfs; the kernel must have overlay (modprobe overlay)",
         ) from error
-    workspace.note("opened", {"root": os.fspath(root), "base_image": os.fspath(base_image)})
 
 
 def _escaped(path):
@@ -62,14 +63,13 @@ def _escaped(path):
 def is_open(workspace):
     """Whether the root of a workspace is mounted, in this process's own view."""
     opened = workspace.noted("opened")
-    return bool(opened) and is_mounted(opened["root"])
+    return bool(opened) and source_of(opened["root"]) == opened["source"]
 
 
 def close_root(workspace):
     """Unmount the root and its base; what the build changed stays in the workspace."""
-    opened = workspace.noted("opened")
-    if opened:
-        unmount(opened["root"])
+    if is_open(workspace):
+        unmount(workspace.noted("opened")["root"])
     unmount(workspace.lower)
 
 
@@ -81,6 +81,6 @@ def owner_of(root, directory):
     wanted = os.path.realpath(root)
     for workspace in all_workspaces(directory):
         opened = workspace.noted("opened")
-        if opened and os.path.realpath(opened["root"]) == wanted and is_mounted(wanted):
+        if opened and os.path.realpath(opened["root"]) == wanted and is_open(workspace):
             return workspace
     raise RootNotOpen(f"no root is open at {root}", hint="open one with: salt-call state.sls ami_creator_pre")

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
+from vmimage.address import public_address
 from vmimage.errors import SettingsWrong
 
 PREFIX = "ami"
@@ -47,7 +48,8 @@ class Settings:
     base_keyring: str = _setting("", "keyring that must have signed the checksum file (gpgv)")
     base_unverified: bool = _setting(False, "accept a base without any digest")
     variation: str | dict = _setting(
-        "", "directory or salt:// tree with variation.sls or top.sls, or {states: [...], id: ID}; default: {states: [variation]}"
+        "",
+        "directory or salt:// tree with variation.sls or top.sls, or {directory: DIR, id: ID}, {states: [...], id: ID}, {id: ID} for the highstate; default: {states: [variation]}",
     )
     pillar: dict = _setting({}, "further pillar for the variation")
     update: bool = _setting(True, "update the packages of the root before the variation is applied")
@@ -69,11 +71,11 @@ class Settings:
 
     def as_dict(self):
         """Plain data for notes, manifests and roots: without defaults left empty, and without passwords in addresses."""
-        return {key: _public(value) for key, value in asdict(self).items() if value not in ("", (), [], {})}
+        return {key: _shown(value) for key, value in asdict(self).items() if value not in ("", (), [], {})}
 
 
-def _public(value):
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", value) if isinstance(value, str) else value
+def _shown(value):
+    return public_address(value) if isinstance(value, str) else value
 
 
 KEYS = {one.name: one for one in fields(Settings)}
@@ -165,7 +167,7 @@ def _check(settings, places):
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
         if getattr(settings, key) and not settings.base:
             refuse(key, f"it goes with {PREFIX}.base, which is not set")
-    if any(_public(line) != line for line in ([settings.mirror] if isinstance(settings.mirror, str) else settings.mirror)):
+    if any(public_address(line) != line for line in ([settings.mirror] if isinstance(settings.mirror, str) else settings.mirror)):
         raise SettingsWrong(
             "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
         )
@@ -176,11 +178,18 @@ def _check(settings, places):
 
 
 def _check_variation(variation, place):
-    wrong = [key for key in variation if key not in ("states", "id")]
+    wrong = [key for key in variation if key not in ("directory", "states", "id")]
     if wrong:
-        raise SettingsWrong(f"unknown key {wrong[0]!r} in {place}", hint="it takes states and id")
-    states = variation.get("states")
-    if not states or not isinstance(states, list) or not all(isinstance(one, str) for one in states):
+        raise SettingsWrong(f"unknown key {wrong[0]!r} in {place}", hint="it takes directory or states, and id")
+    states = variation.get("states", [])
+    if not isinstance(states, list) or not all(isinstance(one, str) for one in states):
+        raise SettingsWrong(
+            f"the states in {place} are {states!r}, not a list of str", hint="variation: {states: [nginx, users], id: web1}"
+        )
+    for key in ("directory", "id"):
+        if not isinstance(variation.get(key, ""), str):
+            raise SettingsWrong(f"the {key} in {place} is {variation[key]!r}, not a str", hint="put it in quotes")
+    if not any(variation.values()):
         raise SettingsWrong(f"{place} names no states", hint="variation: {states: [nginx, users], id: web1}")
-    if not isinstance(variation.get("id", ""), str):
-        raise SettingsWrong(f"the id in {place} is {variation['id']!r}, not a str", hint="put it in quotes")
+    if states and variation.get("directory"):
+        raise SettingsWrong(f"{place} names both a directory and states", hint="give one of them")

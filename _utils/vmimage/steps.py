@@ -26,6 +26,8 @@ from vmimage.workspace import Workspace
 
 #: the notes of the steps, in the order of the story
 NOTES = ("begun", "fetched", "opened", "updated", "varied", "sealed", "extracted", "packed", "shrunk", "timings")
+#: those that no longer hold when the root changes
+_MADE_OF_ROOT = ("extracted", "packed", "shrunk")
 
 
 class Build:
@@ -45,7 +47,7 @@ class Build:
     @contextmanager
     def step(self, name):
         """A step: told to who watches, timed, and what programs say kept in build.log."""
-        self.workspace.path.mkdir(parents=True, exist_ok=True)
+        self.workspace.make()
         started = time.monotonic()
         with open(self.workspace.log, "a", encoding="utf-8") as log, self.progress.step(name):
 
@@ -75,7 +77,7 @@ def begin(build):
                 f"the root of {workspace.name} is open at {workspace.noted('opened')['root']}",
                 hint=f"release it: salt-call vm_create.release {workspace.name}, or give force=True",
             )
-        close_root(workspace)
+    close_root(workspace)  # and the base, should somebody have unmounted the root alone
     workspace.forget()
     build.triplet.clear_partials()
     settings = build.settings.as_dict()
@@ -87,7 +89,7 @@ def fetch_base(build):
     """base: find it, verify it, prepare it once."""
     with build.step("base"):
         located = base.locate_base(build.settings, build.progress, build.host.cache_file)
-        check_machine(build.settings, located["format"], base.find_prepared(build.settings, located))
+        check_machine(build.settings, located["format"], base.find_prepared(build.settings, located), base.file_bytes(located))
         prepared = base.prepare_base(build.settings, located, build.progress)
         build.workspace.note("fetched", asdict(prepared))
     return prepared
@@ -106,6 +108,7 @@ def update(build):
     """update: bring the root's packages up to date."""
     build.needs_open()
     with build.step("update") as say:
+        build.workspace.drop(*_MADE_OF_ROOT)
         changes = work_inside(build.root, lambda: update_packages(build.root, say))
         build.workspace.note("updated", changes)
     return changes
@@ -116,6 +119,7 @@ def variate(build):
     build.needs_open()
     with build.step("variation") as say:
         found = find_variation(build.settings, build.host)
+        build.workspace.drop(*_MADE_OF_ROOT)
 
         def apply():
             return apply_variation(found, build.settings, build.root, build.host, say)
@@ -132,6 +136,8 @@ def seal(build, remove, truncate, *, dry=False):
         return seal_root(build.root, remove, truncate, dry=True)
     with build.step("seal"):
         sealed = seal_root(build.root, remove, truncate)
+        if any(sealed.values()):
+            build.workspace.drop(*_MADE_OF_ROOT)
         before = build.workspace.noted("sealed", {"removed": [], "truncated": []})
         build.workspace.note("sealed", {key: sorted({*before[key], *sealed[key]}) for key in sealed})
     return sealed

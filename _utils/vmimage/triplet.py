@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vmimage.digest import digest_of_file
 from vmimage.errors import ImageUnsound
-from vmimage.workspace import read_json, write_json
+from vmimage.workspace import read_json, sync, write_json
 
 #: the three files by their role, in the order in which they are told
 ROLES = ("root_image", "kernel", "ramdisk")
@@ -53,12 +53,12 @@ class Triplet:
     def complete(self, manifest):
         """Give the files in the making their names, the manifest last."""
         for role in ROLES:
-            _sync(self.partial(role))
+            sync(self.partial(role))
         self.manifest_path.unlink(missing_ok=True)
         for role, path in self.files().items():
             os.replace(self.partial(role), path)
         write_json(self.manifest_path, manifest)
-        _sync(self.directory)
+        sync(self.directory)
 
     def manifest(self):
         """The manifest, or None where there is no whole triplet."""
@@ -86,11 +86,3 @@ class Triplet:
 
 def _describe(partial, path, moved):
     return {"path": path.name, "bytes": partial.stat().st_size, "sha256": digest_of_file(partial, moved=moved).split(":")[1]}
-
-
-def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -52,38 +52,45 @@ def find_variation(settings, host):
     :raises VariationMissing: naming where it was looked for
     """
     told = settings.variation or {"states": ["variation"]}
-    if isinstance(told, dict):
-        return _from_states(settings, told, host)
-    directory = host.cache_tree(told) if told.startswith("salt://") else Path(told)
+    told = {"directory": told} if isinstance(told, str) else told
+    minion_id = told.get("id") or settings.name
+    if told.get("directory"):
+        return _from_directory(told["directory"], minion_id, host)
+    return _from_file_roots(told.get("states", []), minion_id, host)
+
+
+def _from_directory(address, minion_id, host):
+    directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
     if directory is None or not directory.is_dir():
         raise VariationMissing(
-            f"there is no variation {told}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
+            f"there is no variation {address}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
         )
     states = ("variation",) if any((directory / one).is_file() for one in ("variation.sls", "variation/init.sls")) else ()
     if not states and not (directory / "top.sls").is_file():
-        raise VariationMissing(f"{told} holds neither variation.sls nor top.sls", hint="write variation.sls: the states to apply")
+        raise VariationMissing(
+            f"{address} holds neither variation.sls nor top.sls", hint="write variation.sls: the states to apply"
+        )
     pillar = directory / "pillar"
     pillar_roots = (os.fspath(pillar),) if pillar.is_dir() else ()
-    return Variation(told, states, (os.fspath(directory),), pillar_roots, settings.name, digest_of_tree(directory))
+    return Variation(address, states, (os.fspath(directory),), pillar_roots, minion_id, digest_of_tree(directory))
 
 
-def _from_states(settings, told, host):
+def _from_file_roots(states, minion_id, host):
     roots = [os.fspath(root) for root in host.file_roots() if os.path.isdir(root)]
     if not roots:
         raise VariationMissing(
             "this minion has no file_roots to find states in", hint="set file_roots, or let ami.variation be a directory"
         )
-    for sls in told["states"]:
+    for sls in states or ["top"]:
         path = sls.replace(".", "/")
         if not any(os.path.isfile(f"{root}/{path}{ending}") for root in roots for ending in (".sls", "/init.sls")):
             raise VariationMissing(
                 f"the state {sls} is not in the file_roots {', '.join(roots)}",
                 hint="let ami.variation be a directory, or name states of salt-call cp.list_states",
             )
-    paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in told["states"] for ending in (".sls", "")]
-    return Variation(
-        ",".join(told["states"]), tuple(told["states"]), tuple(roots), (), told.get("id") or settings.name, digest_of_trees(paths)
-    )
+    paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in states for ending in (".sls", "")]
+    digest = digest_of_trees(paths if states else roots)  # a highstate may lead anywhere
+    return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, digest)
 
 
 def apply_variation(variation, settings, root, host, say):

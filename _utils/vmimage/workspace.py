@@ -20,10 +20,11 @@ _held = set()  # of this process and those that it forked: a step of a build tha
 
 
 @contextmanager
-def locked(path, what):
+def locked(path, what, *, wait=False):
     """Hold the lock file for the time of the block; says its holder's pid in the file.
 
-    :raises WorkspaceBusy: at once, if somebody else holds it
+    :param bool wait: for who holds it, instead of giving up
+    :raises WorkspaceBusy: at once, if somebody else holds it and we do not wait
     """
     if path in _held:
         yield
@@ -32,7 +33,7 @@ def locked(path, what):
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise WorkspaceBusy(
@@ -47,11 +48,20 @@ def locked(path, what):
         os.close(descriptor)
 
 
+def sync(path):
+    """See a file or directory safe on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path, data):
     """Replace a JSON file at once and for good: readers see the old or the new one, a crash leaves no half."""
     partial = path.with_name(f"{path.name}.partial")
     with open(partial, "w", encoding="utf-8") as file:
-        json.dump(data, file, indent=1, sort_keys=True, ensure_ascii=False)
+        json.dump(data, file, indent=1, sort_keys=True, ensure_ascii=True)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
@@ -96,12 +106,22 @@ class Workspace:
 
     def note(self, step, data):
         """Keep what a step found out."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         write_json(self.path / f"{step}.json", data)
 
     def noted(self, step, default=None):
         """What a step found out earlier in this build, or the default."""
         return read_json(self.path / f"{step}.json", default)
+
+    def make(self):
+        """Make the directory, for root alone to look into: settings and pillar are among the notes."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+
+    def drop(self, *steps):
+        """Take back what steps found out: it no longer holds."""
+        for step in steps:
+            (self.path / f"{step}.json").unlink(missing_ok=True)
 
     def forget(self, *, keep_log=False):
         """Remove everything but the lock, for a fresh start or at the end; of a failure the log stays."""

@@ -184,3 +184,33 @@ def test_a_qcow2_with_a_backing_file_is_refused(salt, root_image):
         base_hash=hashed(thief),
     )
     assert "has a backing file" in said
+
+
+def test_a_base_from_the_file_roots_is_verified_by_the_checksum_file_beside_it(salt, root_image):
+    (salt.states / "base.img").symlink_to(root_image)
+    settings = {"base": "salt://base.img", "variation": salt.variation("mark", variation=VARIATION)}
+    code, _, said = salt.call("vm_create.plan", **settings)
+    assert code != 0 and "nothing tells the digest" in said and "Unable to cache" not in said
+    (salt.states / "SHA256SUMS").write_text(f"{hashed(root_image)[7:]}  base.img\n", encoding="utf-8")
+    assert salt.good("vm_create.plan", **settings)["base"]["verified"] == "sha256 from SHA256SUMS"
+
+
+def test_a_link_in_boot_of_a_base_leads_nothing_out_of_it(salt, root_image, tmp_path):
+    victim, image, boot = tmp_path / "victim", tmp_path / "root.img", tmp_path / "boot"
+    victim.write_text("of the machine", encoding="utf-8")
+    run("cp", "--sparse=always", root_image, image)
+    (tmp_path / "point").mkdir(), boot.mkdir()
+    with mounted(image, tmp_path / "point") as point:
+        (point / "boot/vmlinuz-1").symlink_to(victim)
+        (point / "etc/fstab").write_text("LABEL=root / ext4 defaults 0 1\nLABEL=BOOT /boot ext4 defaults 0 2\n", encoding="utf-8")
+    (boot / "vmlinuz-1").write_text("from the boot partition", encoding="utf-8")
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "BOOT", "-d", boot, tmp_path / "boot.img", "20M")
+    disk = make_disk(
+        tmp_path / "disk.raw", "label: gpt\nsize=900M, type=linux\nsize=20M, type=linux\n", image, tmp_path / "boot.img"
+    )
+    variation = salt.variation("mark", variation=VARIATION)
+    said = salt.bad(
+        "vm_create.create_variation", name="mark", variation=variation, base=str(disk), base_unverified=True, update=False
+    )
+    assert "no ramdisk for its kernel 1" in said
+    assert victim.read_text(encoding="utf-8") == "of the machine"

@@ -54,3 +54,16 @@ def wait_for(salt, step):
     while not signs[step]():
         assert time.monotonic() < deadline, f"{step} never began"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_build_says_so_and_does_not_end_well(number, salt, bootstrapped):
+    process = salt.start(
+        "vm_create.create_variation", name="killed", variation=salt.variation("killed", variation=VARIATION), update=False
+    )
+    wait_for(salt, "variation")
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode not in (0, None)
+    assert f"stopped by {number.name}" in said and "Traceback" not in said
+    assert not list(salt.output.glob("*")) if salt.output.exists() else True

@@ -1,5 +1,7 @@
 """Step by step as in 2013, and test=True: the same image by another way, and no change without being asked."""
 
+import subprocess
+
 import pytest
 from looking import looked_into, tree_of
 
@@ -94,3 +96,46 @@ def test_states_of_a_user_in_pre_and_post_run_at_their_place(salt, bootstrapped)
     )
     salt.good("state.sls", "ami_creator_pre")
     salt.good("vm_create.release")
+
+
+def test_what_changes_the_root_after_it_was_packed_is_packed_again(salt, bootstrapped):
+    text = "/etc/mark:\n  file.managed:\n    - contents: {}\n"
+    root = str(salt.directory / "root")
+    salt.configure(**{"ami.variation": salt.variation("web", variation=text.format("first"))})
+    salt.good("state.sls", "ami_creator_pre")
+    salt.good("vm_create.variate_image", root)
+    with open(f"{root}/etc/fstab", encoding="utf-8"):  # somebody looks: the root cannot be closed
+        code, told, _ = salt.call("state.sls", "ami_creator_post")
+    assert code == 2 and "fuser -vm" in str([one["comment"] for one in told.values()])
+    salt.variation("web", variation=text.format("second"))
+    salt.good("vm_create.variate_image", root)
+    salt.good("state.sls", "ami_creator_post")
+    with looked_into(salt.output / "variation.img") as image:
+        assert (image / "etc/mark").read_text(encoding="utf-8") == "second\n"
+
+
+def test_a_name_does_not_touch_the_root_of_another_at_the_same_place(salt, bootstrapped):
+    salt.configure(**{"ami.name": "one", "ami.variation": salt.variation("web", **VARIATION)})
+    salt.good("state.sls", "ami_creator_pre")
+    subprocess.run(["umount", salt.directory / "root"], check=True)  # by hand, behind our back
+    salt.configure(**{"ami.name": "other", "ami.variation": salt.variation("web", **VARIATION)})
+    salt.good("state.sls", "ami_creator_pre")
+    found = salt.good("vm_create.status")
+    assert (found["one"]["open"], found["other"]["open"]) == (False, True)
+    salt.good("vm_create.release", "one")
+    assert salt.good("vm_create.status")["other"]["open"] is True
+    salt.good("vm_create.release", "other")
+
+
+def test_a_root_unmounted_by_hand_is_no_trouble_for_the_next_build(salt, bootstrapped):
+    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    salt.good("state.sls", "ami_creator_pre")
+    subprocess.run(["umount", salt.directory / "root"], check=True)
+    salt.good("vm_create.create_variation", update=False)
+
+
+def test_the_root_may_be_reached_by_a_link(salt, bootstrapped):
+    (salt.directory / "real").mkdir()
+    (salt.directory / "link").symlink_to("real")
+    salt.configure(**{"ami.root": str(salt.directory / "link"), "ami.variation": salt.variation("web", **VARIATION)})
+    salt.good("vm_create.create_variation", update=False)

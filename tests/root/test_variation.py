@@ -1,6 +1,7 @@
 """What a variation can count on: it is applied as on a running machine, and sees what it may and not what it may not."""
 
 import json
+import subprocess
 
 import pytest
 from looking import looked_into
@@ -138,6 +139,13 @@ def test_states_of_the_minion_are_applied_under_the_id_that_top_and_pillar_see(s
         assert (root / "etc/mark").read_text(encoding="utf-8") == "web1 is me\n"
 
 
+def test_a_highstate_of_the_minions_file_roots_is_applied_under_an_id(salt, bootstrapped):
+    (salt.states / "top.sls").write_text("base:\n  'web1':\n    - page\n", encoding="utf-8")
+    (salt.states / "page.sls").write_text("/etc/mark:\n  file.managed:\n    - contents: by top\n", encoding="utf-8")
+    salt.good("vm_create.create_variation", variation={"id": "web1"}, update=False)
+    assert [one["sls"] for one in salt.manifest()["states"]] == ["page"]
+
+
 @pytest.mark.parametrize("where", ["directory", "salt://"])
 def test_a_top_file_is_applied_as_highstate(salt, bootstrapped, where):
     files = {"top.sls": "base:\n  'web':\n    - page\n", "page.sls": "/etc/mark:\n  file.managed:\n    - contents: by top\n"}
@@ -162,7 +170,14 @@ the machine is out of reach:
         ! date -s 2001-01-01 2>/dev/null || exit 4
         test "$(ls /dev | sort | tr '\\n' ' ')" = "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero " || exit 5
         ! grep -E '^/dev/(vd|sd|nvme)' /proc/self/mounts | grep -v ' /run/vm_create/[a-z0-9./]* ext4 ro,' || exit 6
-        test "$(readlink /proc/1/root)" = / && ! test -e /proc/1/root/etc/mark-of-the-machine || exit 7
+        ! ls /proc/1/root/ /proc/2/root/ 2>/dev/null || exit 7
+        ! mount -t tmpfs none /mnt 2>/dev/null || exit 8
+        ! mount -o remount,rw /proc/sys 2>/dev/null || exit 9
+        ! touch /run/vm_create/states/0/below/written 2>/dev/null || exit 10
 """
-    variation = salt.variation("reach", variation=attempts)
-    salt.good("vm_create.create_variation", name="reach", variation=variation, update=False)
+    variation = salt.variation("reach", **{"variation": attempts, "below/README": "a mount of its own"})
+    subprocess.run(["mount", "-t", "tmpfs", "none", f"{variation}/below"], check=True)
+    try:
+        salt.good("vm_create.create_variation", name="reach", variation=variation, update=False)
+    finally:
+        subprocess.run(["umount", f"{variation}/below"], check=True)

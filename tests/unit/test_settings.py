@@ -147,8 +147,9 @@ def test_a_base_cannot_be_unverified_and_have_a_digest():
     [
         ({}, "names no states"),
         ({"states": []}, "names no states"),
-        ({"states": "nginx"}, "names no states"),
-        ({"states": ["nginx", 3]}, "names no states"),
+        ({"states": "nginx"}, "not a list of str"),
+        ({"states": ["nginx", 3]}, "not a list of str"),
+        ({"states": ["nginx"], "directory": "/srv/web"}, "both a directory and states"),
         ({"state": ["nginx"]}, "unknown key 'state'"),
         ({"states": ["nginx"], 1: 2, "x": 3}, "unknown key 1"),
         ({"states": ["nginx"], "id": 7}, "the id in the argument variation is 7, not a str"),
