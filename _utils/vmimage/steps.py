@@ -71,12 +71,11 @@ class Build:
 def begin(build):
     """A fresh workspace, if nobody works in it and nothing is open."""
     workspace = build.workspace
-    if is_open(workspace):
-        if not build.settings.force:
-            raise WorkspaceOpen(
-                f"the root of {workspace.name} is open at {workspace.noted('opened')['root']}",
-                hint=f"release it: salt-call vm_create.release {workspace.name}, or give force=True",
-            )
+    if is_open(workspace) and not build.settings.force:
+        raise WorkspaceOpen(
+            f"the root of {workspace.name} is open at {workspace.noted('opened')['root']}",
+            hint=f"release it: salt-call vm_create.release {workspace.name}, or give force=True",
+        )
     close_root(workspace)  # and the base, should somebody have unmounted the root alone
     workspace.forget()
     build.triplet.clear_partials()
