@@ -13,7 +13,6 @@ from vmimage.errors import CommandFailed, ImageUnsound
 from vmimage.shell import run
 
 BLOCK = 4096
-_JOURNAL_MIB = 8  # half of mke2fs's own choice below 1 GiB: a journal is part of every download and of every instance
 _GROUP_BLOCKS = 32768
 _INODES_PER_GROUP = 8192  # as mke2fs chooses for 16 KiB an inode; groups added by growth get as many
 _INODE_BYTES = 256
@@ -62,19 +61,25 @@ def measure_content(root):
     return Content(blocks, inodes)
 
 
+def journal_mib(content):
+    """The size of the journal, a quarter to a half of mke2fs's own choice: it is part of every download and of every instance."""
+    return 4 if content.blocks * BLOCK < 512 << 20 else 8
+
+
 def plan_size(content):
     """How many blocks to make the file system for its content, before it is shrunk; and how many inodes.
 
     :returns: ``(blocks, inodes)``
     """
     inodes_wanted = content.inodes + content.inodes // 50 + 64
-    blocks = content.blocks + (_JOURNAL_MIB << 20) // BLOCK
+    journal_blocks = (journal_mib(content) << 20) // BLOCK
+    blocks = content.blocks + journal_blocks
     groups = 1
     for _ in range(8):  # metadata grows with groups, groups with metadata: settles at once
         inodes = max(inodes_wanted, groups * _INODES_PER_GROUP // 2)
         metadata = -(-inodes * _INODE_BYTES // BLOCK) + groups * 3 + 1024
         groups = -(-(blocks + metadata) // _GROUP_BLOCKS)
-    least = 4 * (_JOURNAL_MIB << 20) // BLOCK  # mke2fs refuses a journal that fills half of a file system
+    least = 4 * journal_blocks  # mke2fs refuses a journal that fills half of a file system
     return max(blocks + metadata + content.blocks // 100, least), inodes
 
 
@@ -92,7 +97,7 @@ def pack_image(root, target, *, label="", uuid=""):
     for attempt in range(_TRIES):
         target.unlink(missing_ok=True)
         try:
-            run([*_mke2fs(label, uuid, inodes), "-d", root, target, blocks])
+            run([*_mke2fs(label, uuid, inodes, journal_mib(content)), "-d", root, target, blocks])
             return content
         except CommandFailed as error:
             if not re.search(r"(?i)could not allocate|no space|not enough", error.output) or attempt == _TRIES - 1:
@@ -100,7 +105,7 @@ def pack_image(root, target, *, label="", uuid=""):
             blocks, inodes = blocks + blocks // 20, inodes + inodes // 20  # the estimate was short: what mke2fs needs decides
 
 
-def _mke2fs(label, uuid, inodes):
+def _mke2fs(label, uuid, inodes, journal):
     argv = [
         "mke2fs",
         "-q",
@@ -116,7 +121,7 @@ def _mke2fs(label, uuid, inodes):
         "-m",
         "1",
         "-J",
-        f"size={_JOURNAL_MIB}",
+        f"size={journal}",
     ]
     argv += ["-O", "resize_inode", "-E", f"resize={_GROWTH_LIMIT_BLOCKS},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"]
     argv += ["-L", label] if label else []
