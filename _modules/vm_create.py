@@ -3,9 +3,10 @@ Cloud images from Salt states
 =============================
 
 Turns a Debian or Ubuntu base and a variation, which is nothing but Salt states, into a kernel, a ramdisk and a small root image
-that a cloud can boot.
+that a cloud can boot, and publishes them to OpenStack Glance.
 
-:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for a qcow2 base), e2fsprogs
+:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for a qcow2 base), e2fsprogs; python-glanceclient and
+    python-keystoneclient (to publish)
 :platform: Linux, as root
 :configuration: every setting is looked up by ``config.get`` as ``ami.<key>`` or nested below ``ami``, in the minion config, the
     grains and the pillar, in this order, and can be given to every function as a keyword argument. ``vm_create.settings`` lists
@@ -26,8 +27,8 @@ import os
 
 from salt.exceptions import CommandExecutionError
 from vmimage import build as _build
-from vmimage import qemu, steps
-from vmimage.errors import NotPublished, VmImageError
+from vmimage import publish, qemu, steps
+from vmimage.errors import VmImageError
 from vmimage.host import Host
 from vmimage.root import owner_of
 from vmimage.settings import KEYS
@@ -64,16 +65,17 @@ def _new_build(name=None, **arguments):
 def create_variation(name=None, test=None, **settings):
     """
     Make the triplet of a variation: fetch the base, open the root, update it, apply the variation inside, seal it, take kernel
-    and ramdisk out, shrink the root image, write the manifest.
+    and ramdisk out, shrink the root image, write the manifest. Then publish it, as :func:`upload` does, where ``ami.publish`` asks
+    for it: by default where ``ami.cloud`` or a key of ``keystone`` is set.
 
-    All of it runs in a private namespace that ends with the caller: a failed or killed build leaves no triplet, mount, loop
-    device or process.
+    The making runs in a private namespace that ends with the caller: a failed or killed build leaves no triplet, mount, loop
+    device or process. A failed upload leaves the triplet, and nothing in the store.
 
     :param str name: of the variation; default ``variation``
     :param bool test: only tell what would be done, as :func:`plan` does
     :param settings: any setting, see :func:`settings`
     :return: dict of the manifest's ``name``, ``build``, ``files`` (with bytes and sha256), ``base``, ``variation``, ``steps`` (with
-        seconds) and ``manifest``, its path
+        seconds), ``manifest``, its path, and ``published``, what :func:`upload` returns, or None
     :raises CommandExecutionError: naming what failed and the remedy; the exit code of salt-call is then not 0
 
     CLI Example:
@@ -87,13 +89,13 @@ def create_variation(name=None, test=None, **settings):
         build = _new_build(name, **settings)
         if test or (test is None and __opts__.get("test")):
             return _build.plan_variation(build)
-        return _summary(build, _build.create_variation(build))
+        return _summary(build, *_build.create_variation(build))
 
 
-def _summary(build, manifest):
+def _summary(build, manifest, published):
     told = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
     files = {role: {**facts, "path": str(build.triplet.directory / facts["path"])} for role, facts in manifest["files"].items()}
-    return {**told, "files": files, "manifest": str(build.triplet.manifest_path)}
+    return {**told, "files": files, "manifest": str(build.triplet.manifest_path), "published": published}
 
 
 def plan(name=None, **settings):
@@ -102,7 +104,7 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict of base, variation, steps, root, files and settings
+    :return: dict of base, variation, steps, root, files, publish and settings
 
     CLI Example:
 
@@ -160,27 +162,84 @@ def _build_at(root, **settings):
         yield build
 
 
-def upload(name=None, **settings):
+def upload(name=None, test=None, **settings):
     """
-    Publish a triplet to OpenStack Glance. Not possible yet: says so, and changes nothing.
+    Publish a triplet to OpenStack Glance: kernel (aki), ramdisk (ari) and root image (ami), each compared with its file by size and
+    sha512. Then the new image takes the name ``<name>-<arch>``, with visibility, protection and members of the old one, which becomes
+    ``archive <name>-<arch> <date>``. ``ami.keep`` archived generations stay.
+
+    A triplet that is published already is not published again. What a run that was killed left is completed or removed by the next.
 
     :param str name: of the variation
-    :param settings: any setting, see :func:`settings`
-    :raises CommandExecutionError: always
+    :param bool test: only tell what would be done
+    :param settings: any setting, see :func:`settings`; credentials are no settings and come from clouds.yaml (``ami.cloud``), from
+        ``keystone.*`` in minion config, grains or pillar, or from the ``OS_*`` variables
+    :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk``, ``build``, ``changed`` (False: it was published already),
+        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept)
+    :raises CommandExecutionError: then the name leads to what it led to before, and nothing of this triplet is in the store; where
+        even that could not be done, the message says what is left
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call vm_create.upload name=web
+        salt-call vm_create.upload web
+        salt-call vm_create.upload web cloud=mycloud keep=1 test=True
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        manifest = build.triplet.check()
-        raise NotPublished(
-            f"nothing was published: this version cannot upload to Glance yet; the triplet {manifest['name']} is whole",
-            hint=f"upload it with the openstack client; its files are in {build.triplet.directory}",
-        )
+        if test or (test is None and __opts__.get("test")):
+            return publish.plan_publication(build, _store(build))
+        return publish.publish(build, _store(build))
+
+
+def _store(build):
+    """The store, seen to let us in."""
+    return publish.check_publishing(build, wanted=True)
+
+
+def published(name=None, **settings):
+    """
+    List what this project made in the store: every generation, from which base, variation and revision.
+
+    :param str name: of one variation; default: all
+    :param settings: ``cloud``, if it is not the default
+    :return: dict of image name: list of generations, who has the name first, each with ``id``, ``name``, ``state`` (published, archived,
+        broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``, ``ramdisk_id``, ``build``, ``revision``,
+        ``base``, ``variation``, their digests, and what it was made with
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.published
+        salt-call vm_create.published web
+    """
+    with _salt_errors():
+        build = _new_build(name, **settings)
+        return publish.list_published(_store(build), publish.image_name(build.settings) if name else None)
+
+
+def rollback(name=None, to=None, **settings):
+    """
+    Let the name lead to an earlier generation again; the current one is archived, and no later rollback chooses it by itself.
+
+    :param str name: of the variation
+    :param str to: id of an archived generation; default: the one before the current
+    :param settings: any setting, see :func:`settings`
+    :return: dict as of :func:`upload`
+    :raises CommandExecutionError: if there is none; the name then leads to what it led to before
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.rollback web
+        salt-call vm_create.rollback web to=0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10
+    """
+    with _salt_errors():
+        build = _new_build(name, **settings)
+        return publish.roll_back(build, _store(build), to)
 
 
 def status(**settings):

@@ -21,7 +21,7 @@ Every state takes any setting of :py:mod:`vm_create <salt.modules.vm_create>` as
 import logging
 
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
-from vmimage import base, steps
+from vmimage import base, publish, steps
 from vmimage.errors import VmImageError
 from vmimage.host import Host
 from vmimage.root import is_open
@@ -102,7 +102,7 @@ def fetched(name, **settings):
         return ""
 
     def would(build):
-        located = base.locate_base(build.settings, build.progress, build.host.cache_file)
+        located = build.locate_base()
         prepared = base.find_prepared(build.settings, located)
         return f"use the prepared base {located['reference']}" if prepared else f"prepare the base {located['reference']}"
 
@@ -267,3 +267,49 @@ def delivered(name, **settings):
         work,
         Build.needs_open,
     )
+
+
+def uploaded(name, **settings):
+    """
+    The triplet is in the store, verified, under a name of its own; the name of the variation leads to what it led to before.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def is_done(build):
+        brought = publish.find_brought(build, _store(build))
+        return f"the triplet is in the store as {brought['name']}" if brought else ""
+
+    def work(build):
+        brought = publish.bring(build, _store(build))
+        return {role: brought[role] for role in ("image", "kernel", "ramdisk")}
+
+    return _ensure(name, settings, is_done, _would_publish, "the triplet is in the store", work)
+
+
+def published(name, **settings):
+    """
+    The triplet is in the store, and the name of the variation leads to it.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def is_done(build):
+        plan = publish.plan_publication(build, _store(build))
+        return "" if plan["changed"] else f"{plan['name']} is this triplet"
+
+    def work(build):
+        return publish.publish(build, _store(build))
+
+    return _ensure(name, settings, is_done, _would_publish, "the triplet is published", work)
+
+
+def _store(build):
+    return publish.check_publishing(build, wanted=True)
+
+
+def _would_publish(build):
+    plan = publish.plan_publication(build, _store(build))
+    return f"upload {', '.join(plan['upload'])} as {plan['name']}"

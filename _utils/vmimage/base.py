@@ -20,6 +20,8 @@ from vmimage.packages import list_packages
 from vmimage.shell import run
 from vmimage.workspace import locked, read_json, sync, write_json
 
+#: what the address of a base in the store begins with
+IMAGE_PREFIX = "glance:"
 _PREPARATION = 1  # raise it when the same input is prepared otherwise than before
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
 
@@ -55,9 +57,11 @@ def architecture_of(settings):
     return settings.architecture or run(["dpkg", "--print-architecture"]).output.strip()
 
 
-def locate_base(settings, progress, cache_file=None):
+def locate_base(settings, progress, cache_file=None, fetch_image=None):
     """Fetch and verify a base without preparing it.
 
+    :param cache_file: turns a salt:// address into a path
+    :param fetch_image: takes a name or id in the store and a directory, returns a path and ``(algorithm, hex)``
     :returns: dict of reference, format, digest, verified, and path or plan
     :raises BaseMissing, BaseUnverified, BaseRefused:
     """
@@ -67,7 +71,10 @@ def locate_base(settings, progress, cache_file=None):
         digest = bootstrap.digest_of_plan(plan)
         return {"reference": reference, "format": "bootstrap", "digest": digest, "verified": "apt's own signatures", "plan": plan}
     downloads, table = Path(settings.cache) / "downloads", Path(settings.cache) / "digests.json"
-    path = fetch(settings.base, downloads, cache_file, progress.moved)
+    if settings.base.startswith(IMAGE_PREFIX):
+        path, stored = fetch_image(settings.base.removeprefix(IMAGE_PREFIX), downloads)
+    else:
+        path, stored = fetch(settings.base, downloads, cache_file, progress.moved), None
     kind = settings.base_format or header.read_format(path)
     if not kind:
         raise BaseRefused(
@@ -77,7 +84,12 @@ def locate_base(settings, progress, cache_file=None):
     if kind == "qcow2":
         header.check_qcow2(path)
     try:
-        verified = _verify(settings, path, downloads, table, cache_file, progress)
+        if stored:
+            check_digest(path, stored, table, progress.moved)
+        if stored and not settings.base_hash:
+            verified = f"{stored[0]} from the store"
+        else:
+            verified = _verify(settings, path, downloads, table, cache_file, progress)
     except BaseUnverified:
         if path.parent == downloads:
             forget_download(path)

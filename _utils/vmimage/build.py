@@ -1,29 +1,32 @@
 """The order of the steps, in this one place:
 
-base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet
+base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet -> Glance
 """
 
 import os
 
 from vmimage import base, steps
+from vmimage.description import image_name
 from vmimage.errors import RootNotOpen, VmImageError, WorkspaceBusy
 from vmimage.namespace import run_privately
 from vmimage.outcome import judge
 from vmimage.preflight import check_basics, check_machine, check_root
+from vmimage.publish import check_publishing, publish
 from vmimage.root import close_root, is_open, open_root
 from vmimage.variation import find_variation
 from vmimage.workspace import all_workspaces
 
 
 def create_variation(build):
-    """Make the triplet of a variation, all of it in a private namespace that ends with the caller.
+    """Make the triplet of a variation, in a private namespace that ends with the caller, and publish it if that is asked.
 
     :param Build build:
-    :returns: the manifest
+    :returns: ``(manifest, what was published or None)``
     :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
     """
     check_basics()
     find_variation(build.settings, build.host)  # before any work: it may be mistyped
+    store = check_publishing(build)
     with build.workspace.locked():
         steps.begin(build)
         try:
@@ -37,7 +40,17 @@ def create_variation(build):
                 raise _with_hint(error, f"the log is {build.workspace.log}") from error
             raise
         build.workspace.forget()
-    return manifest
+        return manifest, publish_after(build, store) if store else None
+
+
+def publish_after(build, store):
+    """Publish what was just built; should that fail, the triplet stays, and can be published later."""
+    try:
+        return publish(build, store)
+    except VmImageError as error:
+        raise _with_hint(
+            error, f"the triplet is whole in {build.triplet.directory}: salt-call vm_create.upload {build.settings.name}"
+        ) from error
 
 
 def _all_steps(build):
@@ -82,7 +95,7 @@ def plan_variation(build):
 
     :returns: plain data: base, variation, files and steps
     """
-    located = base.locate_base(build.settings, build.progress, build.host.cache_file)
+    located = build.locate_base()
     prepared = base.find_prepared(build.settings, located)
     found = find_variation(build.settings, build.host)
     check_machine(build.settings, located["format"], prepared, base.file_bytes(located))
@@ -105,8 +118,15 @@ def plan_variation(build):
         "root": os.fspath(build.root),
         "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
         "replaces": bool(build.triplet.manifest()),
+        "publish": _publication_of(build),
         "settings": settings.as_dict(),
     }
+
+
+def _publication_of(build):
+    """Where the triplet will go, or False; the credentials are looked at, the cloud is not asked."""
+    credentials = build.host.credentials(build.settings, wanted=build.settings.publish)
+    return credentials is not None and {"name": image_name(build.settings), **credentials.public()}
 
 
 def list_builds(directory):

@@ -125,3 +125,23 @@ class BootFailed(VmImageError):
 
 class NotPublished(VmImageError):
     """The triplet did not reach the store."""
+
+
+class StoreRefused(VmImageError):
+    """The store says no, and would say it again."""
+
+
+class StoreConflict(StoreRefused):
+    """There is something of that id already."""
+
+
+class StoreUnreachable(VmImageError):
+    """The store, Keystone or the line to them failed, after all tries."""
+
+
+class ImageGone(VmImageError):
+    """The store has no image of that id, or not for us."""
+
+
+class CredentialsWrong(VmImageError):
+    """Who we are to the cloud is missing, contradictory or refused."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vmimage import delivery
+from vmimage.credentials import gather_credentials
 from vmimage.progress import Progress, Terminal, event_watcher, write_log
 from vmimage.settings import gather_settings
 from vmimage.steps import Build, e2fsprogs_version
@@ -41,9 +42,24 @@ class Host:
     def settings(self, **arguments):
         """The settings of a call: its arguments, those handed down by create_variation, and ``config.get``."""
         self._arguments = {**(self.pillar.get(HANDED) or {}), **_public(arguments)}
+        return gather_settings(self._sources(), self._arguments)
+
+    def _sources(self):
+        """Where keys are looked up, the weightiest place first."""
         holders = {"minion config": self.opts, "grains": self.grains, "pillar": self.pillar}
-        sources = [(where, holders[where], functools.partial(self._lookup, _ONLY[where])) for where in holders]
-        return gather_settings(sources, self._arguments)
+        return [(where, holders[where], functools.partial(self._lookup, _ONLY[where])) for where in holders]
+
+    def credentials(self, settings, *, wanted):
+        """Who we are to the cloud.
+
+        :param wanted: True; False for nobody; "auto" for nobody unless the settings tell, whatever the environment says
+        :returns: :class:`~vmimage.credentials.Credentials` or None
+        :raises CredentialsWrong: naming the keys that are missing or contradict each other
+        """
+        if wanted is False:
+            return None
+        sure = wanted is True
+        return gather_credentials(self._sources(), cloud=settings.cloud, required=sure, ambient=sure)
 
     def is_inside_create_variation(self):
         """Whether a running create_variation has called this, through an SLS."""

@@ -27,7 +27,7 @@ def make_manifest(notes, files, *, versions, created):
         "files": {**files, "kernel": {**files["kernel"], "version": notes["extracted"]["version"]}},
         "file_system": {key: notes["packed"][key] for key in ("label", "uuid", "content_bytes", "inodes")},
         "base": {key: base[key] for key in ("reference", "format", "digest", "verified")},
-        "variation": {key: varied.get(key) for key in ("reference", "digest", "id")},
+        "variation": {key: varied.get(key) for key in ("reference", "digest", "id", "revision")},
         "updated": notes.get("updated") is not None,
         "packages": packages,
         "changes": changed_packages(base["packages"], packages),

@@ -36,7 +36,7 @@ def run_privately(work, *, hostname=""):
     """
     answer, pen = os.pipe()
     sys.stdout.flush(), sys.stderr.flush()
-    with _stoppable():
+    with stoppable():
         keeper = os.fork()
         if keeper == 0:
             os.close(answer)
@@ -63,7 +63,7 @@ def run_privately(work, *, hostname=""):
 
 
 @contextmanager
-def _stoppable():
+def stoppable():
     """Turn Ctrl-C and SIGTERM into an error: Salt's own handlers would end with the exit code 0, as if all were well."""
 
     def stop(number, frame):

@@ -24,8 +24,7 @@ def check_machine(settings, base_format, base, file_bytes=0):
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
-    for program in _OF_FORMAT.get(base_format, ()):
-        _check_program(program)
+    check_programs(*_OF_FORMAT.get(base_format, ()))
     check_space(needed_space(settings, base, file_bytes * (_UNPACKED if base_format == "tar" else 1)))
 
 
@@ -36,13 +35,14 @@ def check_basics():
         raise NotReady(
             "this machine has no loop devices (/dev/loop-control)", hint="modprobe loop; a container needs --privileged and /dev"
         )
-    for program in _PROGRAMS:
-        _check_program(program)
+    check_programs(*_PROGRAMS)
 
 
-def _check_program(program):
-    if find_program(program) is None:
-        raise NotReady(f"the program {program} is not installed", hint=f"apt-get install {PACKAGE_OF[program]}")
+def check_programs(*programs):
+    """Refuse to work without these programs."""
+    for program in programs:
+        if find_program(program) is None:
+            raise NotReady(f"the program {program} is not installed", hint=f"apt-get install {PACKAGE_OF[program]}")
 
 
 def check_root():

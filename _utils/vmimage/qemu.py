@@ -23,6 +23,11 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
 
+def program():
+    """The program that boots a triplet on this machine."""
+    return _MACHINES[platform.machine()][0]
+
+
 def accelerators():
     """What to try, the faster first."""
     return ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]

@@ -5,16 +5,15 @@ arguments, the minion config, the grains and the pillar, in this order.  A key t
 a mistyped key would otherwise silently build something else.
 """
 
-import difflib
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
 from vmimage.address import public_address
 from vmimage.errors import SettingsWrong
+from vmimage.lookup import known_key, look_up
 
 PREFIX = "ami"
 FORMATS = ("bootstrap", "raw", "disk", "qcow2", "tar")
@@ -40,7 +39,9 @@ class Settings:
         "", "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources"
     )
     packages: list = _setting((), "further packages of a bootstrapped base")
-    base: str = _setting("", "path, http(s):// or salt:// address of a base; default: a bootstrapped one")
+    base: str = _setting(
+        "", "path, http(s):// or salt:// address of a base, or glance:NAME or glance:ID; default: a bootstrapped one"
+    )
     base_format: str = _setting(
         "", "what the base is: raw (a file system), disk (a raw disk), qcow2, tar; default: by its header"
     )
@@ -61,6 +62,24 @@ class Settings:
     cache: str = _setting("/var/cache/vm_create", "directory of downloaded and prepared bases")
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
     headroom_mib: int = _setting(8, "MiB left free in the root image: a first boot writes before it has grown")
+    revision: str = _setting("", "revision of the variation, as its repository calls it; told to the manifest and the store")
+    publish: bool | str = _setting(
+        "auto", "publish the triplet to Glance: true, false, or auto: where ami.cloud or a key of keystone is set"
+    )
+    cloud: str = _setting("", "entry of clouds.yaml that tells who we are to OpenStack")
+    kernel_id: str = _setting("", "id of a kernel (aki) in the store to use instead of the triplet's")
+    ramdisk_id: str = _setting("", "id of a ramdisk (ari) in the store to use instead of the triplet's")
+    initrd_id: str = _setting("", "another name of ramdisk_id")
+    properties: dict = _setting({}, "further properties of the published image, such as {hw_disk_bus: virtio}")
+    carry_over: list = _setting((), "patterns of further properties that the new image takes over from the old one")
+    visibility: str = _setting(
+        "", "private, shared, community or public; default: that of the image it replaces, the first time private"
+    )
+    keep: int = _setting(3, "archived generations that stay in the store")
+    gate: bool | dict = _setting(
+        False, "boot the triplet before the name moves to it: true, or {seconds: 300, ports: [22]}, ports that must answer"
+    )
+    tries: int = _setting(7, "how often a call to the cloud is tried; the pauses between are 1, 2, 4, ... seconds")
     keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
     force: bool = _setting(False, "first release what an earlier run under this name left open")
 
@@ -79,6 +98,20 @@ def _shown(value):
 
 
 KEYS = {one.name: one for one in fields(Settings)}
+#: what is told to Glance about every image, and cannot be a further property
+_TOLD = (
+    "id",
+    "name",
+    "disk_format",
+    "container_format",
+    "visibility",
+    "kernel_id",
+    "ramdisk_id",
+    "status",
+    "owner",
+    "protected",
+    "size",
+)
 _ABSOLUTE = ("root", "output", "workspace", "cache")
 
 
@@ -91,40 +124,14 @@ def gather_settings(sources, arguments=None):
     :returns: :class:`Settings`
     :raises SettingsWrong: naming the unknown, mistyped or contradictory key and where it stands
     """
-    found = {}
-    for where, mapping, get in reversed(sources):
-        for key in _keys_of(where, mapping):
-            value = get(f"{PREFIX}:{key}")
-            value = get(f"{PREFIX}.{key}") if value is None else value
-            if value is not None:
-                found[key] = (value, f"{PREFIX}.{key} in the {where}")
+    found = look_up(PREFIX, KEYS, sources, example="type: debian")
     for key, value in (arguments or {}).items():
-        _known(key, "an argument")
+        known_key(PREFIX, KEYS, key, "an argument")
         if value is not None:
             found[key] = (value, f"the argument {key}")
     settings = Settings(**{key: _typed(key, value, where) for key, (value, where) in found.items()})
     _check(settings, {key: where for key, (_, where) in found.items()})
     return settings
-
-
-def _keys_of(where, mapping):
-    """The settings that a source holds, nested and flat."""
-    nested = mapping.get(PREFIX) or {}
-    if not isinstance(nested, Mapping):
-        raise SettingsWrong(f"{PREFIX} in the {where} is {nested!r}, not a mapping", hint=f"write {PREFIX}: {{type: debian}}")
-    flat = [key[len(PREFIX) + 1 :] for key in mapping if isinstance(key, str) and key.startswith(f"{PREFIX}.")]
-    both = sorted(key for key in set(flat) & set(nested) if mapping[f"{PREFIX}.{key}"] != nested[key])
-    if both:
-        raise SettingsWrong(f"{PREFIX}.{both[0]} stands twice in the {where}, nested and flat, with two values", hint="keep one")
-    return [_known(key, f"the {where}") for key in (*nested, *flat)]
-
-
-def _known(key, where):
-    if key not in KEYS:
-        near = difflib.get_close_matches(str(key), KEYS, 1)
-        hint = f"did you mean {PREFIX}.{near[0]}?" if near else f"the settings are: {', '.join(sorted(KEYS))}"
-        raise SettingsWrong(f"unknown setting {PREFIX}.{key} in {where}", hint=hint)
-    return key
 
 
 def _typed(key, value, where):
@@ -157,11 +164,14 @@ def _check(settings, places):
     for key in ("room_mib", "headroom_mib"):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
+    _check_publishing(settings, refuse)
     for key in _ABSOLUTE:
         if not getattr(settings, key).isprintable():
             refuse(key, "a path of printable characters")
         if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
             refuse(key, "an absolute path")
+    if settings.base == "glance:":
+        refuse("base", "glance:NAME or glance:ID")
     if settings.root and os.path.realpath(settings.root) == "/":
         refuse("root", "the root of the image cannot be the machine's own")
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
@@ -175,6 +185,39 @@ def _check(settings, places):
         refuse("base_unverified", f"{PREFIX}.base_hash is set, too: keep one")
     if isinstance(settings.variation, dict):
         _check_variation(settings.variation, places.get("variation"))
+
+
+def _check_publishing(settings, refuse):
+    """What the store is told."""
+    if settings.publish not in (True, False, "auto"):
+        refuse("publish", "true, false or auto")
+    if settings.visibility not in ("", "private", "shared", "community", "public"):
+        refuse("visibility", "private, shared, community or public")
+    if settings.keep < 0:
+        refuse("keep", "a number of generations, not negative")
+    if not 1 <= settings.tries <= 20:
+        refuse("tries", "a number from 1 to 20")
+    if settings.ramdisk_id and settings.initrd_id and settings.ramdisk_id != settings.initrd_id:
+        refuse("initrd_id", f"{PREFIX}.ramdisk_id means the same and has another value: keep one")
+    wrong = [key for key, value in settings.properties.items() if not (isinstance(key, str) and isinstance(value, str))]
+    if wrong:
+        refuse("properties", f"the value of {wrong[0]} is not a str: put it in quotes")
+    reserved = [key for key in settings.properties if key.startswith("vm_create_") or key in _TOLD]
+    if reserved:
+        refuse("properties", f"{reserved[0]} is set by the publishing itself")
+    if isinstance(settings.gate, dict):
+        _check_gate(settings.gate, refuse)
+
+
+def _check_gate(gate, refuse):
+    wrong = [key for key in gate if key not in ("seconds", "ports")]
+    if wrong:
+        refuse("gate", f"unknown key {wrong[0]!r}: it takes seconds and ports")
+    ports, seconds = gate.get("ports", []), gate.get("seconds", 1)
+    if not isinstance(ports, list) or not all(isinstance(port, int) and 0 < port < 65536 for port in ports):
+        refuse("gate", "ports is a list of TCP port numbers")
+    if not isinstance(seconds, int | float) or seconds <= 0:
+        refuse("gate", "seconds is a positive number")
 
 
 def _check_variation(variation, place):

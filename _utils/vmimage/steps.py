@@ -44,6 +44,22 @@ class Build:
         self.triplet = Triplet(settings.output, settings.name)
         self.root = settings.root_path
 
+    def locate_base(self):
+        """Fetch and verify the base, from wherever it is."""
+        return base.locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
+
+    def _fetch_image(self, reference, directory):
+        from vmimage.image_base import fetch_image
+
+        store = self.open_store(self.host.credentials(self.settings, wanted=True))
+        return fetch_image(store, reference, directory, self.progress.moved)
+
+    def open_store(self, credentials):
+        """The store, as those who the credentials tell."""
+        from vmimage.store import Store  # here: who does not publish needs none of OpenStack's clients
+
+        return Store(credentials, tries=self.settings.tries, say=self.progress.say)
+
     @contextmanager
     def step(self, name):
         """A step: told to who watches, timed, and what programs say kept in build.log."""
@@ -87,7 +103,7 @@ def begin(build):
 def fetch_base(build):
     """base: find it, verify it, prepare it once."""
     with build.step("base"):
-        located = base.locate_base(build.settings, build.progress, build.host.cache_file)
+        located = build.locate_base()
         check_machine(build.settings, located["format"], base.find_prepared(build.settings, located), base.file_bytes(located))
         prepared = base.prepare_base(build.settings, located, build.progress)
         build.workspace.note("fetched", asdict(prepared))
@@ -124,7 +140,8 @@ def variate(build):
             return apply_variation(found, build.settings, build.root, build.host, say)
 
         states = work_inside(build.root, apply, hostname=found.id)
-        build.workspace.note("varied", {"reference": found.reference, "digest": found.digest, "id": found.id, "states": states})
+        facts = {"reference": found.reference, "digest": found.digest, "id": found.id, "revision": build.settings.revision}
+        build.workspace.note("varied", {**facts, "states": states})
     return states
 
 

@@ -20,10 +20,11 @@ _held = set()  # of this process and those that it forked: a step of a build tha
 
 
 @contextmanager
-def locked(path, what, *, wait=False):
+def locked(path, what, *, wait=False, doing="built"):
     """Hold the lock file for the time of the block; says its holder's pid in the file.
 
     :param bool wait: for who holds it, instead of giving up
+    :param str doing: for the message: what its holder does with it
     :raises WorkspaceBusy: at once, if somebody else holds it and we do not wait
     """
     if path in _held:
@@ -37,7 +38,7 @@ def locked(path, what, *, wait=False):
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise WorkspaceBusy(
-                f"{what} is already being built, by process {holder}", hint="wait for it, or end that process"
+                f"{what} is already being {doing}, by process {holder}", hint="wait for it, or end that process"
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())

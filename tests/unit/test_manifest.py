@@ -36,7 +36,7 @@ def test_the_keys_of_a_manifest_stay_the_same_whatever_steps_there_were(more):
     made = manifest(**more)
     assert sorted(made) == KEYS
     assert sorted(made["base"]) == ["digest", "format", "reference", "verified"]
-    assert sorted(made["variation"]) == ["digest", "id", "reference"]
+    assert sorted(made["variation"]) == ["digest", "id", "reference", "revision"]
     assert sorted(made["file_system"]) == ["content_bytes", "inodes", "label", "uuid"]
 
 

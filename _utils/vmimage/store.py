@@ -1,0 +1,316 @@
+"""The store: Glance, and Keystone who lets us in.  The only file that knows python-glanceclient and keystoneauth1.
+
+Images go in and come out as plain dicts.  What goes wrong is one of a few errors: the credentials are wrong, the store refuses
+(trying again does not help), or it cannot be reached (it may).  Every call that can be repeated without harm is.
+"""
+
+import functools
+import hashlib
+import os
+import time
+from contextlib import contextmanager
+
+import glanceclient.exc
+import keystoneauth1.exceptions as keystone_errors
+import requests
+from glanceclient import Client
+from keystoneauth1 import loading
+from keystoneauth1.session import Session
+
+from vmimage.address import public_address
+from vmimage.errors import CredentialsWrong, ImageGone, StoreConflict, StoreRefused, StoreUnreachable
+from vmimage.retry import retried
+
+_SERVICE = "image"
+_CHUNK_BYTES = 256 << 10  # so much must pass in _CONNECT_SECONDS: a slow line is no lost one
+_CONNECT_SECONDS = 60
+_LONG_UPLOAD_SECONDS = 3600
+_ACTIVE_WITHIN_SECONDS = 120
+_LOST = (
+    keystone_errors.ConnectionError,
+    keystone_errors.DiscoveryFailure,
+    glanceclient.exc.CommunicationError,
+    glanceclient.exc.InvalidEndpoint,
+    requests.RequestException,  # while a body is read
+)
+_PASSING_STATUS = (401, 408, 425, 429, 500, 502, 503, 504)
+
+
+class Store:
+    """The images of the project that the credentials are for.
+
+    :param Credentials credentials:
+    :param int tries: of each call that may be repeated
+    :param say: takes a line for who watches
+    """
+
+    def __init__(self, credentials, *, tries=7, say=lambda text: None, sleep=time.sleep):
+        self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
+        with self._translated("sign in"):
+            auth = loading.get_plugin_loader(credentials.auth_type).load_from_options(**credentials.auth)
+        verify = False if credentials.insecure else credentials.cacert or True
+        self._session = Session(auth=auth, verify=verify, timeout=credentials.timeout)
+        self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)  # its own takes only one
+        where = {"region_name": credentials.region_name or None, "interface": credentials.interface}
+        endpoint = {"endpoint_override": credentials.image_endpoint} if credentials.image_endpoint else {}
+        self._client = Client("2", session=self._session, **where, **endpoint)
+
+    @functools.cached_property
+    def project_id(self):
+        """The project whose images these are; asking for it signs in."""
+        project = self._call("sign in", self._session.get_project_id)
+        if not project:
+            raise CredentialsWrong(
+                f"{self.credentials.origin} is not for a project", hint="name one: keystone.tenant, or an application credential"
+            )
+        return project
+
+    def check(self):
+        """See that the cloud lets us in and has an image service.
+
+        :returns: dict of ``auth_url``, ``project`` and ``image_endpoint``
+        :raises CredentialsWrong, StoreRefused, StoreUnreachable:
+        """
+        project = self.project_id
+        self._call("list images", lambda: list(self._client.images.list(limit=1, filters={"owner": project})))
+        address = self._call("find the image service", self._client.http_client.get_endpoint)
+        return {"auth_url": public_address(self.credentials.auth["auth_url"]), "project": project, "image_endpoint": address}
+
+    # what is there
+
+    def list_images(self, **filters):
+        """All images of the project, hidden ones too.
+
+        :param filters: fields and properties with the values asked for
+        :returns: list of dicts, the newest first
+        """
+        return [*self._list(filters, os_hidden=False), *self._list(filters, os_hidden=True)]
+
+    def list_public(self, name):
+        """Public images of that name, of anybody."""
+        return self._list({"name": name, "visibility": "public"}, owned=False)
+
+    def _list(self, filters, owned=True, **more):
+        wanted = {**filters, **more, **({"owner": self.project_id} if owned else {})}
+        return self._call("list images", lambda: [dict(one) for one in self._client.images.list(filters=dict(wanted))])
+
+    def find_image(self, image_id):
+        """One image, or None if there is none of that id."""
+        try:
+            return self._call(f"look at the image {image_id}", lambda: dict(self._client.images.get(image_id)))
+        except ImageGone:
+            return None
+
+    # changing
+
+    def create_image(self, image):
+        """A new image without data; its ``id`` is ours to choose, so that a lost answer does no harm."""
+        try:
+            self._call(f"create the image {image['name']}", lambda: self._client.images.create(**image))
+        except StoreConflict:
+            if (self.find_image(image["id"]) or {}).get("name") != image["name"]:
+                raise
+
+    def change_image(self, image_id, **properties):
+        """Set fields and properties of an image, all in one request; those that are None are removed."""
+        gone = [key for key, value in properties.items() if value is None]
+        kept = {key: value for key, value in properties.items() if value is not None}
+
+        def change():
+            there = dict(self._client.images.get(image_id)) if gone else {}
+            self._client.images.update(image_id, [key for key in gone if key in there], **kept)
+
+        self._call(f"change the image {image_id}", change)
+
+    def delete_image(self, image_id, tries=None):
+        """Delete an image; it may be gone already."""
+        try:
+            self._call(f"delete the image {image_id}", lambda: self._client.images.delete(image_id), tries=tries)
+        except ImageGone:
+            pass
+
+    # who else may see it
+
+    def list_members(self, image_id):
+        """``{project id: pending, accepted or rejected}`` of a shared image."""
+        members = self._call("list members", lambda: list(self._client.image_members.list(image_id)))
+        return {one["member_id"]: one["status"] for one in members}
+
+    def invite_member(self, image_id, project_id):
+        """Share an image with a project; it may be a member already."""
+        try:
+            self._call(f"share the image {image_id}", lambda: self._client.image_members.create(image_id, project_id))
+        except StoreConflict:
+            pass
+
+    def answer_invitation(self, image_id, project_id, status):
+        """Accept or reject for a project, if we may: Glance lets the member itself and administrators.
+
+        :returns: whether it was done
+        """
+        try:
+            self._call("accept", lambda: self._client.image_members.update(image_id, project_id, status))
+        except (StoreRefused, ImageGone):
+            return False
+        return True
+
+    # data
+
+    def send_file(self, image_id, path, moved):
+        """Send a file as the data of an image, once: who calls again begins with an image of its own.
+
+        :param moved: called with bytes done and in all
+        :returns: ``{algorithm: hex}``, digests of what was read
+        :raises StoreUnreachable: the line, the server or the token was lost on the way
+        """
+        self._sign_in_for_long()
+        with open(path, "rb", buffering=0) as file:
+            reader = _Reader(file, moved)
+            headers = {"Content-Type": "application/octet-stream", "x-openstack-image-size": str(reader.total)}
+            # Not images.upload(): on a 401 it lets keystoneauth send the rest of the reader again, and the image becomes active,
+            # cut short.  The body is sent once, and a redirection is not followed with an empty one.
+            options = {"headers": headers, "data": reader, "allow_reauth": False, "redirect": False}
+            try:
+                self._call(
+                    f"upload {path}", lambda: self._client.http_client.put(f"/v2/images/{image_id}/file", **options), tries=1
+                )
+            except StoreUnreachable:
+                if reader.trouble:
+                    raise reader.trouble from None
+                raise
+            return reader.digests()
+
+    def wait_active(self, image_id):
+        """The image once its data is stored; Glance may need a while after the last byte."""
+        deadline = time.monotonic() + _ACTIVE_WITHIN_SECONDS
+        while True:
+            image = self.find_image(image_id)
+            if image is None or image["status"] not in ("saving", "importing", "uploading") or time.monotonic() > deadline:
+                return image
+            self.sleep(0.5)
+
+    def receive_file(self, image, path, moved):
+        """Write the data of an image to a path."""
+
+        def receive():
+            done = 0
+            with open(path, "wb") as file:
+                for chunk in self._client.images.data(image["id"], do_checksum=False):
+                    file.write(chunk)
+                    done += len(chunk)
+                    moved(done, image["size"] or 0)
+                file.flush()
+                os.fsync(file.fileno())
+
+        self._call(f"download the image {image['name']}", receive)
+
+    # calling
+
+    def _sign_in_for_long(self):
+        """A token that outlasts the upload: some stores ask for it again at the end."""
+
+        def sign_in():
+            if self._session.auth.get_access(self._session).will_expire_soon(_LONG_UPLOAD_SECONDS):
+                self._session.invalidate()
+            self._session.get_token()
+
+        self._call("sign in", sign_in)
+
+    def _call(self, what, call, tries=None):
+        def translated():
+            with self._translated(what):
+                return call()
+
+        return retried(translated, StoreUnreachable, tries=tries or self.tries, say=self.say, sleep=self.sleep)
+
+    @contextmanager
+    def _translated(self, what):
+        """The clients' errors as ours."""
+        try:
+            yield
+        except keystone_errors.Unauthorized as error:
+            raise CredentialsWrong(
+                f"cannot {what}: Keystone refuses {self.credentials.origin}",
+                hint=f"check user, password and project, or whether the application credential is still valid, at {self._cloud()}",
+            ) from error
+        except keystone_errors.SSLFailure as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+                raise self._unreachable(what, error) from error
+            raise StoreRefused(
+                f"cannot {what}: the certificate of the cloud is not trusted: {_told(error)}",
+                hint="set keystone.cacert to the file of the authority that signed it, and call the host by the name in it",
+            ) from error
+        except keystone_errors.CatalogException as error:
+            raise StoreRefused(
+                f"cannot {what}: {self._cloud()} knows no such image service: {_told(error)}",
+                hint="check keystone.region_name and keystone.interface",
+            ) from error
+        except _LOST as error:
+            raise self._unreachable(what, error) from error
+        except keystone_errors.HttpError as error:
+            raise self._answered(what, error.http_status, error) from error
+        except glanceclient.exc.HTTPException as error:
+            raise self._answered(what, error.code, error) from error
+        except (keystone_errors.ClientException, glanceclient.exc.ClientException) as error:
+            raise CredentialsWrong(
+                f"cannot {what}: {_told(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
+            ) from error
+
+    def _cloud(self):
+        return public_address(self.credentials.auth.get("auth_url", "the cloud"))
+
+    def _unreachable(self, what, error):
+        return StoreUnreachable(
+            f"cannot {what}: {_told(error)}", hint=f"is the cloud at {self._cloud()} up, and this machine's way to it?"
+        )
+
+    def _answered(self, what, status, error):
+        said = f"cannot {what}: {_told(error)}"
+        if status == 404:
+            return ImageGone(said)
+        if status == 409:
+            return StoreConflict(said)
+        if status in (413, 507):
+            return StoreRefused(
+                said, hint="the store is full, or a quota or size limit is reached: free some room, lower ami.keep"
+            )
+        if status == 401:
+            self._session.invalidate()
+        if status in _PASSING_STATUS:
+            return StoreUnreachable(said, hint=f"look into the logs of the cloud at {self._cloud()}")
+        return StoreRefused(said, hint=f"may {self.credentials.origin} do this? ask who runs the cloud at {self._cloud()}")
+
+
+def _told(error):
+    return public_address(" ".join(str(error).split()))[:500]
+
+
+class _Reader:
+    """A file that is read once and hashed on the way."""
+
+    def __init__(self, file, moved):
+        self._file, self._moved, self._done = file, moved, 0
+        self._before = self._identity()
+        self.total, self.trouble = os.fstat(file.fileno()).st_size, None
+        self._sha512 = hashlib.sha512()
+
+    def _identity(self):
+        facts = os.fstat(self._file.fileno())
+        return facts.st_size, facts.st_mtime_ns
+
+    def read(self, _):
+        """The next bytes; a trouble with the file is kept, for the clients would take it for one of the line."""
+        try:
+            chunk = self._file.read(_CHUNK_BYTES)
+            if not chunk and (self._done, self._before) != (self.total, self._identity()):
+                raise OSError(f"{self._file.name} changed while it was uploaded")
+        except OSError as error:
+            self.trouble = error
+            raise
+        self._sha512.update(chunk)
+        self._done += len(chunk)
+        self._moved(self._done, self.total)
+        return chunk
+
+    def digests(self):
+        return {"sha512": self._sha512.hexdigest()}
