@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vmimage import delivery
 from vmimage.credentials import gather_credentials
-from vmimage.progress import Progress, Terminal, event_watcher, write_log
+from vmimage.progress import Log, Progress, Terminal, event_watcher
 from vmimage.settings import gather_settings
 from vmimage.steps import Build, e2fsprogs_version
 
@@ -76,7 +76,7 @@ class Host:
         return Build(settings, self, Progress(*self._watchers(settings.name)))
 
     def _watchers(self, name):
-        watchers = [Terminal()] if sys.stderr.isatty() else [write_log]
+        watchers = [Terminal()] if sys.stderr.isatty() else [Log()]
         if not self._is_masterless():
             watchers.append(event_watcher(self.functions["event.send"], name))
         return watchers

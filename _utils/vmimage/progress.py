@@ -20,7 +20,7 @@ class Moment:
     """One thing that happened.
 
     :ivar str step: the word of the story it belongs to
-    :ivar str what: started, said, moved (bytes), done or failed
+    :ivar str what: started, said, noted (a line to keep), moved (bytes), done or failed
     :ivar str text: for people
     :ivar int done: bytes so far
     :ivar int total: bytes in all, 0 if unknown
@@ -72,6 +72,10 @@ class Progress:
         """A line about the current step."""
         self._tell("said", text=str(text))
 
+    def note(self, text):
+        """A line that who watches should not miss: a try that failed, something removed."""
+        self._tell("noted", text=str(text))
+
     def moved(self, done, total=0):
         """Bytes of the current step so far; told ten times a second at most."""
         now = time.monotonic()
@@ -80,14 +84,36 @@ class Progress:
             self._tell("moved", done=done, total=total)
 
 
-def write_log(moment):
-    """A watcher: one log line for what is worth one."""
-    if moment.what == "failed":
-        log.error("%s failed after %.1f s: %s", moment.step, moment.seconds, moment.text)
-    elif moment.what == "done":
-        log.info("%s done in %.1f s", moment.step, moment.seconds)
-    elif moment.what == "said":
-        log.debug("%s: %s", moment.step, moment.text)
+class Log:
+    """A watcher: one log line for what is worth one; of long work one every quarter of a minute."""
+
+    _EVERY_SECONDS = 15
+
+    def __init__(self):
+        self._told = time.monotonic()
+
+    def __call__(self, moment):
+        if moment.what == "failed":
+            log.error("%s failed after %.1f s: %s", moment.step, moment.seconds, moment.text)
+        elif moment.what == "done":
+            log.info("%s done in %.1f s", moment.step, moment.seconds)
+        elif moment.what == "noted":
+            log.info("%s", moment.text)
+        elif moment.what == "said":
+            log.debug("%s: %s", moment.step, moment.text)
+        elif moment.what == "moved" and time.monotonic() - self._told > self._EVERY_SECONDS:
+            log.info("%s: %s", moment.step, _moved_words(moment))
+        else:
+            return
+        self._told = time.monotonic()
+
+
+def _moved_words(moment):
+    """Bytes, rate and time left for people."""
+    text = amount(moment.done) + (f" of {amount(moment.total)}" if moment.total else "")
+    rate = moment.done / moment.seconds if moment.seconds > 0.5 else 0
+    text += f", {amount(rate)}/s" if rate else ""
+    return text + (f", {(moment.total - moment.done) / rate:.0f} s left" if rate and moment.total else "")
 
 
 class Terminal:
@@ -97,17 +123,11 @@ class Terminal:
         self.stream = stream or sys.stderr
 
     def __call__(self, moment):
-        if moment.what == "moved":
-            text = amount(moment.done) + (f" of {amount(moment.total)}" if moment.total else "")
-            rate = moment.done / moment.seconds if moment.seconds > 0.5 else 0
-            text += f", {amount(rate)}/s" if rate else ""
-            text += f", {(moment.total - moment.done) / rate:.0f} s left" if rate and moment.total else ""
-        else:
-            text = moment.text
-        mark = {"done": "ok ", "failed": "!! "}.get(moment.what, ".. ")
+        text = _moved_words(moment) if moment.what == "moved" else moment.text
+        mark = {"done": "ok ", "failed": "!! ", "noted": "   "}.get(moment.what, ".. ")
         line = f"{mark}{moment.step:<12} {moment.seconds:6.1f} s  {text}"
         width = shutil.get_terminal_size().columns - 1
-        end = "\n" if moment.what in ("done", "failed") else ""
+        end = "\n" if moment.what in ("done", "failed", "noted") else ""
         self.stream.write(f"\r\x1b[K{line[:width]}{end}")
         self.stream.flush()
 

@@ -58,7 +58,7 @@ class Build:
         """The store, as those who the credentials tell."""
         from vmimage.store import Store  # here: who does not publish needs none of OpenStack's clients
 
-        return Store(credentials, tries=self.settings.tries, say=self.progress.say)
+        return Store(credentials, tries=self.settings.tries, say=self.progress.note)
 
     @contextmanager
     def step(self, name):

@@ -5,7 +5,6 @@ Images go in and come out as plain dicts.  What goes wrong is one of a few error
 """
 
 import functools
-import hashlib
 import os
 import time
 from contextlib import contextmanager
@@ -19,10 +18,10 @@ from keystoneauth1.session import Session
 
 from vmimage.address import public_address
 from vmimage.errors import CredentialsWrong, ImageGone, StoreConflict, StoreRefused, StoreUnreachable
+from vmimage.reader import Reader
 from vmimage.retry import retried
 
-_SERVICE = "image"
-_CHUNK_BYTES = 256 << 10  # so much must pass in _CONNECT_SECONDS: a slow line is no lost one
+_PAGE = 200  # images in one answer
 _CONNECT_SECONDS = 60
 _LONG_UPLOAD_SECONDS = 3600
 _ACTIVE_WITHIN_SECONDS = 120
@@ -92,7 +91,9 @@ class Store:
 
     def _list(self, filters, owned=True, **more):
         wanted = {**filters, **more, **({"owner": self.project_id} if owned else {})}
-        return self._call("list images", lambda: [dict(one) for one in self._client.images.list(filters=dict(wanted))])
+        return self._call(
+            "list images", lambda: [dict(one) for one in self._client.images.list(filters=dict(wanted), page_size=_PAGE)]
+        )
 
     def find_image(self, image_id):
         """One image, or None if there is none of that id."""
@@ -122,10 +123,10 @@ class Store:
 
         self._call(f"change the image {image_id}", change)
 
-    def delete_image(self, image_id, tries=None):
+    def delete_image(self, image_id):
         """Delete an image; it may be gone already."""
         try:
-            self._call(f"delete the image {image_id}", lambda: self._client.images.delete(image_id), tries=tries)
+            self._call(f"delete the image {image_id}", lambda: self._client.images.delete(image_id))
         except ImageGone:
             pass
 
@@ -165,7 +166,7 @@ class Store:
         """
         self._sign_in_for_long()
         with open(path, "rb", buffering=0) as file:
-            reader = _Reader(file, moved)
+            reader = Reader(file, moved)
             headers = {"Content-Type": "application/octet-stream", "x-openstack-image-size": str(reader.total)}
             # Not images.upload(): on a 401 it lets keystoneauth send the rest of the reader again, and the image becomes active,
             # cut short.  The body is sent once, and a redirection is not followed with an empty one.
@@ -283,34 +284,3 @@ class Store:
 
 def _told(error):
     return public_address(" ".join(str(error).split()))[:500]
-
-
-class _Reader:
-    """A file that is read once and hashed on the way."""
-
-    def __init__(self, file, moved):
-        self._file, self._moved, self._done = file, moved, 0
-        self._before = self._identity()
-        self.total, self.trouble = os.fstat(file.fileno()).st_size, None
-        self._sha512 = hashlib.sha512()
-
-    def _identity(self):
-        facts = os.fstat(self._file.fileno())
-        return facts.st_size, facts.st_mtime_ns
-
-    def read(self, _):
-        """The next bytes; a trouble with the file is kept, for the clients would take it for one of the line."""
-        try:
-            chunk = self._file.read(_CHUNK_BYTES)
-            if not chunk and (self._done, self._before) != (self.total, self._identity()):
-                raise OSError(f"{self._file.name} changed while it was uploaded")
-        except OSError as error:
-            self.trouble = error
-            raise
-        self._sha512.update(chunk)
-        self._done += len(chunk)
-        self._moved(self._done, self.total)
-        return chunk
-
-    def digests(self):
-        return {"sha512": self._sha512.hexdigest()}

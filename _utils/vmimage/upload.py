@@ -4,12 +4,16 @@ import hashlib
 import uuid
 
 from vmimage.digest import digest_of_file
-from vmimage.errors import NotPublished, StoreUnreachable
+from vmimage.errors import BuildStopped, NotPublished, StoreUnreachable
 from vmimage.generations import PREFIX
 from vmimage.retry import retried
 
 
-class CutShort(NotPublished):
+class UploadBroken(NotPublished):
+    """The file did not arrive; another try, from its first byte, may help."""
+
+
+class CutShort(UploadBroken):
     """The store holds something else than the file."""
 
 
@@ -28,8 +32,7 @@ def place_file(store, image, path, progress):
         with progress.step(f"upload {image[f'{PREFIX}role'].replace('_image', '')}"):
             return _place_once(store, image, path, progress.moved)
 
-    worth = (StoreUnreachable, CutShort)
-    return retried(attempt, worth, tries=store.tries, say=store.say, sleep=store.sleep)
+    return retried(attempt, UploadBroken, tries=store.tries, say=store.say, sleep=store.sleep)
 
 
 def _place_once(store, image, path, moved):
@@ -38,11 +41,12 @@ def _place_once(store, image, path, moved):
     try:
         digests = store.send_file(image_id, path, moved)
         return verify_image(store, image_id, path, digests)
-    except Exception:
+    except BaseException as error:
+        if not isinstance(error, Exception) or isinstance(error, BuildStopped):
+            store.tries = 1  # somebody waits for us to end; the next run knows what is left by its build
         store.delete_image(image_id)
-        raise
-    except BaseException:  # somebody stops us: no time for many tries; the next run knows it by its build
-        store.delete_image(image_id, tries=1)
+        if isinstance(error, StoreUnreachable):
+            raise UploadBroken(error.message, hint=error.hint) from error
         raise
 
 
@@ -70,12 +74,12 @@ def verify_image(store, image_id, path, digests=None):
     return image
 
 
-def find_same(store, role_format, path):
+def find_same(store, kind, path):
     """An image of the project that holds the same bytes, or None.
 
-    :param str role_format: aki or ari
+    :param str kind: aki or ari
     """
     digest = digest_of_file(path, "sha512").split(":")[1]
-    alike = store.list_images(os_hash_value=digest, container_format=role_format, status="active")
+    alike = store.list_images(os_hash_value=digest, container_format=kind, status="active")
     fits = [one for one in alike if one["os_hash_value"] == digest and one["size"] == path.stat().st_size]
     return fits[0] if fits else None

@@ -2,7 +2,7 @@ import io
 import logging
 
 import pytest
-from vmimage.progress import Moment, Progress, Terminal, amount, event_watcher, write_log
+from vmimage.progress import Log, Moment, Progress, Terminal, amount, event_watcher
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_log_gets_one_line_for_what_is_worth_one(caplog):
         Moment("d", "done"),
         Moment("e", "failed", "why"),
     ):
-        write_log(moment)
+        Log()(moment)
     assert [(one.levelname, one.getMessage()[:1]) for one in caplog.records] == [("DEBUG", "c"), ("INFO", "d"), ("ERROR", "e")]
 
 

@@ -1,0 +1,56 @@
+"""Who could see and use the old image can see and use the new one: properties, visibility and members are carried over."""
+
+import fnmatch
+
+from vmimage.generations import PREFIX, is_ours
+
+#: properties that an administrator gives to an image by hand, and that its successor needs as much
+CARRIED_OVER = ("hw_*", "img_*", "trait:*", "os_require_quiesce", "os_admin_user", "description")
+_OPENNESS = ("private", "shared", "community", "public")
+
+
+def carry_over(store, settings, old, new):
+    """Properties, visibility and members of the old image; returns the members who have not accepted."""
+    carried = {key: value for key, value in (old or {}).items() if _is_carried(key, settings.carry_over) and key not in new}
+    if old and old["min_ram"] > new["min_ram"]:
+        carried["min_ram"] = old["min_ram"]
+    if old and set(old["tags"]) - set(new["tags"]):
+        carried["tags"] = sorted({*old["tags"], *new["tags"]})
+    if carried:
+        store.change_image(new["id"], **carried)
+    visibility = settings.visibility or (old or new)["visibility"]
+    members = store.list_members(old["id"]) if old and old["visibility"] == "shared" and visibility == "shared" else {}
+    pending = set()
+    for image in [*_own_parts(store, new), new]:
+        _set_visibility(store, image, visibility, lower=image["id"] == new["id"])
+        pending |= _share(store, image["id"], members)
+    return sorted(pending)
+
+
+def _is_carried(key, patterns):
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in (*CARRIED_OVER, *patterns)) and not key.startswith(PREFIX)
+
+
+def _own_parts(store, image):
+    """Kernel and ramdisk of ours: who may boot the root image must be able to read them.  The user's own are the user's to share."""
+    parts = [store.find_image(image[key]) for key in ("kernel_id", "ramdisk_id") if image.get(key)]
+    return [one for one in parts if one and is_ours(one)]
+
+
+def _set_visibility(store, image, visibility, lower):
+    """Let others see it; a kernel that is used again is never hidden from those who could see it before."""
+    more = _OPENNESS.index(visibility) - _OPENNESS.index(image["visibility"])
+    if more > 0 or more < 0 and lower:
+        store.change_image(image["id"], visibility=visibility)
+
+
+def _share(store, image_id, members):
+    """Invite members; accept or reject for them as they had, where we may.  Returns those who must accept themselves."""
+    pending = set()
+    there = store.list_members(image_id) if members else {}
+    for project, status in members.items():
+        if project not in there:
+            store.invite_member(image_id, project)
+        if status != "pending" and there.get(project) != status and not store.answer_invitation(image_id, project, status):
+            pending.add(project)
+    return pending

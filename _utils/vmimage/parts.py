@@ -1,0 +1,119 @@
+"""The three images of a triplet in the store: found there, or brought; all of them, or none."""
+
+from contextlib import contextmanager
+
+from vmimage import generations
+from vmimage.description import part_image, root_image
+from vmimage.digest import digest_of_file
+from vmimage.errors import SettingsWrong, VmImageError
+from vmimage.generations import KERNEL, NEW, RAMDISK, ROOT_IMAGE, fact
+from vmimage.upload import CutShort, find_same, place_file, verify_image
+
+#: kernel and ramdisk with Glance's name of their format
+PARTS = {KERNEL: "aki", RAMDISK: "ari"}
+
+
+def bring_parts(one, manifest):
+    """The three images, from the store or from disk; returns the root image and the roles that were there already."""
+    _clean(one, manifest)
+    used, there = {}, {}
+    for role, kind in PARTS.items():
+        there[role] = given_part(one.store, one.settings, role) or find_same(one.store, kind, path_of(one, role))
+        used[role] = there[role] or place_file(
+            one.store, part_image(one.settings, manifest, role, one.builder), path_of(one, role), one.progress
+        )
+    there[ROOT_IMAGE] = _brought_before(one, manifest, used)
+    if there[ROOT_IMAGE] is None:
+        serial = max(map(generations.serial, generations.roots_of(one.store.list_images(), one.name)), default=0) + 1
+        ids = {f"{role}_id": image["id"] for role, image in used.items()}
+        told = root_image(one.settings, manifest, one.builder, serial=serial, **ids)
+        used[ROOT_IMAGE] = place_file(one.store, told, path_of(one, ROOT_IMAGE), one.progress)
+    return there[ROOT_IMAGE] or used[ROOT_IMAGE], [role for role, image in there.items() if image]
+
+
+def path_of(one, role):
+    return one.triplet.files()[role]
+
+
+def _clean(one, manifest):
+    """Remove what runs that ended too early left."""
+    dead = generations.leftovers(one.store.list_images(), one.name, build=manifest["build"], builder=one.builder)
+    for image in dead:
+        one.store.say(f"removing {image['name']} ({image['status']}), left by a run that did not end")
+        one.store.delete_image(image["id"])
+
+
+def _brought_before(one, manifest, used):
+    """The root image, if an earlier run of this build brought it and went no further."""
+    for image in generations.roots_of(one.store.list_images(), one.name):
+        if (fact(image, "build"), fact(image, "state"), image["status"]) != (manifest["build"], NEW, "active"):
+            continue
+        try:
+            verify_image(one.store, image["id"], path_of(one, ROOT_IMAGE))
+        except CutShort:
+            one.store.delete_image(image["id"])
+            continue
+        ids = {f"{role}_id": part["id"] for role, part in used.items()}
+        if any(image[key] != value for key, value in ids.items()):
+            one.store.change_image(image["id"], **ids)
+        return {**image, **ids}
+    return None
+
+
+def given_part(store, settings, role):
+    """The kernel or ramdisk that the settings name, or None."""
+    image_id = settings.kernel_id if role == KERNEL else settings.ramdisk_id or settings.initrd_id
+    if not image_id:
+        return None
+    image = store.find_image(image_id)
+    if image is None or image["status"] != "active" or image["container_format"] != PARTS[role]:
+        found = f"is {image['status']}, {image['container_format']}" if image else "does not exist"
+        raise SettingsWrong(
+            f"ami.{role}_id: the image {image_id} {found}", hint=f"name an active image of the format {PARTS[role]}"
+        )
+    return image
+
+
+def holds(one, current, manifest):
+    """Whether an image and its parts are the files of this triplet already."""
+    if fact(current, "sha256") != manifest["files"][ROOT_IMAGE]["sha256"] or current["status"] != "active":
+        return False
+    for role in PARTS:
+        given, part = given_part(one.store, one.settings, role), one.store.find_image(current[f"{role}_id"])
+        if given:
+            if given["id"] != current[f"{role}_id"]:
+                return False
+        elif part is None or part["os_hash_value"] != digest_of_file(path_of(one, role), "sha512").split(":")[1]:
+            return False
+    return True
+
+
+@contextmanager
+def whole_or_nothing(one, manifest):
+    """Take back what this build brought, should it go no further; after the name has moved there is nothing to take back."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            _take_back(one, manifest)
+        except VmImageError as trouble:
+            if isinstance(error, VmImageError):
+                error.hint = (
+                    f"{error.hint}; what is left in the store could not be removed ({trouble.message}): the next run does"
+                )
+        raise
+
+
+def _take_back(one, manifest):
+    images = one.store.list_images()
+    mine = [image for image in generations.roots_of(images, one.name) if _is_of(image, manifest) and fact(image, "state") == NEW]
+    for image in mine:
+        one.store.delete_image(image["id"])
+    ids = {image["id"] for image in mine}
+    for image in generations.unneeded_parts([image for image in images if image["id"] not in ids]):
+        if _is_of(image, manifest):
+            one.store.delete_image(image["id"])
+
+
+def _is_of(image, manifest):
+    return fact(image, "build") == manifest["build"]

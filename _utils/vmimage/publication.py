@@ -1,0 +1,46 @@
+"""One triplet on its way into the store, alone: who else publishes this name from this machine waits for another day."""
+
+import hashlib
+import os
+import platform
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmimage.description import image_name
+from vmimage.namespace import stoppable
+from vmimage.workspace import locked
+
+
+class Publication:
+    """One triplet on its way into the store.
+
+    :param Build build:
+    :param Store store:
+    """
+
+    def __init__(self, build, store):
+        self.build, self.store = build, store
+        self.settings, self.triplet, self.progress = build.settings, build.triplet, build.progress
+        self.name = image_name(build.settings)
+        self.lock = _lock_directory(build.settings) / f"{self.name}.{store.project_id}.lock"
+        self.builder = _builder(self.lock)
+
+    @contextmanager
+    def alone(self):
+        """Nobody else publishes this name from here, and the triplet stays as it is meanwhile; Ctrl-C and SIGTERM are errors."""
+        with stoppable(), self.build.workspace.locked(), locked(self.lock, f"the image {self.name}", doing="published"):
+            yield self
+
+
+def _lock_directory(settings):
+    """One for the machine, so that two workspaces do not publish one name at a time."""
+    return Path("/run/vm_create/publish") if os.geteuid() == 0 else Path(settings.workspace)
+
+
+def _builder(lock):
+    """Who holds this lock, on this machine: only its own leftovers are surely nobody's upload of now."""
+    try:
+        machine = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
+    except OSError:
+        machine = ""
+    return hashlib.sha256(f"{machine} {platform.node()} {lock.parent.resolve()}".encode()).hexdigest()[:16]
