@@ -17,6 +17,7 @@ from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
 from vmimage.address import public_address
+from vmimage.credentials import secrets_of
 from vmimage.errors import CredentialsWrong, ImageGone, StoreConflict, StoreRefused, StoreUnreachable
 from vmimage.reader import Reader
 from vmimage.retry import retried
@@ -45,14 +46,24 @@ class Store:
 
     def __init__(self, credentials, *, tries=7, say=lambda text: None, sleep=time.sleep):
         self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
-        with self._translated("sign in"):
-            auth = loading.get_plugin_loader(credentials.auth_type).load_from_options(**credentials.auth)
+        auth = self._make_auth()
         verify = False if credentials.insecure else credentials.cacert or True
         self._session = Session(auth=auth, verify=verify, timeout=credentials.timeout)
         self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)  # its own takes only one
         where = {"region_name": credentials.region_name or None, "interface": credentials.interface}
         endpoint = {"endpoint_override": credentials.image_endpoint} if credentials.image_endpoint else {}
         self._client = Client("2", session=self._session, **where, **endpoint)
+
+    def _make_auth(self):
+        kind = self.credentials.auth_type
+        try:
+            with self._translated("sign in"):
+                return loading.get_plugin_loader(kind).load_from_options(**self.credentials.auth)
+        except TypeError as error:  # an option that this kind does not know
+            raise CredentialsWrong(
+                f"cannot sign in: {self.credentials.origin} has options that {kind} does not know: {self._told(error)}",
+                hint="correct its auth_type or its options",
+            ) from error
 
     @functools.cached_property
     def project_id(self):
@@ -73,7 +84,7 @@ class Store:
         project = self.project_id
         self._call("list images", lambda: list(self._client.images.list(limit=1, filters={"owner": project})))
         address = self._call("find the image service", self._client.http_client.get_endpoint)
-        return {"auth_url": public_address(self.credentials.auth["auth_url"]), "project": project, "image_endpoint": address}
+        return {"auth_url": self._cloud(), "project": project, "image_endpoint": address}
 
     # what is there
 
@@ -234,16 +245,16 @@ class Store:
                 f"cannot {what}: Keystone refuses {self.credentials.origin}",
                 hint=f"check user, password and project, or whether the application credential is still valid, at {self._cloud()}",
             ) from error
-        except keystone_errors.SSLFailure as error:
+        except keystone_errors.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
                 raise self._unreachable(what, error) from error
             raise StoreRefused(
-                f"cannot {what}: the certificate of the cloud is not trusted: {_told(error)}",
+                f"cannot {what}: the certificate of the cloud is not trusted: {self._told(error)}",
                 hint="set keystone.cacert to the file of the authority that signed it, and call the host by the name in it",
             ) from error
         except keystone_errors.CatalogException as error:
             raise StoreRefused(
-                f"cannot {what}: {self._cloud()} knows no such image service: {_told(error)}",
+                f"cannot {what}: {self._cloud()} knows no such image service: {self._told(error)}",
                 hint="check keystone.region_name and keystone.interface",
             ) from error
         except _LOST as error:
@@ -254,19 +265,27 @@ class Store:
             raise self._answered(what, error.code, error) from error
         except (keystone_errors.ClientException, glanceclient.exc.ClientException) as error:
             raise CredentialsWrong(
-                f"cannot {what}: {_told(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
+                f"cannot {what}: {self._told(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
             ) from error
 
     def _cloud(self):
-        return public_address(self.credentials.auth.get("auth_url", "the cloud"))
+        return self.credentials.public().get("auth_url", "the cloud")
+
+    def _told(self, error):
+        """The words of an error, without a secret that it may repeat."""
+        text = " ".join(str(error).split())
+        for secret in secrets_of(self.credentials):
+            text = text.replace(secret, "***")
+        return public_address(text)[:500]
 
     def _unreachable(self, what, error):
         return StoreUnreachable(
-            f"cannot {what}: {_told(error)}", hint=f"is the cloud at {self._cloud()} up, and this machine's way to it?"
+            f"cannot {what}: {self._told(error)}", hint=f"is the cloud at {self._cloud()} up, and this machine's way to it?"
         )
 
     def _answered(self, what, status, error):
-        said = f"cannot {what}: {_told(error)}"
+        number = "" if str(status) in str(error) else f" (status {status})"
+        said = f"cannot {what}: {self._told(error)}{number}"
         if status == 404:
             return ImageGone(said)
         if status == 409:
@@ -277,10 +296,6 @@ class Store:
             )
         if status == 401:
             self._session.invalidate()
-        if status in _PASSING_STATUS:
+        if status in _PASSING_STATUS or not isinstance(status, int):  # glanceclient has no number for those it does not know
             return StoreUnreachable(said, hint=f"look into the logs of the cloud at {self._cloud()}")
         return StoreRefused(said, hint=f"may {self.credentials.origin} do this? ask who runs the cloud at {self._cloud()}")
-
-
-def _told(error):
-    return public_address(" ".join(str(error).split()))[:500]

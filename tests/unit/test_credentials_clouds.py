@@ -109,6 +109,11 @@ def test_an_auth_type_that_we_do_not_know_is_passed_on_with_its_options_as_they_
     assert secrets_of(credentials) == ("hunter2",)
 
 
+def test_the_address_of_an_auth_type_that_is_not_of_v3_is_left_as_it_is(home):
+    credentials = of_entry(home, {"auth_type": "acme", "auth": {"auth_url": "https://cloud/"}})
+    assert credentials.auth == {"auth_url": "https://cloud"}
+
+
 def test_an_auth_type_without_an_address_is_passed_on(home):
     credentials = of_entry(home, {"auth_type": "none", "auth": {"endpoint": "http://glance"}})
     assert (credentials.auth_type, credentials.auth, credentials.public()["auth_type"]) == (
@@ -165,8 +170,13 @@ def test_how_to_reach_the_cloud_may_be_told_beside_it(home, keystone, field, val
 
 def test_a_region_that_is_told_beside_is_taken_with_its_values(home):
     regions = ["north", {"name": "south", "values": {"auth": {"auth_url": "https://south"}, "interface": "internal"}}]
-    credentials = of_entry(home, {"auth": AUTH, "regions": regions}, keystone={"region": "south"})
+    credentials = of_entry(home, {"auth": AUTH, "regions": regions, "region_name": "north"}, keystone={"region": "south"})
     assert (credentials.auth["auth_url"], credentials.interface) == ("https://south/v3", "internal")
+
+
+def test_an_entry_may_have_a_number_for_its_name(home):
+    write_cloud(home, {"auth": AUTH}, name=2024)
+    assert of_cloud(home, cloud="2024").auth["username"] == "builder"
 
 
 def test_os_cloud_names_an_entry_and_the_variables_its_region(home):
@@ -394,6 +404,11 @@ def test_two_places_of_one_key_that_differ_are_refused(home):
 def test_an_unknown_option_is_named_with_the_one_that_was_meant(home):
     message = entry_refusal(home, {"auth": {**AUTH, "pasword": "hunter2"}}, kind=SettingsWrong)
     assert "unknown setting auth.pasword in the cloud ami in " in message and "did you mean auth.password?" in message
+
+
+def test_of_a_key_that_swallowed_its_value_only_the_name_is_told(home):
+    message = entry_refusal(home, {"auth": {**AUTH, "password:hunter2": "x"}}, kind=SettingsWrong)
+    assert "unknown setting auth.password... in the cloud ami" in message
 
 
 def test_a_secret_of_a_plugin_that_we_do_not_know_is_put_in_quotes_too(home):

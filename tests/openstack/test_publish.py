@@ -1,0 +1,274 @@
+"""A triplet on its way into a real Glance, when all goes well."""
+
+import io
+import threading
+
+import pytest
+from looking_at import assert_published, file_sha256, images_of, named, sha256_of
+from triplets import Publisher, environment_of, make_triplet
+from vmimage import publish
+from vmimage.errors import NotPublished, SettingsWrong, StoreRefused
+
+
+@pytest.fixture
+def alice(cloud, tmp_path):
+    return Publisher(cloud, tmp_path)
+
+
+def test_the_three_images_are_the_three_files_and_lead_to_each_other(alice):
+    triplet, told = alice.anew()
+    image = assert_published(alice.client, triplet)
+    kernel, ramdisk = (alice.client.images.get(image[key]) for key in ("kernel_id", "ramdisk_id"))
+    assert [one["container_format"] for one in (image, kernel, ramdisk)] == ["ami", "aki", "ari"]
+    assert [one["disk_format"] for one in (image, kernel, ramdisk)] == ["ami", "aki", "ari"]
+    assert [one["name"] for one in (image, kernel, ramdisk)] == ["web-amd64", "web_kernel", "web_ramdisk"]
+    assert [one["visibility"] for one in (image, kernel, ramdisk)] == ["private"] * 3
+    assert (told["image"], told["kernel"], told["ramdisk"], told["changed"]) == (image["id"], kernel["id"], ramdisk["id"], True)
+
+
+def test_the_image_says_what_it_is_and_where_it_came_from(alice):
+    triplet, _ = alice.anew({"properties": {"hw_disk_bus": "virtio"}})
+    image, manifest = named(alice.client, "web-amd64")[0], triplet.manifest()
+    expected = {
+        "min_disk": 1, "os_distro": "debian", "os_version": "12", "os_type": "linux", "architecture": "x86_64", "hw_disk_bus": "virtio",
+        "vm_create_build": manifest["build"], "vm_create_sha256": manifest["files"]["root_image"]["sha256"],
+        "vm_create_base_digest": manifest["base"]["digest"], "vm_create_variation_digest": manifest["variation"]["digest"],
+        "vm_create_revision": "249:9ed741a55f17", "vm_create_made_with": "e2fsprogs 1.47.0, salt 3008.3",
+    }  # fmt: skip
+    assert {key: image[key] for key in expected} == expected
+
+
+def test_a_published_triplet_is_not_published_again(alice):
+    triplet, told = alice.anew()
+    before = {one["id"]: one["updated_at"] for one in images_of(alice.client)}
+    again = alice.publish()
+    assert again["changed"] is False and again["image"] == told["image"]
+    assert {one["id"]: one["updated_at"] for one in images_of(alice.client)} == before
+    assert_published(alice.client, triplet)
+
+
+def test_the_new_image_takes_the_name_and_the_old_one_is_archived(alice):
+    _, first = alice.anew()
+    triplet, second = alice.anew()
+    image = assert_published(alice.client, triplet, archived=1)
+    assert image["id"] == second["image"] != first["image"]
+    assert second["archived"] == [alice.client.images.get(first["image"])["name"]]
+
+
+def test_a_kernel_and_a_ramdisk_of_the_same_bytes_are_used_again(alice):
+    _, first = alice.anew()
+    triplet, second = alice.anew(ramdisk=b"another ramdisk")
+    assert second["reused"] == ["kernel"]
+    assert second["kernel"] == first["kernel"] and second["ramdisk"] != first["ramdisk"]
+    assert_published(alice.client, triplet)
+
+
+def test_a_kernel_can_be_named_outright(alice):
+    own = alice.client.images.create(name="mine", disk_format="aki", container_format="aki")
+    alice.client.images.upload(own["id"], io.BytesIO(b"my kernel"))
+    make_triplet(alice.directory)
+    told = alice.publish(kernel_id=own["id"], keep=0)
+    assert named(alice.client, "web-amd64")[0]["kernel_id"] == told["kernel"] == own["id"]
+    assert alice.publish(kernel_id=own["id"])["changed"] is False
+    assert [one["name"] for one in images_of(alice.client) if one["container_format"] == "aki"] == ["mine"]
+
+
+@pytest.mark.parametrize("key", ["kernel_id", "ramdisk_id", "initrd_id"])
+def test_a_kernel_that_is_none_is_refused_before_any_work(alice, key):
+    make_triplet(alice.directory)
+    wrong = alice.client.images.create(name="mine", disk_format="raw", container_format="bare")
+    with pytest.raises(SettingsWrong, match=f"{wrong['id']} is queued, bare"):
+        alice.publish(**{key: wrong["id"]})
+    with pytest.raises(SettingsWrong, match="does not exist"):
+        alice.publish(**{key: "00000000-0000-0000-0000-000000000000"})
+    assert len(images_of(alice.client)) == 1
+
+
+def test_archived_generations_beyond_keep_go_with_the_kernels_that_nothing_needs(alice):
+    for number in range(4):
+        triplet, told = alice.anew({"keep": 2}, kernel=f"kernel {number}".encode())
+    assert_published(alice.client, triplet, archived=2)
+    assert len([one for one in images_of(alice.client) if one["container_format"] == "aki"]) == 3
+    assert "web_kernel" in told["removed"]
+
+
+def test_a_protected_archive_stays(alice):
+    _, first = alice.anew()
+    alice.anew()
+    alice.client.images.update(first["image"], protected=True)
+    alice.anew({"keep": 0})
+    assert alice.client.images.get(first["image"])["status"] == "active"
+
+
+def test_nothing_of_the_users_own_is_deleted(alice):
+    """An image that the user made, one without data, and a snapshot that inherited all our properties from an instance's image."""
+    _, first = alice.anew()
+    image = dict(alice.client.images.get(first["image"]))
+    inherited = {key: value for key, value in image.items() if key.startswith("vm_create_") or key in ("kernel_id", "ramdisk_id")}
+    mine = [alice.client.images.create(name="mine", disk_format="raw", container_format="bare")]
+    for state in ("published", "archived", "new", "broken"):
+        snapshot = alice.client.images.create(
+            name=f"snapshot {state}", disk_format="raw", container_format="bare", **{**inherited, "vm_create_state": state}
+        )
+        alice.client.images.upload(snapshot["id"], io.BytesIO(b"data of the user"))
+        mine.append(snapshot)
+    for number in range(3):
+        alice.anew({"keep": 0}, kernel=f"kernel {number}".encode())
+    left = {one["id"]: one for one in images_of(alice.client)}
+    assert {one["id"] for one in mine} <= set(left)
+    assert left[mine[1]["id"]]["name"] == "snapshot published"
+    assert first["kernel"] in left, "the kernel that the snapshots need"
+
+
+def test_an_image_that_somebody_else_put_under_the_name_is_archived_and_never_deleted(alice):
+    own = alice.client.images.create(name="web-amd64", disk_format="raw", container_format="bare", hw_disk_bus="scsi")
+    alice.client.images.upload(own["id"], io.BytesIO(b"of 2013"))
+    triplet, _ = alice.anew({"keep": 0})
+    assert_published(alice.client, triplet)
+    assert alice.client.images.get(own["id"])["name"].startswith("archive web-amd64 ")
+    assert named(alice.client, "web-amd64")[0]["hw_disk_bus"] == "scsi"
+
+
+def test_what_was_given_to_the_old_image_by_hand_is_carried_over(alice):
+    _, first = alice.anew()
+    alice.client.images.update(
+        first["image"], protected=True, min_ram=512, hw_vif_model="virtio", owner_team="web", other="x", tags=["gold"]
+    )
+    alice.anew({"carry_over": ["owner_*"]})
+    image = named(alice.client, "web-amd64")[0]
+    assert (image["protected"], image["min_ram"], image["hw_vif_model"], image["owner_team"]) == (True, 512, "virtio", "web")
+    assert image["tags"] == ["gold"] and "other" not in image
+    assert alice.client.images.get(first["image"])["protected"] is False, "protection went over to the new image"
+
+
+def test_a_member_of_another_project_sees_the_new_image_and_can_boot_it(alice, cloud):
+    _, first = alice.anew({"visibility": "shared"})
+    bob, his = cloud.client("bob", "RegionOne"), cloud.users["bob"].project_id
+    alice.client.image_members.create(first["image"], his)
+    bob.image_members.update(first["image"], his, "accepted")
+    triplet, second = alice.anew(kernel=b"another kernel")
+    assert second["pending"] == [his], "Glance lets only the member itself accept, and the answer says so"
+    for role in ("image", "kernel", "ramdisk"):
+        assert bob.images.get(second[role])["status"] == "active"
+    assert sha256_of(bob, second["image"]) == file_sha256(triplet.root_image)
+    bob.image_members.update(second["image"], his, "accepted")
+    assert second["image"] in [one["id"] for one in bob.images.list()]
+
+
+def test_an_administrator_accepts_for_the_members(alice, cloud):
+    admin = Publisher(cloud, alice.directory)
+    admin.environment, admin.client = environment_of(cloud.users["admin"], cloud.auth_url), cloud.client("admin", "RegionOne")
+    bob, his = cloud.client("bob", "RegionOne"), cloud.users["bob"].project_id
+    _, first = admin.anew({"visibility": "shared"})
+    admin.client.image_members.create(first["image"], his)
+    bob.image_members.update(first["image"], his, "accepted")
+    _, second = admin.anew()
+    assert second["pending"] == []
+    assert second["image"] in [one["id"] for one in bob.images.list()]
+
+
+def test_who_may_not_publish_for_all_is_told_and_nothing_is_left(alice):
+    triplet, _ = alice.anew()
+    make_triplet(alice.directory, name="other")
+    with pytest.raises(StoreRefused, match="publicize_image"):
+        alice.publish(name="other", visibility="public")
+    assert_published(alice.client, triplet)
+    assert len(images_of(alice.client)) == 3
+
+
+def test_the_name_leads_to_a_good_image_at_every_instant(alice, cloud):
+    """Seen by a second client that asks without a pause while images take the name from each other."""
+    seen, ended = [], threading.Event()
+
+    def watch():
+        client = cloud.client("alice", "RegionOne")
+        while not ended.is_set():
+            seen.append([(one["id"], one["status"]) for one in client.images.list(filters={"name": "web-amd64"})])
+
+    published = [alice.anew()[1]["image"]]
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        published += [alice.anew()[1]["image"] for _ in range(5)]
+    finally:
+        ended.set()
+        watcher.join()
+    assert len(seen) > 20 and {len(found) for found in seen} <= {1, 2}
+    assert {status for found in seen for _, status in found} == {"active"}
+    first = [found[0][0] for found in seen]
+    assert [one for one in published if one in first] == sorted(set(first), key=published.index), "each in its turn, none twice"
+    assert first == sorted(first, key=published.index), "the newest comes first, and no older one again"
+
+
+def the_one_named(alice):
+    (found,) = named(alice.client, "web-amd64")
+    return found["id"]
+
+
+def test_rollback_puts_the_generation_before_back_and_does_not_toggle(alice):
+    one, two, three = (alice.anew() for _ in range(3))
+    build = alice.build()
+    back = publish.roll_back(*build)
+    assert back["image"] == two[1]["image"] == the_one_named(alice)
+    assert publish.roll_back(*build)["image"] == one[1]["image"] == the_one_named(alice), "one earlier, not back and forth"
+    with pytest.raises(NotPublished, match="no generation before"):
+        publish.roll_back(*build)
+    assert publish.roll_back(*build, three[1]["image"])["image"] == three[1]["image"]
+    assert_published(alice.client, three[0], archived=2)
+
+
+def test_rollback_to_what_is_no_archived_generation_is_refused(alice):
+    make_triplet(alice.directory)
+    with pytest.raises(NotPublished, match="nothing of ours has the name web-amd64"):
+        publish.roll_back(*alice.build())
+    _, told = alice.anew()
+    with pytest.raises(NotPublished, match="no archived generation"):
+        publish.roll_back(*alice.build(), told["kernel"])
+
+
+def test_what_is_published_is_listed_with_its_revision(alice):
+    alice.anew()
+    _, told = alice.anew()
+    listed = publish.list_published(alice.build()[1])
+    assert [one["state"] for one in listed["web-amd64"]] == ["published", "archived"]
+    assert listed["web-amd64"][0]["id"] == told["image"] and listed["web-amd64"][0]["revision"] == "249:9ed741a55f17"
+    assert publish.list_published(alice.build()[1], "db-amd64") == {}
+
+
+def test_a_plan_tells_and_changes_nothing(alice):
+    make_triplet(alice.directory)
+    plan = publish.plan_publication(*alice.build())
+    assert plan["upload"] == ["kernel", "ramdisk", "root_image"] and plan["changed"] is True
+    assert images_of(alice.client) == []
+    alice.publish()
+    assert publish.plan_publication(*alice.build())["changed"] is False
+
+
+def test_a_triplet_that_is_not_the_one_described_is_not_published(alice):
+    triplet = make_triplet(alice.directory)
+    triplet.kernel.write_bytes(b"something else")
+    with pytest.raises(Exception, match="not the file that its manifest describes"):
+        alice.publish()
+    assert images_of(alice.client) == []
+
+
+def test_two_variations_share_a_kernel_and_neither_takes_it_from_the_other(alice):
+    alice.anew()
+    make_triplet(alice.directory, name="db")
+    assert alice.publish(name="db")["reused"] == ["kernel", "ramdisk"]
+    triplet, _ = alice.anew({"keep": 0}, kernel=b"newer", ramdisk=b"newer too")
+    assert_published(alice.client, triplet)
+    db = named(alice.client, "db-amd64")[0]
+    assert alice.client.images.get(db["kernel_id"])["status"] == "active"
+
+
+def test_brought_first_and_promoted_later(alice):
+    _, old = alice.anew()
+    new = make_triplet(alice.directory, kernel=b"newer")
+    brought = publish.bring(*alice.build())
+    assert named(alice.client, "web-amd64")[0]["vm_create_build"] == old["build"]
+    assert alice.client.images.get(brought["image"])["name"].startswith("new web-amd64 ")
+    assert publish.find_brought(*alice.build())["id"] == brought["image"]
+    told = alice.publish()
+    assert told["image"] == brought["image"] and told["reused"] == ["kernel", "ramdisk", "root_image"]
+    assert_published(alice.client, new, archived=1)

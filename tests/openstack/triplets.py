@@ -1,0 +1,107 @@
+"""Triplets whose bytes are of no matter, and builds that publish them: what is tested here is the way to the store."""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+from vmimage import publish
+from vmimage.credentials import gather_credentials
+from vmimage.progress import Progress
+from vmimage.settings import gather_settings
+from vmimage.steps import Build
+from vmimage.triplet import Triplet
+from vmimage.workspace import write_json
+
+MIB = 1 << 20
+
+
+def make_triplet(directory, name="web", *, root=None, root_mib=2, kernel=b"a kernel", ramdisk=b"a ramdisk", build=None):
+    """Three files and the manifest that describes them.
+
+    :param bytes root: of the root image, default random ones
+    :returns: :class:`vmimage.triplet.Triplet`
+    """
+    triplet = Triplet(directory, name)
+    directory.mkdir(parents=True, exist_ok=True)
+    contents = {"root_image": root if root is not None else os.urandom(root_mib * MIB), "kernel": kernel, "ramdisk": ramdisk}
+    for role, path in triplet.files().items():
+        path.write_bytes(contents[role])
+    write_json(triplet.manifest_path, manifest_of(triplet, build or uuid.uuid4().hex))
+    return triplet
+
+
+def manifest_of(triplet, build):
+    files = {}
+    for role, path in triplet.files().items():
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files[role] = {"path": path.name, "bytes": path.stat().st_size, "sha256": digest}
+    files["kernel"]["version"] = "6.1.0-test"
+    return {
+        "format": 1,
+        "name": triplet.name,
+        "build": build,
+        "created": "2026-01-02T03:04:05Z",
+        "architecture": "x86_64",
+        "distribution": {"os": "Debian", "osrelease": "12", "oscodename": "bookworm"},
+        "files": files,
+        "base": {"reference": "debian bookworm amd64", "format": "bootstrap", "digest": "sha256:" + "b" * 64, "verified": "apt"},
+        "variation": {
+            "reference": "/srv/variations/web",
+            "digest": "sha256:" + "c" * 64,
+            "id": "web",
+            "revision": "249:9ed741a55f17",
+        },
+        "versions": {"salt": "3008.3", "e2fsprogs": "1.47.0"},
+    }
+
+
+class NoSalt:
+    """The host of a build that only publishes: credentials from an environment, nothing else."""
+
+    def __init__(self, environment):
+        self.environment = environment
+
+    def credentials(self, settings, *, wanted):
+        return gather_credentials([], cloud=settings.cloud, environment=self.environment, required=True) if wanted else None
+
+
+def publishing_build(directory, environment, *watchers, name="web", **settings):
+    """A build that publishes the triplet in a directory."""
+    own = {"name": name, "output": str(directory), "workspace": str(directory / "workspace"), "architecture": "amd64"}
+    return Build(gather_settings([], {**own, **settings}), NoSalt(environment), Progress(*watchers))
+
+
+def environment_of(user, auth_url, region="RegionOne"):
+    """The OS_* variables of a user of the test cloud."""
+    return {
+        "OS_AUTH_URL": auth_url,
+        "OS_USERNAME": user.name,
+        "OS_PASSWORD": user.password,
+        "OS_PROJECT_NAME": user.project_name,
+        "OS_REGION_NAME": region,
+        "HOME": str(Path("/nonexistent")),
+    }
+
+
+class Publisher:
+    """Alice, who publishes from a directory of her own."""
+
+    def __init__(self, cloud, directory, region="RegionOne"):
+        self.environment = environment_of(cloud.users["alice"], cloud.auth_url, region)
+        self.directory = directory
+        self.watchers = []
+        self.client = cloud.client("alice", region)
+
+    def build(self, **settings):
+        build = publishing_build(self.directory, self.environment, *self.watchers, **settings)
+        return build, publish.check_publishing(build, wanted=True)
+
+    def publish(self, **settings):
+        return publish.publish(*self.build(**settings))
+
+    def anew(self, publish_settings=None, **contents):
+        """A new triplet, published."""
+        triplet = make_triplet(self.directory, **contents)
+        return triplet, self.publish(**(publish_settings or {}))

@@ -1,0 +1,112 @@
+"""The settings of publishing: what is meant is taken, what cannot be meant is refused by name."""
+
+import pytest
+from vmimage.errors import SettingsWrong
+from vmimage.settings import gather_settings
+
+UUID = "0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10"
+
+
+def refusal(**arguments):
+    with pytest.raises(SettingsWrong) as caught:
+        gather_settings([], arguments)
+    return str(caught.value)
+
+
+def test_who_says_nothing_publishes_privately_where_credentials_are_set_and_without_a_gate():
+    told = gather_settings([])
+    assert (told.publish, told.cloud, told.visibility, told.gate) == ("auto", "", "", False)
+    assert (told.keep, told.tries, told.properties, told.carry_over) == (3, 7, {}, ())
+    assert (told.kernel_id, told.ramdisk_id, told.initrd_id, told.revision) == ("", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("revision", 12, "str"),
+        ("revision", 1.5, "str"),
+        ("publish", 1, "bool or str"),
+        ("publish", ["auto"], "bool or str"),
+        ("cloud", True, "str"),
+        ("cloud", {"name": "mycloud"}, "str"),
+        ("kernel_id", 7, "str"),
+        ("ramdisk_id", [UUID], "str"),
+        ("initrd_id", 7, "str"),
+        ("properties", ["hw_disk_bus=virtio"], "dict"),
+        ("properties", "hw_disk_bus=virtio", "dict"),
+        ("carry_over", "x_*", "list"),
+        ("carry_over", ["x_*", 1], "list of str"),
+        ("visibility", False, "str"),
+        ("keep", "3", "int"),
+        ("keep", True, "int"),
+        ("keep", 1.5, "int"),
+        ("gate", "yes", "bool or dict"),
+        ("gate", 300, "bool or dict"),
+        ("gate", [22], "bool or dict"),
+        ("tries", "7", "int"),
+        ("tries", True, "int"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, value, wanted):
+    assert f"the argument {key} is {value!r}, not a {wanted}" in refusal(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        *[("publish", value, "true, false or auto") for value in ("", "true", "yes", "Auto")],
+        *[("visibility", value, "private, shared, community or public") for value in ("Public", "hidden", "all")],
+        ("keep", -1, "not negative"),
+        *[("tries", value, "from 1 to 20") for value in (-1, 0, 21)],
+        ("base", "glance:", "glance:NAME or glance:ID"),
+        ("properties", {"hw_video_ram": 16}, "the value of hw_video_ram is not a str: put it in quotes"),
+        ("properties", {"a": "b", "hw_qemu_guest_agent": True}, "the value of hw_qemu_guest_agent is not a str"),
+        ("properties", {"description": None}, "the value of description is not a str"),
+        ("properties", {1: "x"}, "the value of 1 is not a str"),
+        *[("properties", {f"vm_create_{key}": "x"}, f"vm_create_{key} is set") for key in ("self", "state", "anything")],
+        ("gate", {"port": [22]}, "unknown key 'port': it takes seconds and ports"),
+        ("gate", {"seconds": 300, 7: 8}, "unknown key 7"),
+        *[("gate", {"ports": ports}, "list of TCP port numbers") for ports in (22, "22", None, ["22"], [22, 0], [65536], [-1])],
+        *[("gate", {"seconds": seconds}, "seconds is a positive number") for seconds in (0, -1, "300", None, [300])],
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_with_key_value_and_what_is_meant(key, value, words):
+    message = refusal(**{key: value})
+    assert f"the argument {key} is {value!r}" in message and words in message
+
+
+@pytest.mark.parametrize(
+    "field",
+    "id name disk_format container_format visibility kernel_id ramdisk_id status owner protected size".split(),
+)
+def test_a_property_that_the_publishing_sets_itself_is_refused(field):
+    assert f"{field} is set by the publishing itself" in refusal(properties={"hw_disk_bus": "virtio", field: "x"})
+
+
+def test_two_ramdisks_are_a_contradiction():
+    message = refusal(ramdisk_id=UUID, initrd_id="another")
+    assert "the argument initrd_id is 'another'" in message and "ami.ramdisk_id" in message
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"ramdisk_id": UUID, "initrd_id": UUID},
+        {"initrd_id": UUID},
+        *[{"publish": value} for value in (True, False, "auto")],
+        *[{"visibility": value} for value in ("private", "shared", "community", "public")],
+        *[{"keep": value} for value in (0, 1)],
+        *[{"tries": value} for value in (1, 20)],
+        *[{"base": base} for base in ("glance:debian 12", f"glance:{UUID}")],
+        {"properties": {"hw_disk_bus": "virtio", "trait:HW_CPU": "required"}},
+        *[{"gate": gate} for gate in (True, {"seconds": 0.5}, {"ports": [1, 65535]}, {"seconds": 300, "ports": []})],
+    ],
+    ids=str,
+)
+def test_a_value_that_can_be_meant_is_kept_as_told(told):
+    settings = gather_settings([], told)
+    assert {key: getattr(settings, key) for key in told} == told
+
+
+def test_patterns_to_carry_over_are_kept_in_their_order():
+    assert gather_settings([], {"carry_over": ["x_*", "owner_?"]}).carry_over == ("x_*", "owner_?")
