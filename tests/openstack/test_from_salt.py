@@ -18,12 +18,14 @@ class Caller:
     def __init__(self, cloud, directory, place):
         self.user, self.cloud, self.directory = cloud.users["alice"], cloud, directory
         self.output = directory / "output"
+        # Salt itself logs the pillar that it renders, from debug on, where there is no master to render it
+        self.level = "info" if "pillar" in place else "all"
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "LANG": "C.UTF-8"}
         own = {
             "ami.name": "web",
             "ami.output": str(self.output),
             "ami.workspace": str(directory / "builds"),
-            "log_level_logfile": "all",
+            "log_level_logfile": self.level,
         }
         place_of = {"minion config": self.keys(), "grains": {"grains": self.keys()}}
         self.minion = Minion(
@@ -78,7 +80,7 @@ def caller(cloud, tmp_path):
 @pytest.mark.parametrize("place", PLACES)
 def test_upload_signs_in_from_everywhere_and_tells_no_secret(caller, cloud, place):
     alice = caller(place)
-    code, told, said = alice.call("vm_create.upload", "-l", "all" if "pillar" not in place else "debug")
+    code, told, said = alice.call("vm_create.upload", "-l", alice.level)
     assert code == 0, said
     assert_published(cloud.client("alice", "RegionOne"), alice.triplet)
     found = [str(path) for path in places_that_hold(alice, (alice.user.password, alice.user.app_cred_secret))]

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import uuid
-from pathlib import Path
 
 from vmimage import publish
 from vmimage.credentials import gather_credentials
@@ -81,7 +80,6 @@ def environment_of(user, auth_url, region="RegionOne"):
         "OS_PASSWORD": user.password,
         "OS_PROJECT_NAME": user.project_name,
         "OS_REGION_NAME": region,
-        "HOME": str(Path("/nonexistent")),
     }
 
 

@@ -7,7 +7,20 @@ import venv
 import pytest
 from minions import PROJECT, Minion
 
-OURS = ["create_variation", "update_image", "variate_image", "upload", "plan", "status", "release", "boot", "settings", "setting"]
+OURS = [
+    "create_variation",
+    "update_image",
+    "variate_image",
+    "upload",
+    "published",
+    "rollback",
+    "plan",
+    "status",
+    "release",
+    "boot",
+    "settings",
+    "setting",
+]
 
 
 @pytest.fixture(scope="module")
