@@ -1,0 +1,467 @@
+"""A real Keystone and real Glances on the loopback, for the time of the tests.
+
+Each is a gunicorn with one application, sqlite and a file store.  All are children of the tests, and the kernel ends them with us,
+however we end.  Secrets are random in each run, so that a test can look for them in messages, logs and files.
+"""
+
+import base64
+import http.client
+import os
+import random
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import glanceclient
+from keystoneauth1 import session
+from keystoneauth1.identity import v3
+from keystoneclient.v3 import client as keystone_client
+from vmimage.shell import run
+
+START_SECONDS, STOP_SECONDS = 60, 10
+DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+INTERFACES = ["public", "internal", "admin"]
+DEFAULT_DOMAIN = {"user_domain_id": "default", "project_domain_id": "default"}
+
+GUNICORN = """
+import ctypes
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+bind = "127.0.0.1:{port}"
+wsgi_app = "{application}"
+proc_name = "{name}"
+threads = 8
+keepalive = 75
+graceful_timeout = 3
+control_socket_disable = True
+worker_tmp_dir = "{directory}"
+accesslog = "{directory}/access.log"
+certfile, keyfile = {tls!r}
+
+
+def post_fork(server, worker):
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: a worker ends with its master
+
+
+@event.listens_for(Engine, "begin")
+def begin_immediate(connection):
+    # of two that read before they write sqlite refuses one, which is a 500; asked to write from the start, they wait
+    if "in_transaction" not in connection.info:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.info["in_transaction"] = True
+"""
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a role in a project, and the secrets of this run."""
+
+    name: str
+    password: str
+    project_name: str
+    project_id: str
+    user_id: str
+    app_cred_id: str = ""
+    app_cred_secret: str = ""
+
+
+class Server:
+    """One gunicorn with one application, on a port and in a directory of its own.
+
+    :param Cloud cloud: whose server it is
+    :param str name: what it is called among processes
+    :param str application: the module and name of its WSGI application
+    :param tls: the paths of a certificate and its key, or None
+    :ivar Path log: what it prints
+    """
+
+    def __init__(self, cloud, name, application, tls=None):
+        self.name, self.port = name, free_port()
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.directory = cloud.directory / f"{name}-{self.port}"  # a name may come again
+        self.log = self.directory / "log"
+        self._cloud, self._process, self._starting = cloud, None, threading.Lock()
+        self.directory.mkdir()
+        words = {"port": self.port, "application": application, "name": name, "directory": self.directory}
+        text = GUNICORN.format(tls=tuple(map(str, tls)) if tls else (None, None), **words)
+        (self.directory / "gunicorn.py").write_text(text, encoding="utf-8")
+
+    def start(self):
+        """Start it, or start it again: the same port, database and store; wait until it answers."""
+        with self._starting:
+            if self.is_running():
+                return
+            self._process = self._cloud.start_process(self.directory, self.log)
+            deadline = time.monotonic() + START_SECONDS
+            while not self._answers():
+                assert self.is_running(), f"{self.name} has ended:\n{self.log.read_text(encoding='utf-8')[-3000:]}"
+                assert time.monotonic() < deadline, f"{self.name} does not answer, see {self.log}"
+                time.sleep(0.05)
+
+    def _answers(self):
+        where = {"host": "127.0.0.1", "port": self.port, "timeout": START_SECONDS}
+        if self.url.startswith("https:"):
+            connection = http.client.HTTPSConnection(**where, context=ssl._create_unverified_context())
+        else:
+            connection = http.client.HTTPConnection(**where)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status < 500
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def is_running(self):
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self):
+        """Let it end what it is doing, and wait until it is gone."""
+        if self.is_running():
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        self.kill()
+
+    def kill(self):
+        """SIGKILL to all its processes at once; wait until they are gone."""
+        if self._process is None:
+            return
+        while processes_of(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.poll()
+            time.sleep(0.01)
+        self._process.wait()
+
+
+class Glance(Server):
+    """The image service of one region; as a context manager it ends, and leaves the catalog, with the block.
+
+    :ivar str region: its name in the catalog
+    :ivar Path store_directory: where the bytes of images lie
+    """
+
+    def __init__(self, cloud, region, store_directory, tls, **sections):
+        super().__init__(cloud, f"glance-{region}", "glance.wsgi.api:application", tls)
+        self.region, self.store_directory = region, Path(store_directory or self.directory / "images")
+        self.store_directory.mkdir(exist_ok=True)
+        defaults = {
+            "enabled_backends": "fast:file",
+            "enabled_import_methods": "[]",
+            "node_staging_uri": f"file://{self.directory}/staging",
+        }
+        write_config(
+            self.directory / "glance-api.conf",
+            DEFAULT={**defaults, **sections.pop("DEFAULT")},
+            database={"connection": f"sqlite:///{self.directory}/glance.db", "sqlite_synchronous": False},
+            glance_store={"default_backend": "fast"},
+            fast={"filesystem_store_datadir": self.store_directory},
+            os_glance_staging_store={"filesystem_store_datadir": self.directory / "staging"},
+            os_glance_tasks_store={"filesystem_store_datadir": self.directory / "tasks"},
+            paste_deploy={"flavor": "keystone", "config_file": cloud.venv / "etc/glance/glance-api-paste.ini"},
+            oslo_concurrency={"lock_path": self.directory},
+            **sections,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+        self._cloud.forget(self.region)
+
+    def remove(self):
+        """End it, with the bytes of its images; its log stays to be read."""
+        self.kill()
+        shutil.rmtree(self.directory / "images", ignore_errors=True)
+
+
+class Cloud:
+    """A Keystone with users, and a Glance for each region.
+
+    :param Path directory: of everything; made by us
+    :param Path venv: the virtual environment that has the servers
+    :param int token_seconds: how long a token is valid
+    :ivar dict users: :class:`User` by name: admin, alice and bob
+    :ivar dict glances: :class:`Glance` by region
+    """
+
+    def __init__(self, directory, venv, token_seconds=3600):
+        self.directory, self.venv = Path(directory), Path(venv)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.users, self.glances = {}, {}
+        self._token_seconds, self._service_password = token_seconds, secrets.token_hex(16)
+        self._endpoints, self._tls_keystones, self._sessions = {}, [], set()
+        # the kernel ends a child with the thread that started it, so this thread starts all and lives as long as we do
+        self._starter = ThreadPoolExecutor(1)
+        self.keystone = self._make_keystone("keystone", cached=True)
+        self.auth_url = f"{self.keystone.url}/v3"
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        """Start Keystone and make its users."""
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                template = beside.submit(self._make_template)
+                self._bootstrap_keystone()
+                self.keystone.start()
+                self._make_users()
+                template.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        """End all servers."""
+        for glance in self.glances.values():
+            glance.remove()
+        for server in (*self._tls_keystones, self.keystone):
+            server.kill()
+        self._starter.shutdown()
+
+    def processes(self):
+        """The ids of all processes that the servers are, or left behind."""
+        return {process for leader in self._sessions for process in processes_of(leader)}
+
+    def start_process(self, directory, log):
+        """The gunicorn of a directory, as the leader of a session of its own."""
+        # gunicorn gets its options here, for Keystone takes the words of argv as its own
+        options = {
+            "GUNICORN_CMD_ARGS": f"--config {shlex.quote(str(directory / 'gunicorn.py'))}",
+            "OS_KEYSTONE_CONFIG_DIR": str(directory),
+            "OS_GLANCE_CONFIG_DIR": str(directory),
+        }
+        argv, environment = [*DIES_WITH_US, self.venv / "bin/gunicorn"], {**self._environment, **options}
+        with open(log, "ab") as output:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            starting = self._starter.submit(subprocess.Popen, argv, env=environment, start_new_session=True, **streams)
+            self._sessions.add(starting.result().pid)
+            return starting.result()
+
+    @property
+    def _environment(self):
+        ours = {"TMPDIR": str(self.directory), "XDG_CACHE_HOME": str(self.directory / "cache")}
+        return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore", **ours}
+
+    def _manage(self, program, config, *words):
+        run([*DIES_WITH_US, self.venv / "bin" / program, "--config-file", config, *words], env=self._environment)
+
+    # Keystone
+
+    def _make_keystone(self, name, cached, tls=None):
+        server = Server(self, name, "keystone.wsgi.api:application", tls)
+        write_config(
+            server.directory / "keystone.conf",
+            database={"connection": f"sqlite:///{self.directory}/keystone.db", "sqlite_synchronous": False},
+            token={"expiration": self._token_seconds},
+            fernet_tokens={"key_repository": self.directory / "fernet"},
+            fernet_receipts={"key_repository": self.directory / "fernet"},
+            credential={"key_repository": self.directory / "credential"},
+            identity={"password_hash_rounds": 4},
+            cache={"enabled": cached, "backend": "dogpile.cache.memory"},
+        )
+        return server
+
+    def _bootstrap_keystone(self):
+        for repository in ("fernet", "credential"):
+            (self.directory / repository).mkdir(mode=0o700)
+            for number in "01":  # the next key and the one in use
+                (self.directory / repository / number).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        config, password = self.keystone.directory / "keystone.conf", secrets.token_hex(16)
+        self._manage("keystone-manage", config, "db_sync")
+        words = [word for interface in INTERFACES for word in (f"--bootstrap-{interface}-url", self.auth_url)]
+        words += ["--bootstrap-password", password, "--bootstrap-region-id", "RegionOne"]
+        self._manage("keystone-manage", config, "bootstrap", *words)
+        self.users["admin"] = User("admin", password, "admin", "", "")
+
+    def _make_users(self):
+        """The service user of the Glances; alice and bob, each with a project and an application credential."""
+        self._admin = keystone_client.Client(session=self.session("admin"), endpoint_override=self.auth_url)
+        roles = {role.name: role for role in self._admin.roles.list()}
+        self._add_user("glance", self._service_password, "service", roles["service"])
+        self._images = self._admin.services.create("glance", type="image")
+        for name in ("alice", "bob"):
+            self.users[name] = user = self._add_user(name, secrets.token_hex(16), f"project of {name}", roles["member"])
+            own, secret = self.session(name), secrets.token_hex(16)
+            credentials = keystone_client.Client(session=own, endpoint_override=self.auth_url).application_credentials
+            credential = credentials.create(f"of {name}", secret=secret, user=user.user_id)
+            self.users[name] = replace(user, app_cred_id=credential.id, app_cred_secret=secret)
+
+    def _add_user(self, name, password, project_name, role):
+        project = self._admin.projects.create(project_name, "default")
+        user = self._admin.users.create(name, domain="default", password=password)
+        self._admin.roles.grant(role, user=user, project=project)
+        return User(name, password, project_name, project.id, user.id)
+
+    def keystone_tls(self, certificate, key):
+        """Start one more Keystone on the same database, with TLS: its auth_url."""
+        # without a cache, for it would not hear of what is changed through the first one
+        server = self._make_keystone("keystone-tls", cached=False, tls=(certificate, key))
+        self._tls_keystones.append(server)
+        server.start()
+        return f"{server.url}/v3"
+
+    def session(self, name, auth_url=None, **options):
+        """A plain session of a user, with a password.
+
+        :param options: of keystoneauth1's Session, such as verify
+        """
+        user = self.users[name]
+        words = {"username": name, "password": user.password, "project_name": user.project_name}
+        return session.Session(auth=v3.Password(auth_url or self.auth_url, **words, **DEFAULT_DOMAIN), **options)
+
+    def client(self, name, region, **options):
+        """A plain Glance client of a user; the options are those of :meth:`session`."""
+        return glanceclient.Client("2", session=self.session(name, **options), region_name=region)
+
+    def revoke(self, token):
+        """Make a token invalid; a Glance may still believe it for the time of its cache."""
+        self._admin.tokens.revoke_token(token)
+
+    # Glance
+
+    def _make_template(self):
+        """The database of a new Glance, to be copied: that takes longer to make."""
+        config, database = self.directory / "template.conf", self.directory / "template.db"
+        write_config(config, database={"connection": f"sqlite:///{database}", "sqlite_synchronous": False})
+        self._manage("glance-manage", config, "db_sync")
+
+    def glance(
+        self,
+        region,
+        *,
+        store_directory=None,
+        token_cache_seconds=300,
+        size_cap_bytes=1 << 40,
+        storage_quota=0,
+        tls=None,
+        endpoint=None,
+    ):
+        """Start one more Glance and put it into the catalog.
+
+        :param str region: a name that no other has now
+        :param Path store_directory: where the bytes of images go, default a directory of its own
+        :param int token_cache_seconds: how long a token is believed without asking Keystone; -1: never
+        :param int size_cap_bytes: of one image
+        :param str storage_quota: of all images of a project, such as "100MB"
+        :param tls: the paths of a certificate and its key
+        :param str endpoint: the address for the catalog, default its own
+        """
+        options = {"image_size_cap": size_cap_bytes, "user_storage_quota": storage_quota}
+        keystone = {
+            "www_authenticate_uri": self.auth_url,
+            "auth_url": self.auth_url,
+            "auth_type": "password",
+            "project_name": "service",
+            "username": "glance",
+            "password": self._service_password,
+            "token_cache_time": token_cache_seconds,
+            "service_token_roles_required": True,
+            **DEFAULT_DOMAIN,
+        }
+        server = Glance(self, region, store_directory, tls, DEFAULT=options, keystone_authtoken=keystone)
+        shutil.copy(self.directory / "template.db", server.directory / "glance.db")
+        self.glances[region] = server
+        server.start()
+        self.register(region, endpoint or server.url)
+        return server
+
+    def forget(self, region):
+        """Take a Glance that has ended out of the catalog."""
+        del self.glances[region]
+        self.withdraw(region)
+
+    def register(self, region, url):
+        """Put an image service into the catalog, or change its address there."""
+        if region in self._endpoints:
+            for endpoint in self._endpoints[region]:
+                self._admin.endpoints.update(endpoint, url=url)
+        else:
+            create = self._admin.endpoints.create
+            self._endpoints[region] = [create(self._images, url, interface, region) for interface in INTERFACES]
+
+    def withdraw(self, region):
+        """Take a region out of the catalog."""
+        for endpoint in self._endpoints.pop(region):
+            self._admin.endpoints.delete(endpoint)
+        self._admin.regions.delete(region)
+
+    @contextmanager
+    def registered(self, region, url):
+        """A region of the catalog for the time of the block."""
+        self.register(region, url)
+        try:
+            yield region
+        finally:
+            self.withdraw(region)
+
+    def remove_images(self):
+        """Remove all images of all Glances, hidden and protected ones too; start what does not run."""
+        for glance in self.glances.values():
+            glance.start()
+            admin = self.session("admin", verify=False)
+            images = glanceclient.Client("2", session=admin, endpoint_override=glance.url).images
+            for image in [*images.list(), *images.list(filters={"os_hidden": True})]:
+                if image.protected:
+                    images.update(image.id, protected=False)
+                images.delete(image.id)
+
+
+def write_config(path, **sections):
+    """The configuration of a service."""
+    lines = []
+    for section, options in sections.items():
+        lines += [f"[{section}]", *(f"{key} = {value}" for key, value in options.items())]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def free_port():
+    """A port of the loopback below those that outgoing connections take: it stays free while its server is down."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def processes_of(leader):
+    """The ids of the living processes of a session."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _, _, leads = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
+            if int(leads) == leader and state != "Z":
+                found.add(int(process.name))
+    return found
+
+
+def make_certificate(directory, names):
+    """A self-signed certificate and its key.
+
+    :param list names: what it is good for, as openssl writes it: "DNS:localhost", "IP:127.0.0.1"
+    :returns: the paths of both
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    certificate, key = directory / "server.crt", directory / "server.key"
+    argv = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    run([*argv, "-subj", "/CN=a test", "-addext", f"subjectAltName={','.join(names)}", "-keyout", key, "-out", certificate])
+    return certificate, key
