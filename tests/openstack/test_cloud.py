@@ -10,9 +10,10 @@ from contextlib import nullcontext
 
 import pytest
 import requests
-from cloud import make_certificate, processes_of
+from cloud import make_certificate
 from glanceclient import exc
 from keystoneauth1.exceptions import SSLError
+from servers import processes_of
 from wire import CUT, Wire
 
 TESTER = """
