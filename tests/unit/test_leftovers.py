@@ -163,6 +163,7 @@ def test_what_is_no_private_part_of_ours_is_never_unneeded(other):
 # whatever there is in a project
 
 _numbers = some.integers(0, 7)
+_references = some.none() | _numbers.map(lambda number: f"id{number}")
 
 
 @some.composite
@@ -170,17 +171,18 @@ def projects(draw):
     """Any images, ours and others mixed, with marks and references that may be wrong, foreign, or missing."""
     names, found = some.sampled_from([NAME, "db-amd64"]), []
     for number in range(draw(some.integers(0, 8))):
-        whose = draw(some.sampled_from(["ours", "snapshot", "own"]))
+        whose, role = draw(some.sampled_from(["ours", "snapshot", "own"])), draw(some.sampled_from(ROLES))
+        refers = whose != "ours" or role == "root_image"  # our own kernels refer to nothing
         one = image(
-            draw(some.sampled_from(ROLES)),
+            role,
             identity=f"id{number}",
             build=draw(some.sampled_from(["ours", "theirs"])),
             builder=draw(some.sampled_from(["us", "them"])),
             age=draw(some.sampled_from([YOUNG, OLD])),
             status=draw(some.sampled_from(["queued", "saving", "active"])),
             visibility=draw(some.sampled_from(["private", "private", "shared", "public"])),
-            kernel_id=draw(some.none() | _numbers.map(lambda one: f"id{one}")),
-            ramdisk_id=draw(some.none() | _numbers.map(lambda one: f"id{one}")),
+            kernel_id=draw(_references) if refers else None,
+            ramdisk_id=draw(_references) if refers else None,
             vm_create_name=draw(names),
             vm_create_state=draw(some.sampled_from(["new", "published", "archived", "broken"])),
             vm_create_generation=draw(some.sampled_from(["", "2", "10"])),
