@@ -298,7 +298,7 @@ def published(name, **settings):
 
     def is_done(build):
         plan = publish.plan_publication(build, _store(build))
-        return "" if plan["changed"] else f"{plan['name']} is this triplet"
+        return "" if plan["changed"] or plan["archive"] or plan["remove"] else f"{plan['name']} is this triplet"
 
     def work(build):
         return publish.publish(build, _store(build))
@@ -312,4 +312,4 @@ def _store(build):
 
 def _would_publish(build):
     plan = publish.plan_publication(build, _store(build))
-    return f"upload {', '.join(plan['upload'])} as {plan['name']}"
+    return f"let {plan['name']} lead to this triplet; to upload: {', '.join(plan['upload']) or 'nothing'}"

@@ -18,7 +18,7 @@ sys.path[:0] = [str(TOP / "_utils"), str(TOP / "tests/openstack")]
 
 from cloud import Cloud  # noqa: E402
 from triplets import environment_of, publishing_build  # noqa: E402
-from vmimage.generations import PREFIX  # noqa: E402
+from vmimage.generations import MARK  # noqa: E402
 from vmimage.publish import check_publishing  # noqa: E402
 from vmimage.upload import place_file  # noqa: E402
 
@@ -38,7 +38,7 @@ def upload_ours(file):
         build = publishing_build(Path(directory), dict(os.environ))
         store = check_publishing(build, wanted=True)
         begun = time.monotonic()
-        image = place_file(store, {**IMAGE, f"{PREFIX}role": "root_image"}, file, build.progress)
+        image = place_file(store, {**IMAGE, f"{MARK}role": "root_image"}, file, build.progress)
         seconds = time.monotonic() - begun
         store.delete_image(image["id"])
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))

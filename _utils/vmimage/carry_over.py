@@ -2,23 +2,38 @@
 
 import fnmatch
 
-from vmimage.generations import PREFIX, is_ours
+from vmimage.generations import MARK, fact, is_ours
 
 #: properties that an administrator gives to an image by hand, and that its successor needs as much
 CARRIED_OVER = ("hw_*", "img_*", "trait:*", "os_require_quiesce", "os_admin_user", "description")
+_NEVER = (MARK, "img_signature", "os_glance_", "os_hash_")
 _OPENNESS = ("private", "shared", "community", "public")
+
+
+def visibility_of(settings, old):
+    """Who may see the new image: as the settings say, else as it was."""
+    return settings.visibility or (old["visibility"] if old else "private")
+
+
+def is_as_open(image, visibility):
+    """Whether whoever may see an image of that visibility may see this one for sure."""
+    return (
+        visibility == "private"
+        or image["visibility"] in _OPENNESS[2:]
+        and _openness(image["visibility"]) >= _openness(visibility)
+    )
 
 
 def carry_over(store, settings, old, new):
     """Properties, visibility and members of the old image; returns the members who have not accepted."""
-    carried = {key: value for key, value in (old or {}).items() if _is_carried(key, settings.carry_over) and key not in new}
+    carried = {key: value for key, value in (old or {}).items() if _is_carried(key, settings, old) and key not in new}
     if old and old["min_ram"] > new["min_ram"]:
         carried["min_ram"] = old["min_ram"]
     if old and set(old["tags"]) - set(new["tags"]):
         carried["tags"] = sorted({*old["tags"], *new["tags"]})
     if carried:
         store.change_image(new["id"], **carried)
-    visibility = settings.visibility or (old or new)["visibility"]
+    visibility = visibility_of(settings, old)
     members = store.list_members(old["id"]) if old and old["visibility"] == "shared" and visibility == "shared" else {}
     pending = set()
     for image in [*_own_parts(store, new), new]:
@@ -27,8 +42,11 @@ def carry_over(store, settings, old, new):
     return sorted(pending)
 
 
-def _is_carried(key, patterns):
-    return any(fnmatch.fnmatchcase(key, pattern) for pattern in (*CARRIED_OVER, *patterns)) and not key.startswith(PREFIX)
+def _is_carried(key, settings, old):
+    """Not what the settings gave to the old one: they may have changed.  Not signatures either: they are of other bytes."""
+    if key.startswith(_NEVER) or key in fact(old, "configured").split():
+        return False
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in (*CARRIED_OVER, *settings.carry_over))
 
 
 def _own_parts(store, image):
@@ -39,7 +57,7 @@ def _own_parts(store, image):
 
 def _set_visibility(store, image, visibility, lower):
     """Let others see it; a kernel that is used again is never hidden from those who could see it before."""
-    more = _OPENNESS.index(visibility) - _OPENNESS.index(image["visibility"])
+    more = _openness(visibility) - _openness(image["visibility"])
     if more > 0 or more < 0 and lower:
         store.change_image(image["id"], visibility=visibility)
 
@@ -54,3 +72,7 @@ def _share(store, image_id, members):
         if status != "pending" and there.get(project) != status and not store.answer_invitation(image_id, project, status):
             pending.add(project)
     return pending
+
+
+def _openness(visibility):
+    return _OPENNESS.index(visibility)

@@ -5,7 +5,7 @@ Sources: Glance's useful image properties (architecture, os_distro, os_version, 
 
 import platform
 
-from vmimage.generations import KERNEL, NEW, PREFIX, RAMDISK, ROOT_IMAGE
+from vmimage.generations import KERNEL, MARK, NEW, RAMDISK, ROOT_IMAGE
 
 _GIB = 1 << 30
 _DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -26,7 +26,7 @@ def part_image(settings, manifest, role, builder):
         "visibility": "private",
         "architecture": manifest["architecture"],
         **_marks(settings, manifest, role, builder),
-        f"{PREFIX}kernel_version": manifest["files"][KERNEL]["version"],
+        f"{MARK}kernel_version": manifest["files"][KERNEL]["version"],
     }
 
 
@@ -37,6 +37,7 @@ def root_image(settings, manifest, builder, *, serial, kernel_id, ramdisk_id):
     """
     distribution, size = manifest["distribution"], manifest["files"][ROOT_IMAGE]["bytes"]
     origin = {
+        "configured": " ".join(sorted(settings.properties)),
         "built": manifest["created"],
         "kernel_version": manifest["files"][KERNEL]["version"],
         "base": manifest["base"]["reference"],
@@ -54,14 +55,14 @@ def root_image(settings, manifest, builder, *, serial, kernel_id, ramdisk_id):
         "min_disk": -(-size // _GIB),
         "architecture": manifest["architecture"],
         "os_type": "linux",
-        "os_distro": distribution["os"].lower(),
-        "os_version": distribution["osrelease"] or distribution["oscodename"],
+        "os_distro": distribution["os"].lower() or "linux",
+        "os_version": distribution["osrelease"] or distribution["oscodename"] or "unknown",
         "kernel_id": kernel_id,
         "ramdisk_id": ramdisk_id,
         **_marks(settings, manifest, ROOT_IMAGE, builder),
-        f"{PREFIX}state": NEW,
-        f"{PREFIX}serial": str(serial),
-        **{f"{PREFIX}{key}": value for key, value in origin.items() if value},
+        f"{MARK}state": NEW,
+        f"{MARK}serial": str(serial),
+        **{f"{MARK}{key}": value for key, value in origin.items() if value},
     }
     return {**settings.properties, **ours}
 
@@ -69,4 +70,4 @@ def root_image(settings, manifest, builder, *, serial, kernel_id, ramdisk_id):
 def _marks(settings, manifest, role, builder):
     """By which a later run knows the image: it adds ``vm_create_self``, the image's own id, when it is created."""
     facts = {"role": role, "name": image_name(settings), "build": manifest["build"], "builder": builder}
-    return {f"{PREFIX}{key}": value for key, value in {**facts, "sha256": manifest["files"][role]["sha256"]}.items()}
+    return {f"{MARK}{key}": value for key, value in {**facts, "sha256": manifest["files"][role]["sha256"]}.items()}

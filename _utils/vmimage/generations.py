@@ -12,7 +12,7 @@ The state of a root image:
 
 from datetime import UTC, datetime, timedelta
 
-PREFIX = "vm_create_"
+MARK = "vm_create_"
 NEW, PUBLISHED, ARCHIVED, BROKEN = "new", "published", "archived", "broken"
 ROOT_IMAGE, KERNEL, RAMDISK = "root_image", "kernel", "ramdisk"
 _ABANDONED_AFTER = timedelta(hours=24)  # nobody uploads for so long
@@ -20,12 +20,12 @@ _ABANDONED_AFTER = timedelta(hours=24)  # nobody uploads for so long
 
 def is_ours(image):
     """Whether this project made the image itself."""
-    return image.get(f"{PREFIX}self") == image["id"]
+    return image.get(f"{MARK}self") == image["id"]
 
 
 def fact(image, key):
     """One of our properties, an empty str where it is not set."""
-    return image.get(f"{PREFIX}{key}") or ""
+    return image.get(f"{MARK}{key}") or ""
 
 
 def roots_of(images, name):
@@ -46,7 +46,12 @@ def serial(image):
 def published_of(images, name):
     """The image that took the name last and still has it, or None."""
     taken = [one for one in roots_of(images, name) if fact(one, "state") == PUBLISHED and one["name"] == name]
-    return max(taken, key=generation, default=None)
+    return max(taken, key=_rank, default=None)
+
+
+def _rank(image):
+    """Who took the name later; of two builders that took it at once, one for all who look."""
+    return generation(image), serial(image), image["id"]
 
 
 def under_name(images, name):
@@ -55,10 +60,15 @@ def under_name(images, name):
     return sorted(found, key=lambda one: (one["created_at"], generation(one)), reverse=True)
 
 
+def predecessor_of(images, name):
+    """Whose ways a new image takes over: the published one, or else the newest that has the name, such as an image of the user's."""
+    return published_of(images, name) or next(iter(under_name(images, name)), None)
+
+
 def replaced_by(published, images):
     """Images that still have the name, though another has taken it from them."""
     ids = fact(published, "replaces").split()
-    older = [one["id"] for one in roots_of(images, published["name"]) if generation(one) < generation(published)]
+    older = [one["id"] for one in roots_of(images, published["name"]) if _rank(one) < _rank(published)]
     return [one for one in under_name(images, published["name"]) if one["id"] in (*ids, *older)]
 
 
@@ -67,9 +77,13 @@ def previous_of(published, images):
     before = [
         one
         for one in roots_of(images, fact(published, "name"))
-        if fact(one, "state") == ARCHIVED and not fact(one, "rolled_back") and serial(one) < serial(published)
+        if fact(one, "state") == ARCHIVED and not fact(one, "rolled_back") and _age_rank(one) < _age_rank(published)
     ]
-    return max(before, key=serial, default=None)
+    return max(before, key=_age_rank, default=None)
+
+
+def _age_rank(image):
+    return serial(image), image["created_at"], image["id"]
 
 
 def leftovers(images, name, *, build, builder, now=None):
@@ -79,46 +93,47 @@ def leftovers(images, name, *, build, builder, now=None):
     :param str build: id of our build: what is active of it is not left over, it will be used
     :param str builder: ours; who holds its lock knows that no other upload of it runs
     """
-    now = now or datetime.now(UTC)
 
-    def is_dead(one):
-        return fact(one, "build") == build or fact(one, "builder") == builder or _age(one, now) > _ABANDONED_AFTER
+    def is_left_over(one):
+        if fact(one, "build") == build:
+            return one["status"] != "active"
+        return is_abandoned(one, builder, now)
 
-    def is_of_use(one):
-        return one["status"] == "active" and fact(one, "build") == build
-
-    roots = [one for one in roots_of(images, name) if fact(one, "state") == NEW and is_dead(one) and not is_of_use(one)]
+    roots = [one for one in roots_of(images, name) if fact(one, "state") == NEW and is_left_over(one)]
     gone = {one["id"] for one in roots}
     rest = [one for one in images if one["id"] not in gone]
-    parts = [one for one in unneeded_parts(rest) if fact(one, "name") == name and is_dead(one) and not is_of_use(one)]
-    return roots + parts
+    return roots + [one for one in unneeded_parts(rest) if fact(one, "name") == name and is_left_over(one)]
 
 
-def unneeded_parts(images):
-    """Our kernels and ramdisks that no image of the project refers to; one that others may see is needed, for all we know."""
+def is_abandoned(image, builder, now=None):
+    """Whether nobody works on an image any more: it is of our own builder, which does nothing else now, or it is old."""
+    age = (now or datetime.now(UTC)) - datetime.fromisoformat(image["created_at"])
+    return fact(image, "builder") == builder or age > _ABANDONED_AFTER
+
+
+def unneeded_parts(images, even_open=False):
+    """Our kernels and ramdisks that no image of the project refers to.
+
+    :param bool even_open: those that others may see, too, whose images we cannot look at: they may need it, for all we know
+    """
     needed = {one.get(key) for one in images for key in ("kernel_id", "ramdisk_id")}
     parts = [one for one in images if is_ours(one) and fact(one, "role") in (KERNEL, RAMDISK)]
-    return [one for one in parts if one["id"] not in needed and one["visibility"] == "private"]
+    return [one for one in parts if one["id"] not in needed and (even_open or one["visibility"] == "private")]
 
 
 def surplus(images, name, keep):
-    """Generations beyond the newest ``keep``, of archived and of broken ones each."""
+    """Generations beyond the newest ``keep``, of archived and of broken ones each; a broken one stays to be looked at."""
     found = []
-    for state in (ARCHIVED, BROKEN):
+    for state, count in ((ARCHIVED, keep), (BROKEN, max(keep, 1))):
         of_state = [one for one in roots_of(images, name) if fact(one, "state") == state]
-        of_state.sort(key=lambda one: (generation(one), serial(one)), reverse=True)
-        found += of_state[keep:]
+        found += sorted(of_state, key=_rank, reverse=True)[count:]
     return found
-
-
-def _age(image, now):
-    return now - datetime.fromisoformat(image["created_at"])
 
 
 def describe(image):
     """An image for people and for ``vm_create.published``.
 
-    :returns: dict of id, name, state, generation, created, bytes, visibility, kernel_id, ramdisk_id, and where it came from
+    :returns: dict of id, name, status, state, generation, uploaded, bytes, visibility, kernel_id, ramdisk_id, and where it came from
     """
     own = {key: image.get(key) for key in ("id", "name", "visibility", "kernel_id", "ramdisk_id")}
     facts = (
@@ -132,6 +147,7 @@ def describe(image):
         "sha256",
         "kernel_version",
         "made_with",
+        "rolled_back",
     )
     origin = {key: fact(image, key) for key in facts if fact(image, key)}
     told = {

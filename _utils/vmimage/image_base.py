@@ -44,8 +44,8 @@ def fetch_image(store, reference, directory, moved):
 
 def _find(store, reference):
     found = store.find_image(reference) if _is_id(reference) else None
-    by_name = [] if found else [one for one in store.list_images(name=reference) if one["status"] == "active"]
-    by_name = by_name[:1] or [one for one in ([] if found else store.list_public(reference)) if one["status"] == "active"]
+    by_name = [] if found else _active(store.list_images(), reference)
+    by_name = by_name[:1] or ([] if found else _active(store.list_public(), reference))
     if found is None and not by_name:
         raise BaseMissing(f"there is no image {reference} in the store for us", hint="openstack image list shows what is there")
     if len(by_name) > 1:
@@ -55,6 +55,11 @@ def _find(store, reference):
     if image["status"] != "active":
         raise BaseMissing(f"{_told(image)} is {image['status']}, not active", hint="name another one in ami.base")
     return image
+
+
+def _active(images, name):
+    """Those of that name that can be used, hidden ones last; not asked of Glance, to whom ``in:a,b`` is no name."""
+    return sorted((one for one in images if one["name"] == name and one["status"] == "active"), key=lambda one: one["os_hidden"])
 
 
 def _is_id(text):

@@ -3,11 +3,12 @@
 from contextlib import contextmanager
 
 from vmimage import generations
+from vmimage.carry_over import visibility_of
 from vmimage.description import part_image, root_image
-from vmimage.digest import digest_of_file
-from vmimage.errors import SettingsWrong, VmImageError
+from vmimage.errors import BuildStopped, SettingsWrong, VmImageError
 from vmimage.generations import KERNEL, NEW, RAMDISK, ROOT_IMAGE, fact
-from vmimage.upload import CutShort, find_same, place_file, verify_image
+from vmimage.prune import delete_all
+from vmimage.upload import CutShort, find_same, is_same, place_file, verify_image
 
 #: kernel and ramdisk with Glance's name of their format
 PARTS = {KERNEL: "aki", RAMDISK: "ari"}
@@ -15,10 +16,9 @@ PARTS = {KERNEL: "aki", RAMDISK: "ari"}
 
 def bring_parts(one, manifest):
     """The three images, from the store or from disk; returns the root image and the roles that were there already."""
-    _clean(one, manifest)
-    used, there = {}, {}
-    for role, kind in PARTS.items():
-        there[role] = given_part(one.store, one.settings, role) or find_same(one.store, kind, path_of(one, role))
+    there = find_parts(one)
+    used = {}
+    for role in PARTS:
         used[role] = there[role] or place_file(
             one.store, part_image(one.settings, manifest, role, one.builder), path_of(one, role), one.progress
         )
@@ -31,16 +31,28 @@ def bring_parts(one, manifest):
     return there[ROOT_IMAGE] or used[ROOT_IMAGE], [role for role, image in there.items() if image]
 
 
+def find_parts(one):
+    """``{role: image or None}`` of kernel and ramdisk, as far as the store has them: named by the settings, or with the same bytes."""
+    visibility = visibility_of(one.settings, generations.predecessor_of(one.store.list_images(), one.name))
+    return {
+        role: given_part(one.store, one.settings, role) or find_same(one.store, kind, path_of(one, role), visibility)
+        for role, kind in PARTS.items()
+    }
+
+
 def path_of(one, role):
     return one.triplet.files()[role]
 
 
-def _clean(one, manifest):
-    """Remove what runs that ended too early left."""
-    dead = generations.leftovers(one.store.list_images(), one.name, build=manifest["build"], builder=one.builder)
-    for image in dead:
+def clean(one, manifest):
+    """Remove what runs that ended too early left.
+
+    :returns: list of the names
+    """
+    found = generations.leftovers(one.store.list_images(), one.name, build=manifest["build"], builder=one.builder)
+    for image in found:
         one.store.say(f"removing {image['name']} ({image['status']}), left by a run that did not end")
-        one.store.delete_image(image["id"])
+    return delete_all(one.store, found)
 
 
 def _brought_before(one, manifest, used):
@@ -54,7 +66,7 @@ def _brought_before(one, manifest, used):
             one.store.delete_image(image["id"])
             continue
         ids = {f"{role}_id": part["id"] for role, part in used.items()}
-        if any(image[key] != value for key, value in ids.items()):
+        if any(image.get(key) != value for key, value in ids.items()):
             one.store.change_image(image["id"], **ids)
         return {**image, **ids}
     return None
@@ -68,9 +80,8 @@ def given_part(store, settings, role):
     image = store.find_image(image_id)
     if image is None or image["status"] != "active" or image["container_format"] != PARTS[role]:
         found = f"is {image['status']}, {image['container_format']}" if image else "does not exist"
-        raise SettingsWrong(
-            f"ami.{role}_id: the image {image_id} {found}", hint=f"name an active image of the format {PARTS[role]}"
-        )
+        key = "initrd_id" if role == RAMDISK and not settings.ramdisk_id else f"{role}_id"
+        raise SettingsWrong(f"ami.{key}: the image {image_id} {found}", hint=f"name an active image of the format {PARTS[role]}")
     return image
 
 
@@ -79,11 +90,11 @@ def holds(one, current, manifest):
     if fact(current, "sha256") != manifest["files"][ROOT_IMAGE]["sha256"] or current["status"] != "active":
         return False
     for role in PARTS:
-        given, part = given_part(one.store, one.settings, role), one.store.find_image(current[f"{role}_id"])
-        if given:
-            if given["id"] != current[f"{role}_id"]:
-                return False
-        elif part is None or part["os_hash_value"] != digest_of_file(path_of(one, role), "sha512").split(":")[1]:
+        given, used = given_part(one.store, one.settings, role), current.get(f"{role}_id")
+        if given and given["id"] != used:
+            return False
+        part = given or (one.store.find_image(used) if used else None)
+        if part is None or part["status"] != "active" or not (given or is_same(part, path_of(one, role))):
             return False
     return True
 
@@ -94,25 +105,25 @@ def whole_or_nothing(one, manifest):
     try:
         yield
     except BaseException as error:
+        if isinstance(error, BuildStopped) or not isinstance(error, Exception):
+            one.store.tries = 1  # somebody waits for us to end; the next run removes what we could not
         try:
             _take_back(one, manifest)
         except VmImageError as trouble:
+            left = f"what is left in the store could not be removed ({trouble.message}): the next run does it"
+            one.store.say(left)
             if isinstance(error, VmImageError):
-                error.hint = (
-                    f"{error.hint}; what is left in the store could not be removed ({trouble.message}): the next run does"
-                )
+                error.hint = f"{error.hint}; {left}"
         raise
 
 
 def _take_back(one, manifest):
     images = one.store.list_images()
     mine = [image for image in generations.roots_of(images, one.name) if _is_of(image, manifest) and fact(image, "state") == NEW]
-    for image in mine:
-        one.store.delete_image(image["id"])
     ids = {image["id"] for image in mine}
-    for image in generations.unneeded_parts([image for image in images if image["id"] not in ids]):
-        if _is_of(image, manifest):
-            one.store.delete_image(image["id"])
+    rest = [image for image in images if image["id"] not in ids]
+    parts = [image for image in generations.unneeded_parts(rest, even_open=True) if _is_of(image, manifest)]
+    delete_all(one.store, mine + parts)
 
 
 def _is_of(image, manifest):

@@ -99,11 +99,11 @@ class Log:
             log.info("%s done in %.1f s", moment.step, moment.seconds)
         elif moment.what == "noted":
             log.info("%s", moment.text)
-        elif moment.what == "said":
-            log.debug("%s: %s", moment.step, moment.text)
         elif moment.what == "moved" and time.monotonic() - self._told > self._EVERY_SECONDS:
             log.info("%s: %s", moment.step, _moved_words(moment))
         else:
+            if moment.what == "said":
+                log.debug("%s: %s", moment.step, moment.text)
             return
         self._told = time.monotonic()
 

@@ -2,7 +2,7 @@
 
 The name moves with one request, which also notes on the new image whom it replaces.  Before it nothing has happened that a name
 leads to; after it a run that was killed is completed from that note by the next run.  Glance cannot rename two images at once:
-for the time of one request both have the name, the new one first in Glance's order; at no time there is none.
+for the time of one request both have the name, the one that was uploaded later first in Glance's order; at no time there is none.
 """
 
 import time
@@ -12,35 +12,38 @@ from vmimage.errors import NotPublished
 from vmimage.generations import (
     ARCHIVED,
     BROKEN,
-    PREFIX,
+    MARK,
     PUBLISHED,
+    fact,
     generation,
     is_ours,
+    predecessor_of,
     published_of,
     replaced_by,
     roots_of,
-    serial,
     under_name,
 )
 
 
-def promote(store, settings, image, name):
+def promote(store, settings, image, name, rolls_back=None):
     """Give an image the name; :func:`complete_promotion` then takes it from those who had it.
 
     :param Store store:
     :param Settings settings:
     :param dict image: whole and verified, a root image of ours
     :param str name: ``web-amd64``
+    :param str rolls_back: id of the image that makes room because it is no good
     :returns: the projects that were members of the old image and have not accepted the new one
     """
     images = store.list_images()
     old = [one for one in under_name(images, name) if one["id"] != image["id"]]
-    pending = carry_over(store, settings, old[0] if old else None, image)
     _check_parts(store, image)
+    pending = carry_over(store, settings, predecessor_of(images, name), image)
     taken = max(map(generation, roots_of(images, name)), default=0) + 1
-    marks = {"state": PUBLISHED, "generation": str(taken), "replaces": " ".join(one["id"] for one in old), "rolled_back": None}
-    protected = any(one["protected"] for one in old)
-    store.change_image(image["id"], name=name, protected=protected, **{f"{PREFIX}{key}": value for key, value in marks.items()})
+    marks = {"state": PUBLISHED, "generation": str(taken), "replaces": " ".join(one["id"] for one in old) or None}
+    marks |= {"rolls_back": rolls_back, "rolled_back": None}
+    protected = image["protected"] or any(one["protected"] for one in old)
+    store.change_image(image["id"], name=name, protected=protected, **{f"{MARK}{key}": value for key, value in marks.items()})
     return pending
 
 
@@ -60,9 +63,9 @@ def complete_promotion(store, name):
 
 
 def _archived(image, successor):
-    """Protection went over to the successor.  Who makes room for an earlier upload was rolled back, and is not chosen again."""
-    rolled_back = {f"{PREFIX}rolled_back": _now()} if serial(image) > serial(successor) else {}
-    return {"protected": False, f"{PREFIX}state": ARCHIVED, **rolled_back}
+    """Protection went over to the successor.  Who was rolled back is not chosen again."""
+    rolled_back = {f"{MARK}rolled_back": _now()} if fact(successor, "rolls_back") == image["id"] else {}
+    return {"protected": False, f"{MARK}state": ARCHIVED, **rolled_back}
 
 
 def mark_broken(store, image, name):
@@ -71,17 +74,17 @@ def mark_broken(store, image, name):
     :returns: the name
     """
     title = f"broken {name} {_now()}"
-    store.change_image(image["id"], name=title, **{f"{PREFIX}state": BROKEN})
+    store.change_image(image["id"], name=title, **{f"{MARK}state": BROKEN})
     return title
 
 
 def _check_parts(store, image):
     """The last look before the name moves: the root image leads to a kernel and a ramdisk that are there."""
     for key in ("kernel_id", "ramdisk_id"):
-        part = store.find_image(image[key])
+        part = store.find_image(image[key]) if image.get(key) else None
         if part is None or part["status"] != "active":
             raise NotPublished(
-                f"the {key.removesuffix('_id')} {image[key]} is {part['status'] if part else 'gone'}",
+                f"the {key.removesuffix('_id')} {image.get(key)} of {image['name']} is {part['status'] if part else 'gone'}",
                 hint="run vm_create.upload again",
             )
 

@@ -1,20 +1,27 @@
 """What goes: archived generations that are too many, then kernels and ramdisks that nothing needs."""
 
 from vmimage.errors import StoreRefused
-from vmimage.generations import fact, surplus, unneeded_parts
+from vmimage.generations import fact, is_abandoned, surplus, unneeded_parts
 
 
-def prune(store, name, keep):
+def prune(store, name, keep, builder):
     """Delete generations beyond the newest ``keep``, then kernels and ramdisks that nothing needs.
+
+    :param str builder: ours; what another one brought may wait for its root image
+    :returns: list of the names deleted
+    """
+    gone = surplus(store.list_images(), name, keep)
+    deleted = delete_all(store, gone)
+    led_to = {one.get(key) for one in gone for key in ("kernel_id", "ramdisk_id")}
+    parts = [one for one in unneeded_parts(store.list_images()) if fact(one, "name") == name]
+    return deleted + delete_all(store, [one for one in parts if one["id"] in led_to or is_abandoned(one, builder)])
+
+
+def delete_all(store, images):
+    """Delete what the store lets us delete.
 
     :returns: list of the names deleted
     """
-    deleted = _delete_all(store, surplus(store.list_images(), name, keep))
-    mine = [one for one in unneeded_parts(store.list_images()) if fact(one, "name") == name]
-    return deleted + _delete_all(store, mine)
-
-
-def _delete_all(store, images):
     deleted = []
     for one in images:
         try:

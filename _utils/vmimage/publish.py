@@ -8,12 +8,12 @@ from vmimage.description import image_name
 from vmimage.errors import BootFailed, NotPublished, VmImageError
 from vmimage.gate import pass_gate
 from vmimage.generations import ARCHIVED, NEW, PUBLISHED, ROOT_IMAGE, fact
-from vmimage.parts import PARTS, bring_parts, given_part, holds, path_of, whole_or_nothing
+from vmimage.parts import PARTS, bring_parts, clean, find_parts, given_part, holds, whole_or_nothing
 from vmimage.preflight import check_programs
 from vmimage.prune import prune
 from vmimage.publication import Publication
 from vmimage.qemu import program as qemu_program
-from vmimage.upload import find_same
+from vmimage.upload import is_same
 
 
 def check_publishing(build, wanted=None):
@@ -46,14 +46,15 @@ def publish(build, store):
     with Publication(build, store).alone() as one:
         manifest = one.triplet.check()
         finished = promote.complete_promotion(store, one.name)
+        cleaned = clean(one, manifest)
         current = generations.published_of(store.list_images(), one.name)
         if current and holds(one, current, manifest):
-            return _finish(one, current, changed=False, archived=finished)
+            return _finish(one, current, changed=False, archived=finished, removed=cleaned)
         with whole_or_nothing(one, manifest):
             root, reused = bring_parts(one, manifest)
             _pass_gate(one, root)
             pending = _promote(one, root)
-        return _finish(one, root, changed=True, reused=reused, archived=finished, pending=pending)
+        return _finish(one, root, changed=True, reused=reused, archived=finished, pending=pending, removed=cleaned)
 
 
 def bring(build, store):
@@ -64,40 +65,43 @@ def bring(build, store):
     with Publication(build, store).alone() as one:
         manifest = one.triplet.check()
         promote.complete_promotion(store, one.name)
+        clean(one, manifest)
         with whole_or_nothing(one, manifest):
             root, reused = bring_parts(one, manifest)
         return _result(one, root, changed=True, reused=reused)
 
 
 def find_brought(build, store):
-    """The root image of the triplet in the store, active, or None; changes nothing."""
-    manifest = build.triplet.check()
-    images = generations.roots_of(store.list_images(), image_name(build.settings))
-    mine = [one for one in images if fact(one, "build") == manifest["build"] and one["status"] == "active"]
-    return next((one for one in mine if fact(one, "state") in (PUBLISHED, NEW)), None)
+    """The root image of the triplet in the store, whole, or None; changes nothing."""
+    name, manifest = image_name(build.settings), build.triplet.check()
+    for one in generations.roots_of(store.list_images(), name):
+        in_place = fact(one, "state") == NEW or fact(one, "state") == PUBLISHED and one["name"] == name
+        if in_place and fact(one, "build") == manifest["build"] and is_same(one, build.triplet.root_image):
+            return one
+    return None
 
 
 def plan_publication(build, store):
     """What :func:`publish` would do, having changed nothing.
 
-    :returns: plain data: name, upload, reuse, replaces, remove
+    :returns: dict of ``name``, ``changed``, ``upload`` (roles), ``reuse`` (role: id), ``archive`` (ids), ``remove`` (names of what a run
+        that did not end left), ``gate``
     """
     one = Publication(build, store)
     manifest = one.triplet.check()
     images = store.list_images()
     current = generations.published_of(images, one.name)
     changed = not (current and holds(one, current, manifest))
-    parts = {
-        role: given_part(store, one.settings, role) or find_same(store, kind, path_of(one, role)) for role, kind in PARTS.items()
-    }
-    dead = generations.leftovers(images, one.name, build=manifest["build"], builder=one.builder)
+    there = {**find_parts(one), ROOT_IMAGE: find_brought(build, store)} if changed else {}
+    archived = generations.under_name(images, one.name) if changed else generations.replaced_by(current, images)
+    left = generations.leftovers(images, one.name, build=manifest["build"], builder=one.builder)
     return {
         "name": one.name,
         "changed": changed,
-        "upload": [role for role in (*PARTS, ROOT_IMAGE) if changed and not parts.get(role)],
-        "reuse": {role: image["id"] for role, image in parts.items() if image},
-        "replaces": [image["id"] for image in generations.under_name(images, one.name)] if changed else [],
-        "remove": [image["name"] for image in dead],
+        "upload": [role for role, image in there.items() if image is None],
+        "reuse": {role: image["id"] for role, image in there.items() if image},
+        "archive": [image["id"] for image in archived],
+        "remove": [image["name"] for image in left],
         "gate": one.settings.gate if changed else False,
     }
 
@@ -140,7 +144,8 @@ def roll_back(build, store, to=None):
             )
         if image["id"] == current["id"]:
             return _finish(one, current, changed=False, archived=finished)
-        return _finish(one, image, changed=True, pending=_promote(one, image), archived=finished)
+        pending = _promote(one, image, rolls_back=current["id"])
+        return _finish(one, image, changed=True, pending=pending, archived=finished)
 
 
 def _asked(images, name, image_id):
@@ -150,16 +155,17 @@ def _asked(images, name, image_id):
     return found
 
 
-def _promote(one, root):
+def _promote(one, root, rolls_back=None):
     with one.progress.step("promote"):
-        return promote.promote(one.store, one.settings, root, one.name)
+        return promote.promote(one.store, one.settings, root, one.name, rolls_back)
 
 
-def _finish(one, root, *, archived, **more):
+def _finish(one, root, *, archived, removed=(), **more):
     """What follows when the name has moved; nothing of it is lost if it fails: the next run does it."""
     try:
         archived = [*archived, *promote.complete_promotion(one.store, one.name)]
-        return _result(one, root, archived=archived, removed=prune(one.store, one.name, one.settings.keep), **more)
+        removed = [*removed, *prune(one.store, one.name, one.settings.keep, one.builder)]
+        return _result(one, root, archived=archived, removed=removed, **more)
     except VmImageError as error:
         raise NotPublished(
             f"{one.name} leads to {root['id']} now, but the older ones are not put away: {error.message}",
@@ -175,7 +181,10 @@ def _pass_gate(one, root):
             pass_gate(one.triplet, one.settings.gate)
     except BootFailed as failure:
         title = promote.mark_broken(one.store, root, one.name)
-        prune(one.store, one.name, one.settings.keep)
+        try:
+            prune(one.store, one.name, one.settings.keep, one.builder)
+        except VmImageError as trouble:  # the next run does it; why the gate failed is of more interest
+            one.store.say(trouble.message)
         raise NotPublished(
             f"{one.name} did not pass its gate and is kept as {title!r}: {failure.message}",
             hint="the name leads to the image it led to before; look at it with vm_create.boot",
@@ -183,7 +192,7 @@ def _pass_gate(one, root):
 
 
 def _result(one, root, *, changed, reused=(), archived=(), pending=(), removed=()):
-    ids = {"image": root["id"], "kernel": root["kernel_id"], "ramdisk": root["ramdisk_id"]}
+    ids = {"image": root["id"], "kernel": root.get("kernel_id"), "ramdisk": root.get("ramdisk_id")}
     lists = {"reused": reused, "archived": archived, "pending": pending, "removed": removed}
     return {
         "name": one.name,

@@ -19,7 +19,7 @@ class Reader:
         self._file, self._moved, self._done = file, moved, 0
         self._before = self._identity()
         self.total, self.trouble = os.fstat(file.fileno()).st_size, None
-        self._sha512 = hashlib.sha512()
+        self._hashes = {name: hashlib.new(name) for name in ("sha256", "sha512")}
 
     def _identity(self):
         facts = os.fstat(self._file.fileno())
@@ -34,11 +34,12 @@ class Reader:
         except OSError as error:
             self.trouble = error
             raise
-        self._sha512.update(chunk)
+        for one in self._hashes.values():
+            one.update(chunk)
         self._done += len(chunk)
         self._moved(self._done, self.total)
         return chunk
 
     def digests(self):
         """``{algorithm: hex}`` of what was read."""
-        return {"sha512": self._sha512.hexdigest()}
+        return {name: one.hexdigest() for name, one in self._hashes.items()}

@@ -5,6 +5,7 @@ arguments, the minion config, the grains and the pillar, in this order.  A key t
 a mistyped key would otherwise silently build something else.
 """
 
+import math
 import os
 import re
 from dataclasses import asdict, dataclass, field, fields
@@ -79,7 +80,7 @@ class Settings:
     gate: bool | dict = _setting(
         False, "boot the triplet before the name moves to it: true, or {seconds: 300, ports: [22]}, ports that must answer"
     )
-    tries: int = _setting(7, "how often a call to the cloud is tried; the pauses between are 1, 2, 4, ... seconds")
+    tries: int = _setting(7, "how often a call to the cloud is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most")
     keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
     force: bool = _setting(False, "first release what an earlier run under this name left open")
 
@@ -98,19 +99,11 @@ def _shown(value):
 
 
 KEYS = {one.name: one for one in fields(Settings)}
-#: what is told to Glance about every image, and cannot be a further property
-_TOLD = (
-    "id",
-    "name",
-    "disk_format",
-    "container_format",
-    "visibility",
-    "kernel_id",
-    "ramdisk_id",
-    "status",
-    "owner",
-    "protected",
-    "size",
+#: what Glance keeps of every image, or what the publishing tells of it: no further properties
+_TOLD = frozenset(
+    """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
+    locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
+    self size status stores tags updated_at virtual_size visibility""".split()
 )
 _ABSOLUTE = ("root", "output", "workspace", "cache")
 
@@ -170,7 +163,7 @@ def _check(settings, places):
             refuse(key, "a path of printable characters")
         if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
             refuse(key, "an absolute path")
-    if settings.base == "glance:":
+    if re.fullmatch(r"glance:(|\s.*|.*\s)", settings.base):
         refuse("base", "glance:NAME or glance:ID")
     if settings.root and os.path.realpath(settings.root) == "/":
         refuse("root", "the root of the image cannot be the machine's own")
@@ -189,6 +182,11 @@ def _check(settings, places):
 
 def _check_publishing(settings, refuse):
     """What the store is told."""
+    for key in ("kernel_id", "ramdisk_id", "initrd_id"):
+        if getattr(settings, key) and not re.fullmatch(
+            r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", getattr(settings, key)
+        ):
+            refuse(key, "the id of an image, such as 0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10")
     if settings.publish not in (True, False, "auto"):
         refuse("publish", "true, false or auto")
     if settings.visibility not in ("", "private", "shared", "community", "public"):
@@ -199,24 +197,27 @@ def _check_publishing(settings, refuse):
         refuse("tries", "a number from 1 to 20")
     if settings.ramdisk_id and settings.initrd_id and settings.ramdisk_id != settings.initrd_id:
         refuse("initrd_id", f"{PREFIX}.ramdisk_id means the same and has another value: keep one")
-    wrong = [key for key, value in settings.properties.items() if not (isinstance(key, str) and isinstance(value, str))]
-    if wrong:
-        refuse("properties", f"the value of {wrong[0]} is not a str: put it in quotes")
-    reserved = [key for key in settings.properties if key.startswith("vm_create_") or key in _TOLD]
-    if reserved:
-        refuse("properties", f"{reserved[0]} is set by the publishing itself")
+    for key, value in settings.properties.items():
+        if not isinstance(key, str) or not 0 < len(key) < 256:
+            refuse("properties", f"{key!r} is no name of a property: a str of 1 to 255 characters")
+        if not isinstance(value, str):
+            refuse("properties", f"the value of {key} is not a str: put it in quotes")
+        if key.startswith(("vm_create_", "os_glance_")) or key in _TOLD:
+            refuse("properties", f"{key} is told by Glance or by the publishing itself")
     if isinstance(settings.gate, dict):
         _check_gate(settings.gate, refuse)
 
 
 def _check_gate(gate, refuse):
+    if not gate:
+        refuse("gate", "true, or {seconds: 300, ports: [22]}")
     wrong = [key for key in gate if key not in ("seconds", "ports")]
     if wrong:
         refuse("gate", f"unknown key {wrong[0]!r}: it takes seconds and ports")
     ports, seconds = gate.get("ports", []), gate.get("seconds", 1)
-    if not isinstance(ports, list) or not all(isinstance(port, int) and 0 < port < 65536 for port in ports):
+    if not isinstance(ports, list) or not all(type(port) is int and 0 < port < 65536 for port in ports):
         refuse("gate", "ports is a list of TCP port numbers")
-    if not isinstance(seconds, int | float) or seconds <= 0:
+    if type(seconds) not in (int, float) or not 0 < seconds < math.inf:
         refuse("gate", "seconds is a positive number")
 
 

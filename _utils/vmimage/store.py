@@ -96,9 +96,9 @@ class Store:
         """
         return [*self._list(filters, os_hidden=False), *self._list(filters, os_hidden=True)]
 
-    def list_public(self, name):
-        """Public images of that name, of anybody."""
-        return self._list({"name": name, "visibility": "public"}, owned=False)
+    def list_public(self):
+        """Public images, of anybody."""
+        return self._list({"visibility": "public"}, owned=False)
 
     def _list(self, filters, owned=True, **more):
         wanted = {**filters, **more, **({"owner": self.project_id} if owned else {})}
@@ -119,6 +119,10 @@ class Store:
         """A new image without data; its ``id`` is ours to choose, so that a lost answer does no harm."""
         try:
             self._call(f"create the image {image['name']}", lambda: self._client.images.create(**image))
+        except TypeError as error:  # the client checks properties against Glance's schema
+            raise StoreRefused(
+                f"cannot create the image {image['name']}: {self._told(error)}", hint="check ami.properties"
+            ) from error
         except StoreConflict:
             if (self.find_image(image["id"]) or {}).get("name") != image["name"]:
                 raise

@@ -3,9 +3,10 @@
 import hashlib
 import uuid
 
+from vmimage.carry_over import is_as_open
 from vmimage.digest import digest_of_file
-from vmimage.errors import BuildStopped, NotPublished, StoreUnreachable
-from vmimage.generations import PREFIX
+from vmimage.errors import BuildStopped, ImageUnsound, NotPublished, StoreUnreachable
+from vmimage.generations import MARK, is_ours
 from vmimage.retry import retried
 
 
@@ -29,7 +30,7 @@ def place_file(store, image, path, progress):
     """
 
     def attempt():
-        with progress.step(f"upload {image[f'{PREFIX}role'].replace('_image', '')}"):
+        with progress.step(f"upload {image[f'{MARK}role'].replace('_image', '')}"):
             return _place_once(store, image, path, progress.moved)
 
     return retried(attempt, UploadBroken, tries=store.tries, say=store.say, sleep=store.sleep)
@@ -37,16 +38,18 @@ def place_file(store, image, path, progress):
 
 def _place_once(store, image, path, moved):
     image_id = str(uuid.uuid4())
-    store.create_image({**image, "id": image_id, f"{PREFIX}self": image_id})
+    store.create_image({**image, "id": image_id, f"{MARK}self": image_id})
     try:
         digests = store.send_file(image_id, path, moved)
+        if digests["sha256"] != image[f"{MARK}sha256"]:
+            raise ImageUnsound(f"{path} is no longer the file that its manifest describes", hint="make it again")
         return verify_image(store, image_id, path, digests)
-    except BaseException as error:
-        if not isinstance(error, Exception) or isinstance(error, BuildStopped):
-            store.tries = 1  # somebody waits for us to end; the next run knows what is left by its build
+    except StoreUnreachable as error:
         store.delete_image(image_id)
-        if isinstance(error, StoreUnreachable):
-            raise UploadBroken(error.message, hint=error.hint) from error
+        raise UploadBroken(error.message, hint=error.hint) from error
+    except Exception as error:
+        if not isinstance(error, BuildStopped):  # then somebody waits for us to end; who stopped the whole takes it back
+            store.delete_image(image_id)
         raise
 
 
@@ -57,9 +60,15 @@ def verify_image(store, image_id, path, digests=None):
     :returns: the image
     :raises CutShort: naming both
     """
-    image, size = store.wait_active(image_id), path.stat().st_size
+    image = store.wait_active(image_id)
     if image is None or image["status"] != "active":
         raise CutShort(f"the image of {path} is {image['status'] if image else 'gone'} after its upload")
+    return verify_digest(image, path, digests)
+
+
+def verify_digest(image, path, digests=None):
+    """Compare the size and the hash that the store tells with those of a file."""
+    size = path.stat().st_size
     if image["size"] != size:
         raise CutShort(f"the store has {image['size']} bytes of {path}, the file has {size}")
     algorithm = image.get("os_hash_algo")
@@ -68,18 +77,30 @@ def verify_image(store, image_id, path, digests=None):
             f"the store tells no digest of {path} that can be checked ({algorithm})",
             hint="it needs Glance of 2018 (Rocky) or later",
         )
-    found = (digests or {}).get(algorithm) or digest_of_file(path, algorithm).split(":")[1]
-    if image["os_hash_value"] != found:
-        raise CutShort(f"the store has {algorithm}:{image['os_hash_value']} of {path}, the file is {algorithm}:{found}")
+    if image["os_hash_value"] != ((digests or {}).get(algorithm) or _hash(path, algorithm)):
+        raise CutShort(f"the store has {algorithm}:{image['os_hash_value']} of {path}, which is not the file's")
     return image
 
 
-def find_same(store, kind, path):
-    """An image of the project that holds the same bytes, or None.
+def is_same(image, path):
+    """Whether an image holds the bytes of a file."""
+    try:
+        verify_digest(image, path)
+    except NotPublished:
+        return False
+    return True
+
+
+def find_same(store, kind, path, visibility):
+    """An image of the project that holds the same bytes, or None; one of the user's own only where it is open enough as it is.
 
     :param str kind: aki or ari
+    :param str visibility: of the root image that will lead to it
     """
-    digest = digest_of_file(path, "sha512").split(":")[1]
-    alike = store.list_images(os_hash_value=digest, container_format=kind, status="active")
-    fits = [one for one in alike if one["os_hash_value"] == digest and one["size"] == path.stat().st_size]
-    return fits[0] if fits else None
+    alike = store.list_images(os_hash_value=_hash(path, "sha512"), container_format=kind, status="active")
+    fits = [one for one in alike if is_same(one, path) and (is_ours(one) or is_as_open(one, visibility))]
+    return max(fits, key=is_ours, default=None)
+
+
+def _hash(path, algorithm):
+    return digest_of_file(path, algorithm).split(":")[1]

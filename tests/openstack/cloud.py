@@ -313,7 +313,8 @@ class Cloud:
             glance.start()
             admin = self.session("admin", verify=False)
             images = glanceclient.Client("2", session=admin, endpoint_override=glance.url).images
-            for image in [*images.list(), *images.list(filters={"os_hidden": True})]:
+            views = ({}, {"os_hidden": True}, {"visibility": "community"}, {"visibility": "community", "os_hidden": True})
+            for image in {one.id: one for view in views for one in images.list(filters=dict(view))}.values():
                 if image.protected:
                     images.update(image.id, protected=False)
                 images.delete(image.id)

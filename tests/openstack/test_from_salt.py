@@ -126,7 +126,7 @@ def test_upload_twice_publish_rollback_and_list(caller, cloud):
     assert alice.good("vm_create.upload", "web")["changed"] is False
     triplet = make_triplet(alice.output)
     plan = alice.good("vm_create.upload", "web", "test=True")
-    assert plan["upload"] == ["root_image"] and plan["replaces"] == [first["image"]]
+    assert plan["upload"] == ["root_image"] and plan["archive"] == [first["image"]]
     second = alice.good("vm_create.upload", "web")
     assert_published(cloud.client("alice", "RegionOne"), triplet, archived=1)
     listed = alice.good("vm_create.published")

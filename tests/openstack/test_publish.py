@@ -2,12 +2,13 @@
 
 import io
 import threading
+import uuid
 
 import pytest
 from looking_at import assert_published, file_sha256, images_of, named, sha256_of
 from triplets import Publisher, environment_of, make_triplet
-from vmimage import publish
-from vmimage.errors import NotPublished, SettingsWrong, StoreRefused
+from vmimage import promote, publish
+from vmimage.errors import ImageUnsound, NotPublished, SettingsWrong, StoreRefused
 
 
 @pytest.fixture
@@ -272,3 +273,110 @@ def test_brought_first_and_promoted_later(alice):
     told = alice.publish()
     assert told["image"] == brought["image"] and told["reused"] == ["kernel", "ramdisk", "root_image"]
     assert_published(alice.client, new, archived=1)
+
+
+def test_a_protected_leftover_stops_nobody(alice):
+    """Somebody protects a kernel that nothing needs: each later run would have to delete it, and may not."""
+    _, first = alice.anew(kernel=b"protected")
+    alice.client.images.update(first["kernel"], protected=True)
+    for number in range(3):
+        triplet, _ = alice.anew({"keep": 0}, kernel=f"kernel {number}".encode())
+    assert named(alice.client, "web-amd64")[0]["vm_create_build"] == triplet.manifest()["build"]
+    assert alice.client.images.get(first["kernel"])["status"] == "active"
+
+
+def test_the_kernel_that_another_builder_has_just_brought_stays(alice):
+    """Its root image is still on its way."""
+    image_id = str(uuid.uuid4())
+    marks = {"self": image_id, "role": "kernel", "name": "web-amd64", "build": "b", "builder": "another"}
+    formats = {"disk_format": "aki", "container_format": "aki", "visibility": "private"}
+    alice.client.images.create(
+        id=image_id, name="web_kernel", **formats, **{f"vm_create_{key}": value for key, value in marks.items()}
+    )
+    alice.client.images.upload(image_id, io.BytesIO(b"its kernel"))
+    for _ in range(2):
+        alice.anew({"keep": 0})
+    assert alice.client.images.get(image_id)["status"] == "active"
+
+
+def test_signatures_of_other_bytes_are_not_carried_over(alice):
+    _, first = alice.anew()
+    alice.client.images.update(
+        first["image"], img_signature="x", img_signature_hash_method="SHA-256", img_config_drive="mandatory"
+    )
+    alice.anew({"carry_over": ["img_*", "os_*"]})
+    image = named(alice.client, "web-amd64")[0]
+    assert "img_signature" not in image and "img_signature_hash_method" not in image
+    assert image["img_config_drive"] == "mandatory"
+
+
+def test_a_property_that_the_settings_no_longer_give_is_gone(alice):
+    alice.anew({"properties": {"hw_disk_bus": "scsi", "hw_vif_model": "e1000"}})
+    alice.anew({"properties": {"hw_vif_model": "virtio"}})
+    image = named(alice.client, "web-amd64")[0]
+    assert "hw_disk_bus" not in image and image["hw_vif_model"] == "virtio"
+
+
+def test_the_ways_of_the_published_image_are_taken_over_not_those_of_one_that_came_beside_it(alice):
+    alice.anew()
+    alice.client.images.create(name="web-amd64", disk_format="raw", container_format="bare", visibility="community", hw_x="y")
+    alice.anew()
+    image = next(one for one in named(alice.client, "web-amd64"))
+    assert image["visibility"] == "private" and "hw_x" not in image
+
+
+def test_a_kernel_of_the_users_own_is_not_used_again_where_others_could_not_read_it(alice, cloud):
+    own = alice.client.images.create(name="mine", disk_format="aki", container_format="aki", visibility="private")
+    alice.client.images.upload(own["id"], io.BytesIO(b"a kernel"))
+    _, private = alice.anew()
+    assert private["kernel"] == own["id"]
+    _, shared = alice.anew({"visibility": "community"})
+    assert shared["kernel"] != own["id"]
+    assert cloud.client("bob", "RegionOne").images.get(shared["kernel"])["status"] == "active"
+
+
+def test_an_image_that_lost_its_kernel_is_published_anew(alice):
+    triplet, first = alice.anew()
+    alice.client.images.update(first["image"], remove_props=["kernel_id"])
+    told = alice.publish()
+    assert told["changed"] is True and told["image"] != first["image"]
+    assert_published(alice.client, triplet, archived=1)
+    with pytest.raises(NotPublished, match="the kernel None"):
+        publish.roll_back(*alice.build())
+
+
+def test_rollback_keeps_a_protection_by_hand(alice):
+    _, first = alice.anew()
+    alice.anew()
+    alice.client.images.update(first["image"], protected=True)
+    assert publish.roll_back(*alice.build())["image"] == first["image"]
+    assert named(alice.client, "web-amd64")[0]["protected"] is True
+
+
+def test_an_upload_that_took_long_does_not_count_as_rolled_back(alice):
+    """Two builders: the earlier upload takes the name after the later one."""
+    early = make_triplet(alice.directory, kernel=b"early")
+    slow = publish.bring(*alice.build())
+    image = dict(alice.client.images.get(slow["image"]))
+    alice.client.images.update(slow["image"], vm_create_builder="another", vm_create_state="new")
+    _, fast = alice.anew(kernel=b"late")
+    store = alice.build()[1]
+    promote.promote(store, alice.build()[0].settings, image, "web-amd64")
+    promote.complete_promotion(store, "web-amd64")
+    assert named(alice.client, "web-amd64")[0]["id"] == slow["image"] and early
+    assert "vm_create_rolled_back" not in alice.client.images.get(fast["image"])
+
+
+def test_a_file_that_was_replaced_after_it_was_looked_at_is_not_published(alice, monkeypatch):
+    triplet = make_triplet(alice.directory)
+    check = type(triplet).check
+
+    def check_and_replace(self):
+        manifest = check(self)
+        self.root_image.write_bytes(b"something else")
+        return manifest
+
+    monkeypatch.setattr(type(triplet), "check", check_and_replace)
+    with pytest.raises(ImageUnsound, match="no longer the file"):
+        alice.publish()
+    assert images_of(alice.client) == []

@@ -139,9 +139,9 @@ def test_further_properties_are_told_as_given():
     assert (image["hw_disk_bus"], image["description"]) == ("virtio", "the web")
 
 
-@pytest.mark.parametrize("key", ["os_distro", "architecture", "min_disk"])
-def test_further_properties_do_not_outweigh_what_is_known_of_the_triplet(key):
-    assert described(properties={key: "x"})[key] == described()[key]
+def test_the_image_notes_which_properties_the_settings_gave_it():
+    assert described(properties={"hw_b": "x", "hw_a": "y"})["vm_create_configured"] == "hw_a hw_b"
+    assert "vm_create_configured" not in described()
 
 
 def test_all_that_glance_keeps_as_a_property_is_a_str():

@@ -189,9 +189,14 @@ def test_what_is_no_archived_generation_from_before_is_never_put_back(other):
 # which are too many
 
 
-@pytest.mark.parametrize("state", ["archived", "broken"])
 @pytest.mark.parametrize(
-    ("keep", "gone"), [(0, [4, 3, 2, 1]), (1, [3, 2, 1]), (3, [1]), (4, []), (9, [])], ids=lambda value: str(value)
+    ("state", "keep", "gone"),
+    [
+        ("archived", 0, [4, 3, 2, 1]),
+        ("broken", 0, [3, 2, 1]),  # the last one stays to be looked at
+        *[(state, *rest) for state in ("archived", "broken") for rest in ((1, [3, 2, 1]), (3, [1]), (4, []), (9, []))],
+    ],
+    ids=str,
 )
 def test_the_newest_of_a_state_are_kept(state, keep, gone):
     images = [image(number, state, generation=number) for number in (3, 1, 4, 2)]
