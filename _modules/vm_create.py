@@ -217,15 +217,16 @@ def published(name=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        return publish.list_published(_store(build), publish.image_name(build.settings) if name else None)
+        return publish.list_published(publish.open_store(build), publish.image_name(build.settings) if name else None)
 
 
-def rollback(name=None, to=None, **settings):
+def rollback(name=None, to=None, test=None, **settings):
     """
     Let the name lead to an earlier generation again; the current one is archived, and no later rollback chooses it by itself.
 
     :param str name: of the variation
     :param str to: id of an archived generation; default: the one before the current
+    :param bool test: only tell which one it would be
     :param settings: any setting, see :func:`settings`
     :return: dict as of :func:`upload`
     :raises CommandExecutionError: if there is none; the name then leads to what it led to before
@@ -239,7 +240,8 @@ def rollback(name=None, to=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        return publish.roll_back(build, _store(build), to)
+        only_tell = test or (test is None and __opts__.get("test"))
+        return publish.roll_back(build, publish.open_store(build), to, test=bool(only_tell))
 
 
 def status(**settings):

@@ -278,6 +278,8 @@ def uploaded(name, **settings):
     """
 
     def is_done(build):
+        if _is_to_be_built(build):
+            return ""
         brought = publish.find_brought(build, _store(build))
         return f"the triplet is in the store as {brought['name']}" if brought else ""
 
@@ -297,6 +299,8 @@ def published(name, **settings):
     """
 
     def is_done(build):
+        if _is_to_be_built(build):
+            return ""
         plan = publish.plan_publication(build, _store(build))
         return "" if plan["changed"] or plan["archive"] or plan["remove"] else f"{plan['name']} is this triplet"
 
@@ -310,6 +314,13 @@ def _store(build):
     return publish.check_publishing(build, wanted=True)
 
 
+def _is_to_be_built(build):
+    """Under ``test=True`` a state before this one may be what makes the triplet."""
+    return __opts__["test"] and build.triplet.manifest() is None
+
+
 def _would_publish(build):
+    if _is_to_be_built(build):
+        return f"publish the triplet {build.settings.name}, once it is built"
     plan = publish.plan_publication(build, _store(build))
     return f"let {plan['name']} lead to this triplet; to upload: {', '.join(plan['upload']) or 'nothing'}"

@@ -2,11 +2,13 @@
 
 import fnmatch
 
+from vmimage.errors import ImageGone, StoreRefused
 from vmimage.generations import MARK, fact, is_ours
 
 #: properties that an administrator gives to an image by hand, and that its successor needs as much
 CARRIED_OVER = ("hw_*", "img_*", "trait:*", "os_require_quiesce", "os_admin_user", "description")
-_NEVER = (MARK, "img_signature", "os_glance_", "os_hash_")
+#: ours, Glance's, signatures of other bytes, and what tells of a snapshot's disks
+_NEVER = (MARK, "img_signature", "os_glance_", "os_hash_", "img_block_device_mapping", "img_bdm", "img_mappings")
 _OPENNESS = ("private", "shared", "community", "public")
 
 
@@ -24,8 +26,31 @@ def is_as_open(image, visibility):
     )
 
 
-def carry_over(store, settings, old, new):
-    """Properties, visibility and members of the old image; returns the members who have not accepted."""
+def carry_over(store, settings, old, new, *, properties=True):
+    """Properties, visibility and members of the old image.
+
+    :param bool properties: False for an image that had its own before, and gets the name back
+    :returns: the members who have not accepted
+    """
+    if properties:
+        _carry_properties(store, settings, old, new)
+    visibility = visibility_of(settings, old)
+    members = _members_of(store, old) if old and old["visibility"] == "shared" and visibility == "shared" else {}
+    pending = set()
+    for image in [*_own_parts(store, new), new]:
+        set_visibility(store, image, visibility, lower=image["id"] == new["id"])
+        pending |= _share(store, image["id"], members)
+    return sorted(pending)
+
+
+def _members_of(store, image):
+    try:
+        return store.list_members(image["id"])
+    except ImageGone:  # somebody deleted it just now
+        return {}
+
+
+def _carry_properties(store, settings, old, new):
     carried = {key: value for key, value in (old or {}).items() if _is_carried(key, settings, old) and key not in new}
     if old and old["min_ram"] > new["min_ram"]:
         carried["min_ram"] = old["min_ram"]
@@ -33,13 +58,6 @@ def carry_over(store, settings, old, new):
         carried["tags"] = sorted({*old["tags"], *new["tags"]})
     if carried:
         store.change_image(new["id"], **carried)
-    visibility = visibility_of(settings, old)
-    members = store.list_members(old["id"]) if old and old["visibility"] == "shared" and visibility == "shared" else {}
-    pending = set()
-    for image in [*_own_parts(store, new), new]:
-        _set_visibility(store, image, visibility, lower=image["id"] == new["id"])
-        pending |= _share(store, image["id"], members)
-    return sorted(pending)
 
 
 def _is_carried(key, settings, old):
@@ -55,11 +73,15 @@ def _own_parts(store, image):
     return [one for one in parts if one and is_ours(one)]
 
 
-def _set_visibility(store, image, visibility, lower):
+def set_visibility(store, image, visibility, lower=False):
     """Let others see it; a kernel that is used again is never hidden from those who could see it before."""
     more = _openness(visibility) - _openness(image["visibility"])
     if more > 0 or more < 0 and lower:
-        store.change_image(image["id"], visibility=visibility)
+        try:
+            store.change_image(image["id"], visibility=visibility)
+        except StoreRefused as refusal:
+            refusal.hint = f"set ami.visibility, if the new image shall not be {visibility}; {refusal.hint}"
+            raise
 
 
 def _share(store, image_id, members):

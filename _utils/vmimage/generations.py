@@ -72,14 +72,20 @@ def replaced_by(published, images):
     return [one for one in under_name(images, published["name"]) if one["id"] in (*ids, *older)]
 
 
-def previous_of(published, images):
-    """The generation that a rollback puts back, or None: the newest that was there before, and not itself rolled back."""
-    before = [
-        one
-        for one in roots_of(images, fact(published, "name"))
-        if fact(one, "state") == ARCHIVED and not fact(one, "rolled_back") and _age_rank(one) < _age_rank(published)
-    ]
-    return max(before, key=_age_rank, default=None)
+def previous_of(published, images, name):
+    """The generation that a rollback puts back, or None: the newest that was there before, and not itself rolled back.
+
+    :param dict published: who has the name now, or None if that was deleted
+    """
+    archived = [one for one in roots_of(images, name) if fact(one, "state") == ARCHIVED and one["status"] == "active"]
+    before = [one for one in archived if published is None or _age_rank(one) < _age_rank(published)]
+    return max((one for one in before if not fact(one, "rolled_back")), key=_age_rank, default=None)
+
+
+def was_rolled_back(images, name, sha256):
+    """The archived image of those bytes that a rollback took the name from, or None."""
+    archived = [one for one in roots_of(images, name) if fact(one, "state") == ARCHIVED and fact(one, "rolled_back")]
+    return next((one for one in archived if fact(one, "sha256") == sha256), None)
 
 
 def _age_rank(image):
@@ -99,10 +105,12 @@ def leftovers(images, name, *, build, builder, now=None):
             return one["status"] != "active"
         return is_abandoned(one, builder, now)
 
-    roots = [one for one in roots_of(images, name) if fact(one, "state") == NEW and is_left_over(one)]
-    gone = {one["id"] for one in roots}
-    rest = [one for one in images if one["id"] not in gone]
-    return roots + [one for one in unneeded_parts(rest) if fact(one, "name") == name and is_left_over(one)]
+    roots = [one for one in roots_of(images, name) if fact(one, "state") == NEW and _has_own_name(one) and is_left_over(one)]
+    gone, builds = {one["id"] for one in roots}, {fact(one, "build") for one in roots}
+    rest = unneeded_parts([one for one in images if one["id"] not in gone])
+    parts = [one for one in rest if fact(one, "name") == name and is_left_over(one)]
+    # the parts first: should we be killed in between, the root image still tells that nobody came to use them
+    return [one for one in parts if one["visibility"] == "private" or fact(one, "build") in builds] + roots
 
 
 def is_abandoned(image, builder, now=None):
@@ -111,21 +119,23 @@ def is_abandoned(image, builder, now=None):
     return fact(image, "builder") == builder or age > _ABANDONED_AFTER
 
 
-def unneeded_parts(images, even_open=False):
-    """Our kernels and ramdisks that no image of the project refers to.
-
-    :param bool even_open: those that others may see, too, whose images we cannot look at: they may need it, for all we know
-    """
+def unneeded_parts(images):
+    """Our kernels and ramdisks that no image of the project refers to; images of others, who may see some, cannot be looked at."""
     needed = {one.get(key) for one in images for key in ("kernel_id", "ramdisk_id")}
-    parts = [one for one in images if is_ours(one) and fact(one, "role") in (KERNEL, RAMDISK)]
-    return [one for one in parts if one["id"] not in needed and (even_open or one["visibility"] == "private")]
+    return [one for one in images if is_ours(one) and fact(one, "role") in (KERNEL, RAMDISK) and one["id"] not in needed]
+
+
+def _has_own_name(image):
+    """Whether a root image is still called as we called it: who renamed it wants to keep it."""
+    words = {NEW: "new", ARCHIVED: "archive", BROKEN: "broken"}
+    return image["name"].startswith(f"{words.get(fact(image, 'state'), '')} {fact(image, 'name')} ")
 
 
 def surplus(images, name, keep):
     """Generations beyond the newest ``keep``, of archived and of broken ones each; a broken one stays to be looked at."""
     found = []
     for state, count in ((ARCHIVED, keep), (BROKEN, max(keep, 1))):
-        of_state = [one for one in roots_of(images, name) if fact(one, "state") == state]
+        of_state = [one for one in roots_of(images, name) if fact(one, "state") == state and _has_own_name(one)]
         found += sorted(of_state, key=_rank, reverse=True)[count:]
     return found
 

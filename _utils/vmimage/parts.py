@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from vmimage import generations
-from vmimage.carry_over import visibility_of
+from vmimage.carry_over import set_visibility, visibility_of
 from vmimage.description import part_image, root_image
 from vmimage.errors import BuildStopped, SettingsWrong, VmImageError
 from vmimage.generations import KERNEL, NEW, RAMDISK, ROOT_IMAGE, fact
@@ -18,26 +18,48 @@ def bring_parts(one, manifest):
     """The three images, from the store or from disk; returns the root image and the roles that were there already."""
     there = find_parts(one)
     used = {}
+    visibility = _visibility(one)
     for role in PARTS:
         used[role] = there[role] or place_file(
             one.store, part_image(one.settings, manifest, role, one.builder), path_of(one, role), one.progress
         )
+        if generations.is_ours(used[role]):
+            set_visibility(
+                one.store, used[role], visibility
+            )  # now: who may not do that is told before the root image is on its way
     there[ROOT_IMAGE] = _brought_before(one, manifest, used)
     if there[ROOT_IMAGE] is None:
         serial = max(map(generations.serial, generations.roots_of(one.store.list_images(), one.name)), default=0) + 1
         ids = {f"{role}_id": image["id"] for role, image in used.items()}
         told = root_image(one.settings, manifest, one.builder, serial=serial, **ids)
         used[ROOT_IMAGE] = place_file(one.store, told, path_of(one, ROOT_IMAGE), one.progress)
-    return there[ROOT_IMAGE] or used[ROOT_IMAGE], [role for role, image in there.items() if image]
+    root = _mended(one, manifest, there[ROOT_IMAGE] or used[ROOT_IMAGE])
+    return root, [role for role, image in there.items() if image]
+
+
+def _mended(one, manifest, root):
+    """The root image with kernel and ramdisk that are there: another variation's publishing may have removed one used again."""
+    ids = {}
+    for role in PARTS:
+        part = one.store.find_image(root[f"{role}_id"])
+        if part is None and not given_part(one.store, one.settings, role):
+            told = part_image(one.settings, manifest, role, one.builder)
+            ids[f"{role}_id"] = place_file(one.store, told, path_of(one, role), one.progress)["id"]
+    if ids:
+        one.store.change_image(root["id"], **ids)
+    return {**root, **ids}
 
 
 def find_parts(one):
     """``{role: image or None}`` of kernel and ramdisk, as far as the store has them: named by the settings, or with the same bytes."""
-    visibility = visibility_of(one.settings, generations.predecessor_of(one.store.list_images(), one.name))
     return {
-        role: given_part(one.store, one.settings, role) or find_same(one.store, kind, path_of(one, role), visibility)
+        role: given_part(one.store, one.settings, role) or find_same(one.store, kind, path_of(one, role), _visibility(one))
         for role, kind in PARTS.items()
     }
+
+
+def _visibility(one):
+    return visibility_of(one.settings, generations.predecessor_of(one.store.list_images(), one.name))
 
 
 def path_of(one, role):
@@ -122,8 +144,8 @@ def _take_back(one, manifest):
     mine = [image for image in generations.roots_of(images, one.name) if _is_of(image, manifest) and fact(image, "state") == NEW]
     ids = {image["id"] for image in mine}
     rest = [image for image in images if image["id"] not in ids]
-    parts = [image for image in generations.unneeded_parts(rest, even_open=True) if _is_of(image, manifest)]
-    delete_all(one.store, mine + parts)
+    parts = [image for image in generations.unneeded_parts(rest) if _is_of(image, manifest)]
+    delete_all(one.store, parts + mine)
 
 
 def _is_of(image, manifest):

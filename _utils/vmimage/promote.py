@@ -8,7 +8,7 @@ for the time of one request both have the name, the one that was uploaded later 
 import time
 
 from vmimage.carry_over import carry_over
-from vmimage.errors import NotPublished
+from vmimage.errors import ImageGone, NotPublished
 from vmimage.generations import (
     ARCHIVED,
     BROKEN,
@@ -37,13 +37,14 @@ def promote(store, settings, image, name, rolls_back=None):
     """
     images = store.list_images()
     old = [one for one in under_name(images, name) if one["id"] != image["id"]]
-    _check_parts(store, image)
-    pending = carry_over(store, settings, predecessor_of(images, name), image)
+    _check_whole(store, image)
+    pending = carry_over(store, settings, predecessor_of(images, name), image, properties=rolls_back is None)
     taken = max(map(generation, roots_of(images, name)), default=0) + 1
     marks = {"state": PUBLISHED, "generation": str(taken), "replaces": " ".join(one["id"] for one in old) or None}
-    marks |= {"rolls_back": rolls_back, "rolled_back": None}
+    marks |= {"rolls_back": rolls_back or None, "rolled_back": None}
     protected = image["protected"] or any(one["protected"] for one in old)
-    store.change_image(image["id"], name=name, protected=protected, **{f"{MARK}{key}": value for key, value in marks.items()})
+    fields = {"name": name, "protected": protected, "os_hidden": False}
+    store.change_image(image["id"], **fields, **{f"{MARK}{key}": value for key, value in marks.items()})
     return pending
 
 
@@ -57,8 +58,11 @@ def complete_promotion(store, name):
     archived = []
     for one in replaced_by(published, images) if published else ():
         title = f"archive {name} {_now()}"
-        store.change_image(one["id"], name=title, **(_archived(one, published) if is_ours(one) else {}))
-        archived.append(title)
+        try:
+            store.change_image(one["id"], name=title, **(_archived(one, published) if is_ours(one) else {}))
+            archived.append(title)
+        except ImageGone:  # somebody deleted it: it has the name no longer
+            continue
     return archived
 
 
@@ -78,8 +82,12 @@ def mark_broken(store, image, name):
     return title
 
 
-def _check_parts(store, image):
-    """The last look before the name moves: the root image leads to a kernel and a ramdisk that are there."""
+def _check_whole(store, image):
+    """The last look before the name moves: the root image can be used, and leads to a kernel and a ramdisk that are there."""
+    if image["status"] != "active":
+        raise NotPublished(
+            f"the image {image['id']} is {image['status']}", hint="openstack image set --activate, or take another one"
+        )
     for key in ("kernel_id", "ramdisk_id"):
         part = store.find_image(image[key]) if image.get(key) else None
         if part is None or part["status"] != "active":

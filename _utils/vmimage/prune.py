@@ -13,8 +13,13 @@ def prune(store, name, keep, builder):
     gone = surplus(store.list_images(), name, keep)
     deleted = delete_all(store, gone)
     led_to = {one.get(key) for one in gone for key in ("kernel_id", "ramdisk_id")}
-    parts = [one for one in unneeded_parts(store.list_images()) if fact(one, "name") == name]
+    parts = [one for one in unneeded_parts(store.list_images()) if fact(one, "name") == name and _is_for_us_alone(store, one)]
     return deleted + delete_all(store, [one for one in parts if one["id"] in led_to or is_abandoned(one, builder)])
+
+
+def _is_for_us_alone(store, image):
+    """Whether nobody else can have an image that needs this one."""
+    return image["visibility"] == "private" or image["visibility"] == "shared" and not store.list_members(image["id"])
 
 
 def delete_all(store, images):

@@ -1,14 +1,13 @@
 """One triplet on its way into the store, alone: who else publishes this name from this machine waits for another day."""
 
-import hashlib
 import os
-import platform
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.description import image_name
 from vmimage.namespace import stoppable
-from vmimage.workspace import locked
+from vmimage.workspace import locked, read_json, write_json
 
 
 class Publication:
@@ -23,7 +22,7 @@ class Publication:
         self.settings, self.triplet, self.progress = build.settings, build.triplet, build.progress
         self.name = image_name(build.settings)
         self.lock = _lock_directory(build.settings) / f"{self.name}.{store.project_id}.lock"
-        self.builder = _builder(self.lock)
+        self.builder = _builder(Path(build.settings.workspace))
 
     @contextmanager
     def alone(self):
@@ -37,10 +36,11 @@ def _lock_directory(settings):
     return Path("/run/vm_create/publish") if os.geteuid() == 0 else Path(settings.workspace)
 
 
-def _builder(lock):
-    """Who holds this lock, on this machine: only its own leftovers are surely nobody's upload of now."""
-    try:
-        machine = Path("/etc/machine-id").read_text(encoding="utf-8").strip()
-    except OSError:
-        machine = ""
-    return hashlib.sha256(f"{machine} {platform.node()} {lock.parent.resolve()}".encode()).hexdigest()[:16]
+def _builder(directory):
+    """Who works in this directory of workspaces, whose locks keep two of us apart: only its own leftovers are surely nobody's upload
+    of now."""
+    path = directory / "builder"
+    with locked(directory / "builder.lock", "the name of this builder", wait=True):
+        if not path.exists():
+            write_json(path, {"id": uuid.uuid4().hex})
+    return read_json(path)["id"]

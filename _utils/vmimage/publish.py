@@ -21,17 +21,25 @@ def check_publishing(build, wanted=None):
 
     :param wanted: True, False or "auto", default ``ami.publish``
     :returns: the Store, or None if this build is not to be published
-    :raises CredentialsWrong, StoreRefused, StoreUnreachable, ProgramMissing:
+    :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady:
     """
+    store = open_store(build, wanted)
+    if store is None:
+        return None
+    if build.settings.gate:
+        check_programs(qemu_program())
+    for role in PARTS:
+        given_part(store, build.settings, role)
+    return store
+
+
+def open_store(build, wanted=True):
+    """The store, seen to let us in, or None if nobody wants it."""
     credentials = build.host.credentials(build.settings, wanted=build.settings.publish if wanted is None else wanted)
     if credentials is None:
         return None
     store = build.open_store(credentials)
     store.check()
-    if build.settings.gate:
-        check_programs(qemu_program())
-    for role in PARTS:
-        given_part(store, build.settings, role)
     return store
 
 
@@ -50,6 +58,7 @@ def publish(build, store):
         current = generations.published_of(store.list_images(), one.name)
         if current and holds(one, current, manifest):
             return _finish(one, current, changed=False, archived=finished, removed=cleaned)
+        _refuse_rolled_back(one, manifest)
         with whole_or_nothing(one, manifest):
             root, reused = bring_parts(one, manifest)
             _pass_gate(one, root)
@@ -66,9 +75,20 @@ def bring(build, store):
         manifest = one.triplet.check()
         promote.complete_promotion(store, one.name)
         clean(one, manifest)
+        _refuse_rolled_back(one, manifest)
         with whole_or_nothing(one, manifest):
             root, reused = bring_parts(one, manifest)
         return _result(one, root, changed=True, reused=reused)
+
+
+def _refuse_rolled_back(one, manifest):
+    """Who rolled back a triplet does not want it again at the next run."""
+    images, sha256 = one.store.list_images(), manifest["files"][ROOT_IMAGE]["sha256"]
+    if image := generations.was_rolled_back(images, one.name, sha256):
+        raise NotPublished(
+            f"this triplet was rolled back at {fact(image, 'rolled_back')}, and is not published again",
+            hint=f"build a new one; or take it back: salt-call vm_create.rollback {one.settings.name} to={image['id']}",
+        )
 
 
 def find_brought(build, store):
@@ -92,9 +112,13 @@ def plan_publication(build, store):
     images = store.list_images()
     current = generations.published_of(images, one.name)
     changed = not (current and holds(one, current, manifest))
+    if changed:
+        _refuse_rolled_back(one, manifest)
+    left = generations.leftovers(images, one.name, build=manifest["build"], builder=one.builder)
+    gone = {image["id"] for image in left}
     there = {**find_parts(one), ROOT_IMAGE: find_brought(build, store)} if changed else {}
     archived = generations.under_name(images, one.name) if changed else generations.replaced_by(current, images)
-    left = generations.leftovers(images, one.name, build=manifest["build"], builder=one.builder)
+    there = {role: None if image and image["id"] in gone else image for role, image in there.items()}
     return {
         "name": one.name,
         "changed": changed,
@@ -123,28 +147,29 @@ def list_published(store, name=None):
     return {each: roots for each, roots in found.items() if roots}
 
 
-def roll_back(build, store, to=None):
+def roll_back(build, store, to=None, test=False):
     """Give the name back to the generation before, or to the one with that id.
 
+    :param bool test: only tell which
     :returns: dict as of :func:`publish`
     """
     with Publication(build, store).alone() as one:
-        finished = promote.complete_promotion(store, one.name)
+        finished = [] if test else promote.complete_promotion(store, one.name)
         images = store.list_images()
         current = generations.published_of(images, one.name)
-        if current is None:
-            raise NotPublished(
-                f"nothing of ours has the name {one.name}", hint="salt-call vm_create.published shows what is there"
-            )
-        image = _asked(images, one.name, to) if to else generations.previous_of(current, images)
+        image = _asked(images, one.name, to) if to else generations.previous_of(current, images, one.name)
         if image is None:
+            before = f"before {current['id']} of" if current else "of"
             raise NotPublished(
-                f"there is no generation before {current['id']} of {one.name}",
-                hint="vm_create.published lists them; ami.keep says how many stay",
+                f"there is no generation {before} {one.name} to roll back to",
+                hint="salt-call vm_create.published lists what is there; ami.keep says how many stay",
             )
-        if image["id"] == current["id"]:
+        changed = current is None or image["id"] != current["id"]
+        if test:
+            return _result(one, image, changed=changed)
+        if not changed:
             return _finish(one, current, changed=False, archived=finished)
-        pending = _promote(one, image, rolls_back=current["id"])
+        pending = _promote(one, image, rolls_back=current["id"] if current else "")
         return _finish(one, image, changed=True, pending=pending, archived=finished)
 
 
@@ -152,6 +177,10 @@ def _asked(images, name, image_id):
     found = next((one for one in generations.roots_of(images, name) if one["id"] == image_id), None)
     if found is None or fact(found, "state") not in (ARCHIVED, PUBLISHED):
         raise NotPublished(f"{image_id} is no archived generation of {name}", hint="salt-call vm_create.published lists them")
+    if found["status"] != "active":
+        raise NotPublished(
+            f"{image_id} is {found['status']}, not active", hint="openstack image set --activate, or take another one"
+        )
     return found
 
 
@@ -164,8 +193,16 @@ def _finish(one, root, *, archived, removed=(), **more):
     """What follows when the name has moved; nothing of it is lost if it fails: the next run does it."""
     try:
         archived = [*archived, *promote.complete_promotion(one.store, one.name)]
+        leads_to = generations.published_of(one.store.list_images(), one.name)
+        if leads_to is None or leads_to["id"] != root["id"]:
+            raise NotPublished(
+                f"{one.name} leads to {leads_to['id'] if leads_to else 'nothing'}, not to {root['id']}",
+                hint="another builder took the name at the same time, or the store says that it does what it does not",
+            )
         removed = [*removed, *prune(one.store, one.name, one.settings.keep, one.builder)]
         return _result(one, root, archived=archived, removed=removed, **more)
+    except NotPublished:
+        raise
     except VmImageError as error:
         raise NotPublished(
             f"{one.name} leads to {root['id']} now, but the older ones are not put away: {error.message}",

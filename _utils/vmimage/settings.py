@@ -174,6 +174,11 @@ def _check(settings, places):
         raise SettingsWrong(
             "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
         )
+    if settings.base.startswith("glance:") and (settings.base_keyring or settings.base_unverified):
+        refuse(
+            "base_keyring" if settings.base_keyring else "base_unverified",
+            "the digest of a base in the store is the one that Glance keeps",
+        )
     if settings.base_unverified and settings.base_hash:
         refuse("base_unverified", f"{PREFIX}.base_hash is set, too: keep one")
     if isinstance(settings.variation, dict):

@@ -6,6 +6,7 @@ Images go in and come out as plain dicts.  What goes wrong is one of a few error
 
 import functools
 import os
+import re
 import time
 from contextlib import contextmanager
 
@@ -48,22 +49,28 @@ class Store:
         self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
         auth = self._make_auth()
         verify = False if credentials.insecure else credentials.cacert or True
-        self._session = Session(auth=auth, verify=verify, timeout=credentials.timeout)
+        self._session = _Session(auth=auth, verify=verify, timeout=credentials.timeout)
         self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)  # its own takes only one
-        where = {"region_name": credentials.region_name or None, "interface": credentials.interface}
-        endpoint = {"endpoint_override": credentials.image_endpoint} if credentials.image_endpoint else {}
-        self._client = Client("2", session=self._session, **where, **endpoint)
 
     def _make_auth(self):
         kind = self.credentials.auth_type
         try:
-            with self._translated("sign in"):
-                return loading.get_plugin_loader(kind).load_from_options(**self.credentials.auth)
-        except TypeError as error:  # an option that this kind does not know
+            return loading.get_plugin_loader(kind).load_from_options(**self.credentials.auth)
+        except (TypeError, keystone_errors.ClientException) as error:
             raise CredentialsWrong(
-                f"cannot sign in: {self.credentials.origin} has options that {kind} does not know: {self._told(error)}",
+                f"cannot sign in: {self.credentials.origin} is not fit for {kind}: {self._told(error)}",
                 hint="correct its auth_type or its options",
             ) from error
+
+    @functools.cached_property
+    def _client(self):
+        """Glance's client, at the address that the catalog tells; the client adds the version itself."""
+        where = {"region_name": self.credentials.region_name or None, "interface": self.credentials.interface}
+        find = functools.partial(self._session.get_endpoint, service_type="image", **where)
+        address = self.credentials.image_endpoint or self._call("find the image service", find)
+        if not address:
+            raise self._no_service("its catalog has none")
+        return Client("2", session=self._session, endpoint_override=re.sub(r"/v\d+(\.\d+)?/?$", "", address), **where)
 
     @functools.cached_property
     def project_id(self):
@@ -78,13 +85,12 @@ class Store:
     def check(self):
         """See that the cloud lets us in and has an image service.
 
-        :returns: dict of ``auth_url``, ``project`` and ``image_endpoint``
+        :returns: dict of ``auth_url`` and ``project``
         :raises CredentialsWrong, StoreRefused, StoreUnreachable:
         """
         project = self.project_id
         self._call("list images", lambda: list(self._client.images.list(limit=1, filters={"owner": project})))
-        address = self._call("find the image service", self._client.http_client.get_endpoint)
-        return {"auth_url": self._cloud(), "project": project, "image_endpoint": address}
+        return {"auth_url": self._cloud(), "project": project}
 
     # what is there
 
@@ -102,9 +108,14 @@ class Store:
 
     def _list(self, filters, owned=True, **more):
         wanted = {**filters, **more, **({"owner": self.project_id} if owned else {})}
-        return self._call(
-            "list images", lambda: [dict(one) for one in self._client.images.list(filters=dict(wanted), page_size=_PAGE)]
-        )
+
+        def listed():
+            return [dict(one) for one in self._client.images.list(filters=dict(wanted), page_size=_PAGE)]
+
+        try:
+            return self._call("list images", listed)
+        except StoreRefused:  # the image that ended a page was deleted meanwhile
+            return self._call("list images", listed)
 
     def find_image(self, image_id):
         """One image, or None if there is none of that id."""
@@ -119,10 +130,6 @@ class Store:
         """A new image without data; its ``id`` is ours to choose, so that a lost answer does no harm."""
         try:
             self._call(f"create the image {image['name']}", lambda: self._client.images.create(**image))
-        except TypeError as error:  # the client checks properties against Glance's schema
-            raise StoreRefused(
-                f"cannot create the image {image['name']}: {self._told(error)}", hint="check ami.properties"
-            ) from error
         except StoreConflict:
             if (self.find_image(image["id"]) or {}).get("name") != image["name"]:
                 raise
@@ -185,15 +192,21 @@ class Store:
             headers = {"Content-Type": "application/octet-stream", "x-openstack-image-size": str(reader.total)}
             # Not images.upload(): on a 401 it lets keystoneauth send the rest of the reader again, and the image becomes active,
             # cut short.  The body is sent once, and a redirection is not followed with an empty one.
+            # While a body is sent, the time to connect is the time of silence.
             options = {"headers": headers, "data": reader, "allow_reauth": False, "redirect": False}
+            options["timeout"] = (self.credentials.timeout, self.credentials.timeout)
+            address = f"/v2/images/{image_id}/file"
             try:
-                self._call(
-                    f"upload {path}", lambda: self._client.http_client.put(f"/v2/images/{image_id}/file", **options), tries=1
-                )
+                self._call(f"upload {path}", lambda: self._client.http_client.put(address, **options), tries=1)
             except StoreUnreachable:
                 if reader.trouble:
                     raise reader.trouble from None
                 raise
+            if 300 <= self._session.last_status < 400:
+                raise StoreRefused(
+                    f"cannot upload {path}: the image service sends us elsewhere (status {self._session.last_status})",
+                    hint="set keystone.image_endpoint to the address that it means",
+                )
             return reader.digests()
 
     def wait_active(self, image_id):
@@ -257,20 +270,27 @@ class Store:
                 hint="set keystone.cacert to the file of the authority that signed it, and call the host by the name in it",
             ) from error
         except keystone_errors.CatalogException as error:
-            raise StoreRefused(
-                f"cannot {what}: {self._cloud()} knows no such image service: {self._told(error)}",
-                hint="check keystone.region_name and keystone.interface",
-            ) from error
+            raise self._no_service(self._told(error)) from error
         except _LOST as error:
             raise self._unreachable(what, error) from error
         except keystone_errors.HttpError as error:
             raise self._answered(what, error.http_status, error) from error
         except glanceclient.exc.HTTPException as error:
             raise self._answered(what, error.code, error) from error
+        except (TypeError, AttributeError, KeyError, ValueError) as error:  # what the clients make of a page of a proxy
+            raise StoreUnreachable(
+                f"cannot {what}: the answer is not one of OpenStack's ({type(error).__name__}: {self._told(error)})",
+                hint="is there a proxy or a portal between this machine and the cloud?",
+            ) from error
         except (keystone_errors.ClientException, glanceclient.exc.ClientException) as error:
             raise CredentialsWrong(
                 f"cannot {what}: {self._told(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
             ) from error
+
+    def _no_service(self, why):
+        return StoreRefused(
+            f"{self._cloud()} knows no such image service: {why}", hint="check keystone.region and keystone.interface"
+        )
 
     def _cloud(self):
         return self.credentials.public().get("auth_url", "the cloud")
@@ -279,27 +299,47 @@ class Store:
         """The words of an error, without a secret that it may repeat."""
         text = " ".join(str(error).split())
         for secret in secrets_of(self.credentials):
-            text = text.replace(secret, "***")
+            if len(secret) > 3:  # a shorter one would be told by the holes that it leaves
+                text = text.replace(secret, "***")
         return public_address(text)[:500]
 
     def _unreachable(self, what, error):
         return StoreUnreachable(
-            f"cannot {what}: {self._told(error)}", hint=f"is the cloud at {self._cloud()} up, and this machine's way to it?"
+            f"cannot {what}: {self._told(error)}",
+            hint=f"are Keystone ({self._cloud()}) and the image service up, and this machine's way to them?",
         )
 
     def _answered(self, what, status, error):
+        status = status if isinstance(status, int) else self._session.last_status  # glanceclient does not know them all
         number = "" if str(status) in str(error) else f" (status {status})"
         said = f"cannot {what}: {self._told(error)}{number}"
+        if status == 404 and what == "sign in":
+            return CredentialsWrong(said, hint=f"is {self._cloud()} the address of Keystone's version 3? it ends in /v3")
         if status == 404:
-            return ImageGone(said)
+            return ImageGone(
+                said, hint="it was deleted, or it is another project's; or keystone.image_endpoint is not the image service"
+            )
         if status == 409:
-            return StoreConflict(said)
+            return StoreConflict(said, hint="somebody else changes it now: run it again")
         if status in (413, 507):
             return StoreRefused(
                 said, hint="the store is full, or a quota or size limit is reached: free some room, lower ami.keep"
             )
         if status == 401:
             self._session.invalidate()
-        if status in _PASSING_STATUS or not isinstance(status, int):  # glanceclient has no number for those it does not know
+        if status in _PASSING_STATUS:
             return StoreUnreachable(said, hint=f"look into the logs of the cloud at {self._cloud()}")
+        if status == 400:
+            return StoreRefused(said, hint="the store does not take these properties: check ami.properties")
         return StoreRefused(said, hint=f"may {self.credentials.origin} do this? ask who runs the cloud at {self._cloud()}")
+
+
+class _Session(Session):
+    """A session that keeps the status of the last answer."""
+
+    last_status = 0
+
+    def request(self, *words, **options):
+        response = super().request(*words, **options)
+        self.last_status = response.status_code
+        return response

@@ -45,7 +45,10 @@ def _place_once(store, image, path, moved):
             raise ImageUnsound(f"{path} is no longer the file that its manifest describes", hint="make it again")
         return verify_image(store, image_id, path, digests)
     except StoreUnreachable as error:
-        store.delete_image(image_id)
+        try:
+            store.delete_image(image_id)
+        except StoreUnreachable:  # then another try is of no use, and why this one broke is of more interest
+            raise error from None
         raise UploadBroken(error.message, hint=error.hint) from error
     except Exception as error:
         if not isinstance(error, BuildStopped):  # then somebody waits for us to end; who stopped the whole takes it back

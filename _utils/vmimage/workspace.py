@@ -11,12 +11,13 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.errors import WorkspaceBusy
 
-_held = set()  # of this process and those that it forked: a step of a build that holds its lock may lock again
+_held = set()  # by this thread and the processes that it forked: a step of a build that holds its lock may lock again
 
 
 @contextmanager
@@ -27,7 +28,8 @@ def locked(path, what, *, wait=False, doing="built"):
     :param str doing: for the message: what its holder does with it
     :raises WorkspaceBusy: at once, if somebody else holds it and we do not wait
     """
-    if path in _held:
+    ours = path, threading.get_ident()
+    if ours in _held:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,10 +44,10 @@ def locked(path, what, *, wait=False, doing="built"):
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
-        _held.add(path)
+        _held.add(ours)
         yield
     finally:
-        _held.discard(path)
+        _held.discard(ours)
         os.close(descriptor)
 
 

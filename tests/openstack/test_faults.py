@@ -289,3 +289,39 @@ def test_the_file_changes_while_it_is_uploaded(alice):
     with pytest.raises(OSError, match="changed while it was uploaded"):
         alice.publish()
     assert_nothing_of(alice, triplet)
+
+
+@pytest.mark.parametrize("status", [(410, "Gone"), (507, "Insufficient Storage"), (402, "Payment Required")])
+def test_a_refusal_that_the_client_does_not_know_is_told_and_not_asked_again(alice, lane, status):
+    triplet, asked = make_triplet(alice.directory, kernel=b"newer"), []
+
+    def refuse(number, method, path, headers):
+        return status if path.endswith(FILE) and not asked.append(path) else None
+
+    lane.wire.on_request = refuse
+    with pytest.raises(StoreRefused, match=str(status[0])):
+        alice.publish()
+    lane.wire.on_request = None
+    assert len(asked) == 1
+    assert_nothing_of(alice, triplet)
+
+
+def test_a_redirection_of_an_upload_is_not_followed_and_told(alice, lane):
+    triplet = make_triplet(alice.directory, kernel=b"newer")
+    lane.wire.on_request = lambda number, method, path, headers: (307, "Temporary Redirect") if path.endswith(FILE) else None
+    with pytest.raises(StoreRefused, match="(?s)elsewhere.*image_endpoint"):
+        alice.publish()
+    lane.wire.on_request = None
+    assert_nothing_of(alice, triplet)
+
+
+def test_an_address_with_a_version_is_as_good(alice, cloud):
+    alice.environment["OS_IMAGE_ENDPOINT_OVERRIDE"] = f"{cloud.glances['RegionOne'].url}/v2"
+    assert alice.publish()["changed"] is False
+
+
+def test_the_certificate_of_glance_is_checked_too(own_glance, tmp_path):
+    _, alice = own_glance("tls", tls=make_certificate(tmp_path / "wrong", ["DNS:elsewhere.invalid"]))
+    make_triplet(alice.directory)
+    with pytest.raises(StoreRefused, match="(?s)certificate.*cacert"):
+        alice.publish(tries=1)

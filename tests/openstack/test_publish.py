@@ -220,7 +220,7 @@ def test_rollback_puts_the_generation_before_back_and_does_not_toggle(alice):
 
 def test_rollback_to_what_is_no_archived_generation_is_refused(alice):
     make_triplet(alice.directory)
-    with pytest.raises(NotPublished, match="nothing of ours has the name web-amd64"):
+    with pytest.raises(NotPublished, match="no generation of web-amd64 to roll back to"):
         publish.roll_back(*alice.build())
     _, told = alice.anew()
     with pytest.raises(NotPublished, match="no archived generation"):
@@ -380,3 +380,92 @@ def test_a_file_that_was_replaced_after_it_was_looked_at_is_not_published(alice,
     with pytest.raises(ImageUnsound, match="no longer the file"):
         alice.publish()
     assert images_of(alice.client) == []
+
+
+def test_rollback_passes_over_an_archive_that_cannot_be_used_and_unhides_one(alice):
+    hidden, deactivated, _ = (alice.anew()[1]["image"] for _ in range(3))
+    alice.client.images.deactivate(deactivated)
+    alice.client.images.update(hidden, os_hidden=True)
+    with pytest.raises(NotPublished, match="is deactivated"):
+        publish.roll_back(*alice.build(), deactivated)
+    assert publish.roll_back(*alice.build())["image"] == hidden
+    assert [one["id"] for one in alice.client.images.list(filters={"name": "web-amd64"})] == [hidden]
+    alice.client.images.reactivate(deactivated)
+
+
+def test_rollback_works_when_the_bad_image_was_deleted_by_hand(alice):
+    good, bad = alice.anew()[1]["image"], alice.anew()[1]["image"]
+    alice.client.images.delete(bad)
+    assert publish.roll_back(*alice.build())["image"] == good == the_one_named(alice)
+
+
+def test_rollback_brings_an_image_back_as_it_was(alice):
+    good, bad = alice.anew()[1]["image"], alice.anew()[1]["image"]
+    alice.client.images.update(bad, min_ram=4096, tags=["bad"], hw_x="y", visibility="shared")
+    publish.roll_back(*alice.build())
+    image = alice.client.images.get(good)
+    assert (image["min_ram"], image["tags"], "hw_x" in image, image["visibility"]) == (0, [], False, "shared")
+
+
+def test_rollback_can_be_tried_without_doing_it(alice):
+    good, bad = alice.anew()[1]["image"], alice.anew()[1]["image"]
+    assert publish.roll_back(*alice.build(), test=True)["image"] == good
+    assert the_one_named(alice) == bad
+
+
+def test_what_was_rolled_back_is_not_published_again_by_the_next_run(alice):
+    good = alice.anew()[1]["image"]
+    _, bad = alice.anew()
+    publish.roll_back(*alice.build())
+    with pytest.raises(NotPublished, match=f"(?s)was rolled back at .* to={bad['image']}"):
+        alice.publish()
+    assert the_one_named(alice) == good
+    assert alice.anew()[1]["changed"] is True
+
+
+def test_parts_that_are_shared_with_nobody_go_too(alice):
+    """The default visibility of Glance is shared, with no member."""
+    alice.client.images.create(name="web-amd64", disk_format="raw", container_format="bare")
+    for number in range(4):
+        alice.anew({"keep": 0}, kernel=f"kernel {number}".encode())
+    assert len([one for one in images_of(alice.client) if one["container_format"] == "aki"]) == 1
+
+
+def test_an_archive_that_the_user_renamed_is_kept(alice):
+    _, first = alice.anew()
+    alice.anew()
+    alice.client.images.update(first["image"], name="golden, do not touch")
+    alice.anew({"keep": 0})
+    assert alice.client.images.get(first["image"])["status"] == "active"
+
+
+def test_a_kernel_that_another_variation_removed_meanwhile_is_brought_again(alice):
+    _, first = alice.anew(kernel=b"shared by two")
+    make_triplet(alice.directory, name="db", kernel=b"shared by two")
+    build, store = alice.build(name="db")
+
+    def remove(moment):
+        if moment.what == "done" and moment.step == "upload root":
+            alice.client.images.delete(first["kernel"])
+
+    build.progress.watchers = (remove,)
+    told = publish.publish(build, store)
+    assert alice.client.images.get(told["kernel"])["status"] == "active"
+    assert named(alice.client, "db-amd64")[0]["kernel_id"] == told["kernel"] != first["kernel"]
+
+
+def test_another_builder_that_took_the_name_at_the_same_time_is_told(alice, monkeypatch):
+    _, other = alice.anew()
+    triplet = make_triplet(alice.directory, kernel=b"newer")
+    complete = promote.complete_promotion
+
+    def complete_late(store, name):
+        mine = [one for one in named(alice.client, name) if one["vm_create_build"] == triplet.manifest()["build"]]
+        if mine:
+            alice.client.images.update(other["image"], vm_create_generation="99")
+        return complete(store, name)
+
+    monkeypatch.setattr(promote, "complete_promotion", complete_late)
+    with pytest.raises(NotPublished, match=f"leads to {other['image']}, not to"):
+        alice.publish()
+    assert the_one_named(alice) == other["image"]

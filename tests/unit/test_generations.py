@@ -1,9 +1,20 @@
 """Which image has the name, which had it before, and which are too many."""
 
 import pytest
-from vmimage.generations import describe, is_ours, previous_of, published_of, replaced_by, roots_of, surplus, under_name
+from vmimage.generations import (
+    describe,
+    is_ours,
+    previous_of,
+    published_of,
+    replaced_by,
+    roots_of,
+    surplus,
+    under_name,
+    was_rolled_back,
+)
 
 NAME = "web-amd64"
+WORDS = {"new": "new", "archived": "archive", "broken": "broken", "published": ""}
 
 
 def image(number, state="archived", **facts):
@@ -12,7 +23,7 @@ def image(number, state="archived", **facts):
     marks |= {key: str(value) for key, value in facts.items() if not key.endswith("_")}
     fields = {
         "id": f"id{number}",
-        "name": NAME if state == "published" else f"{state} {NAME} {number}",
+        "name": NAME if state == "published" else f"{WORDS[state]} {NAME} {number}",
         "status": "active",
         "visibility": "private",
         "size": 5,
@@ -166,7 +177,7 @@ NOW = image(10, "published", generation=10)
     ],
 )
 def test_a_rollback_puts_back_the_upload_before(before, chosen):
-    assert previous_of(NOW, [NOW, *before])["id"] == chosen
+    assert previous_of(NOW, [NOW, *before], NAME)["id"] == chosen
 
 
 @pytest.mark.parametrize(
@@ -183,7 +194,7 @@ def test_a_rollback_puts_back_the_upload_before(before, chosen):
     ids=["new", "broken", "published", "of another name", "rolled back", "a snapshot", "the user's own"],
 )
 def test_what_is_no_archived_generation_from_before_is_never_put_back(other):
-    assert previous_of(NOW, [NOW, other]) is None
+    assert previous_of(NOW, [NOW, other], NAME) is None
 
 
 # which are too many
@@ -259,3 +270,24 @@ def test_an_image_is_told_with_its_place_and_with_where_it_came_from():
 def test_an_image_that_never_had_the_name_and_holds_nothing_yet_can_be_told():
     told = describe(image(7, "new", size_=None, status_="queued"))
     assert (told["generation"], told["bytes"], told["status"]) == (0, None, "queued")
+
+
+def test_without_a_published_image_the_newest_archived_one_is_put_back():
+    assert previous_of(None, [image(1), image(3), image(2), image(4, rolled_back="2024")], NAME)["id"] == "id3"
+
+
+def test_an_archived_image_that_cannot_be_used_is_not_put_back():
+    assert previous_of(None, [image(1), image(2, status_="deactivated")], NAME)["id"] == "id1"
+
+
+@pytest.mark.parametrize("state", ["archived", "broken"])
+def test_an_image_that_somebody_gave_another_name_is_kept(state):
+    images = [image(number, state, generation=number) for number in (1, 2, 3)]
+    images[0]["name"] = "golden, do not touch"
+    assert ids(surplus(images, NAME, 1)) == ["id2"]
+
+
+def test_the_bytes_of_a_rolled_back_image_are_known_again():
+    bad, good = image(2, rolled_back="2024", sha256="bad"), image(1, sha256="good")
+    assert was_rolled_back([good, bad], NAME, "bad") == bad
+    assert was_rolled_back([good, bad], NAME, "good") is None
