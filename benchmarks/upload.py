@@ -18,6 +18,7 @@ sys.path[:0] = [str(TOP / "_utils"), str(TOP / "tests/openstack")]
 
 from cloud import Cloud  # noqa: E402
 from triplets import environment_of, publishing_build  # noqa: E402
+from vmimage.digest import digest_of_file  # noqa: E402
 from vmimage.generations import MARK  # noqa: E402
 from vmimage.publish import check_publishing  # noqa: E402
 from vmimage.upload import place_file  # noqa: E402
@@ -37,8 +38,9 @@ def upload_ours(file):
     with tempfile.TemporaryDirectory() as directory:
         build = publishing_build(Path(directory), dict(os.environ))
         store = check_publishing(build, wanted=True)
+        marks = {f"{MARK}role": "root_image", f"{MARK}sha256": digest_of_file(file).split(":")[1]}
         begun = time.monotonic()
-        image = place_file(store, {**IMAGE, f"{MARK}role": "root_image"}, file, build.progress)
+        image = place_file(store, {**IMAGE, **marks}, file, build.progress)
         seconds = time.monotonic() - begun
         store.delete_image(image["id"])
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))

@@ -145,3 +145,11 @@ class ImageGone(VmImageError):
 
 class CredentialsWrong(VmImageError):
     """Who we are to the cloud is missing, contradictory or refused."""
+
+
+class UserdataWrong(VmImageError):
+    """The instance's userdata cannot be used."""
+
+
+class RepositoryWrong(VmImageError):
+    """A repository's address, revision or content is not what was asked."""
