@@ -71,8 +71,14 @@ def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, va
         *[("base", f"glance:{rest}", "glance:NAME or glance:ID") for rest in ("", " ", " debian", "debian ")],
         ("gate", {"port": [22]}, "unknown key 'port': it takes seconds and ports"),
         ("gate", {"seconds": 300, 7: 8}, "unknown key 7"),
-        *[("gate", {"ports": ports}, "list of TCP port numbers") for ports in (22, "22", None, ["22"], [22, 0], [65536], [-1], [True])],
-        *[("gate", {"seconds": seconds}, "seconds is a positive number") for seconds in (0, -1, "300", None, [300], True, math.inf, math.nan)],
+        *[
+            ("gate", {"ports": ports}, "list of TCP port numbers")
+            for ports in (22, "22", None, ["22"], [22, 0], [65536], [-1], [True])
+        ],
+        *[
+            ("gate", {"seconds": seconds}, "seconds is a positive number")
+            for seconds in (0, -1, "300", None, [300], True, math.inf, math.nan)
+        ],
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_key_value_and_what_is_meant(key, value, words):
