@@ -98,7 +98,8 @@ DEMANDING_FILES = {
 def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstrapped):
     salt.configure(**{"keystone.password": SECRET})
     salt.pillar(f"site: {{name: here}}\nkeystone: {{password: {SECRET}}}\nkeystone.user: {SECRET}\n")
-    salt.good("vm_create.create_variation", name="demanding", variation=salt.variation("demanding", **DEMANDING_FILES))
+    where = salt.variation("demanding", **DEMANDING_FILES)
+    salt.good("vm_create.create_variation", name="demanding", variation=where, publish=False)
     with looked_into(salt.output / "demanding.img") as root:
         facts = json.loads((root / "etc/facts.json").read_text(encoding="utf-8"))
         assert facts["id"] == facts["ami_in_pillar"] == "demanding"
