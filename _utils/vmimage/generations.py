@@ -101,6 +101,8 @@ def leftovers(images, name, *, build, builder, now=None):
     """
 
     def is_left_over(one):
+        if one.get("protected"):
+            return False  # somebody wants to keep it
         if fact(one, "build") == build:
             return one["status"] != "active"
         return is_abandoned(one, builder, now)

@@ -210,6 +210,16 @@ def test_a_slow_line_is_no_lost_one(alice, lane):
     assert_published(alice.client, triplet, archived=1)
 
 
+def assert_refused_for_its_size(alice):
+    """A small image finds room, a larger one is refused, and nothing of it stays."""
+    alice.anew()
+    triplet = make_triplet(alice.directory, root_mib=16, kernel=b"newer")
+    with pytest.raises((StoreRefused, NotPublished)) as caught:
+        alice.publish(tries=3)
+    assert "full" in str(caught.value) or "quota" in str(caught.value)
+    assert_nothing_of(alice, triplet)
+
+
 def test_the_store_is_full(own_glance, tmp_path, lacking):
     if os.geteuid() != 0:
         lacking("needs root, to mount a small file system: sudo ./run-tests openstack")
@@ -218,24 +228,14 @@ def test_the_store_is_full(own_glance, tmp_path, lacking):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=True)
     try:
         _, alice = own_glance("full", store_directory=small)
-        alice.anew()
-        triplet = make_triplet(alice.directory, root_mib=16, kernel=b"newer")
-        with pytest.raises((StoreRefused, NotPublished)) as caught:
-            alice.publish(tries=3)
-        assert "full" in str(caught.value) or "quota" in str(caught.value)
-        assert_nothing_of(alice, triplet)
+        assert_refused_for_its_size(alice)
     finally:
         subprocess.run(["umount", "--lazy", small], check=True)
 
 
 def test_a_quota_is_reached(own_glance):
     _, alice = own_glance("quota", storage_quota="8MB")
-    alice.anew()
-    triplet = make_triplet(alice.directory, root_mib=16, kernel=b"newer")
-    with pytest.raises((StoreRefused, NotPublished)) as caught:
-        alice.publish(tries=3)
-    assert "full" in str(caught.value) or "quota" in str(caught.value)
-    assert_nothing_of(alice, triplet)
+    assert_refused_for_its_size(alice)
 
 
 def test_a_wrong_password_is_told_before_any_work(alice):

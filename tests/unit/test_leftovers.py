@@ -167,6 +167,11 @@ def test_a_part_that_was_opened_for_a_root_image_that_never_got_the_name_goes_wi
     assert left(part) == [], "whether others use it cannot be seen"
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_what_somebody_protected_is_not_left_over(role):
+    assert left(image(role, builder="us", protected=True)) == []
+
+
 # whatever there is in a project
 
 _numbers = some.integers(0, 7)
