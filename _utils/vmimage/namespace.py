@@ -46,7 +46,7 @@ def run_privately(work, *, hostname=""):
             with os.fdopen(answer, "rb") as pipe:
                 data = pipe.read()
         except BaseException:
-            os.kill(keeper, signal.SIGKILL)
+            os.kill(keeper, signal.SIGTERM)  # not SIGKILL: the keeper ends after the last process in there has ended
             raise
         finally:
             _, status = os.waitpid(keeper, 0)
@@ -107,6 +107,8 @@ def _keep(work, pen, hostname):
         os.close(held)
         _end_with(lambda: _be_init(work, pen, hostname, lifeline))
     os.close(pen)
+    for number in _STOPPING:  # init is reaped after all others in there: who waits for us may clean up where they worked
+        signal.signal(number, lambda *_: os.kill(init, signal.SIGKILL))
     return _exit_code(os.waitpid(init, 0)[1])
 
 
