@@ -1,15 +1,17 @@
-"""vmimage.metadata and real disks: images with a label, attached as loop devices and mounted as an instance would."""
+"""vmimage.metadata_drives and real disks: images with a label, attached as loop devices and mounted as an instance would."""
 
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from vmimage import metadata
+from vmimage import metadata_drives
+from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
-from vmimage.metadata import Machine, _find_devices, read_config_drive, read_nocloud, read_userdata
+from vmimage.metadata import read_userdata
+from vmimage.metadata_drives import _find_devices, read_config_drive, read_nocloud
+from vmimage.metadata_source import Found, Machine
 from vmimage.shell import find_program, run
-from vmimage.userdata import LIMIT_BYTES
 
 pytestmark = pytest.mark.needs("genisoimage", "mke2fs", "losetup", "blkid")
 DATA = b"ami.name: web\n\xff\0"
@@ -86,7 +88,7 @@ def test_a_config_drive_is_read(machine, burned):
 
 def test_a_config_drive_of_ec2_is_read(machine, burned):
     device = burned("config-2", {"openstack/latest/meta_data.json": "{}", "ec2/latest/user-data": DATA})
-    assert read_config_drive(machine) == metadata.Found(DATA, f"ec2/latest/user-data of {device}")
+    assert read_config_drive(machine) == Found(DATA, f"ec2/latest/user-data of {device}")
 
 
 def test_a_config_drive_without_userdata_is_an_answer(machine, burned):
@@ -101,7 +103,7 @@ def test_a_disk_that_has_the_label_alone_is_no_config_drive(machine, burned):
 
 def test_a_disk_of_nocloud_is_read(machine, burned):
     device = burned("cidata", {"user-data": DATA, "meta-data": ""})
-    assert read_nocloud(machine) == metadata.Found(DATA, f"user-data of {device}")
+    assert read_nocloud(machine) == Found(DATA, f"user-data of {device}")
 
 
 def test_a_config_drive_goes_before_nocloud_and_before_the_network(machine, burned):
@@ -150,7 +152,7 @@ def test_a_disk_is_mounted_read_only_without_programs_and_devices_where_nobody_s
         options = [line.split()[3] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(top)]
         return f"{options} {top}".encode()
 
-    monkeypatch.setattr(metadata, "_read_file", look)
+    monkeypatch.setattr(metadata_drives, "_read_file", look)
     told = read_config_drive(machine).data.decode()
     assert all(f"{option}," in told for option in ("ro", "nosuid", "nodev", "noexec"))
     assert not os.path.exists(told.split()[-1])

@@ -1,4 +1,4 @@
-"""vmimage.metadata against real servers on the loopback: good ones, missing ones, and such that keep us waiting."""
+"""vmimage.metadata_servers against real servers on the loopback: good ones, missing ones, and such that keep us waiting."""
 
 import os
 import socket
@@ -8,9 +8,9 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
 from vmimage.metadata import SOURCES, read_userdata
-from vmimage.userdata import LIMIT_BYTES
 
 OPENSTACK, EC2, TOKEN = "/openstack/latest/user_data", "/latest/user-data", "/latest/api/token"
 SERVERS = {name: SOURCES[name] for name in ("OpenStack", "EC2")}

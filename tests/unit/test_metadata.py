@@ -4,16 +4,18 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from vmimage import metadata
+from vmimage import metadata, metadata_drives
+from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
-from vmimage.metadata import SOURCES, Found, Machine, read_cloud_init, read_nocloud, read_userdata
-from vmimage.userdata import LIMIT_BYTES
+from vmimage.metadata import SOURCES, read_userdata
+from vmimage.metadata_drives import read_cloud_init, read_nocloud
+from vmimage.metadata_source import Found, Machine, Trouble
 
 DATA, NONE_HERE, NONE_AT_ALL = Found(b"ami.name: web", "a place"), Found(b"", "a server (404)", sure=False), Found(b"", "a drive")
 
 
 def trouble(what="refused"):
-    return metadata._Trouble(what)
+    return Trouble(what)
 
 
 class Looking:
@@ -136,7 +138,7 @@ def test_too_much_is_an_error_at_once(looking):
 
 @pytest.fixture
 def machine(tmp_path, confining_kernel, monkeypatch):
-    monkeypatch.setattr(metadata, "_ask_blkid", lambda label: [])
+    monkeypatch.setattr(metadata_drives, "_ask_blkid", lambda label: [])
     return Machine(top=tmp_path)
 
 
@@ -183,14 +185,14 @@ def test_a_link_never_leads_out(machine, tree, tmp_path):
     assert read_nocloud(machine) is None
     (machine.top / "var/lib/cloud/seed/nocloud/user-data").unlink()
     tree(machine.top, {"var/lib/cloud/seed/nocloud/user-data": "-> user-data"})
-    with pytest.raises(metadata._Trouble, match="leads in circles"):
+    with pytest.raises(Trouble, match="leads in circles"):
         read_nocloud(machine)
 
 
 def test_a_pipe_in_place_of_a_file_does_not_keep_us_waiting(machine, tree):
     tree(machine.top, {"var/lib/cloud/seed/nocloud/": None})
     os.mkfifo(machine.top / "var/lib/cloud/seed/nocloud/user-data")
-    with pytest.raises(metadata._Trouble, match="no regular file"):
+    with pytest.raises(Trouble, match="no regular file"):
         read_nocloud(machine)
 
 
@@ -201,16 +203,16 @@ def test_a_file_of_64_kib_is_read_and_a_larger_one_refused(machine, tree):
     tree(machine.top, {name: data + b"#" for name, data in seed.items()})
     with pytest.raises(UserdataWrong, match="more than 64 KiB") as caught:
         read_nocloud(machine)
-    assert not isinstance(caught.value, metadata._Trouble)
+    assert not isinstance(caught.value, Trouble)
 
 
 def test_disks_are_found_by_the_links_of_udev_each_once(machine, tree, monkeypatch):
-    monkeypatch.setattr(metadata, "_ask_blkid", lambda label: pytest.fail("blkid was asked"))
+    monkeypatch.setattr(metadata_drives, "_ask_blkid", lambda label: pytest.fail("blkid was asked"))
     tree(machine.top, {"dev/vdb": "", "dev/disk/by-label/config-2": "-> ../../vdb", "dev/disk/by-label/CONFIG-2": "-> ../../vdb"})
-    assert metadata._find_devices(("config-2", "CONFIG-2"), machine.top) == [str(machine.top / "dev/vdb")]
+    assert metadata_drives._find_devices(("config-2", "CONFIG-2"), machine.top) == [str(machine.top / "dev/vdb")]
 
 
 def test_where_udev_made_no_link_the_disks_are_looked_at(machine, tree, monkeypatch):
-    monkeypatch.setattr(metadata, "_ask_blkid", {"cidata": ["/dev/sr0"], "CIDATA": ["/dev/sr0", "/dev/sdb"]}.get)
+    monkeypatch.setattr(metadata_drives, "_ask_blkid", {"cidata": ["/dev/sr0"], "CIDATA": ["/dev/sr0", "/dev/sdb"]}.get)
     tree(machine.top, {"dev/disk/by-label/cidata": "-> ../../gone"})
-    assert metadata._find_devices(("cidata", "CIDATA"), machine.top) == ["/dev/sr0", "/dev/sdb"]
+    assert metadata_drives._find_devices(("cidata", "CIDATA"), machine.top) == ["/dev/sr0", "/dev/sdb"]

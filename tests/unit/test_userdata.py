@@ -5,9 +5,10 @@ import gzip
 import lzma
 
 import pytest
+from vmimage.document import LIMIT_BYTES
 from vmimage.errors import SettingsWrong, UserdataWrong
 from vmimage.settings import KEYS
-from vmimage.userdata import LIMIT_BYTES, Sorted, sort_userdata
+from vmimage.userdata import Sorted, sort_userdata
 
 BOM = b"\xef\xbb\xbf"
 
