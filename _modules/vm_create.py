@@ -27,7 +27,7 @@ import os
 
 from salt.exceptions import CommandExecutionError
 from vmimage import build as _build
-from vmimage import publish, qemu, steps
+from vmimage import delivery, publish, qemu, steps
 from vmimage.errors import VmImageError
 from vmimage.host import Host
 from vmimage.root import owner_of
@@ -59,7 +59,17 @@ def _host():
 
 
 def _new_build(name=None, **arguments):
-    return _host().build(name=name, **arguments)
+    return _host().build({"name": name, **arguments})
+
+
+def _named_build(name=None, **arguments):
+    """A build for which its name is enough, so that no repository need be asked."""
+    return _host().build({"name": name, **arguments}, hear=not name)
+
+
+def _begun_build(name=None, **arguments):
+    """A build of what is newest in the variation's repository."""
+    return _host().build({"name": name, **arguments}, ask=True)
 
 
 def create_variation(name=None, test=None, **settings):
@@ -86,7 +96,7 @@ def create_variation(name=None, test=None, **settings):
         salt-call vm_create.create_variation name=web variation=/srv/variations/web base=/srv/base.qcow2 force=True
     """
     with _salt_errors():
-        build = _new_build(name, **settings)
+        build = _begun_build(name, **settings)
         if test or (test is None and __opts__.get("test")):
             return _build.plan_variation(build)
         return _summary(build, *_build.create_variation(build))
@@ -113,7 +123,7 @@ def plan(name=None, **settings):
         salt-call vm_create.plan name=web
     """
     with _salt_errors():
-        return _build.plan_variation(_new_build(name, **settings))
+        return _build.plan_variation(_begun_build(name, **settings))
 
 
 def update_image(root, **settings):
@@ -157,7 +167,7 @@ def variate_image(root, **settings):
 def _build_at(root, **settings):
     """The build whose root is open there, locked."""
     owner = owner_of(root, _host().settings(**settings).workspace)
-    build = _new_build(**{**owner.noted("begun")["settings"], **settings, "name": owner.name})
+    build = _host().build({**owner.noted("begun")["settings"], **settings, "name": owner.name}, hear=False)
     with build.workspace.locked():
         yield build
 
@@ -276,7 +286,7 @@ def release(name=None, **settings):
         salt-call vm_create.release web
     """
     with _salt_errors():
-        return _build.release(_new_build(name, **settings))
+        return _build.release(_named_build(name, **settings))
 
 
 def boot(name=None, seconds=180, forward="80,22", **settings):
@@ -297,14 +307,15 @@ def boot(name=None, seconds=180, forward="80,22", **settings):
         salt-call vm_create.boot web
     """
     with _salt_errors():
-        triplet = _new_build(name, **settings).triplet
+        triplet = _named_build(name, **settings).triplet
         triplet.check()
         return qemu.look(triplet, seconds, [int(port) for port in str(forward).split(",") if port])
 
 
 def settings(name=None, **arguments):
     """
-    List every setting: its value in force, its default and its meaning.
+    List every setting: its value in force, its default and its meaning. What a variation's repository tells is not among them:
+    :func:`plan` fetches it.
 
     :param str name: of the variation
     :param arguments: any setting
@@ -340,6 +351,24 @@ def setting(key):
     with _salt_errors():
         in_force = _host().settings()
         return os.fspath(in_force.root_path) if key == "root" else _plain(dataclasses.asdict(in_force)[key])
+
+
+def project():
+    """
+    Write this project's own code and states into a tar in the minion's cache: what ``ami_creator_builder`` makes a builder of.
+
+    :return: path of the tar; its bytes change with the code only
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.project
+    """
+    with _salt_errors():
+        path = os.path.join(__opts__["cachedir"], "vm_create_project.tar")
+        delivery.write_project(path, () if delivery.states_directory().is_dir() else _host().file_roots())
+        return path
 
 
 def _plain(value):

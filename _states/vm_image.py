@@ -41,7 +41,7 @@ def _arguments(given):
     return {key: value for key, value in given.items() if key not in _SALTS_OWN and not key.startswith("__")}
 
 
-def _ensure(name, given, is_done, would, did, work, needs=None):
+def _ensure(name, given, is_done, would, did, work, needs=None, ask=False):
     """A state: done already, to be done, or done now.
 
     :param is_done: takes the build, returns why nothing is to be done, or a false value
@@ -49,10 +49,11 @@ def _ensure(name, given, is_done, would, did, work, needs=None):
     :param str did: what was done
     :param work: takes the build, returns the changes
     :param needs: takes the build, raises if under ``test=True`` the work could not be done
+    :param bool ask: the variation's repository for what is new: where a build begins
     """
     answer = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
-        build = Host(__salt__, __opts__, __grains__, __pillar__).build(**_arguments(given))
+        build = Host(__salt__, __opts__, __grains__, __pillar__).build(_arguments(given), ask=ask)
         done = is_done(build)
         if done:
             return answer | {"comment": done}
@@ -112,7 +113,7 @@ def fetched(name, **settings):
         fetched_base = steps.fetch_base(build)
         return {"base": {"reference": fetched_base.reference, "digest": fetched_base.digest, "verified": fetched_base.verified}}
 
-    return _ensure(name, settings, is_done, would, "the base is fetched, verified and prepared", work)
+    return _ensure(name, settings, is_done, would, "the base is fetched, verified and prepared", work, ask=True)
 
 
 def opened(name, **settings):

@@ -153,3 +153,7 @@ class UserdataWrong(VmImageError):
 
 class RepositoryWrong(VmImageError):
     """A repository's address, revision or content is not what was asked."""
+
+
+class CallFailed(VmImageError):
+    """The builder's own Salt could not do what its run asked of it."""

@@ -14,6 +14,7 @@ from vmimage.credentials import gather_credentials
 from vmimage.progress import Log, Progress, Terminal, event_watcher
 from vmimage.settings import gather_settings
 from vmimage.steps import Build, e2fsprogs_version
+from vmimage.variation_repository import pin_variation
 
 #: the pillar key by which create_variation hands its arguments to the states of pre and post
 HANDED = "vm_create"
@@ -70,10 +71,28 @@ class Host:
         value = self.functions["config.get"](key, nothing, **only)
         return None if value is nothing else _copied(value)
 
-    def build(self, **arguments):
-        """A :class:`~vmimage.steps.Build` for a call with these settings as arguments."""
+    def build(self, arguments, *, ask=False, hear=True):
+        """A :class:`~vmimage.steps.Build` for a call with these settings as arguments.
+
+        :param bool ask: the repository of the variation for what is new; else what was last fetched of it will do
+        :param bool hear: what that repository tells; not needed where the arguments tell all that matters
+        """
         settings = self.settings(**arguments)
+        if settings.repository and hear and not self.is_inside_create_variation():
+            settings = self._pin_variation(settings, ask)
         return Build(settings, self, Progress(*self._watchers(settings.name)))
+
+    def _pin_variation(self, settings, ask):
+        """Fetch the variation from its repository; what it tells is handed down as if it were an argument."""
+
+        def gather(lighter):
+            return gather_settings([*self._sources(), *lighter], self._arguments)
+
+        progress = Progress(*self._watchers(settings.name))
+        with progress.step("repository"):
+            settings, told = pin_variation(settings, gather, ask=ask, say=progress.note)
+        self._arguments |= told
+        return settings
 
     def _watchers(self, name):
         watchers = [Terminal()] if sys.stderr.isatty() else [Log()]

@@ -63,6 +63,7 @@ def fetch_repository(
     credentials="",
     subrepositories=False,
     stale=False,
+    ask=True,
     tries=3,
     setting="variation",
     say=lambda line: None,
@@ -77,6 +78,7 @@ def fetch_repository(
     :param str credentials: a directory as :mod:`vmimage.repository_home` describes it
     :param bool subrepositories: fetch what the repository refers to, too: hg from hg, git from git
     :param bool stale: where the server cannot be asked, what it said the last time will do
+    :param bool ask: the server for what is new; else what was last fetched will do, if it has the revision
     :param int tries: for the line to the server
     :param str setting: what the settings' names end with: ``ami.hg_address_variation``
     :param say: takes a line for who watches
@@ -92,7 +94,7 @@ def fetch_repository(
         place.chmod(0o700)  # a variation may hold secrets
         with _swept(place), furnished_home(place / "home", address, credentials) as environment:
             fetching = _Fetching(_PROGRAMS[kind](address, environment), place, wanted, shown, subrepositories, say)
-            path, node, revision_shown, is_stale = fetching.fetch(stale, tries, sleep)
+            path, node, revision_shown, is_stale = fetching.fetch(stale, ask, tries, sleep)
     return Checkout(path, kind, shown, revision_shown, node, revision, is_stale)
 
 
@@ -127,9 +129,9 @@ class _Fetching:
     def clone(self):
         return self.place / "clone"
 
-    def fetch(self, stale, tries, sleep):
+    def fetch(self, stale, ask, tries, sleep):
         """``(path, node, shown revision, is stale)`` of what is wanted."""
-        found, is_stale = self._find_fetched() if self.wanted.is_exact else None, False
+        found, is_stale = self._find_fetched() if self.wanted.is_exact or not ask else None, False
         if not found:
             try:
                 retried(self._refresh, ProgramFailed, tries=tries, say=self.say, sleep=sleep)

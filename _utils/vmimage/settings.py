@@ -5,9 +5,6 @@ arguments, the minion config, the grains and the pillar, in this order.  A key t
 a mistyped key would otherwise silently build something else.
 """
 
-import math
-import os
-import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import get_args
@@ -15,9 +12,9 @@ from typing import get_args
 from vmimage.address import public_address
 from vmimage.errors import SettingsWrong
 from vmimage.lookup import known_key, look_up
+from vmimage.settings_check import check_settings
 
 PREFIX = "ami"
-FORMATS = ("bootstrap", "raw", "disk", "qcow2", "tar")
 
 
 def _setting(default, doc):
@@ -53,6 +50,15 @@ class Settings:
         "",
         "directory or salt:// tree with variation.sls or top.sls, or {directory: DIR, id: ID}, {states: [...], id: ID}, {id: ID} for the highstate; default: {states: [variation]}",
     )
+    hg_address_variation: str = _setting("", "Mercurial repository that holds the variation: https, http, ssh or file address")
+    hg_rev_variation: str = _setting("", "its revision: 249:9ed741a55f17, a hash, a branch, bookmark or tag; default: the latest")
+    git_address_variation: str = _setting("", "git repository that holds the variation: https, http, ssh or file address")
+    git_rev_variation: str = _setting("", "its revision: a hash, a branch or a tag; default: the latest of its HEAD")
+    repository_credentials: str = _setting(
+        "", "directory, for root alone, with any of netrc, ssh_key and known_hosts: who we are to the repositories"
+    )
+    repository_subrepositories: bool = _setting(False, "fetch subrepositories and submodules, too")
+    repository_stale: bool = _setting(False, "where the repository cannot be asked, build what was last fetched of it")
     pillar: dict = _setting({}, "further pillar for the variation")
     update: bool = _setting(True, "update the packages of the root before the variation is applied")
     pre: str = _setting("ami_creator_pre", "SLS that fetches the base and opens the root")
@@ -80,7 +86,16 @@ class Settings:
     gate: bool | dict = _setting(
         False, "boot the triplet before the name moves to it: true, or {seconds: 300, ports: [22]}, ports that must answer"
     )
-    tries: int = _setting(7, "how often a call to the cloud is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most")
+    tries: int = _setting(
+        7, "how often a call to the cloud or a repository is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most"
+    )
+    when_done: str = _setting("stay", "what a builder does after its run: stay, or poweroff; see keep_on_failure")
+    hg_address: str = _setting(
+        "", "Mercurial repository of this project, for a builder that shall run other code than it came with"
+    )
+    hg_rev: str = _setting("", "its revision, as hg_rev_variation")
+    git_address: str = _setting("", "git repository of this project, as hg_address")
+    git_rev: str = _setting("", "its revision, as git_rev_variation")
     keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
     force: bool = _setting(False, "first release what an earlier run under this name left open")
 
@@ -89,23 +104,34 @@ class Settings:
         """Where the root is mounted, a Path."""
         return Path(self.root or f"/mnt/{self.name}")
 
+    @property
+    def repository(self):
+        """``(kind, address, revision)`` of the variation's repository, or None."""
+        return self._repository("_variation")
+
+    @property
+    def code_repository(self):
+        """``(kind, address, revision)`` of the repository of this project that a builder shall run, or None."""
+        return self._repository("")
+
+    def _repository(self, ending):
+        for kind in ("hg", "git"):
+            address = getattr(self, f"{kind}_address{ending}")
+            if address:
+                return kind, address, getattr(self, f"{kind}_rev{ending}")
+        return None
+
     def as_dict(self):
         """Plain data for notes, manifests and roots: without defaults left empty, and without passwords in addresses."""
-        return {key: _shown(value) for key, value in asdict(self).items() if value not in ("", (), [], {})}
+        return {key: _shown(key, value) for key, value in asdict(self).items() if value not in ("", (), [], {})}
 
 
-def _shown(value):
-    return public_address(value) if isinstance(value, str) else value
+def _shown(key, value):
+    # a repository's address holds no password, that is checked: a later step fetches from it
+    return public_address(value) if isinstance(value, str) and "_address" not in key else value
 
 
 KEYS = {one.name: one for one in fields(Settings)}
-#: what Glance keeps of every image, or what the publishing tells of it: no further properties
-_TOLD = frozenset(
-    """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
-    locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
-    self size status stores tags updated_at virtual_size visibility""".split()
-)
-_ABSOLUTE = ("root", "output", "workspace", "cache")
 
 
 def gather_settings(sources, arguments=None):
@@ -123,7 +149,7 @@ def gather_settings(sources, arguments=None):
         if value is not None:
             found[key] = (value, f"the argument {key}")
     settings = Settings(**{key: _typed(key, value, where) for key, (value, where) in found.items()})
-    _check(settings, {key: where for key, (_, where) in found.items()})
+    check_settings(settings, {key: where for key, (_, where) in found.items()})
     return settings
 
 
@@ -136,109 +162,3 @@ def _typed(key, value, where):
     if isinstance(value, list) and not all(isinstance(one, str) for one in value):
         raise SettingsWrong(f"{where} is {value!r}, not a list of str", hint=f"{PREFIX}.{key}: {KEYS[key].metadata['doc']}")
     return tuple(value) if kinds == (list,) else value
-
-
-def _check(settings, places):
-    """Values that have the right type and cannot be meant."""
-
-    def refuse(key, hint):
-        raise SettingsWrong(f"{places.get(key, f'{PREFIX}.{key}')} is {getattr(settings, key)!r}", hint=hint)
-
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", settings.name):
-        refuse("name", "a name is letters, digits and . _ + -, and begins with a letter or digit")
-    if settings.type not in ("debian", "ubuntu"):
-        refuse("type", "debian or ubuntu")
-    if not re.fullmatch(r"[a-z][a-z0-9.-]*", settings.release):
-        refuse("release", "a release is given by its code name, such as bookworm")
-    if settings.architecture and not re.fullmatch(r"[a-z0-9]+", settings.architecture):
-        refuse("architecture", "an architecture is given by Debian's name, such as amd64")
-    if settings.base_format and settings.base_format not in FORMATS[1:]:
-        refuse("base_format", f"one of {', '.join(FORMATS[1:])}")
-    for key in ("room_mib", "headroom_mib"):
-        if getattr(settings, key) < 0:
-            refuse(key, "a number of MiB, not negative")
-    _check_publishing(settings, refuse)
-    for key in _ABSOLUTE:
-        if not getattr(settings, key).isprintable():
-            refuse(key, "a path of printable characters")
-        if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
-            refuse(key, "an absolute path")
-    if re.fullmatch(r"glance:(|\s.*|.*\s)", settings.base):
-        refuse("base", "glance:NAME or glance:ID")
-    if settings.root and os.path.realpath(settings.root) == "/":
-        refuse("root", "the root of the image cannot be the machine's own")
-    for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
-        if getattr(settings, key) and not settings.base:
-            refuse(key, f"it goes with {PREFIX}.base, which is not set")
-    if any(public_address(line) != line for line in ([settings.mirror] if isinstance(settings.mirror, str) else settings.mirror)):
-        raise SettingsWrong(
-            "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
-        )
-    if settings.base.startswith("glance:") and (settings.base_keyring or settings.base_unverified):
-        refuse(
-            "base_keyring" if settings.base_keyring else "base_unverified",
-            "the digest of a base in the store is the one that Glance keeps",
-        )
-    if settings.base_unverified and settings.base_hash:
-        refuse("base_unverified", f"{PREFIX}.base_hash is set, too: keep one")
-    if isinstance(settings.variation, dict):
-        _check_variation(settings.variation, places.get("variation"))
-
-
-def _check_publishing(settings, refuse):
-    """What the store is told."""
-    for key in ("kernel_id", "ramdisk_id", "initrd_id"):
-        if getattr(settings, key) and not re.fullmatch(
-            r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", getattr(settings, key)
-        ):
-            refuse(key, "the id of an image, such as 0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10")
-    if settings.publish not in (True, False, "auto"):
-        refuse("publish", "true, false or auto")
-    if settings.visibility not in ("", "private", "shared", "community", "public"):
-        refuse("visibility", "private, shared, community or public")
-    if settings.keep < 0:
-        refuse("keep", "a number of generations, not negative")
-    if not 1 <= settings.tries <= 20:
-        refuse("tries", "a number from 1 to 20")
-    if settings.ramdisk_id and settings.initrd_id and settings.ramdisk_id != settings.initrd_id:
-        refuse("initrd_id", f"{PREFIX}.ramdisk_id means the same and has another value: keep one")
-    for key, value in settings.properties.items():
-        if not isinstance(key, str) or not 0 < len(key) < 256:
-            refuse("properties", f"{key!r} is no name of a property: a str of 1 to 255 characters")
-        if not isinstance(value, str):
-            refuse("properties", f"the value of {key} is not a str: put it in quotes")
-        if key.startswith(("vm_create_", "os_glance_")) or key in _TOLD:
-            refuse("properties", f"{key} is told by Glance or by the publishing itself")
-    if isinstance(settings.gate, dict):
-        _check_gate(settings.gate, refuse)
-
-
-def _check_gate(gate, refuse):
-    if not gate:
-        refuse("gate", "true, or {seconds: 300, ports: [22]}")
-    wrong = [key for key in gate if key not in ("seconds", "ports")]
-    if wrong:
-        refuse("gate", f"unknown key {wrong[0]!r}: it takes seconds and ports")
-    ports, seconds = gate.get("ports", []), gate.get("seconds", 1)
-    if not isinstance(ports, list) or not all(type(port) is int and 0 < port < 65536 for port in ports):
-        refuse("gate", "ports is a list of TCP port numbers")
-    if type(seconds) not in (int, float) or not 0 < seconds < math.inf:
-        refuse("gate", "seconds is a positive number")
-
-
-def _check_variation(variation, place):
-    wrong = [key for key in variation if key not in ("directory", "states", "id")]
-    if wrong:
-        raise SettingsWrong(f"unknown key {wrong[0]!r} in {place}", hint="it takes directory or states, and id")
-    states = variation.get("states", [])
-    if not isinstance(states, list) or not all(isinstance(one, str) for one in states):
-        raise SettingsWrong(
-            f"the states in {place} are {states!r}, not a list of str", hint="variation: {states: [nginx, users], id: web1}"
-        )
-    for key in ("directory", "id"):
-        if not isinstance(variation.get(key, ""), str):
-            raise SettingsWrong(f"the {key} in {place} is {variation[key]!r}, not a str", hint="put it in quotes")
-    if not any(variation.values()):
-        raise SettingsWrong(f"{place} names no states", hint="variation: {states: [nginx, users], id: web1}")
-    if states and variation.get("directory"):
-        raise SettingsWrong(f"{place} names both a directory and states", hint="give one of them")

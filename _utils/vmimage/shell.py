@@ -116,7 +116,7 @@ def started(argv, log):
     argv = _words(argv)
     _check_installed(argv[0])
     child = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=host_environment(), preexec_fn=_die_with_parent
+        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=host_environment(), preexec_fn=die_with_parent
     )
     try:
         yield child
@@ -125,7 +125,8 @@ def started(argv, log):
         child.wait()
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For ``preexec``: the program ends with us, however we end."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

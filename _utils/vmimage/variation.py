@@ -5,12 +5,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmimage import inside
+from vmimage import delivery, inside
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import VariationFailed, VariationMissing
 from vmimage.mounts import ROOT_ENVIRONMENT, run_inside
 from vmimage.outcome import judge
 from vmimage.runtime import HOME, PYTHON, bind_runtime, own_runtime, show
+from vmimage.variation_repository import fetch_variation
 
 #: the directories of custom code in a file_roots, and the minion option that makes Salt's loader look there
 _LOADED = {
@@ -21,6 +22,8 @@ _LOADED = {
     "_renderers": "render_dirs",
     "_pillar": "pillar_dirs",
 }
+#: this project's own code, in our home in a root
+_PROJECT = "project.tar"
 #: top keys of the pillar that never reach a root
 _SECRET = ("keystone", "ami")
 
@@ -51,9 +54,11 @@ def find_variation(settings, host):
     :param host: the builder's Salt (:mod:`vmimage.host`)
     :raises VariationMissing: naming where it was looked for
     """
-    told = settings.variation or {"states": ["variation"]}
+    told = settings.variation or ({} if settings.repository else {"states": ["variation"]})
     told = {"directory": told} if isinstance(told, str) else told
     minion_id = told.get("id") or settings.name
+    if settings.repository:
+        return _from_repository(settings, minion_id)
     if told.get("directory"):
         return _from_directory(told["directory"], minion_id, host)
     return _from_file_roots(told.get("states", []), minion_id, host)
@@ -65,6 +70,18 @@ def _from_directory(address, minion_id, host):
         raise VariationMissing(
             f"there is no variation {address}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
         )
+    return _in_directory(directory, address, minion_id)
+
+
+def _from_repository(settings, minion_id):
+    checkout = fetch_variation(settings, ask=False, say=lambda line: None)  # it was asked when the build began
+    for name in ("pillar", "variation"):
+        if (checkout.path / name).is_symlink():  # it could show the root a directory of the builder
+            raise VariationMissing(f"{name} in {checkout.address} is a link", hint="let it be a directory")
+    return _in_directory(checkout.path, checkout.address, minion_id)
+
+
+def _in_directory(directory, address, minion_id):
     states = ("variation",) if any((directory / one).is_file() for one in ("variation.sls", "variation/init.sls")) else ()
     if not states and not (directory / "top.sls").is_file():
         raise VariationMissing(
@@ -112,6 +129,7 @@ def apply_variation(variation, settings, root, host, say):
     (home / "driver.py").write_text(_driver(), encoding="utf-8")
     for kind, text in host.providers().items():
         (home / f"modules/vm_{kind}.py").write_text(text, encoding="utf-8")
+    delivery.write_project(home / _PROJECT, variation.file_roots)
     pillar = host.compile_pillar(variation.id, grains_of(root))
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
     _write_private(
@@ -161,7 +179,8 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
         "providers": {"service": "vm_service", "sysctl": "vm_sysctl"},
         "enable_fqdns_grains": False,
-        "grains": {"init": "systemd"} if inside.exists(root, "/lib/systemd/systemd") else {},
+        "grains": {"vm_create_inside": True, **({"init": "systemd"} if inside.exists(root, "/lib/systemd/systemd") else {})},
+        "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder
         "state_aggregate": False,
         "ami": settings.as_dict(),
         **loaded,

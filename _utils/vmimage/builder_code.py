@@ -1,0 +1,65 @@
+"""The code of this project that a builder runs: what it came with, or a revision from a repository.
+
+HOME/project                what it came with
+HOME/current                a link to that, or to the files of a revision; what Salt and the builder's run look into
+"""
+
+import os
+from pathlib import Path
+
+from vmimage.errors import RepositoryWrong
+from vmimage.repository import fetch_repository
+
+_RUN = "_utils/vmimage/builder.py"
+
+
+def switch_code(settings, home, say):
+    """Let HOME/current lead to the code that the settings ask for.
+
+    :param dict settings: all settings in force
+    :param Path home:
+    :param say: takes a line for who watches
+    :returns: whether it led elsewhere before
+    :raises RepositoryWrong: if the revision cannot be had, or is not this project
+    """
+    current = home / "current"
+    wanted = _wanted(settings, home, say)
+    if wanted is None or os.path.realpath(current) == os.path.realpath(wanted):
+        return False
+    home.mkdir(parents=True, exist_ok=True)
+    partial = home / "current.partial"
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(wanted)
+    os.replace(partial, current)
+    say(f"code: {wanted}")
+    return True
+
+
+def _wanted(settings, home, say):
+    """The directory of the code, or None where there is no choice: this machine is no builder that our states made."""
+    for kind in ("hg", "git"):
+        if settings[f"{kind}_address"]:
+            return _fetched(kind, settings, say)
+    project = home / "project"
+    return project if project.is_dir() else None
+
+
+def _fetched(kind, settings, say):
+    checkout = fetch_repository(
+        kind,
+        settings[f"{kind}_address"],
+        settings[f"{kind}_rev"],
+        Path(settings["cache"]),
+        credentials=settings["repository_credentials"],
+        stale=settings["repository_stale"],
+        tries=settings["tries"],
+        setting="",
+        say=say,
+    )
+    if not (checkout.path / _RUN).is_file():
+        raise RepositoryWrong(
+            f"{checkout.address} at {checkout.revision} is not this project: there is no {_RUN}",
+            hint=f"correct ami.{kind}_address",
+        )
+    say(f"code: {checkout.address} at {checkout.revision}")
+    return checkout.path

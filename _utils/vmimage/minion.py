@@ -1,0 +1,52 @@
+"""The builder's own minion, asked by salt-call: each call starts Salt afresh, with what the step before has written."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from vmimage.errors import CallFailed
+from vmimage.shell import die_with_parent, host_environment, run
+
+_ERROR = "Error running "
+
+
+class Minion:
+    """The minion of a configuration directory.
+
+    :param Path directory: of its configuration
+    :param say: takes each line of its log
+    """
+
+    def __init__(self, directory, say):
+        self.directory, self.say = directory, say
+        beside = Path(sys.executable).with_name("salt-call")
+        self.program = os.fspath(beside) if beside.exists() else "salt-call"
+
+    def call(self, function, *arguments):
+        """What a function returns.
+
+        :raises CallFailed: with the words of Salt
+        """
+        argv = [self.program, "--config-dir", self.directory, "--out", "json", "--no-color", function, *arguments]
+        said = []
+
+        def on_line(line):
+            said.append(line)
+            self.say(line)
+
+        with tempfile.TemporaryFile() as answer:
+            # whatever its exit code is: states that failed are told in the answer
+            ended = run(argv, stdout=answer, on_line=on_line, preexec=die_with_parent, env=host_environment(), ok=range(256))
+            answer.seek(0)
+            text = answer.read().decode(errors="replace").strip()
+        if not text.startswith("{"):
+            raise CallFailed(f"{function} ended with exit code {ended.code}: {_why([*text.splitlines(), *said])}")
+        return json.loads(text)["local"]
+
+
+def _why(said):
+    """The error that Salt told last, or else its last lines."""
+    begins = [number for number, line in enumerate(said) if line.startswith(_ERROR)]
+    return "\n".join(said[begins[-1] :]).partition(": ")[2] if begins else "\n    ".join(["", *said[-12:]])
