@@ -312,6 +312,34 @@ def boot(name=None, seconds=180, forward="80,22", **settings):
         return qemu.look(triplet, seconds, [int(port) for port in str(forward).split(",") if port])
 
 
+def report(name=None, path=None, **settings):
+    """
+    Write one HTML page about the newest build of a variation, also of one that failed: failures first, a timeline of steps and
+    states, what takes the room in the image by package and by directory, what changed against the base and against the build
+    before, the log, settings and versions. The page is whole in itself: it loads nothing and runs nothing.
+
+    What programs printed is in it, so its file is for its owner alone; look at it before you pass it on.
+
+    :param str name: of the variation
+    :param str path: of the page; default ``OUTPUT/NAME.report.html``
+    :param settings: ``output`` and ``workspace``, if they are not the default
+    :return: the path
+    :raises CommandExecutionError: if there is no build of that name
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.report web
+        salt-call vm_create.report web path=/tmp/web.html
+    """
+    from vmimage.report import write_report  # here: who builds needs none of it
+
+    with _salt_errors():
+        build = _named_build(name, **settings)
+        return str(write_report(build.triplet, build.workspace, os.path.abspath(path) if path else None))
+
+
 def settings(name=None, **arguments):
     """
     List every setting: its value in force, its default and its meaning. What a variation's repository tells is not among them:

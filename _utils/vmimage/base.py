@@ -9,7 +9,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vmimage import bootstrap, disk, header
+from vmimage import bootstrap, disk, filesystem, header
 from vmimage.address import name_of, public_address
 from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
@@ -22,7 +22,7 @@ from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
 IMAGE_PREFIX = "glance:"
-_PREPARATION = 1  # raise it when the same input is prepared otherwise than before
+_PREPARATION = 2  # raise it when the same input is prepared otherwise than before
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
 
 
@@ -213,17 +213,19 @@ def prepare_base(settings, located, progress):
 
 
 def _prepare(located, partial, scratch, progress):
-    partial.unlink(missing_ok=True)
+    """As a build needs it: a file system that ends at its content, so that a copy of it can become a root image."""
+    loose = scratch / "loose.img"
     if located["format"] == "bootstrap":
-        _bootstrap(located["plan"], partial, scratch, progress)
+        _bootstrap(located["plan"], loose, scratch, progress)
     else:
-        disk.make_root_image(Path(located["path"]), located["format"], partial, scratch)
+        disk.make_root_image(Path(located["path"]), located["format"], loose, scratch)
     point = scratch / "point"
     point.mkdir(exist_ok=True)
-    with mounted(partial, point):
-        run(["fstrim", point], ok=(0, 1))  # 1: what lies under the image cannot punch holes
+    ext = header.read_ext(loose)
+    with mounted(loose, point, "ro"):
         packages, content = list_packages(point), _used_bytes(point)
-    ext = header.read_ext(partial)
+        filesystem.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False)
+    filesystem.cut_image(partial)
     facts = Base("", located["format"], located["digest"], "", "", ext.label, ext.uuid, packages, content)
     return asdict(facts)
 

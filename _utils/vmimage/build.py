@@ -8,10 +8,12 @@ import os
 from vmimage import base, steps
 from vmimage.description import image_name
 from vmimage.errors import RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.memory import is_full
 from vmimage.namespace import run_privately
 from vmimage.outcome import judge
 from vmimage.preflight import check_basics, check_machine, check_root
 from vmimage.publish import check_publishing, publish
+from vmimage.report_data import failed_data, failed_path, keep
 from vmimage.root import close_root, is_open, open_root
 from vmimage.variation import find_variation
 from vmimage.workspace import all_workspaces
@@ -30,17 +32,33 @@ def create_variation(build):
     with build.workspace.locked():
         steps.begin(build)
         try:
-            manifest = run_privately(lambda: _all_steps(build))
+            manifest = _made(build)
         except BaseException as error:
             build.triplet.clear_partials()
+            notes = {step: build.workspace.noted(step) for step in steps.NOTES}
             if build.settings.keep_on_failure and build.workspace.noted("opened"):
+                keep(failed_path(build.workspace), failed_data(notes, error))
                 raise _kept(build, error) from error
             build.workspace.forget(keep_log=True)
+            keep(failed_path(build.workspace), failed_data(notes, error))
             if isinstance(error, VmImageError):
                 raise _with_hint(error, f"the log is {build.workspace.log}") from error
             raise
         build.workspace.forget()
         return manifest, publish_after(build, store) if store else None
+
+
+def _made(build):
+    """The manifest of a build; one that its memory was too small for is made again on the disk."""
+    try:
+        return run_privately(lambda: _all_steps(build))
+    except VmImageError:
+        if not build.workspace.noted("full"):
+            raise
+    build.progress.note("the memory for this build is full: building anew on the disk (ami.memory)")
+    steps.begin(build)
+    build.workspace.note("full", {})
+    return run_privately(lambda: _all_steps(build))
 
 
 def publish_after(build, store):
@@ -54,8 +72,19 @@ def publish_after(build, store):
 
 
 def _all_steps(build):
+    try:
+        return _in_order(build)
+    except BaseException:
+        opened = build.workspace.noted("opened", {})
+        if opened.get("in_memory") and is_full(build.workspace.changes):
+            build.workspace.note("full", {})
+        raise
+
+
+def _in_order(build):
     settings = build.settings
     _apply(build, settings.pre)
+    steps.begin_copy_of_base(build)
     if settings.update:
         steps.update(build)
     steps.variate(build)

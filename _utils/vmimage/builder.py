@@ -9,11 +9,10 @@ image is there, else 1: then the unit has failed, and the last line says at whic
 import argparse
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-from vmimage.builder_code import switch_code
-from vmimage.errors import UserdataWrong, VmImageError
+from vmimage.builder_code import reset_code, switch_code
+from vmimage.errors import BuildStopped, UserdataWrong, VmImageError
 from vmimage.first_boot import write_sorted
 from vmimage.metadata import METADATA_URL, read_userdata
 from vmimage.minion import Minion
@@ -39,16 +38,16 @@ def main(arguments=None):
     minion = Minion(Path(options.config_dir), say)
     step = _Steps()
     try:
-        with stoppable(), locked(LOCK, "the image of this builder"):
-            last = _run(options, minion, step)
-    except (VmImageError, OSError) as error:
+        with stoppable():
+            line, failed = _run(options, minion, step), False
+    except Exception as error:  # whatever it is: the unit fails with a last line, and a machine that shall go off does
         text = str(error) if isinstance(error, VmImageError) else f"{type(error).__name__}: {error}"
-        say(f"vm_create: FAILED at {step.name}: {text}")
-        step.end(minion, failed=True)
-        return 1
-    say(f"vm_create: {last}")
-    step.end(minion, failed=False)
-    return 0
+        say(f"vm_create: {step.name}: {text}")
+        line, failed = f"FAILED at {step.name}: {text.splitlines()[0]}", True
+        if isinstance(error, BuildStopped):
+            step.settings = {}  # somebody stops the unit, or reboots: it is not ours to switch the machine off then
+    step.end(line, failed)
+    return int(failed)
 
 
 def _parser():
@@ -74,13 +73,18 @@ class _Steps:
         self.name = name
         say(f"vm_create: {name}")
 
-    def end(self, minion, failed):
-        """Switch the machine off where that is asked; a failed one that is kept for a look stays."""
-        if self.settings.get("when_done") != "poweroff" or failed and self.settings.get("keep_on_failure"):
+    def end(self, line, failed):
+        """Say the last line.  Switch the machine off where that is asked; a failed one that is kept for a look stays."""
+        is_left_on = self.settings.get("when_done") != "poweroff" or failed and self.settings.get("keep_on_failure")
+        if not is_left_on:
+            say("vm_create: this machine is switched off after the next line (ami.when_done)")
+        say(f"vm_create: {line}")
+        if is_left_on:
             return
-        say("vm_create: switching this machine off (ami.when_done)")
-        with suppress(VmImageError):
+        try:
             run(["systemctl", "poweroff", "--no-block"])
+        except VmImageError as error:
+            say(f"vm_create: this machine stays on: {error}")
 
 
 def _run(options, minion, step):
@@ -88,8 +92,15 @@ def _run(options, minion, step):
     found = _sorted_userdata(options)
     if options.dry_run:
         return "nothing was changed"
+    with locked(LOCK, "the image of this builder"):
+        return _build(options, minion, step, found)
+
+
+def _build(options, minion, step, found):
+    step.settings = found.grains.get("ami", {})  # until Salt can tell all of them
     changed = write_sorted(found, minion.directory / "grains", minion.directory / "minion.d/vm_create-userdata.conf")
     say(f"userdata: {'written' if changed else 'unchanged'}")
+    reset_code(Path(options.home), say)
     step.begin("sync")
     minion.call("saltutil.sync_all")
     step.settings = _settings(minion)
@@ -99,17 +110,19 @@ def _run(options, minion, step):
     if found.kind not in ("settings", "empty") and not any(step.settings[key] for key in _TOLD):
         return f"nothing to build: the userdata is {found.kind}, and ami.variation is not set"
     step.begin("highstate")
-    judge(minion.call("state.highstate"), "the highstate of this builder")
+    judge(minion.call("state.highstate", "test=False"), "the highstate of this builder")
     step.begin("variation")
-    return _told(minion.call("vm_create.create_variation"))
+    return _told(minion.call("vm_create.create_variation", "test=False"))
 
 
 def _sorted_userdata(options):
     """Read the userdata, sort it, and tell what it sets; of values not one is told."""
     data, where = _read(options)
     found = sort_userdata(data)
-    if found.kind not in ("settings", "empty"):
-        say(f"userdata: {where} holds {found.kind}, which is left alone")
+    if found.kind == "empty":
+        say(f"userdata: nothing is set in {where}")
+    elif found.kind != "settings":
+        say(f"userdata: {where} holds no settings ({found.kind}), and is left alone")
     for prefix, keys in (("grain", found.grains), ("secret", found.secrets)):
         for key in sorted(f"{top}.{key}" for top, below in keys.items() for key in below):
             say(f"userdata: {prefix} {key}")

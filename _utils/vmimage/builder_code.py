@@ -13,26 +13,43 @@ from vmimage.repository import fetch_repository
 _RUN = "_utils/vmimage/builder.py"
 
 
-def switch_code(settings, home, say):
+#: the code that this process runs
+RUNNING = Path(__file__).resolve().parents[2]
+
+
+def reset_code(home, say, running=RUNNING):
+    """Begin with what the builder came with: code that was fetched and cannot run must not keep the next run from other code."""
+    if running == (home / "project").resolve():
+        _lead(home, home / "project", say)
+
+
+def switch_code(settings, home, say, running=RUNNING):
     """Let HOME/current lead to the code that the settings ask for.
 
     :param dict settings: all settings in force
     :param Path home:
     :param say: takes a line for who watches
-    :returns: whether it led elsewhere before
+    :param Path running: the code of this process
+    :returns: whether this process runs other code than that
     :raises RepositoryWrong: if the revision cannot be had, or is not this project
     """
-    current = home / "current"
     wanted = _wanted(settings, home, say)
-    if wanted is None or os.path.realpath(current) == os.path.realpath(wanted):
+    if wanted is None:
         return False
+    _lead(home, wanted, say)
+    return running != Path(wanted).resolve()
+
+
+def _lead(home, wanted, say):
+    current = home / "current"
+    if os.path.realpath(current) == os.path.realpath(wanted):
+        return
     home.mkdir(parents=True, exist_ok=True)
     partial = home / "current.partial"
     partial.unlink(missing_ok=True)
     partial.symlink_to(wanted)
     os.replace(partial, current)
     say(f"code: {wanted}")
-    return True
 
 
 def _wanted(settings, home, say):

@@ -66,13 +66,13 @@ def journal_mib(content):
     return 4 if content.blocks * BLOCK < 512 << 20 else 8
 
 
-def plan_size(content):
+def plan_size(content, journal=True):
     """How many blocks to make the file system for its content, before it is shrunk; and how many inodes.
 
     :returns: ``(blocks, inodes)``
     """
     inodes_wanted = content.inodes + content.inodes // 50 + 64
-    journal_blocks = (journal_mib(content) << 20) // BLOCK
+    journal_blocks = (journal_mib(content) << 20) // BLOCK if journal else 0
     blocks = content.blocks + journal_blocks
     groups = 1
     for _ in range(8):  # metadata grows with groups, groups with metadata: settles at once
@@ -83,21 +83,23 @@ def plan_size(content):
     return max(blocks + metadata + content.blocks // 100, least), inodes
 
 
-def pack_image(root, target, *, label="", uuid=""):
+def pack_image(root, target, *, label="", uuid="", journal=True):
     """Write a new ext4 image with the files of a directory.
 
     :param root: the mounted root; its modes, owners, hard links of files, ACLs, xattrs, capabilities and holes are kept
     :param Path target: the image to make
     :param str label: of the file system
     :param str uuid: of the file system; empty for a new one
+    :param bool journal: whether it gets one
     :returns: :class:`Content`
     """
     content = measure_content(root)
-    blocks, inodes = plan_size(content)
+    blocks, inodes = plan_size(content, journal)
+    argv = _mke2fs(label, uuid, journal_mib(content) if journal else 0)
     for attempt in range(_TRIES):
         target.unlink(missing_ok=True)
         try:
-            run([*_mke2fs(label, uuid, inodes, journal_mib(content)), "-d", root, target, blocks])
+            run([*argv, "-N", inodes, "-d", root, target, blocks])
             return content
         except CommandFailed as error:
             if not re.search(r"(?i)could not allocate|no space|not enough", error.output) or attempt == _TRIES - 1:
@@ -105,25 +107,10 @@ def pack_image(root, target, *, label="", uuid=""):
             blocks, inodes = blocks + blocks // 20, inodes + inodes // 20  # the estimate was short: what mke2fs needs decides
 
 
-def _mke2fs(label, uuid, inodes, journal):
-    argv = [
-        "mke2fs",
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-b",
-        BLOCK,
-        "-I",
-        _INODE_BYTES,
-        "-N",
-        inodes,
-        "-m",
-        "1",
-        "-J",
-        f"size={journal}",
-    ]
-    argv += ["-O", "resize_inode", "-E", f"resize={_GROWTH_LIMIT_BLOCKS},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"]
+def _mke2fs(label, uuid, journal):
+    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", BLOCK, "-I", _INODE_BYTES, "-m", "1"]
+    argv += ["-J", f"size={journal}", "-O", "resize_inode"] if journal else ["-O", "resize_inode,^has_journal"]
+    argv += ["-E", f"resize={_GROWTH_LIMIT_BLOCKS},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"]
     argv += ["-L", label] if label else []
     return argv + (["-U", uuid] if uuid else [])
 
@@ -136,12 +123,17 @@ def shrink_image(image, headroom_mib=0):
     :returns: size in bytes
     :raises ImageUnsound: if e2fsck finds what it should not
     """
-    run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected
-    run(["resize2fs", "-M", image])
+    cut_image(image)
     run(["resize2fs", image, block_count(image) + (headroom_mib << 20) // BLOCK])
     os.truncate(image, block_count(image) * BLOCK)
     check_image(image)
     return image.stat().st_size
+
+
+def cut_image(image):
+    """Let the file system end at its content."""
+    run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected
+    run(["resize2fs", "-M", image])
 
 
 def check_image(image):

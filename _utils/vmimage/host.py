@@ -173,8 +173,8 @@ def _copied(value):
 
 
 def _public(arguments):
-    """The settings among a call's keyword arguments: Salt adds some of its own, ``__pub_fun`` and the like."""
-    return {key: value for key, value in arguments.items() if not key.startswith("__")}
+    """The settings among a call's keyword arguments: Salt adds some of its own, ``__pub_fun`` and the like; None says nothing."""
+    return {key: value for key, value in arguments.items() if value is not None and not key.startswith("__")}
 
 
 def _plain(mapping, without):

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from vmimage.errors import CallFailed
-from vmimage.shell import die_with_parent, host_environment, run
+from vmimage.errors import CallFailed, ProgramMissing
+from vmimage.shell import die_with_parent, find_program, host_environment, run
 
 _ERROR = "Error running "
 
@@ -29,6 +29,8 @@ class Minion:
 
         :raises CallFailed: with the words of Salt
         """
+        if find_program(self.program) is None:
+            raise ProgramMissing("the program salt-call is not installed", hint="install Salt beside this project")
         argv = [self.program, "--config-dir", self.directory, "--out", "json", "--no-color", function, *arguments]
         said = []
 
@@ -41,12 +43,15 @@ class Minion:
             ended = run(argv, stdout=answer, on_line=on_line, preexec=die_with_parent, env=host_environment(), ok=range(256))
             answer.seek(0)
             text = answer.read().decode(errors="replace").strip()
-        if not text.startswith("{"):
-            raise CallFailed(f"{function} ended with exit code {ended.code}: {_why([*text.splitlines(), *said])}")
-        return json.loads(text)["local"]
+        try:
+            return json.loads(text)["local"]
+        except (ValueError, KeyError, TypeError):
+            why = _why([*text.splitlines(), *said])
+            raise CallFailed(f"{function} ended with exit code {ended.code}: {why}") from None
 
 
 def _why(said):
-    """The error that Salt told last, or else its last lines."""
+    """The error that Salt told last, or else its last lines; of a traceback what was told before it."""
+    said = said[: next((number for number, line in enumerate(said) if line.startswith("Traceback ")), None)]
     begins = [number for number, line in enumerate(said) if line.startswith(_ERROR)]
     return "\n".join(said[begins[-1] :]).partition(": ")[2] if begins else "\n    ".join(["", *said[-12:]])

@@ -78,6 +78,11 @@ def unmount(path):
         ) from error
 
 
+def escaped_option(path):
+    """A path in an overlay option, where a comma and a colon separate."""
+    return os.fspath(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
+
+
 @contextmanager
 def mounted(image, target, *options, offset=0, size=0):
     """An image mounted for the time of the block."""

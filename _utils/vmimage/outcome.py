@@ -25,7 +25,9 @@ def judge(result, what):
         )
     failed = [one for one in states if one["result"] is False]
     if failed:
-        raise VariationFailed(f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}")
+        error = VariationFailed(f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}")
+        error.states = states
+        raise error
     return states
 
 

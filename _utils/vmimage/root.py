@@ -9,17 +9,18 @@ import shutil
 import uuid
 
 from vmimage.errors import CommandFailed, NotReady, RootNotOpen, StillMounted
-from vmimage.mounts import is_mounted, mount_image, source_of, unmount
+from vmimage.mounts import escaped_option, is_mounted, mount_image, source_of, unmount
 from vmimage.shell import run
 from vmimage.workspace import all_workspaces
 
 
-def open_root(workspace, base_image, root, *, kept=False):
+def open_root(workspace, base_image, root, *, kept=False, memory_mib=0):
     """Mount a base and its overlay.
 
     :param Workspace workspace: fresh, or with ``kept`` the one of a failed build to look at
     :param Path base_image: a file system image, only read
     :param Path root: where to mount; made if missing
+    :param int memory_mib: MiB of memory for what will change; 0: it goes to the disk
     :raises StillMounted: if something is mounted there already
     """
     if is_mounted(root):
@@ -28,21 +29,24 @@ def open_root(workspace, base_image, root, *, kept=False):
         )
     if root.exists() and any(root.iterdir()):
         raise NotReady(f"{root} is not empty", hint="set ami.root to an empty or new directory")
+    in_memory = bool(memory_mib) and _mount_memory(workspace.changes, memory_mib)
     for directory in (workspace.lower, workspace.upper, workspace.work, root):
         directory.mkdir(parents=True, exist_ok=True)
     if kept:  # a volatile overlay refuses to be mounted again; this one was not interrupted by a crash of the machine
         shutil.rmtree(workspace.work / "work" / "incompat", ignore_errors=True)
     options = [
-        f"lowerdir={_escaped(workspace.lower)}",
-        f"upperdir={_escaped(workspace.upper)}",
-        f"workdir={_escaped(workspace.work)}",
+        f"lowerdir={escaped_option(workspace.lower)}",
+        f"upperdir={escaped_option(workspace.upper)}",
+        f"workdir={escaped_option(workspace.work)}",
         "index=on",  # hard links of the base stay hard links
         "redirect_dir=on",  # directories of the base can be renamed
         "nodev",
         *([] if kept else ["volatile"]),
     ]
     source = f"vm_create-{uuid.uuid4().hex}"  # tells this mount from another that is later at the same place
-    workspace.note("opened", {"root": os.fspath(root), "base_image": os.fspath(base_image), "source": source})
+    workspace.note(
+        "opened", {"root": os.fspath(root), "base_image": os.fspath(base_image), "source": source, "in_memory": in_memory}
+    )
     mount_image(base_image, workspace.lower, "ro")
     os.chmod(workspace.upper, os.stat(workspace.lower).st_mode & 0o7777)
     try:
@@ -55,9 +59,17 @@ def open_root(workspace, base_image, root, *, kept=False):
         ) from error
 
 
-def _escaped(path):
-    """A path in an overlay option, where a comma and a colon separate."""
-    return os.fspath(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
+def _mount_memory(path, mib):
+    """A tmpfs, if this kernel's takes all that a disk would; returns whether."""
+    path.mkdir(parents=True, exist_ok=True)
+    run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nodev", "vm_create", path])
+    try:
+        os.setxattr(path, "user.vm_create", b"1")
+    except OSError:  # before Linux 6.6
+        unmount(path)
+        return False
+    os.removexattr(path, "user.vm_create")
+    return True
 
 
 def is_open(workspace):
@@ -67,10 +79,11 @@ def is_open(workspace):
 
 
 def close_root(workspace):
-    """Unmount the root and its base; what the build changed stays in the workspace."""
+    """Unmount the root and its base; what the build changed stays in the workspace, unless it was in memory."""
     if is_open(workspace):
         unmount(workspace.noted("opened")["root"])
     unmount(workspace.lower)
+    unmount(workspace.changes)
 
 
 def owner_of(root, directory):

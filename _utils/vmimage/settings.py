@@ -68,6 +68,9 @@ class Settings:
     workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
     cache: str = _setting("/var/cache/vm_create", "directory of downloaded and prepared bases")
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
+    memory: bool | str | int = _setting(
+        "auto", "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well"
+    )
     headroom_mib: int = _setting(8, "MiB left free in the root image: a first boot writes before it has grown")
     revision: str = _setting("", "revision of the variation, as its repository calls it; told to the manifest and the store")
     publish: bool | str = _setting(
@@ -107,18 +110,10 @@ class Settings:
     @property
     def repository(self):
         """``(kind, address, revision)`` of the variation's repository, or None."""
-        return self._repository("_variation")
-
-    @property
-    def code_repository(self):
-        """``(kind, address, revision)`` of the repository of this project that a builder shall run, or None."""
-        return self._repository("")
-
-    def _repository(self, ending):
         for kind in ("hg", "git"):
-            address = getattr(self, f"{kind}_address{ending}")
+            address = getattr(self, f"{kind}_address_variation")
             if address:
-                return kind, address, getattr(self, f"{kind}_rev{ending}")
+                return kind, address, getattr(self, f"{kind}_rev_variation")
         return None
 
     def as_dict(self):

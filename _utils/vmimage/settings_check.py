@@ -16,7 +16,10 @@ _TOLD = frozenset(
     locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
     self size status stores tags updated_at virtual_size visibility""".split()
 )
-_ABSOLUTE = ("root", "output", "workspace", "cache")
+_ABSOLUTE = ("root", "output", "workspace", "cache", "repository_credentials")
+#: what begins otherwise may be an option to a program, which would run commands on the builder
+_PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
+_SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
 
 
 def check_settings(settings, places):
@@ -43,6 +46,7 @@ def check_settings(settings, places):
     for key in ("room_mib", "headroom_mib"):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
+    _check_bootstrap(settings, places)
     _check_publishing(settings, refuse)
     for key in _ABSOLUTE:
         if not getattr(settings, key).isprintable():
@@ -56,10 +60,6 @@ def check_settings(settings, places):
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
         if getattr(settings, key) and not settings.base:
             refuse(key, "it goes with ami.base, which is not set")
-    if any(public_address(line) != line for line in ([settings.mirror] if isinstance(settings.mirror, str) else settings.mirror)):
-        raise SettingsWrong(
-            "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
-        )
     if settings.base.startswith("glance:") and (settings.base_keyring or settings.base_unverified):
         refuse(
             "base_keyring" if settings.base_keyring else "base_unverified",
@@ -67,11 +67,29 @@ def check_settings(settings, places):
         )
     if settings.base_unverified and settings.base_hash:
         refuse("base_unverified", "ami.base_hash is set, too: keep one")
+    if isinstance(settings.memory, str) and settings.memory != "auto" or type(settings.memory) is int and settings.memory <= 0:
+        refuse("memory", "true, false, auto, or a number of MiB")
     if settings.when_done not in ("stay", "poweroff"):
         refuse("when_done", "stay or poweroff")
     if isinstance(settings.variation, dict):
         _check_variation(settings.variation, places.get("variation"))
-    _check_repositories(settings, refuse)
+    _check_repositories(settings, places, refuse)
+
+
+def _check_bootstrap(settings, places):
+    """What mmdebstrap is told."""
+    for package in settings.packages:
+        if not _PACKAGE.fullmatch(package):
+            place = places.get("packages", "ami.packages")
+            raise SettingsWrong(f"{place} holds {package!r}", hint="the name of a package, such as curl or curl=7.88.1")
+    sources = [settings.mirror] if isinstance(settings.mirror, str) else settings.mirror
+    if any(public_address(line) != line for line in sources):
+        raise SettingsWrong(
+            "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
+        )
+    if settings.mirror and not all(map(_SOURCE.fullmatch, sources)):  # not shown: it may hold a password that is not seen as one
+        hint = "http://HOST/debian, or a list of lines such as deb http://HOST/debian bookworm main"
+        raise SettingsWrong(f"{places.get('mirror', 'ami.mirror')} is no mirror", hint=hint)
 
 
 def _check_publishing(settings, refuse):
@@ -127,13 +145,15 @@ def _check_variation(variation, place):
     for key in ("directory", "id"):
         if not isinstance(variation.get(key, ""), str):
             raise SettingsWrong(f"the {key} in {place} is {variation[key]!r}, not a str", hint="put it in quotes")
+    if not re.fullmatch(r"[\w.@:+-]*", variation.get("id", "")):
+        raise SettingsWrong(f"the id in {place} is {variation['id']!r}", hint="the id of a minion, such as web1.example.org")
     if not any(variation.values()):
         raise SettingsWrong(f"{place} names no states", hint="variation: {states: [nginx, users], id: web1}")
     if states and variation.get("directory"):
         raise SettingsWrong(f"{place} names both a directory and states", hint="give one of them")
 
 
-def _check_repositories(settings, refuse):
+def _check_repositories(settings, places, refuse):
     """What is fetched from Mercurial or git."""
     for ending in ("_variation", ""):
         for kind in KINDS:
@@ -141,7 +161,7 @@ def _check_repositories(settings, refuse):
             if getattr(settings, revision) and not getattr(settings, address):
                 refuse(revision, f"it goes with ami.{address}, which is not set")
             if getattr(settings, address):
-                _check_repository(kind, settings, address, revision)
+                _check_repository(kind, settings, address, revision, places)
         if all(getattr(settings, f"{kind}_address{ending}") for kind in KINDS):
             refuse(f"git_address{ending}", f"ami.hg_address{ending} is set, too: keep one")
     told = settings.variation if isinstance(settings.variation, dict) else {"directory": settings.variation}
@@ -149,9 +169,9 @@ def _check_repositories(settings, refuse):
         refuse("variation", f"ami.{settings.repository[0]}_address_variation is set, too: keep one")
 
 
-def _check_repository(kind, settings, address, revision):
+def _check_repository(kind, settings, address, revision, places):
     try:
-        check_address(kind, getattr(settings, address), f"ami.{address}")
-        parse_revision(kind, getattr(settings, revision), f"ami.{revision}")
+        check_address(kind, getattr(settings, address), places.get(address, f"ami.{address}"))
+        parse_revision(kind, getattr(settings, revision), places.get(revision, f"ami.{revision}"))
     except RepositoryWrong as wrong:
         raise SettingsWrong(wrong.message, hint=wrong.hint) from None

@@ -125,6 +125,32 @@ def started(argv, log):
         child.wait()
 
 
+def begun(argv):
+    """A program that runs beside us and ends with us at the latest.
+
+    :returns: a callable that waits for its end
+    :raises ProgramMissing: with the Debian package to install
+    :raises CommandFailed: by the callable, on an exit code other than 0
+    """
+    argv = _words(argv)
+    _check_installed(argv[0])
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=host_environment(),
+        preexec_fn=die_with_parent,
+    )
+
+    def finish():
+        output = child.communicate()[0].decode(errors="replace")
+        if child.returncode:
+            raise CommandFailed(argv, child.returncode, output)
+
+    return finish
+
+
 def die_with_parent():
     """For ``preexec``: the program ends with us, however we end."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -12,11 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vmimage import base, boot, filesystem, fstab, inside
+from vmimage.apt_cache import AptCache
+from vmimage.contents import measure_contents
 from vmimage.errors import NotReady, RootNotOpen, WorkspaceOpen
 from vmimage.inhabit import work_inside
 from vmimage.manifest import make_manifest
+from vmimage.memory import memory_for
 from vmimage.packages import list_packages, update_packages
 from vmimage.preflight import check_machine
+from vmimage.repack import Unfit, begin_copy, pack_changes
+from vmimage.report_data import keep, kept_path, previous_build, read_log, report_data
 from vmimage.root import close_root, is_open, open_root
 from vmimage.seal import seal_root
 from vmimage.shell import run
@@ -25,9 +30,9 @@ from vmimage.variation import apply_variation, find_variation, grains_of
 from vmimage.workspace import Workspace
 
 #: the notes of the steps, in the order of the story
-NOTES = ("begun", "fetched", "opened", "updated", "varied", "sealed", "extracted", "packed", "shrunk", "timings")
+NOTES = ("begun", "fetched", "opened", "updated", "varied", "sealed", "extracted", "contents", "packed", "shrunk", "timings")
 #: those that no longer hold when the root changes
-_MADE_OF_ROOT = ("extracted", "packed", "shrunk")
+_MADE_OF_ROOT = ("extracted", "contents", "packed", "shrunk")
 
 
 class Build:
@@ -64,17 +69,20 @@ class Build:
     def step(self, name):
         """A step: told to who watches, timed, and what programs say kept in build.log."""
         self.workspace.make()
-        started = time.monotonic()
-        with open(self.workspace.log, "a", encoding="utf-8") as log, self.progress.step(name):
+        begun, started, how = time.time(), time.monotonic(), {"failed": True}
+        try:
+            with open(self.workspace.log, "a", encoding="utf-8") as log, self.progress.step(name):
 
-            def say(line):
-                log.write(f"{line}\n")
-                log.flush()
-                self.progress.say(line)
+                def say(line):
+                    log.write(f"{line}\n")
+                    log.flush()
+                    self.progress.say(line)
 
-            yield say
-        timings = self.workspace.noted("timings", [])
-        self.workspace.note("timings", [*timings, {"step": name, "seconds": round(time.monotonic() - started, 3)}])
+                yield say
+                how = {}
+        finally:
+            timing = {"step": name, "seconds": round(time.monotonic() - started, 3), "started": round(begun, 3), **how}
+            self.workspace.note("timings", [*self.workspace.noted("timings", []), timing])
 
     def needs_open(self):
         """Refuse a step that works in the root where none is open."""
@@ -116,7 +124,17 @@ def open_build_root(build):
     if not fetched:
         raise NotReady(f"the base of {build.settings.name} is not fetched", hint=f"salt-call state.sls {build.settings.pre}")
     with build.step("root"):
-        open_root(build.workspace, Path(fetched["image"]), build.root)
+        # memory goes with its namespace: it is for a build that packs before it ends
+        lasting = build.settings.keep_on_failure or not build.host.is_inside_create_variation()
+        memory_mib = 0 if lasting or build.workspace.noted("full") else memory_for(build.settings)
+        open_root(build.workspace, Path(fetched["image"]), build.root, memory_mib=memory_mib)
+
+
+def begin_copy_of_base(build):
+    """Begin to write the root image beside the steps that change the root."""
+    fetched = build.workspace.noted("fetched")
+    if fetched:  # else pre is one of the user's own
+        begin_copy(Path(fetched["image"]), build.triplet.partial("root_image"))
 
 
 def update(build):
@@ -124,9 +142,20 @@ def update(build):
     build.needs_open()
     with build.step("update") as say:
         build.workspace.drop(*_MADE_OF_ROOT)
-        changes = work_inside(build.root, lambda: update_packages(build.root, say))
+        apt = _apt_cache(build)
+
+        def work():
+            apt.show()
+            return update_packages(build.root, say)
+
+        changes = work_inside(build.root, work)
+        apt.keep_lists()
         build.workspace.note("updated", changes)
     return changes
+
+
+def _apt_cache(build):
+    return AptCache(build.settings.cache, build.workspace.changes / "apt", build.root, build.workspace.noted("fetched")["digest"])
 
 
 def variate(build):
@@ -136,10 +165,15 @@ def variate(build):
         found = find_variation(build.settings, build.host)
         build.workspace.drop(*_MADE_OF_ROOT)
 
+        apt, updated = _apt_cache(build), build.workspace.noted("updated") is not None
+
         def apply():
-            return apply_variation(found, build.settings, build.root, build.host, say)
+            apt.show()
+            return apply_variation(found, build.settings, build.root, build.host, say, updated=updated)
 
         states = work_inside(build.root, apply, hostname=found.id)
+        if updated:  # else the lists are what the variation made of them
+            apt.keep_archives()
         facts = {"reference": found.reference, "digest": found.digest, "id": found.id, "revision": build.settings.revision}
         build.workspace.note("varied", {**facts, "states": states})
     return states
@@ -180,10 +214,25 @@ def pack(build):
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
-        content = filesystem.pack_image(build.root, build.triplet.partial("root_image"), label=label, uuid=identity)
+        content = _packed(build, Path(fetched["image"]), label, identity)
         facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes}
-        facts |= {"packages": list_packages(build.root), "distribution": grains_of(build.root)}
+        packages = list_packages(build.root)
+        facts |= {"packages": packages, "distribution": grains_of(build.root)}
         build.workspace.note("packed", facts)
+        build.workspace.note("contents", measure_contents(build.root, packages))
+
+
+def _packed(build, base_image, label, identity):
+    """Write the root image: a copy of the base with the changes in it, or where that does not do, all files anew."""
+    workspace, target = build.workspace, build.triplet.partial("root_image")
+    fetched = workspace.noted("fetched")
+    if identity in ("", fetched["uuid"]):
+        try:
+            opened = workspace.upper, workspace.lower, build.root
+            return pack_changes(base_image, opened, target, workspace.path / "image", label=label)
+        except Unfit:
+            build.progress.say("the changes do not go into a copy of the base; writing all files anew")
+    return filesystem.pack_image(build.root, target, label=label, uuid=identity)
 
 
 def close(build):
@@ -220,7 +269,9 @@ def deliver(build):
     manifest = make_manifest(
         notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     )
+    kept = report_data(notes, read_log(build.workspace.log), notes["contents"], previous_build(build.triplet))
     build.triplet.complete(manifest)
+    keep(kept_path(build.triplet), kept)
     return manifest
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage import delivery, inside
+from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import VariationFailed, VariationMissing
 from vmimage.mounts import ROOT_ENVIRONMENT, run_inside
@@ -110,7 +111,7 @@ def _from_file_roots(states, minion_id, host):
     return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, digest)
 
 
-def apply_variation(variation, settings, root, host, say):
+def apply_variation(variation, settings, root, host, say, *, updated=False):
     """Apply a variation in a furnished root.
 
     :param Variation variation: what to apply
@@ -118,6 +119,7 @@ def apply_variation(variation, settings, root, host, say):
     :param Path root: furnished
     :param host: the builder's Salt
     :param say: called with each line of Salt's log
+    :param bool updated: apt's lists were brought up to date just now, for this build
     :returns: list of state results, as :func:`vmimage.outcome.judge`
     :raises VariationFailed: naming the states that failed
     """
@@ -138,6 +140,8 @@ def apply_variation(variation, settings, root, host, say):
     called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     task = {"function": called[0], "arguments": called[1], "keywords": {"pillar": settings.pillar} if settings.pillar else {}}
     _write_private(home / "task.json", task)
+    if updated:
+        install_wrapper(root, HOME)
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}"}
     run_inside(root, [PYTHON, "-s", f"{HOME}/driver.py", HOME], env=environment, on_line=say)
     answer = inside.read_text(root, f"{HOME}/answer.json", "")

@@ -4,10 +4,10 @@
 built, and nothing of the builder: not where things are on it, not who it is to a cloud, not what it runs outside of the root.
 """
 
+import re
 from dataclasses import replace
 
-from vmimage import inside
-from vmimage.document import read_document
+from vmimage.document import LIMIT_BYTES, name_place, read_document
 from vmimage.errors import RepositoryWrong
 from vmimage.repository import fetch_repository
 from vmimage.settings import KEYS, PREFIX
@@ -18,6 +18,11 @@ _TOLD = frozenset(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
     headroom_mib properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
 )
+#: of what would otherwise be a file of the builder
+_NO_FILE = {
+    "base": re.compile(r"(https?|salt)://.*|glance:.*"),
+    "base_hash": re.compile(r"(https?|salt)://.*|(?i:(sha256|sha512)[:=])?[0-9A-Fa-f]+"),
+}
 
 
 def fetch_variation(settings, *, ask, say):
@@ -55,9 +60,10 @@ def pin_variation(settings, gather, *, ask, say):
     told = read_own_settings(checkout)
     if told:
         settings = gather([_source(checkout, told)])
-    pinned = {f"{kind}_rev_variation": checkout.node, "revision": settings.revision or checkout.revision}
+    pinned = {f"{kind}_rev_variation": checkout.node, "revision": checkout.revision}
     settings = replace(settings, **pinned)
-    return settings, {key: getattr(settings, key) for key in (*told, *pinned)}
+    in_force = {key: getattr(settings, key) for key in (*told, *pinned)}
+    return settings, {key: list(value) if isinstance(value, tuple) else value for key, value in in_force.items()}
 
 
 def read_own_settings(checkout):
@@ -66,20 +72,31 @@ def read_own_settings(checkout):
     :raises RepositoryWrong: if it is not YAML, or tells what is not its to tell
     """
     what = f"{FILE} of {checkout.address}"
-    text = inside.read_text(checkout.path, FILE, "")
-    told, lines = read_document(text.encode(), what, error=RepositoryWrong)
+    told, lines = read_document(_read(checkout.path / FILE, what), what, error=RepositoryWrong)
     if told is not None and not isinstance(told, dict):
         raise RepositoryWrong(f"{what} holds no settings", hint=f"write them as {PREFIX}.KEY: VALUE, or below {PREFIX}:")
     found = {}
     for name, value in (told or {}).items():
         prefix, dot, key = name.partition(".")
-        below = {key: value} if dot else value or {}
+        below = {key: value} if dot else {} if value is None else value
         if prefix != PREFIX or not isinstance(below, dict):
-            raise RepositoryWrong(f"{name} in {what} (line {lines[name]}) is no setting", hint=f"write {PREFIX}.KEY: VALUE")
+            raise RepositoryWrong(f"{name_place(name, lines[name], what)} is no setting", hint=f"write {PREFIX}.KEY: VALUE")
         for key, one in below.items():
-            _check_told(key, one, f"{PREFIX}.{key} in {what} (line {lines[f'{PREFIX}.{key}']})", found)
+            path = f"{PREFIX}.{key}"
+            _check_told(key, one, name_place(path, lines[path], what), found)
             found[key] = one
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _read(path, what):
+    """The bytes of a file of the checkout, none where there is no such file."""
+    if path.is_symlink() or path.is_dir():
+        raise RepositoryWrong(f"{what} is a link or a directory", hint="let it be a file")
+    try:
+        with open(path, "rb") as file:
+            return file.read(LIMIT_BYTES + 1)
+    except FileNotFoundError:
+        return b""
 
 
 def _check_told(key, value, place, found):
@@ -87,8 +104,9 @@ def _check_told(key, value, place, found):
         raise RepositoryWrong(f"{place} stands twice, nested and flat", hint="keep one")
     if key in KEYS and key not in _TOLD:
         raise RepositoryWrong(f"{place} is the builder's to tell, not the repository's", hint="set it on the builder")
-    if key == "base" and isinstance(value, str) and not value.startswith(("https://", "http://", "salt://", "glance:")):
-        raise RepositoryWrong(f"{place} is a file of the builder", hint="give an address: https://, salt:// or glance:NAME")
+    if key in _NO_FILE and isinstance(value, str) and not _NO_FILE[key].fullmatch(value):
+        hint = "give an address, https:// or salt://, or glance:NAME" if key == "base" else "give sha256:HEX, or an address"
+        raise RepositoryWrong(f"{place} is a file of the builder", hint=hint)
 
 
 def _source(checkout, told):

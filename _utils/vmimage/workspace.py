@@ -2,7 +2,7 @@
 
 WORKSPACE/NAME/lock         who works here (flock: it goes with its holder, however that ends)
 WORKSPACE/NAME/lower        the base, mounted read-only
-WORKSPACE/NAME/upper, work  what the build changes, an overlay over the base
+WORKSPACE/NAME/changes      what the build changes: an overlay's upper and work over the base; a tmpfs where memory allows
 WORKSPACE/NAME/*.json       what each step found out, for the steps after it and for the manifest
 WORKSPACE/NAME/build.log    what the programs of the build printed
 """
@@ -89,7 +89,8 @@ class Workspace:
     def __init__(self, directory, name):
         self.name = name
         self.path = Path(directory) / name
-        self.lower, self.upper, self.work = (self.path / part for part in ("lower", "upper", "work"))
+        self.lower, self.changes = self.path / "lower", self.path / "changes"
+        self.upper, self.work = self.changes / "upper", self.changes / "work"
         self.log = self.path / "build.log"
 
     def locked(self):

@@ -1,16 +1,48 @@
 """The examples at the top of the project are good settings."""
 
+import re
 import textwrap
 
 import pytest
 import yaml
 from minions import PROJECT
+from vmimage.credentials import _KEYSTONE, gather_credentials
+from vmimage.settings import KEYS
+from vmimage.userdata import sort_userdata
+
+USERDATA = (PROJECT / "userdata.example").read_text(encoding="utf-8")
+PARAGRAPHS = [one for one in USERDATA.split("\n\n") if re.search(r"^#?(ami|keystone)\.", one, re.MULTILINE)]
 
 
-def test_userdata_example_is_good_as_grains(minion):
-    told = yaml.safe_load((PROJECT / "userdata.example").read_text(encoding="utf-8"))
-    found = minion(grains=told).good("vm_create.settings")
-    assert {f"ami.{key}": found[key]["value"] for key in found if f"ami.{key}" in told} == told
+def uncommented(text):
+    return re.sub(r"^#(?=(ami|keystone)\.)", "", text, flags=re.MULTILINE).encode()
+
+
+def test_userdata_example_is_good_userdata_and_its_grains_are_settings(minion):
+    told = sort_userdata(USERDATA.encode())
+    assert told.grains and set(told.secrets) == {"keystone"}
+    found = minion(grains=told.grains, **told.secrets).good("vm_create.settings")
+    assert {key: found[key]["value"] for key in told.grains["ami"]} == told.grains["ami"]
+
+
+def test_userdata_example_has_every_key_with_a_line_of_its_own():
+    wanted = {*(f"ami.{key}" for key in KEYS), *(f"keystone.{name}" for names in _KEYSTONE.values() for name in names)}
+    shown = re.findall(r"^#?((?:ami|keystone)\.\w+):", USERDATA, re.MULTILINE)
+    assert wanted - set(shown) == set() and set(shown) - wanted == set()
+
+
+@pytest.mark.parametrize("paragraph", PARAGRAPHS, ids=lambda text: re.sub(r"\W+", " ", text[:40]).strip())
+def test_each_paragraph_of_userdata_example_is_good_by_itself(paragraph):
+    told = sort_userdata(uncommented(paragraph))
+    assert told.kind == "settings"
+    if keystone := told.secrets.get("keystone"):
+        keystone.pop("cacert", None)  # the file would have to be there
+        assert gather_credentials([("userdata", {"keystone": keystone}, lambda key: keystone.get(key.partition(":")[2]))])
+
+
+def test_userdata_example_is_good_with_all_that_is_commented_out_but_for_the_alternatives():
+    told = sort_userdata(uncommented("\n\n".join(one for one in PARAGRAPHS if not one.startswith("# Or"))))
+    assert len(told.grains["ami"]) > 20 and told.grains["ami"]["when_done"] == "poweroff"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""What a build changed, brought into a copy of its base: only that is read and written, not the whole root.
+
+The overlay's upper directory tells at which names the root may differ from the base.  What is there is read from the mounted
+root: what an overlay notes in its own ways (whiteouts, opaque and renamed directories) need not be understood here.
+"""
+
+import os
+import shutil
+import stat
+from typing import NamedTuple
+
+_BLOCK = 4096
+_MARKS = {"trusted.overlay.opaque", "trusted.overlay.redirect"}
+_PIECE_BYTES = 1 << 30
+
+
+class LinksTorn(Exception):
+    """A file of the base has several names, and only some of them were changed."""
+
+
+class Change(NamedTuple):
+    """A name at which the root differs from the base.
+
+    :ivar str name: with a leading slash; empty for the root directory
+    :ivar os.stat_result facts: of lstat; None where nothing is any more
+    :ivar bool is_merged: a directory that still shows what the base has there
+    """
+
+    name: str
+    facts: os.stat_result
+    is_merged: bool = False
+
+
+def list_changes(upper, lower, root):
+    """Every :class:`Change`, parents before what is in them."""
+    found, todo = [Change("", os.lstat(root), True)], [""]
+    while todo:
+        directory = todo.pop()
+        for entry in _entries(_at(upper, directory)):
+            name = f"{directory}/{entry.name}"
+            facts = _lstat(_at(root, name))
+            is_merged = _is_directory(facts) and _is_merged(entry, _lstat(_at(lower, name)))
+            found.append(Change(name, facts, is_merged))
+            if is_merged:
+                todo.append(name)
+            elif _is_directory(facts):
+                found.extend(_all_below(root, name))
+    return found
+
+
+def _is_merged(entry, below):
+    return (
+        entry.is_dir(follow_symlinks=False)
+        and _is_directory(below)
+        and not _MARKS & set(os.listxattr(entry.path, follow_symlinks=False))
+    )
+
+
+def _all_below(root, directory):
+    for entry in _entries(_at(root, directory)):
+        name = f"{directory}/{entry.name}"
+        yield Change(name, entry.stat(follow_symlinks=False))
+        if entry.is_dir(follow_symlinks=False):
+            yield from _all_below(root, name)
+
+
+def _entries(path):
+    with os.scandir(path) as entries:
+        return sorted(entries, key=lambda one: one.name)
+
+
+def _at(top, name):
+    return f"{os.fspath(top)}{name}"
+
+
+def _lstat(path):
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_directory(facts):
+    return facts is not None and stat.S_ISDIR(facts.st_mode)
+
+
+def count_blocks(changes):
+    """How many blocks of 4 KiB the changed names take, at most: what they replace is not taken off."""
+    return sum(1 if _is_directory(one.facts) else -(-one.facts.st_size // _BLOCK) for one in changes if one.facts)
+
+
+def apply_changes(changes, root, target):
+    """Make a copy of the base what the root is.
+
+    :param list changes: of :func:`list_changes`
+    :param Path root: mounted
+    :param Path target: a copy of the base, mounted; changed in place
+    :raises LinksTorn: if the copy would get two files where the root has one with two names
+    """
+    links = {}
+    for change in changes:
+        path = _at(target, change.name)
+        if change.is_merged:
+            continue
+        _remove(path)
+        if _is_directory(change.facts):
+            os.mkdir(path)
+        elif change.facts:
+            _make(_at(root, change.name), path, change.facts, links)
+    for first, names, wanted in links.values():
+        if names != wanted:
+            raise LinksTorn(first)
+    for change in reversed(changes):  # last: what is made in a directory changes its times
+        if _is_directory(change.facts):
+            _copy_facts(_at(root, change.name), _at(target, change.name), change.facts)
+
+
+def _remove(path):
+    facts = _lstat(path)
+    if _is_directory(facts):
+        shutil.rmtree(path)
+    elif facts:
+        os.unlink(path)
+
+
+def _make(source, path, facts, links):
+    """A file of any kind but a directory."""
+    if facts.st_nlink > 1:
+        identity = facts.st_dev, facts.st_ino
+        if identity in links:
+            links[identity][1] += 1
+            return os.link(links[identity][0], path, follow_symlinks=False)
+        links[identity] = [path, 1, facts.st_nlink]
+    if stat.S_ISREG(facts.st_mode):
+        _copy_data(source, path, facts)
+    elif stat.S_ISLNK(facts.st_mode):
+        os.symlink(os.readlink(source), path)
+    else:
+        os.mknod(path, facts.st_mode, facts.st_rdev)
+    _copy_facts(source, path, facts)
+
+
+def _copy_data(source, path, facts):
+    ours = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        copy = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            for begin, end in _pieces(ours, facts):
+                os.lseek(copy, begin, os.SEEK_SET)
+                while begin < end:
+                    begin += os.sendfile(copy, ours, begin, min(end - begin, _PIECE_BYTES)) or end
+            os.ftruncate(copy, facts.st_size)
+        finally:
+            os.close(copy)
+    finally:
+        os.close(ours)
+
+
+def _pieces(descriptor, facts):
+    """Where a file has data: ``(begin, end)``; between them are holes."""
+    if facts.st_blocks * 512 >= facts.st_size:
+        if facts.st_size:
+            yield 0, facts.st_size
+        return
+    end = 0
+    while end < facts.st_size:
+        try:
+            begin = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError:  # ENXIO: a hole up to the end
+            return
+        end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+        yield begin, end
+
+
+def _copy_facts(source, path, facts):
+    """Owner, mode, attributes and times; capabilities are attributes that a change of owner takes away."""
+    os.chown(path, facts.st_uid, facts.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(facts.st_mode):
+        os.chmod(path, stat.S_IMODE(facts.st_mode))
+    wanted = os.listxattr(source, follow_symlinks=False)
+    for name in set(os.listxattr(path, follow_symlinks=False)) - set(wanted):
+        os.removexattr(path, name, follow_symlinks=False)
+    for name in wanted:
+        os.setxattr(path, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)

@@ -1,0 +1,79 @@
+"""The root image as a copy of the base with the changes in it: for most builds much less work than writing every file anew.
+
+The base is prepared as a file system that ends at its content, so its copy, grown by what was added, does too.  The copy is
+made while the variation is applied; when the root is sealed only the changes are left to write.
+"""
+
+import errno
+import os
+
+from vmimage import filesystem
+from vmimage.changes import LinksTorn, apply_changes, count_blocks, list_changes
+from vmimage.filesystem import BLOCK, Content
+from vmimage.mounts import mounted
+from vmimage.shell import begun, run
+
+_SLACK_BLOCKS = 4096  # for directories that grow, extents, group descriptors; cut off again
+_COPY = ["cp", "--sparse=always", "--reflink=auto", "--no-preserve=all"]
+_copies = {}  # of this build: the copies that are being made beside it
+
+
+class Unfit(Exception):
+    """The changes do not go well into a copy of the base: all files are to be written anew."""
+
+
+def begin_copy(base_image, target):
+    """Copy the base's image while something else is done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    _copies[target] = begun([*_COPY, base_image, target])
+
+
+def _finish_copy(base_image, target):
+    if target not in _copies:
+        begin_copy(base_image, target)
+    _copies.pop(target)()
+
+
+def pack_changes(base_image, opened, target, point, *, label=""):
+    """Make the root image of a copy of the base.  In a private namespace: mounts things.
+
+    :param Path base_image: prepared: without journal, and ending at its content
+    :param opened: ``(upper, lower, root)`` of the overlay
+    :param Path target: the image to make
+    :param Path point: a directory to mount it on
+    :param str label: of the file system
+    :returns: :class:`~vmimage.filesystem.Content`
+    :raises Unfit: then the target is of no use
+    """
+    upper, lower, root = opened
+    changes = list_changes(upper, lower, root)
+    added = count_blocks(changes)
+    _finish_copy(base_image, target)
+    before = filesystem.superblock(target)
+    blocks = int(before["Block count"])
+    grown = blocks + added + added // 64 + _SLACK_BLOCKS + (filesystem.journal_mib(Content(blocks + added, 0)) << 20) // BLOCK
+    if "has_journal" in before["Filesystem features"] or _inodes_short(before, grown, len(changes)):
+        raise Unfit
+    run(["resize2fs", target, grown])
+    point.mkdir(exist_ok=True)
+    try:
+        with mounted(target, point, "noatime"):
+            apply_changes(changes, root, point)
+            facts = os.statvfs(point)
+    except LinksTorn as torn:
+        raise Unfit from torn
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Unfit from error
+    content = Content(facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree)
+    if facts.f_bfree > facts.f_blocks // 8 + 2 * _SLACK_BLOCKS:
+        raise Unfit  # so much was removed that cutting would take longer, and leave more
+    run(["tune2fs", "-J", f"size={filesystem.journal_mib(content)}", *(["-L", label] if label else []), target])
+    return content
+
+
+def _inodes_short(before, grown, more):
+    groups = -(-grown // int(before["Blocks per group"]))
+    return groups * int(before["Inodes per group"]) - int(before["Inode count"]) + int(before["Free inodes"]) < more
