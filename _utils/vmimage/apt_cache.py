@@ -14,6 +14,7 @@ import shutil
 import time
 import uuid
 from contextlib import suppress
+from filecmp import cmp
 from pathlib import Path
 
 from vmimage import inside, kernel
@@ -65,6 +66,16 @@ class AptCache:
             for name in ("lists", "bin"):
                 if (self.shared / name).is_dir():
                     run([*_COPY, f"{self.shared / name}/.", self.own / name])
+
+    def recognize_lists(self):
+        """Give lists that are what they were their old times: then apt need not reckon from them again.
+
+        Apt fetches some anew where a server does not tell since when they have not changed.
+        """
+        for shared in (self.shared / "lists").glob("*_*"):
+            own, facts = self.own / "lists" / shared.name, shared.stat()
+            if own.is_file() and not own.is_symlink() and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
+                os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
     def keep_lists(self):
         """Share the lists after an update, before the variation could change them."""

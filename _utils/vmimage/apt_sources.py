@@ -1,18 +1,26 @@
 """The machine's own apt sources, for a base that is bootstrapped from them."""
 
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
 from vmimage.errors import SettingsWrong
 from vmimage.shell import run
+from vmimage.workspace import read_json, write_json
 
 _FIELDS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
+_READ = ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists")
 _NO_LISTS = "apt-get update, or set ami.mirror"
 
 
-def source_lines(release, distribution, mirror=""):
+def source_lines(release, distribution, mirror="", memory=None):
     """sources.list lines for a release.
 
     :param str release: code name
     :param str distribution: debian or ubuntu
     :param mirror: an address, or a list of whole sources.list lines; empty for what the machine's apt itself reads
+    :param Path memory: a file to keep what apt said in, for as long as what it read is the same: asking costs half a second
     :returns: list of str
     :raises SettingsWrong: if the machine has no such source
     """
@@ -21,11 +29,36 @@ def source_lines(release, distribution, mirror=""):
     if mirror:
         components = "main" if distribution == "debian" else "main universe"
         return [f"deb {mirror} {release} {components}"]
-    return _from_indexes(_read_indexes(), release, distribution)
+    return _from_indexes(_read_indexes(memory), release, distribution)
 
 
-def _read_indexes():
+def _read_indexes(memory):
     """What apt has read: ``(address, suite, component, origin)`` of each index."""
+    state = _state()
+    with suppress(OSError, ValueError):
+        known = read_json(memory) if memory else None
+        if known and known["state"] == state:
+            return [tuple(one) for one in known["indexes"]]
+    indexes = _ask_apt()
+    if memory and indexes:
+        with suppress(OSError):  # who only plans may not be allowed to write there
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_json(memory, {"state": state, "indexes": indexes})
+    return indexes
+
+
+def _state():
+    """A digest of what tells whether apt would say the same again: names, sizes and times of what it reads."""
+    facts = []
+    for directory in map(Path, _READ):
+        with suppress(OSError):
+            for entry in sorted(os.scandir(directory), key=lambda one: one.name):
+                if entry.is_file():
+                    facts.append((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _ask_apt():
     output = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).output
     return [tuple(line.split(" ", 3)) for line in output.splitlines() if line.count(" ") >= 3]
 

@@ -71,7 +71,7 @@ def plan_bootstrap(settings, architecture):
         "type": settings.type,
         "release": settings.release,
         "architecture": architecture,
-        "sources": source_lines(settings.release, settings.type, settings.mirror),
+        "sources": source_lines(settings.release, settings.type, settings.mirror, Path(settings.cache) / "apt_sources.json"),
         "packages": [*packages, _KERNEL[settings.type].format(architecture=architecture)],
         "files": _FILES,
         "enabled": _ENABLED,

@@ -8,15 +8,18 @@ _KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Opt
 _WAIT = ["-o", "Acquire::Retries=3"]
 
 
-def update_packages(root, say):
+def update_packages(root, say, fetched=lambda: None):
     """Bring every package of a furnished root up to date, kernel included; configuration files that were changed stay.
 
     :param root: the furnished root
     :param say: called with each line of apt
+    :param fetched: called when apt's lists are there, before anything is reckoned from them
     :returns: dict of what changed, as :func:`changed_packages`
     """
     before = list_packages(root)
-    run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", "-o", "APT::Update::Error-Mode=any"], on_line=say)
+    options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
+    run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+    fetched()
     run_inside(root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], on_line=say)
     return changed_packages(before, list_packages(root))
 

@@ -146,7 +146,7 @@ def update(build):
 
         def work():
             apt.show()
-            return update_packages(build.root, say)
+            return update_packages(build.root, say, apt.recognize_lists)
 
         changes = work_inside(build.root, work)
         apt.keep_lists()
