@@ -28,12 +28,13 @@ import os
 from salt.exceptions import CommandExecutionError
 from vmimage import build as _build
 from vmimage import delivery, publish, qemu, steps
-from vmimage.errors import VmImageError
+from vmimage import many as _many
+from vmimage.errors import SettingsWrong, VmImageError
 from vmimage.host import Host
 from vmimage.root import owner_of
 from vmimage.settings import KEYS
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vm_create")
 
 __virtualname__ = "vm_create"
 
@@ -56,6 +57,10 @@ def _salt_errors():
 
 def _host():
     return Host(__salt__, __opts__, __grains__, __pillar__)
+
+
+def _one_of_many():
+    return Host(__salt__, __opts__, __grains__, __pillar__, is_one_of_many=True)
 
 
 def _new_build(name=None, **arguments):
@@ -100,6 +105,42 @@ def create_variation(name=None, test=None, **settings):
         if test or (test is None and __opts__.get("test")):
             return _build.plan_variation(build)
         return _summary(build, *_build.create_variation(build))
+
+
+def create_variations(*names, **settings):
+    """
+    Make the triplets of several variations, as many at a time as cores and memory allow (``ami.jobs``). Base, apt's lists and packages
+    are shared. One that fails does not stop the others; the exit code is then not 0.
+
+    :param names: of some of ``ami.variations``, which holds the settings of each; default: all of them
+    :param settings: any setting, for all of them; weightier than those of ``ami.variations``
+    :return: dict of name: as of :func:`create_variation`, or a dict of ``failed``, the message
+    :raises CommandExecutionError: if none of them can be built, naming why
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.create_variations
+        salt-call vm_create.create_variations web db jobs=2
+    """
+    with _salt_errors():
+        told = _host().settings(**settings).variations
+        unknown = [name for name in names if name not in told]
+        if unknown or not told:
+            raise SettingsWrong(
+                f"ami.variations does not hold {unknown[0]}" if unknown else "ami.variations is empty",
+                hint="ami.variations: {web: {variation: /srv/variations/web}, db: {variation: /srv/variations/db}}",
+            )
+        builds = [_one_of_many().build({**told[name], **settings, "name": name}, ask=True) for name in names or told]
+        found = _many.create_variations(builds, say=log.info)
+        done = {
+            build.settings.name: {"failed": str(one)} if isinstance(one, Exception) else _summary(build, *one)
+            for build, one in zip(builds, found.values(), strict=True)
+        }
+        if any("failed" in one for one in done.values()):
+            __context__["retcode"] = 1
+        return done
 
 
 def _summary(build, manifest, published):

@@ -18,6 +18,8 @@ from vmimage.variation_repository import pin_variation
 
 #: the pillar key by which create_variation hands its arguments to the states of pre and post
 HANDED = "vm_create"
+#: the pillar key by which it tells them that others are built at the same time
+_ONE_OF_MANY = "vm_create_one_of_many"
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
 _IGNORED = {".git", ".hg", ".venv", "__pycache__"}
 _ONLY = {
@@ -34,9 +36,11 @@ class Host:
     :param opts: ``__opts__``
     :param grains: ``__grains__``
     :param pillar: ``__pillar__``
+    :param bool is_one_of_many: whether others are built at the same time
     """
 
-    def __init__(self, functions, opts, grains, pillar):
+    def __init__(self, functions, opts, grains, pillar, *, is_one_of_many=False):
+        self.is_one_of_many = is_one_of_many or bool(pillar.get(_ONE_OF_MANY))
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
         self._arguments = {}
 
@@ -95,7 +99,10 @@ class Host:
         return settings
 
     def _watchers(self, name):
-        watchers = [Terminal()] if sys.stderr.isatty() else [Log()]
+        if self.is_one_of_many:  # a terminal has one live line, and in a log it must be told whose a line is
+            watchers = [Log(name)]
+        else:
+            watchers = [Terminal()] if sys.stderr.isatty() else [Log()]
         if not self._is_masterless():
             watchers.append(event_watcher(self.functions["event.send"], name))
         return watchers
@@ -105,7 +112,7 @@ class Host:
 
     def apply_sls(self, sls):
         """Apply an SLS of the builder; its states are told the arguments of this call."""
-        options = {"pillar": {HANDED: self._arguments}, "concurrent": True, "test": False}
+        options = {"pillar": {HANDED: self._arguments, _ONE_OF_MANY: self.is_one_of_many}, "concurrent": True, "test": False}
         if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
         return self.functions["state.sls"](sls, **options)
@@ -140,7 +147,7 @@ class Host:
     def compile_pillar(self, minion_id, grains):
         """The builder's pillar for the variation: compiled anew for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":
-            return _plain(self.pillar, without=HANDED)
+            return _plain(self.pillar, without=(HANDED, _ONE_OF_MANY))
         import salt.pillar
 
         opts = _copied(self.opts) | {"id": minion_id, "pillar": {}}
@@ -178,4 +185,4 @@ def _public(arguments):
 
 
 def _plain(mapping, without):
-    return {key: value for key, value in dict(mapping).items() if key != without}
+    return {key: value for key, value in dict(mapping).items() if key not in without}

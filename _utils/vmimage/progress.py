@@ -85,25 +85,28 @@ class Progress:
 
 
 class Log:
-    """A watcher: one log line for what is worth one; of long work one every quarter of a minute."""
+    """A watcher: one log line for what is worth one; of long work one every quarter of a minute.
+
+    :param str name: what each line begins with, where several are built at a time
+    """
 
     _EVERY_SECONDS = 15
 
-    def __init__(self):
-        self._told = time.monotonic()
+    def __init__(self, name=""):
+        self._told, self._name = time.monotonic(), f"{name}: " if name else ""
 
     def __call__(self, moment):
         if moment.what == "failed":
-            log.error("%s failed after %.1f s: %s", moment.step, moment.seconds, moment.text)
+            log.error("%s%s failed after %.1f s: %s", self._name, moment.step, moment.seconds, moment.text)
         elif moment.what == "done":
-            log.info("%s done in %.1f s", moment.step, moment.seconds)
+            log.info("%s%s done in %.1f s", self._name, moment.step, moment.seconds)
         elif moment.what == "noted":
-            log.info("%s", moment.text)
+            log.info("%s%s", self._name, moment.text)
         elif moment.what == "moved" and time.monotonic() - self._told > self._EVERY_SECONDS:
-            log.info("%s: %s", moment.step, _moved_words(moment))
+            log.info("%s%s: %s", self._name, moment.step, _moved_words(moment))
         else:
             if moment.what == "said":
-                log.debug("%s: %s", moment.step, moment.text)
+                log.debug("%s%s: %s", self._name, moment.step, moment.text)
             return
         self._told = time.monotonic()
 

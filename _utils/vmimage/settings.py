@@ -50,6 +50,10 @@ class Settings:
         "",
         "directory or salt:// tree with variation.sls or top.sls, or {directory: DIR, id: ID}, {states: [...], id: ID}, {id: ID} for the highstate; default: {states: [variation]}",
     )
+    variations: dict = _setting(
+        {}, "for create_variations: {web: {variation: DIR}, db: {...}}, settings of each variation by its name"
+    )
+    jobs: int = _setting(0, "how many variations create_variations builds at a time; default: as cores and memory allow")
     hg_address_variation: str = _setting("", "Mercurial repository that holds the variation: https, http, ssh or file address")
     hg_rev_variation: str = _setting("", "its revision: 249:9ed741a55f17, a hash, a branch, bookmark or tag; default: the latest")
     git_address_variation: str = _setting("", "git repository that holds the variation: https, http, ssh or file address")

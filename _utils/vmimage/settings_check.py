@@ -69,6 +69,10 @@ def check_settings(settings, places):
         refuse("base_unverified", "ami.base_hash is set, too: keep one")
     if isinstance(settings.memory, str) and settings.memory != "auto" or type(settings.memory) is int and settings.memory <= 0:
         refuse("memory", "true, false, auto, or a number of MiB")
+    if settings.jobs < 0:
+        refuse("jobs", "a number, not negative")
+    if not all(isinstance(name, str) and isinstance(told, dict) for name, told in settings.variations.items()):
+        refuse("variations", "{web: {variation: DIR}, db: {variation: DIR}}")
     if settings.when_done not in ("stay", "poweroff"):
         refuse("when_done", "stay or poweroff")
     if isinstance(settings.variation, dict):

@@ -1,0 +1,153 @@
+"""Several builds at a time, each in a process of its own; the bases that they share are made before."""
+
+import os
+import pickle
+import select
+import signal
+import sys
+import tempfile
+from dataclasses import replace
+
+from vmimage import base, kernel
+from vmimage.build import create_variation
+from vmimage.errors import BuildDied, SettingsWrong, VmImageError
+from vmimage.memory import free_mib
+from vmimage.namespace import stoppable
+from vmimage.preflight import check_basics
+from vmimage.progress import amount
+
+_MIB_EACH = 512  # of memory for the programs of one build
+
+
+def create_variations(builds, say=lambda line: None):
+    """Make the triplets of several variations, and publish those that ask for it.
+
+    :param list builds: of :class:`~vmimage.steps.Build`, each of another name
+    :param say: takes the lines of the summary at the end
+    :returns: ``{name: (manifest, published) or the error}``, in the order of the builds
+    :raises VmImageError: only for what makes all of them impossible
+    """
+    _check_apart(builds)
+    check_basics()
+    jobs = max(build.settings.jobs for build in builds) or jobs_for(len(builds))
+    for build in builds:
+        _share_memory(build, min(jobs, len(builds)))
+    found = {}
+    waiting, running = [build for build in builds if _prepared(build, found)], []
+    try:
+        with stoppable():
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    running.append(_Running(waiting.pop(0)))
+                for ended in select.select(running, [], [])[0]:
+                    running.remove(ended)
+                    found[ended.name] = ended.finish()
+    finally:
+        for one in running:
+            one.stop()
+    found = {build.settings.name: found[build.settings.name] for build in builds}
+    for line in summary_lines(found):
+        say(line)
+    return found
+
+
+def summary_lines(found):
+    """A table of what came of several builds, for people."""
+    yield f"{sum(not isinstance(one, Exception) for one in found.values())} of {len(found)} variations are built"
+    for name, one in found.items():
+        if isinstance(one, Exception):
+            yield f"  {name:<24} failed: {str(one).splitlines()[0]}"
+            continue
+        manifest, published = one
+        seconds = sum(step["seconds"] for step in manifest["steps"])
+        image = f"published as {published['image']}" if published else "not published"
+        yield f"  {name:<24} {seconds:7.1f} s  {amount(manifest['files']['root_image']['bytes']):>10}  {image}"
+
+
+def jobs_for(count):
+    """How many builds this machine takes at a time."""
+    return max(1, min(count, len(os.sched_getaffinity(0)), free_mib() // _MIB_EACH))
+
+
+def _check_apart(builds):
+    names, roots = ([getattr(build.settings, key) for build in builds] for key in ("name", "root_path"))
+    for values, what in ((names, "the name"), (roots, "the root")):
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise SettingsWrong(f"{what} {twice[0]} is that of two variations", hint="give each its own, or leave ami.root out")
+
+
+def _share_memory(build, jobs):
+    """Builds at the same time share the memory: each measures it for itself, before the others take theirs."""
+    settings = build.settings
+    if settings.memory in ("auto", True) and jobs > 1:
+        each = int(free_mib() * 0.6 / jobs)
+        if settings.memory is True or each >= settings.room_mib:
+            build.settings = replace(settings, memory=max(each, 1))
+        else:
+            build.settings = replace(settings, memory=False)
+
+
+def _prepared(build, found):
+    """Have the base of a build in the cache before several want it at once."""
+    try:
+        base.prepare_base(build.settings, build.locate_base(), build.progress)
+    except VmImageError as error:
+        found[build.settings.name] = error
+        return False
+    return True
+
+
+class _Running:
+    """A build in a process of its own."""
+
+    def __init__(self, build):
+        self.name, self._answer = build.settings.name, tempfile.TemporaryFile()
+        sys.stdout.flush(), sys.stderr.flush()
+        parent, self._pid = os.getpid(), os.fork()
+        if self._pid == 0:
+            _be_build(build, self._answer, parent)
+        self._ended = os.pidfd_open(self._pid)
+
+    def fileno(self):
+        """Of what select finds readable when the build has ended."""
+        return self._ended
+
+    def finish(self):
+        """What the build returned, or its error."""
+        _, status = os.waitpid(self._pid, 0)
+        os.close(self._ended)
+        with self._answer:
+            self._answer.seek(0)
+            data = self._answer.read()
+        if data:
+            return pickle.loads(data)
+        code = os.waitstatus_to_exitcode(status)
+        return BuildDied(f"the build of {self.name} ended without a result ({code})", hint="look for the out-of-memory killer")
+
+    def stop(self):
+        """End it, and wait until nothing of it is left."""
+        os.kill(self._pid, signal.SIGTERM)
+        self.finish()
+
+
+def _be_build(build, answer, parent):
+    """In the child: build, write down what came of it, and never return into the code of the parent."""
+    code = 1
+    try:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:  # else it died before the line above could tie us to it
+            answer.write(pickle.dumps(_built(build)))
+            answer.flush()
+            code = 0
+    finally:
+        os._exit(code)
+
+
+def _built(build):
+    try:
+        return create_variation(build)
+    except VmImageError as error:
+        return error
+    except Exception as error:
+        return VmImageError(f"{type(error).__name__}: {error}")
