@@ -90,7 +90,7 @@ def create_variation(name=None, test=None, **settings):
     :param bool test: only tell what would be done, as :func:`plan` does
     :param settings: any setting, see :func:`settings`
     :return: dict of the manifest's ``name``, ``build``, ``files`` (with bytes and sha256), ``base``, ``variation``, ``steps`` (with
-        seconds), ``manifest``, its path, and ``published``, what :func:`upload` returns, or None
+        seconds), ``unchanged`` (whether there was nothing to build), ``manifest``, its path, and ``published``, what :func:`upload` returns, or None
     :raises CommandExecutionError: naming what failed and the remedy; the exit code of salt-call is then not 0
 
     CLI Example:
@@ -146,6 +146,7 @@ def create_variations(*names, **settings):
 def _summary(build, manifest, published):
     told = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
     files = {role: {**facts, "path": str(build.triplet.directory / facts["path"])} for role, facts in manifest["files"].items()}
+    told["unchanged"] = manifest.get("unchanged", False)
     return {**told, "files": files, "manifest": str(build.triplet.manifest_path), "published": published}
 
 

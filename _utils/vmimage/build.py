@@ -15,6 +15,7 @@ from vmimage.preflight import check_basics, check_machine, check_root
 from vmimage.publish import check_publishing, publish
 from vmimage.report_data import failed_data, failed_path, keep
 from vmimage.root import close_root, is_open, open_root
+from vmimage.unchanged import find_unchanged
 from vmimage.variation import find_variation
 from vmimage.workspace import all_workspaces
 
@@ -23,13 +24,18 @@ def create_variation(build):
     """Make the triplet of a variation, in a private namespace that ends with the caller, and publish it if that is asked.
 
     :param Build build:
-    :returns: ``(manifest, what was published or None)``
+    :returns: ``(manifest, what was published or None)``; the manifest has ``unchanged`` where there was nothing to build
     :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
     """
     check_basics()
     find_variation(build.settings, build.host)  # before any work: it may be mistyped
     store = check_publishing(build)
     with build.workspace.locked():
+        if known := find_unchanged(build):
+            build.progress.note(
+                f"nothing has changed since {known['created']}: {build.triplet.manifest_path} stays (ami.skip_unchanged)"
+            )
+            return {**known, "unchanged": True}, publish_after(build, store) if store else None
         steps.begin(build)
         try:
             manifest = _made(build)

@@ -28,6 +28,7 @@ def make_manifest(notes, files, *, versions, created):
         "file_system": {key: notes["packed"][key] for key in ("label", "uuid", "content_bytes", "inodes")},
         "base": {key: base[key] for key in ("reference", "format", "digest", "verified")},
         "variation": {key: varied.get(key) for key in ("reference", "digest", "id", "revision")},
+        "inputs": notes.get("inputs"),
         "updated": notes.get("updated") is not None,
         "packages": packages,
         "changes": changed_packages(base["packages"], packages),

@@ -104,6 +104,10 @@ class Settings:
     git_address: str = _setting("", "git repository of this project, as hg_address")
     git_rev: str = _setting("", "its revision, as git_rev_variation")
     keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
+    skip_unchanged: bool = _setting(
+        False,
+        "build nothing where the triplet that is there is made of the same base, variation, pillar, settings and packages on offer",
+    )
     force: bool = _setting(False, "first release what an earlier run under this name left open")
 
     @property

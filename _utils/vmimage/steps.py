@@ -26,11 +26,25 @@ from vmimage.root import close_root, is_open, open_root
 from vmimage.seal import seal_root
 from vmimage.shell import run
 from vmimage.triplet import Triplet
+from vmimage.unchanged import digest_inputs, note_offers
 from vmimage.variation import apply_variation, find_variation, grains_of
 from vmimage.workspace import Workspace
 
 #: the notes of the steps, in the order of the story
-NOTES = ("begun", "fetched", "opened", "updated", "varied", "sealed", "extracted", "contents", "packed", "shrunk", "timings")
+NOTES = (
+    "begun",
+    "fetched",
+    "opened",
+    "updated",
+    "offered",
+    "varied",
+    "sealed",
+    "extracted",
+    "contents",
+    "packed",
+    "shrunk",
+    "timings",
+)
 #: those that no longer hold when the root changes
 _MADE_OF_ROOT = ("extracted", "contents", "packed", "shrunk")
 
@@ -146,11 +160,13 @@ def update(build):
 
         def work():
             apt.show()
-            return update_packages(build.root, say, apt.recognize_lists)
+            changed = update_packages(build.root, say, apt.recognize_lists)
+            return changed, note_offers(build.root, apt.own / "lists") if build.settings.skip_unchanged else None
 
-        changes = work_inside(build.root, work)
+        changes, offered = work_inside(build.root, work)
         apt.keep_lists()
         build.workspace.note("updated", changes)
+        build.workspace.note("offered", offered)
     return changes
 
 
@@ -266,6 +282,9 @@ def deliver(build):
     with build.step("triplet"):
         files = build.triplet.describe_partials(build.progress.moved)
     notes["timings"] = build.workspace.noted("timings")
+    if build.settings.skip_unchanged:
+        digest = digest_inputs(build, notes["fetched"]["digest"], notes["varied"], notes["packed"]["distribution"])
+        notes["inputs"] = {"digest": digest, "offered": notes["offered"]}
     manifest = make_manifest(
         notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     )
