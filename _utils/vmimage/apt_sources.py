@@ -40,9 +40,8 @@ def _read_indexes(memory):
         if known and known["state"] == state:
             return [tuple(one) for one in known["indexes"]]
     indexes = _ask_apt()
-    if memory and indexes:
+    if memory and indexes and memory.parent.is_dir():
         with suppress(OSError):  # who only plans may not be allowed to write there
-            memory.parent.mkdir(parents=True, exist_ok=True)
             write_json(memory, {"state": state, "indexes": indexes})
     return indexes
 
