@@ -1,29 +1,23 @@
 """Packaging: one source tree, delivered by file_roots (saltutil.sync_all) or by pip (the entry point salt.loader)."""
 
-import re
+import runpy
 from pathlib import Path
 
 from setuptools import setup
 
 HERE = Path(__file__).resolve().parent
-VERSION = re.search(r'^VERSION = "(.+)"', (HERE / "_utils/vmimage/delivery.py").read_text(encoding="utf-8"), re.MULTILINE)[1]
+DELIVERY = runpy.run_path(str(HERE / "_utils/vmimage/delivery.py"))
 
 setup(
     name="salt-ami-cloud-builder",
-    version=VERSION,
+    version=DELIVERY["VERSION"],
     description="Cloud images from Salt states: kernel, ramdisk and root image from a Debian or Ubuntu base",
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    install_requires=[
-        "salt>=3006,<3009",
-        "python-glanceclient>=4",
-        "python-keystoneclient>=5",
-        "pyyaml>=6",
-        "requests>=2.28",
-    ],
+    install_requires=list(DELIVERY["REQUIREMENTS"]),
     package_dir={
         "vmimage": "_utils/vmimage",
         "vmimage.salt_modules": "_modules",

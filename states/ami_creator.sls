@@ -1,23 +1,12 @@
-# Makes a Debian or Ubuntu minion able to build images.
-# The Salt modules themselves come by saltutil.sync_all, or by pip.
+# What a machine needs to build images; applied to an existing minion, programs and directories and nothing else.
+# A builder, which builds by itself at boot, it becomes inside the root of an image, that is as a variation:
+#   ami: {name: ami-creation, variation: {states: [ami_creator], id: ami-creation}}
+# or where the pillar says so:  salt-call --local state.apply ami_creator pillar='{ami_creator: {builder: true}}'
+# state.apply ami_creator_removed undoes that.
+{% set told = salt["pillar.get"]("ami_creator", {}) %}
 
-the programs that build images are installed:
-  pkg.installed:
-    - pkgs:
-      - e2fsprogs
-      - gpgv
-      - mmdebstrap
-      - mount
-      - qemu-utils
-      - tar
-      - xz-utils
-      - zstd
-
-the directories of builds are there:
-  file.directory:
-    - names:
-      - {{ salt["vm_create.setting"]("output") }}
-      - {{ salt["vm_create.setting"]("workspace") }}
-      - {{ salt["vm_create.setting"]("cache") }}
-    - mode: '0755'
-    - makedirs: True
+include:
+  - ami_creator_tools
+{% if told.get("builder", grains.get("vm_create_inside", False)) %}
+  - ami_creator_builder
+{% endif %}

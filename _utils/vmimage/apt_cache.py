@@ -2,18 +2,20 @@
 
 CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt reckoned from them; KEY is a digest of
                                the base and of the root's sources, so that nobody reads lists that another base vouched for
-CACHE/apt/archives             packages, each as the lists that a keyring vouched for describe it
+CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
+                               so that one base must not provide for another
 
 A root is shown copies: what its variation does to them stays with the build.
 """
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from filecmp import cmp
 from pathlib import Path
 
@@ -21,12 +23,12 @@ from vmimage import inside, kernel
 from vmimage.digest import digest_of_file
 from vmimage.mounts import escaped_option
 from vmimage.shell import run
-from vmimage.workspace import locked
+from vmimage.workspace import locked, sync
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
-_KEPT_DAYS = 60
-_BEFORE_DAYS = 24 * 3600
-_COPY = ["cp", "--archive", "--reflink=auto"]
+_KEPT_SECONDS = 60 * 24 * 3600
+# neither owner nor mode: what a root calls setuid is nothing for a directory of the machine that all may read
+_COPY = ["cp", "--no-dereference", "--preserve=timestamps", "--reflink=auto"]
 
 
 class AptCache:
@@ -41,77 +43,137 @@ class AptCache:
     def __init__(self, cache, own, root, base_digest):
         self.top, self.own, self.root = Path(cache) / "apt", Path(own), root
         key = hashlib.sha256("\n".join([base_digest, *_sources(root)]).encode()).hexdigest()[:32]
-        self.shared, self.archives = self.top / key, self.top / "archives"
+        self.shared, self.archives = self.top / key, self.top / "archives" / key
 
-    def show(self):
-        """Show the build's copies to its furnished root.  For a private namespace only: nothing is unmounted."""
+    def show(self, *, varies=False):
+        """Show the build's copies to its furnished root.  For a private namespace only: nothing is unmounted.
+
+        :param bool varies: to a variation: what comes of the lists is not to be shared from now on
+        """
         if not self.own.exists():
             self._begin()
+        if varies:
+            (self.own / "varied").touch()
         kernel.mount(self.own / "lists", inside.own_directory(self.root, _LISTS), flags=kernel.MS_BIND)
-        cache = inside.own_directory(self.root, _CACHE)
-        kernel.mount(self.own / "bin", cache, flags=kernel.MS_BIND)
+        kernel.mount(self.own / "bin", inside.own_directory(self.root, _CACHE), flags=kernel.MS_BIND)
         places = {"lowerdir": self.archives, "upperdir": self.own / "archives", "workdir": self.own / "work"}
         options = ",".join(["volatile", *(f"{option}={escaped_option(place)}" for option, place in places.items())])
-        shutil.rmtree(
-            self.own / "work/work/incompat", ignore_errors=True
-        )  # a volatile overlay is mounted once, unless told otherwise
+        # a volatile overlay is mounted once, unless told otherwise
+        shutil.rmtree(self.own / "work/work/incompat", ignore_errors=True)
+        point = inside.own_directory(self.root, f"{_CACHE}/archives")
         with suppress(OSError):  # then this build downloads for itself
-            kernel.mount("vm_create-archives", f"{cache}/archives", "overlay", 0, options)
+            self.archives.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(os.open(self.archives, os.O_RDONLY), fcntl.LOCK_SH)  # until this process ends nothing is removed there
+            kernel.mount("vm_create-archives", point, "overlay", 0, options)
 
     def _begin(self):
-        for name in ("lists", "bin/archives/partial", "archives/partial", "work"):
-            (self.own / name).mkdir(parents=True)
-        self.archives.mkdir(parents=True, exist_ok=True)
-        with locked(self.top / "lock", "the cache of apt", wait=True, doing="used"):
+        partial = self.own.with_name(f"{self.own.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        for name in ("lists", "bin", "bin/archives", "archives", "archives/partial", "work"):
+            (partial / name).mkdir(parents=True)
+            (partial / name).chmod(0o755)  # apt looks into them as another user
+        with self._locked():
             for name in ("lists", "bin"):
-                if (self.shared / name).is_dir():
-                    run([*_COPY, f"{self.shared / name}/.", self.own / name])
+                _copy(_files(self.shared / name), partial / name)
+        partial.rename(self.own)
+
+    def _locked(self):
+        return locked(self.top / "lock", "the cache of apt", wait=True, doing="used")
 
     def recognize_lists(self):
         """Give lists that are what they were their old times: then apt need not reckon from them again.
 
         Apt fetches some anew where a server does not tell since when they have not changed.
         """
-        for shared in (self.shared / "lists").glob("*_*"):
-            own, facts = self.own / "lists" / shared.name, shared.stat()
-            if own.is_file() and not own.is_symlink() and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
-                os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        with self._locked():
+            for shared in _files(self.shared / "lists", "*_*"):
+                own, facts = self.own / "lists" / shared.name, shared.stat()
+                if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
+                    os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
 
     def keep_lists(self):
         """Share the lists after an update, before the variation could change them."""
-        if _state(self.own / "lists") == _state(self.shared / "lists"):
+        if (self.own / "varied").exists():
             return
-        partial = self.top / f"partial-{uuid.uuid4().hex}"
-        with locked(self.top / "lock", "the cache of apt", wait=True, doing="used"):
+        with self._locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
                 shutil.rmtree(left)
-            for name in ("lists", "bin"):
-                (partial / name).mkdir(parents=True)
-            files = [path for path in (self.own / "lists").iterdir() if path.is_file() and not path.is_symlink()]
-            run([*_COPY, *files, partial / "lists"])
-            bins = [path for path in (self.own / "bin").glob("*.bin") if path.is_file() and not path.is_symlink()]
-            if bins:
-                run([*_COPY, *bins, partial / "bin"])
-            shutil.rmtree(self.shared, ignore_errors=True)
-            partial.rename(self.shared)
+            if _state(self.own / "lists") == _state(self.shared / "lists"):
+                os.utime(self.shared)
+                return
+            partial = self.top / f"partial-{uuid.uuid4().hex}"
+            try:
+                for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
+                    (partial / name).mkdir(parents=True)
+                    _copy(_files(self.own / name, pattern), partial / name)
+                for path in (partial / "lists").iterdir():
+                    sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
+                shutil.rmtree(self.shared, ignore_errors=True)
+                partial.rename(self.shared)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
 
     def keep_archives(self):
-        """Share the packages that were downloaded, each if it is what the shared lists say of it."""
-        found = [path for path in (self.own / "archives").glob("*.deb") if path.is_file() and not path.is_symlink()]
-        digests = _digests(self.shared / "lists", {path.name for path in found}) if found else {}
-        with locked(self.top / "lock", "the cache of apt", wait=True, doing="used"):
-            for path in found:
-                target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"
-                if path.name not in digests or target.exists():
-                    continue
-                shutil.copyfile(path, partial, follow_symlinks=False)
-                if digest_of_file(partial) == f"sha256:{digests[path.name]}":
-                    os.replace(partial, target)
-                else:
-                    partial.unlink()
-            for path in self.archives.iterdir():
-                if path.stat().st_mtime < time.time() - _KEPT_DAYS * _BEFORE_DAYS:
-                    path.unlink()
+        """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old."""
+        with self._locked():
+            self.archives.mkdir(parents=True, exist_ok=True)
+            for left in self.archives.glob("*.partial"):  # of a run that was killed
+                left.unlink()
+            found = {path.name: path for path in _files(self.own / "archives", "*.deb")}
+            for name, told in (_told(self.shared / "lists", set(found)) if found else {}).items():
+                self._keep_archive(found[name], *told)
+            self._remove_old()
+
+    def _keep_archive(self, path, size, digest):
+        target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"
+        if str(path.stat().st_size) != size or target.exists() and str(target.stat().st_size) == size:
+            return
+        try:
+            shutil.copyfile(path, partial, follow_symlinks=False)
+            if digest_of_file(partial) == f"sha256:{digest}":
+                os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _remove_old(self):
+        for archives in [path for path in (self.top / "archives").iterdir() if path.is_dir()]:
+            with _unless_shown(archives) as free:
+                for path in archives.iterdir() if free else ():
+                    if _is_old(path):
+                        path.unlink()
+        for lists in self.top.iterdir():
+            if re.fullmatch("[0-9a-f]{32}", lists.name) and _is_old(lists):
+                shutil.rmtree(lists)
+
+
+@contextmanager
+def _unless_shown(archives):
+    """Whether no root is shown these packages; none is for the time of the block."""
+    descriptor, is_free = os.open(archives, os.O_RDONLY), False
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = True
+        yield is_free
+    finally:
+        os.close(descriptor)
+
+
+def _is_old(path):
+    return path.stat().st_mtime < time.time() - _KEPT_SECONDS
+
+
+def _is_file(path):
+    return path.is_file() and not path.is_symlink()
+
+
+def _files(directory, pattern="*"):
+    return [path for path in directory.glob(pattern) if _is_file(path)]
+
+
+def _copy(files, target):
+    if files:
+        run([*_COPY, *files, target])
 
 
 def _sources(root):
@@ -121,23 +183,20 @@ def _sources(root):
 
 def _state(directory):
     """What tells whether lists are the same: names, sizes and times."""
-    if not directory.is_dir():
-        return None
-    facts = {path.name: path.lstat() for path in directory.iterdir() if path.name not in ("lock", "partial", "auxfiles")}
-    return {name: (one.st_size, one.st_mtime_ns) for name, one in facts.items()}
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in _files(directory, "*_*")}
 
 
-def _digests(lists, names):
-    """``{file name of a package: sha256}`` as the lists say; lists that are packed tell nothing."""
+def _told(lists, names):
+    """``{file name of a package: (size, sha256)}`` as the lists say; lists that are packed tell nothing."""
     wanted = {name: re.fullmatch(r"(.+)_(.+)_(.+)\.deb", name) for name in names}
     wanted = {(one[1], one[2].replace("%3a", ":"), one[3]): name for name, one in wanted.items() if one}
-    packages = {f"Package: {package}".encode() for package, _, _ in wanted}
+    packages = {f"Package: {package}".encode(errors="surrogateescape") for package, _, _ in wanted}
     found = {}
-    for path in lists.glob("*_Packages"):
+    for path in _files(lists, "*_Packages"):
         for stanza in path.read_bytes().split(b"\n\n"):
             if stanza.partition(b"\n")[0] in packages:
                 fields = dict(line.split(": ", 1) for line in stanza.decode(errors="replace").splitlines() if ": " in line)
                 name = wanted.get((fields.get("Package"), fields.get("Version"), fields.get("Architecture")))
-                if name and "SHA256" in fields:
-                    found[name] = fields["SHA256"]
+                if name and {"Size", "SHA256"} <= fields.keys():
+                    found[name] = fields["Size"], fields["SHA256"]
     return found

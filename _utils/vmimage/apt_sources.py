@@ -35,7 +35,7 @@ def source_lines(release, distribution, mirror="", memory=None):
 def _read_indexes(memory):
     """What apt has read: ``(address, suite, component, origin)`` of each index."""
     state = _state()
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, KeyError, TypeError):  # what cannot be read is asked anew
         known = read_json(memory) if memory else None
         if known and known["state"] == state:
             return [tuple(one) for one in known["indexes"]]

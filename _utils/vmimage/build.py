@@ -7,7 +7,7 @@ import os
 
 from vmimage import base, steps
 from vmimage.description import image_name
-from vmimage.errors import RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
 from vmimage.memory import is_full
 from vmimage.namespace import run_privately
 from vmimage.outcome import judge
@@ -18,6 +18,9 @@ from vmimage.root import close_root, is_open, open_root
 from vmimage.unchanged import find_unchanged
 from vmimage.variation import find_variation
 from vmimage.workspace import all_workspaces
+
+#: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
+_NO_ROOM = ("No space left on device", "enough free space")
 
 
 def create_variation(build):
@@ -58,12 +61,14 @@ def _made(build):
     """The manifest of a build; one that its memory was too small for is made again on the disk."""
     try:
         return run_privately(lambda: _all_steps(build))
-    except VmImageError:
+    except BuildStopped:
+        raise
+    except Exception:
         if not build.workspace.noted("full"):
             raise
     build.progress.note("the memory for this build is full: building anew on the disk (ami.memory)")
     steps.begin(build)
-    build.workspace.note("full", {})
+    build.workspace.note("full", True)
     return run_privately(lambda: _all_steps(build))
 
 
@@ -80,11 +85,18 @@ def publish_after(build, store):
 def _all_steps(build):
     try:
         return _in_order(build)
-    except BaseException:
-        opened = build.workspace.noted("opened", {})
-        if opened.get("in_memory") and is_full(build.workspace.changes):
-            build.workspace.note("full", {})
+    except BaseException as error:
+        if build.workspace.noted("opened", {}).get("in_memory") and _ran_full(build.workspace, error):
+            build.workspace.note("full", True)
         raise
+
+
+def _ran_full(workspace, error):
+    """Whether the memory for the changes was too small, as it looks or as was said before the root was varied."""
+    if is_full(workspace.changes):
+        return True
+    said = f"{error}{workspace.log.read_text(encoding='utf-8', errors='replace') if workspace.log.exists() else ''}"
+    return not workspace.noted("varied") and any(words in said for words in _NO_ROOM)
 
 
 def _in_order(build):

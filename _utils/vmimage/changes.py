@@ -57,11 +57,14 @@ def _is_merged(entry, below):
 
 
 def _all_below(root, directory):
-    for entry in _entries(_at(root, directory)):
-        name = f"{directory}/{entry.name}"
-        yield Change(name, entry.stat(follow_symlinks=False))
-        if entry.is_dir(follow_symlinks=False):
-            yield from _all_below(root, name)
+    todo = [directory]  # not recursive: a tree may be deeper than Python's stack
+    while todo:
+        directory = todo.pop()
+        for entry in _entries(_at(root, directory)):
+            name = f"{directory}/{entry.name}"
+            yield Change(name, entry.stat(follow_symlinks=False))
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(name)
 
 
 def _entries(path):
@@ -86,7 +89,12 @@ def _is_directory(facts):
 
 def count_blocks(changes):
     """How many blocks of 4 KiB the changed names take, at most: what they replace is not taken off."""
-    return sum(1 if _is_directory(one.facts) else -(-one.facts.st_size // _BLOCK) for one in changes if one.facts)
+    return sum(1 if _is_directory(one.facts) else _blocks_of(one.facts) for one in changes if one.facts)
+
+
+def _blocks_of(facts):
+    """Of a file with holes only what is between them: its size may be more than any disk's."""
+    return min(-(-facts.st_size // _BLOCK), -(-facts.st_blocks * 512 // _BLOCK) or 1)
 
 
 def apply_changes(changes, root, target):

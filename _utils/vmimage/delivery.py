@@ -1,13 +1,21 @@
-"""How this project reaches a Salt: as files that are synced from file_roots, or installed by pip.
+"""How this project reaches a Salt: as files that are synced from file_roots, installed by pip, or packed for a new builder.
 
 Installed by pip, the faces and the SLS lie inside this package; synced, they lie in the directories that Salt keeps for them.
 """
 
+import hashlib
+import io
+import os
+import tarfile
 from pathlib import Path
 
 VERSION = "0.1.0"
+#: what pip installs for this project; here, for of _utils Salt syncs nothing but Python files
+REQUIREMENTS = ("salt>=3006,<3009", "python-glanceclient>=4", "python-keystoneclient>=5", "pyyaml>=6", "requests>=2.28")
 _HERE = Path(__file__).resolve().parent
 _TOP = _HERE.parents[1]  # of a checkout, or of the minion's extension_modules
+_MODULES = ("vm_create.py", "vm_service.py", "vm_sysctl.py")  # by name: they may lie among those of others
+_TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 
 
 def salt_loader():
@@ -24,6 +32,50 @@ def modules_directory():
 def states_directory():
     """Where the SLS of this project are, if they came along."""
     return _holding("ami_creator_pre.sls", _HERE / "salt_sls", _TOP / "states")
+
+
+def write_project(path, file_roots=()):
+    """Write this project's code and SLS into a tar with the layout of a checkout; the same files make the same bytes.
+
+    In it are also ``requirements.txt``, for pip, and ``SHA256SUMS`` of all files: who compares a directory with the tar sees by
+    this one what went.
+
+    :param path: of the tar; an older one is replaced at once
+    :param file_roots: directories to take the SLS from, where none came along with the code
+    """
+    files = _code() | _sls(file_roots) | {"requirements.txt": "".join(f"{one}\n" for one in REQUIREMENTS).encode()}
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, data in sorted((files | {"SHA256SUMS": sums.encode()}).items()):
+                member = tarfile.TarInfo(name)  # of root, mode 0644, of 1970
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _code():
+    """``{path: content}`` of modules, states and machinery."""
+    modules, states = modules_directory(), _holding("vm_image.py", _HERE / "salt_states", _TOP / "_states", _TOP / "states")
+    found = {f"_modules/{name}": modules / name for name in _MODULES}
+    found["_states/vm_image.py"] = states / "vm_image.py"
+    found |= {f"_utils/vmimage/{one.name}": one for one in _HERE.glob("*.py")}
+    return {name: file.read_bytes() for name, file in found.items()}
+
+
+def _sls(file_roots):
+    """``{path: content}`` of the SLS: our own ones, or by name from a minion's file_roots, where other SLS hold who knows what."""
+    ours = states_directory()
+    if ours.is_dir():
+        found = ours.glob("*.sls")
+    else:
+        found = _holding("ami_creator_pre.sls", ours, *map(Path, file_roots)).glob("ami_creator*.sls")
+    return {"states/top.sls": _TOP_SLS.encode()} | {f"states/{one.name}": one.read_bytes() for one in found}
 
 
 def _holding(file, *candidates):

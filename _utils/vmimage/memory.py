@@ -33,7 +33,7 @@ def free_mib(top=Path("/")):
     """MiB of memory that can be had without swapping, as the machine and the control groups of this process say."""
     lines = (line.split() for line in (top / "proc/meminfo").read_text(encoding="ascii").splitlines())
     found = [int(words[1]) >> 10 for words in lines if words[0] == "MemAvailable:"]
-    return max(0, min([*found, *_left_in_groups(top)]))
+    return max(0, min([*found, *_left_in_groups(top)], default=0))
 
 
 def _left_in_groups(top):
@@ -45,9 +45,10 @@ def _left_in_groups(top):
         )
     place = top / "sys/fs/cgroup" / group.lstrip("/")
     for directory in (place, *place.parents):
-        with suppress(OSError, ValueError):
-            most, now = (int((directory / f"memory.{what}").read_text(encoding="ascii")) for what in ("max", "current"))
-            yield (most - now + _cached(directory)) >> 20
+        for limit in ("max", "high"):  # above high the group is throttled, which is no better than swapping
+            with suppress(OSError, ValueError):
+                most, now = (int((directory / f"memory.{what}").read_text(encoding="ascii")) for what in (limit, "current"))
+                yield (most - now + _cached(directory)) >> 20
         if directory == top / "sys/fs/cgroup":
             return
 

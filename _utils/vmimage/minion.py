@@ -10,6 +10,7 @@ from vmimage.errors import CallFailed, ProgramMissing
 from vmimage.shell import die_with_parent, find_program, host_environment, run
 
 _ERROR = "Error running "
+_GRACE_SECONDS = 60  # a build that is stopped removes its partial files: less than the 90 s that systemd waits
 
 
 class Minion:
@@ -40,7 +41,8 @@ class Minion:
 
         with tempfile.TemporaryFile() as answer:
             # whatever its exit code is: states that failed are told in the answer
-            ended = run(argv, stdout=answer, on_line=on_line, preexec=die_with_parent, env=host_environment(), ok=range(256))
+            how = {"preexec": die_with_parent, "env": host_environment(), "ok": range(256), "grace_seconds": _GRACE_SECONDS}
+            ended = run(argv, stdout=answer, on_line=on_line, **how)
             answer.seek(0)
             text = answer.read().decode(errors="replace").strip()
         try:

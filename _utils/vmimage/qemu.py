@@ -33,7 +33,9 @@ def accelerators():
     return ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
 
 
-def qemu_argv(triplet, disk, accelerator, console, forwards=(), more=()):
+def qemu_argv(
+    triplet, disk, accelerator, console, forwards=(), more=(), *, memory_mib=_MEMORY_MIB, network="restrict=on", words=""
+):
     """The command line that boots a triplet.
 
     :param Triplet triplet:
@@ -42,6 +44,8 @@ def qemu_argv(triplet, disk, accelerator, console, forwards=(), more=()):
     :param Path console: file that takes the first serial line
     :param forwards: ``(port of 127.0.0.1, port of the guest)``
     :param more: further arguments
+    :param str network: options of QEMU's user network; by default the guest reaches nobody
+    :param str words: further ones for the kernel's command line
     :returns: list
     """
     machine = platform.machine()
@@ -49,11 +53,11 @@ def qemu_argv(triplet, disk, accelerator, console, forwards=(), more=()):
     acceleration = ["-accel", "kvm", "-cpu", "host"] if accelerator == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max"]
     return [
         *_MACHINES[machine], *acceleration,
-        "-smp", "2", "-m", str(_MEMORY_MIB), "-nodefaults", "-display", "none", "-no-reboot",
+        "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", triplet.kernel, "-initrd", triplet.ramdisk,
-        "-append", f"root=/dev/vda rw console={_CONSOLE[machine]} net.ifnames=0",
+        "-append", f"root=/dev/vda rw console={_CONSOLE[machine]} net.ifnames=0 {words}".rstrip(),
         "-drive", f"file={disk},format=qcow2,if=virtio,cache=unsafe",
-        "-netdev", f"user,id=net0,restrict=on{forward}", "-device", "virtio-net-pci,netdev=net0",
+        "-netdev", f"user,id=net0,{network}{forward}", "-device", "virtio-net-pci,netdev=net0",
         "-device", "virtio-rng-pci", "-serial", f"file:{console}", *more,
     ]  # fmt: skip
 

@@ -66,7 +66,7 @@ def host_environment():
     return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{os.environ.get('PATH', '')}:{_SBIN}"}
 
 
-def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdout=None, pass_fds=()):
+def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdout=None, pass_fds=(), grace_seconds=0):
     """Run a program to its end.
 
     :param list argv: program and arguments; paths are turned into strings
@@ -76,6 +76,7 @@ def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdo
     :param preexec: called in the child before the program starts
     :param stdin: a file to read from, default nothing
     :param stdout: a file to write to, then only stderr is returned
+    :param float grace_seconds: for the program to clean up in, after SIGTERM, when we are stopped before its end; else it is killed
     :returns: :class:`Finished`
     :raises ProgramMissing: with the Debian package to install
     :raises CommandFailed: on any other exit code
@@ -95,13 +96,25 @@ def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdo
     try:
         output = _follow(child, child.stderr if stdout is not None else child.stdout, on_line)
     except BaseException:
-        child.kill()
+        _end(child, grace_seconds)
         raise
     finally:
         child.wait()
     if child.returncode not in ok:
         raise CommandFailed(argv, child.returncode, output)
     return Finished(child.returncode, output)
+
+
+def _end(child, grace_seconds):
+    """Kill a program; one with time for that is asked first, for only itself knows what it has half made."""
+    try:
+        if grace_seconds:
+            child.terminate()
+            child.wait(grace_seconds)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        child.kill()
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from vmimage import base, boot, filesystem, fstab, inside
 from vmimage.apt_cache import AptCache
+from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.contents import measure_contents
-from vmimage.errors import NotReady, RootNotOpen, WorkspaceOpen
+from vmimage.errors import CommandFailed, NotReady, RootNotOpen, WorkspaceOpen
 from vmimage.inhabit import work_inside
 from vmimage.manifest import make_manifest
 from vmimage.memory import memory_for
@@ -23,6 +24,7 @@ from vmimage.preflight import check_machine
 from vmimage.repack import Unfit, begin_copy, pack_changes
 from vmimage.report_data import keep, kept_path, previous_build, read_log, report_data
 from vmimage.root import close_root, is_open, open_root
+from vmimage.runtime import HOME
 from vmimage.seal import seal_root
 from vmimage.shell import run
 from vmimage.triplet import Triplet
@@ -47,6 +49,9 @@ NOTES = (
 )
 #: those that no longer hold when the root changes
 _MADE_OF_ROOT = ("extracted", "contents", "packed", "shrunk")
+
+#: for so long a variation need not fetch apt's lists again that the update has fetched; its steps may be days apart
+_FRESH_SECONDS = 3600
 
 
 class Build:
@@ -161,10 +166,12 @@ def update(build):
         def work():
             apt.show()
             changed = update_packages(build.root, say, apt.recognize_lists)
-            return changed, note_offers(build.root, apt.own / "lists") if build.settings.skip_unchanged else None
+            offered = note_offers(build.root, apt.own / "lists") if build.settings.skip_unchanged else None
+            return changed, offered, state_of_update(build.root)
 
-        changes, offered = work_inside(build.root, work)
-        apt.keep_lists()
+        changes, offered, state = work_inside(build.root, work)
+        _share(build, apt.keep_lists)
+        build.workspace.note("apt", {"state": state, "at": time.time()})
         build.workspace.note("updated", changes)
         build.workspace.note("offered", offered)
     return changes
@@ -174,6 +181,14 @@ def _apt_cache(build):
     return AptCache(build.settings.cache, build.workspace.changes / "apt", build.root, build.workspace.noted("fetched")["digest"])
 
 
+def _share(build, keep):
+    """Share what was downloaded; a cache that cannot take it (full, read-only) is no fault of the image."""
+    try:
+        keep()
+    except (OSError, CommandFailed) as error:
+        build.progress.note(f"the cache of apt in {build.settings.cache} takes nothing: {error}")
+
+
 def variate(build):
     """variation: apply the user's states inside the root."""
     build.needs_open()
@@ -181,15 +196,16 @@ def variate(build):
         found = find_variation(build.settings, build.host)
         build.workspace.drop(*_MADE_OF_ROOT)
 
-        apt, updated = _apt_cache(build), build.workspace.noted("updated") is not None
+        apt, fetched = _apt_cache(build), build.workspace.noted("apt", {"state": "", "at": 0})
+        is_fresh = time.time() - fetched["at"] < _FRESH_SECONDS
 
         def apply():
-            apt.show()
-            return apply_variation(found, build.settings, build.root, build.host, say, updated=updated)
+            apt.show(varies=True)
+            recall_update(build.root, HOME, fetched["state"])
+            return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh)
 
         states = work_inside(build.root, apply, hostname=found.id)
-        if updated:  # else the lists are what the variation made of them
-            apt.keep_archives()
+        _share(build, apt.keep_archives)
         facts = {"reference": found.reference, "digest": found.digest, "id": found.id, "revision": build.settings.revision}
         build.workspace.note("varied", {**facts, "states": states})
     return states

@@ -1,39 +1,13 @@
 """Real builds: salt-call as a user runs it, real loops, chroots and boots.  What a test leaves behind is a failure of that test."""
 
-import os
-import time
-from pathlib import Path
-
 import pytest
-from building import CACHE, LEFT_BEHIND_SECONDS, Salt, what_is_left
-from vmimage import base
-from vmimage.progress import Progress
-from vmimage.settings import Settings
+from building import Salt
+from root_fixtures import bootstrapped, machine, nothing_is_left  # noqa: F401  fixtures
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.root)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def machine(lacking):
-    """A machine that can build, or a reason why not."""
-    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
-        lacking("needs root and loop devices: sudo ./run-tests root")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    """No mount, loop or process more than before, at most three seconds after the test."""
-    before = what_is_left()
-    yield
-    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
-    while left := [now - then for now, then in zip(what_is_left(), before, strict=True)]:
-        if not any(left):
-            return
-        assert time.monotonic() < deadline, f"left behind: {left}"
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -42,14 +16,7 @@ def salt(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def bootstrapped():
-    """The default base, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.Base`."""
-    settings, progress = Settings(cache=CACHE), Progress()
-    return base.prepare_base(settings, base.locate_base(settings, progress), progress)
-
-
-@pytest.fixture(scope="session")
-def sample(bootstrapped, tmp_path_factory):
+def sample(bootstrapped, tmp_path_factory):  # noqa: F811
     """The triplet of the sample variation, built once by create_variation."""
     salt = Salt(tmp_path_factory.mktemp("sample"))
     salt.pillar("web: {title: Seen in a test, pinned: {lsb-release: '12.*'}}\n")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 import venv
 
 import pytest
@@ -9,6 +10,7 @@ from minions import PROJECT, Minion
 
 OURS = [
     "create_variation",
+    "create_variations",
     "update_image",
     "variate_image",
     "upload",
@@ -20,6 +22,8 @@ OURS = [
     "boot",
     "settings",
     "setting",
+    "project",
+    "report",
 ]
 
 
@@ -80,6 +84,11 @@ def works(minion, salt_call):
     assert "the triplet is complete" in shown
     told = minion.good("state.sls", "ami_creator_pre", "test=True", salt_call=salt_call)
     assert [one["result"] for one in told.values()] == [None, None]
+    with tarfile.open(minion.good("vm_create.project", salt_call=salt_call)) as tar:
+        assert tar.extractfile("states/ami_creator.sls").read() == (PROJECT / "states/ami_creator.sls").read_bytes()
+        packed = set(tar.getnames())
+    assert packed >= {f"_utils/vmimage/{one.name}" for one in (PROJECT / "_utils/vmimage").glob("*.*")}
+    assert packed >= {"_modules/vm_create.py", "_modules/vm_service.py", "_modules/vm_sysctl.py", "_states/vm_image.py"}
 
 
 def test_every_function_tells_how_to_call_it(minion):

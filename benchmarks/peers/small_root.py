@@ -1,0 +1,55 @@
+"""A small root with mkosi and mmdebstrap of the newest versions that the archive areas of this Debian offer.
+
+mkosi of bookworm-backports wants a newer systemd than bookworm's.  That belongs into no user's machine, so it gets a root of its
+own.
+"""
+
+import shutil
+import subprocess
+
+from racing.track import RELEASE
+
+_PROGRAMS = "mkosi mmdebstrap debian-archive-keyring e2fsprogs kmod cpio mount tar uidmap xz-utils zstd python3-pefile"
+_ENTER = """
+set -eu
+root=$1 directory=$2 tools=$3; shift 3
+mount --rbind "$root" "$root"
+for one in /dev /proc /sys "$directory" "$tools" /etc/resolv.conf; do
+    if [ -d "$one" ]; then mkdir -p "$root$one"; else touch "$root$one"; fi
+    mount --rbind "$one" "$root$one"
+done
+cd "$root"
+mkdir -p old
+pivot_root . old
+umount --lazy /old
+cd /
+exec env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+"""
+
+
+class SmallRoot:
+    """The root, made once and shared by the two."""
+
+    def __init__(self, track):
+        self.track, self.path = track, track.tools / "root"
+
+    def install(self):
+        if self.path.exists():
+            return
+        backports = f"deb {self.track.main_mirror()} {RELEASE}-backports main"
+        partial = self.path.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        argv = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory", f"--include={_PROGRAMS.replace(' ', ',')}"]
+        argv += ['--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
+        argv += [f'--aptopt=APT::Default-Release "{RELEASE}-backports"']
+        subprocess.run([*argv, RELEASE, partial, *self.track.plan["sources"], backports], check=True, capture_output=True)
+        partial.rename(self.path)
+
+    def version_of(self, package):
+        argv = ["dpkg-query", f"--admindir={self.path}/var/lib/dpkg", "--show", "--showformat=${Version}", package]
+        return subprocess.check_output(argv, text=True)
+
+    def entering(self, argv):
+        """The argv that runs another one in there, with our directories, the machine's devices and nothing else of it."""
+        places = [self.path, self.track.directory, self.track.tools]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "enter", *places, *argv]

@@ -1,0 +1,147 @@
+"""A race on one job: base in cache, update, nginx + postgresql-15 + a user + a motd, ext4 root image + kernel + ramdisk.
+
+Each contest runs once with empty caches (cold), then in each round once with warm ones, every round in another order.  All start
+from the same base.tar; downloading that is not timed.  The time ends when image, kernel and ramdisk are on the disk (fsync).
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "_utils"))
+
+from peers import CONTESTS  # noqa: E402
+from racing import check, machine, meter, plot, table  # noqa: E402
+from racing.proxy import counted  # noqa: E402
+from racing.track import Lap, Track, clear_leftovers  # noqa: E402
+from vmimage.errors import VmImageError  # noqa: E402
+from vmimage.namespace import run_privately  # noqa: E402
+
+
+def race(options):
+    """Run all laps and return what was found, plain data."""
+    track = Track(options.directory, options.tools)
+    contests = [make(track) for make in CONTESTS if (make.name in options.only if options.only else make.default)]
+    track.make_base(say)
+    contests, absent = install(contests)
+    laps = {contest.name: [] for contest in contests}
+    with counted(track.proxy_port) as traffic:
+        for contest in contests if not options.warm_only else ():
+            track.empty_cache(contest.name)
+            laps[contest.name].append(run_lap(track, contest, traffic, 0))
+        for number in range(1, options.rounds + 1):
+            start = (number - 1) % len(contests)
+            for contest in contests[start:] + contests[:start]:
+                laps[contest.name].append(run_lap(track, contest, traffic, number))
+    summaries = {contest.name: summarize(contest, laps[contest.name]) for contest in contests}
+    return {
+        "job": " ".join(__doc__.split("\n\n")[0].split()),
+        "machine": machine.describe(options.directory),
+        "memory_means": meter.MEANS,
+        "downloads_counted": track.counts_downloads(),
+        "absent": absent,
+        "packages": check.compare_packages(summaries),
+        "contests": summaries,
+    }
+
+
+def install(contests):
+    """Get the programs of each; who cannot be had stays away, and that is told.
+
+    :returns: ``(contests that can run, {name: why not})``
+    """
+    ready, absent = [], {}
+    for contest in contests:
+        say(f"installing {contest.name}")
+        try:
+            contest.install()
+            ready.append(contest)
+        except subprocess.CalledProcessError as error:
+            say((error.stderr or b"").decode(errors="replace"))
+            absent[contest.name] = f"could not be installed: {Path(error.cmd[0]).name} failed"
+    return ready, absent
+
+
+def run_lap(track, contest, traffic, number):
+    """One run of one contest: measured, its result looked at, and thrown away."""
+    lap = Lap(track, contest.name, contest.motd(number))
+    with lap.ready():
+        traffic.forget()
+        found = meter.measure(contest.command(lap), lap.log)
+        found["downloaded_bytes"] = traffic.bytes if track.counts_downloads() else None
+        for triplet in contest.triplets(lap):
+            found |= check.look_at(triplet, lap)
+        found |= contest.details(lap)
+    found["round"] = number
+    say(f"{'cold' if number == 0 else f'round {number}'}: {contest.name}: {found['seconds']} s")
+    return found
+
+
+def summarize(contest, laps):
+    """The cold lap apart from the warm ones, and the medians of these."""
+    warm = [lap for lap in laps if lap["round"]]
+
+    def median(key):
+        known = [lap[key] for lap in warm if lap.get(key) is not None]
+        return statistics.median(known) if known else None
+
+    keys = ("seconds", "peak_mib", "downloaded_bytes", "image_bytes", "image_disk_bytes", "free_bytes")
+    return {
+        "title": contest.title,
+        "version": contest.version(),
+        "note": contest.note,
+        "median": {key: median(key) for key in keys},
+        "cold": next((lap for lap in laps if not lap["round"]), None),
+        "warm": warm,
+    }
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="warm runs of each (5)")
+    parser.add_argument("--json", type=Path, help="file to write all figures to")
+    parser.add_argument("--svg", type=Path, help="file to draw the plot into")
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(one.name for one in CONTESTS)}")
+    parser.add_argument("--warm-only", action="store_true", help="leave the caches as an earlier race left them; no cold run")
+    parser.add_argument("--directory", type=Path, default=TOP / "build/race", help="where to work, on a disk (build/race)")
+    parser.add_argument("--tools", type=Path, help="where the peers and the base are installed (DIRECTORY/tools, or $RACE_TOOLS)")
+    options = parser.parse_args()
+    unknown = set(options.only or ()) - {one.name for one in CONTESTS}
+    if unknown or options.rounds < 1:
+        parser.error(f"there is no contest {', '.join(sorted(unknown))}" if unknown else "a race has at least one round")
+    return options
+
+
+def main():
+    options = parse_options()
+    options.directory = options.directory.resolve()
+    options.directory.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(options.directory)  # of a race that was killed
+    try:
+        found = run_privately(lambda: race(options))  # its mounts and processes end with it, however it ends
+    except VmImageError as error:
+        sys.exit(f"benchmarks/race: {error}")
+    finally:
+        clear_leftovers(options.directory)
+    print(table.render(found))
+    if options.json:
+        write(options.json, json.dumps(found, indent=1) + "\n")
+    if options.svg:
+        write(options.svg, plot.draw(found))
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""A result, looked at: is everything there that the job asks for?"""
+
+import filecmp
+import re
+import subprocess
+from contextlib import contextmanager
+
+from vmimage.boot import version_key
+from vmimage.errors import VmImageError
+from vmimage.filesystem import superblock
+
+from racing.track import PACKAGES, USER
+
+
+class ResultWrong(VmImageError):
+    """A contest did not do the job."""
+
+
+def look_at(triplet, lap):
+    """Refuse a result that is not what the job asks for.
+
+    :returns: ``{image_bytes, image_disk_bytes, free_bytes, journal, packages}``
+    :raises ResultWrong: naming what is missing
+    """
+    image = triplet.root_image
+    clean = subprocess.run(["e2fsck", "-f", "-n", image], capture_output=True, text=True)
+    _expect(clean.returncode == 0, lap, f"e2fsck is not content: {clean.stdout}")
+    with shown(image, lap) as root:
+        packages = _packages(root)
+        _expect(not (lacking := set(PACKAGES) - set(packages)), lap, f"{', '.join(lacking)} is not installed")
+        _expect(re.search(rf"^{USER}:.*:/bin/bash$", (root / "etc/passwd").read_text(), re.M), lap, f"there is no user {USER}")
+        _expect((root / "home" / USER).is_dir(), lap, f"{USER} has no home")
+        _expect((root / "etc/motd").read_text() == f"{triplet.motd}\n", lap, "/etc/motd is not what was asked")
+        _expect((root / "var/lib/postgresql/15/main/PG_VERSION").exists(), lap, "PostgreSQL has no database cluster")
+        kernel = max(root.glob("boot/vmlinuz-*"), key=lambda path: version_key(path.name))
+        ramdisk = kernel.with_name(kernel.name.replace("vmlinuz-", "initrd.img-"))
+        for ours, theirs in ((kernel, triplet.kernel), (ramdisk, triplet.ramdisk)):
+            _expect(filecmp.cmp(ours, theirs, shallow=False), lap, f"{theirs.name} is not the image's {ours.name}")
+    facts, told = image.stat(), superblock(image)
+    return {
+        "image_bytes": facts.st_size,
+        "image_disk_bytes": facts.st_blocks * 512,
+        "free_bytes": int(told["Free blocks"]) * int(told["Block size"]),
+        "journal": told.get("Total journal size", told.get("Journal size", "none")),
+        "packages": packages,
+    }
+
+
+@contextmanager
+def shown(image, lap):
+    """The image mounted, read-only, its journal left alone."""
+    point = lap.directory / "shown"
+    point.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-o", "loop,ro,noload", image, point], check=True)
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", point], check=True)
+
+
+def compare_packages(summaries):
+    """Take the lists of packages out of the laps, and note with each contest how its list differs from that of the first.
+
+    :returns: the packages of the first
+    """
+    first = {}
+    for one in summaries.values():
+        found = [lap.pop("packages") for lap in [*filter(None, [one["cold"]]), *one["warm"]] if "packages" in lap]
+        first = first or (found[-1] if found else {})
+        names = set(found[-1]) ^ set(first) if found else set()
+        versions = {name for name, version in (found[-1] if found else {}).items() if first.get(name, version) != version}
+        one["differs"] = {
+            "has also": sorted(names - set(first)),
+            "has not": sorted(names & set(first)),
+            "has other versions of": sorted(versions),
+        }
+    return first
+
+
+def _packages(root):
+    wanted = "${Package} ${Version} ${db:Status-Status}\n"
+    argv = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show", f"--showformat={wanted}"]
+    lines = (line.split() for line in subprocess.check_output(argv, text=True).splitlines())
+    return {one[0]: one[1] for one in lines if one[-1] == "installed"}
+
+
+def _expect(fact, lap, fault):
+    if not fact:
+        raise ResultWrong(f"the result of {lap.name} is wrong: {fault}", hint=f"all it said is in {lap.log}")

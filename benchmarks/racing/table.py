@@ -1,0 +1,89 @@
+"""What was found, as a table for people."""
+
+_COLUMNS = ("", "version", "warm s", "min - max", "x ours", "cold s", "image MB", "free", "peak MiB", "MB down", "cold")
+_LEFT = 2  # so many columns are words
+_MOST_NAMED = 12
+
+
+def render(found):
+    """Plain text: the job, the machine, the table, and notes below it."""
+    contests = found["contests"]
+    reference = reference_of(contests)
+    rows = [_COLUMNS, *(_row(one, reference) for one in contests.values())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_aligned(row, widths) for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([found["job"], describe_machine(found), "", *lines, "", *_notes(found, reference)])
+
+
+def reference_of(contests):
+    """The contest that the others are compared with: ours, or else the first."""
+    return contests.get("ours") or next(iter(contests.values()))
+
+
+def ratio(one, reference):
+    """How many times as long as the reference it took, by the medians of the warm runs."""
+    return one["median"]["seconds"] / reference["median"]["seconds"]
+
+
+def describe_machine(found):
+    """The machine, the date and the number of rounds, in one line."""
+    machine = found["machine"]
+    rounds = max(len(one["warm"]) for one in found["contests"].values())
+    hardware = f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, disk: {machine['disk']}"
+    return (
+        f"{hardware}; {machine['system']}, Linux {machine['kernel']}; {machine['date']}, {rounds} warm round{'s'[: rounds > 1]}"
+    )
+
+
+def _aligned(row, widths):
+    pairs = list(zip(row, widths, strict=True))
+    cells = [cell.ljust(width) for cell, width in pairs[:_LEFT]] + [cell.rjust(width) for cell, width in pairs[_LEFT:]]
+    return "  ".join(cells).rstrip()
+
+
+def _row(one, reference):
+    seconds = [lap["seconds"] for lap in one["warm"]]
+    median, cold = one["median"], one["cold"] or {}
+    return (
+        one["title"],
+        one["version"],
+        f"{median['seconds']:.1f}",
+        f"{min(seconds):.1f} - {max(seconds):.1f}",
+        f"{ratio(one, reference):.2f}",
+        _number(cold.get("seconds"), 1, ".1f"),
+        _number(median["image_bytes"], 1e6, ".0f"),
+        _number(median["free_bytes"], 1e6, ".0f"),
+        _number(median["peak_mib"], 1, ".0f"),
+        _number(median["downloaded_bytes"], 1e6, ".1f"),
+        _number(cold.get("downloaded_bytes"), 1e6, ".1f"),
+    )
+
+
+def _number(value, unit, form):
+    return "-" if value is None else format(value / unit, form)
+
+
+def _notes(found, reference):
+    yield "warm: the median. x ours: by these medians. cold: one run with empty caches; base.tar and programs are at hand."
+    yield "image MB: the length of the file; free: what of it is free space."
+    yield f"peak MiB: {found['memory_means']}."
+    yield (
+        "MB down: what the mirror sent, warm and cold."
+        if found["downloads_counted"]
+        else "MB down: not measured: no http mirror."
+    )
+    yield from (f"{name}: {why}." for name, why in found["absent"].items())
+    for one in found["contests"].values():
+        yield f"{one['title']}: {'; '.join([one['note'], *_differences(one, reference)])}."
+
+
+def _differences(one, reference):
+    """How far its result is not the same as the reference's."""
+    for word, names in one["differs"].items():
+        if names:
+            more = f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else ""
+            yield f"{word} {', '.join(names[:_MOST_NAMED])}{more}"
+    theirs, ours = (each["warm"][-1].get("journal") for each in (one, reference))
+    if theirs != ours and theirs:
+        yield f"its journal is {theirs}"

@@ -1,0 +1,146 @@
+"""Where the race is run: its directories, the base that all start from, and what is cleared away behind it.
+
+DIRECTORY/tools/   base.tar, the peers' programs: made once         DIRECTORY/caches/NAME/   what a contest keeps between its runs
+DIRECTORY/lap/     one run: results on the disk, and memory/, a tmpfs for scratch where memory is plenty
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vmimage.base import architecture_of
+from vmimage.bootstrap import bootstrap, digest_of_plan, plan_bootstrap
+from vmimage.digest import digest_of_file
+from vmimage.settings import Settings
+
+from racing import meter
+
+PACKAGES = ["nginx", "postgresql-15"]
+USER = "racer"
+RELEASE = "bookworm"
+_TMPFS_FREE_GIB = 6  # so much must be free for peers to work in memory: DIB asks for about that, the others for 1.5
+
+
+class Track:
+    """What all contests share.
+
+    :ivar Path tar: the base
+    :ivar list sources: ``(address, suite, components)`` of each of its apt sources
+    :ivar int proxy_port: where the counting proxy listens
+    """
+
+    def __init__(self, directory, tools=None):
+        self.directory = directory
+        self.tools = Path(tools or os.environ.get("RACE_TOOLS") or directory / "tools").resolve()
+        self.tools.mkdir(parents=True, exist_ok=True)
+        self.tar = self.tools / "base.tar"
+
+    def make_base(self, say):
+        """Bootstrap the base, as our own builds do, if it is not there or is told otherwise by now."""
+        plan = plan_bootstrap(Settings(release=RELEASE), architecture_of(Settings()))
+        self.plan = plan
+        self.sources = [tuple(line.split(" ", 3)[1:]) for line in plan["sources"]]
+        facts_file = self.tools / "base.json"
+        facts = json.loads(facts_file.read_text()) if facts_file.exists() else {}
+        if facts.get("plan") != digest_of_plan(plan):
+            say("bootstrapping the base that all start from")
+            facts = {"plan": digest_of_plan(plan), "port": _free_port()}
+            facts["digest"] = self._bootstrap(plan, facts["port"])
+            facts_file.write_text(json.dumps(facts))
+        self.proxy_port, self.digest = facts["port"], facts["digest"]
+
+    def _bootstrap(self, plan, port):
+        root = self.tools / "base.partial"
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        bootstrap(plan, root, lambda line: None)
+        if self.counts_downloads():
+            (root / "etc/apt/apt.conf.d/90race").write_text(f'Acquire::http::Proxy "{proxy_address(port)}";\n')
+        subprocess.run(["tar", "-C", root, *TAR_ALL, "-cf", self.tar, "."], check=True)
+        shutil.rmtree(root)
+        return digest_of_file(self.tar)
+
+    def counts_downloads(self):
+        """Whether the mirror can be reached by a proxy that counts."""
+        return all(address.startswith("http://") for address, _, _ in self.sources)
+
+    def proxy(self):
+        """The proxy's address for a peer that configures its own apt, or nothing."""
+        return proxy_address(self.proxy_port) if self.counts_downloads() else ""
+
+    def main_mirror(self):
+        """The address of the release itself, without updates and security."""
+        return next(address for address, suite, _ in self.sources if suite == RELEASE)
+
+    def cache(self, name):
+        path = self.directory / "caches" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def empty_cache(self, name):
+        shutil.rmtree(self.cache(name))
+
+
+#: the loop device that diskimage-builder leaves when it is killed: the tmpfs of its file is gone with the race's namespace, and
+#: so is the rest of the path
+_IN_LOST_TMPFS = "/image0.raw"
+#: what a root's tar must keep
+TAR_ALL = ["--numeric-owner", "--xattrs", "--xattrs-include=*"]
+
+
+def proxy_address(port):
+    return f"http://127.0.0.1:{port}"
+
+
+def _free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Lap:
+    """One run of one contest.
+
+    :ivar Path directory: for its results, on the disk
+    :ivar Path memory: for its scratch: a tmpfs, or a plain directory where memory is short
+    :ivar Path cache: what it keeps for the next
+    :ivar str motd: what /etc/motd of the result must say
+    """
+
+    def __init__(self, track, name, motd):
+        self.name, self.motd = name, motd
+        self.directory = track.directory / "lap"
+        self.memory = self.directory / "memory"
+        self.cache = track.cache(name)
+        self.log = track.directory / f"{name}.log"
+
+    @contextmanager
+    def ready(self):
+        """Its directories, empty; gone afterwards."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.memory.mkdir(parents=True)
+        in_memory = meter.free_gib() >= _TMPFS_FREE_GIB
+        if in_memory:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=75%", "race", self.memory], check=True)
+        try:
+            yield
+        finally:
+            if in_memory:
+                subprocess.run(["umount", self.memory], check=False)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def clear_leftovers(directory):
+    """Detach loop devices of files below the directory, and remove cgroups and directories of a race that was killed."""
+    for group in meter.old_cgroups():
+        with suppress(OSError):  # that of another race, which runs
+            group.rmdir()
+    for loop in Path("/sys/block").glob("loop*/loop/backing_file"):
+        file = loop.read_text().removesuffix("\n").removesuffix(" (deleted)")
+        if Path(file).is_relative_to(directory) or file == _IN_LOST_TMPFS:
+            subprocess.run(["losetup", "--detach", f"/dev/{loop.parts[3]}"], check=False)
+    shutil.rmtree(directory / "lap", ignore_errors=True)

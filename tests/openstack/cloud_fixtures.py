@@ -1,0 +1,47 @@
+"""A real Keystone and a real Glance for all tests, and a wire of its own for each test that wants to disturb them."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cloud import Cloud
+from wire import Wire
+
+SERVERS = Path(__file__).resolve().parents[2] / ".venv-openstack"
+NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A region of the catalog whose image service is RegionOne's, behind a wire."""
+
+    region: str
+    wire: Wire
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_proxy():
+    """The cloud is on the loopback."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("no_proxy", "NO_PROXY"):
+            environment.setenv(name, "127.0.0.1,localhost")
+        yield
+
+
+@pytest.fixture(scope="session")
+def cloud(lacking, tmp_path_factory):
+    """A :class:`cloud.Cloud` with a Glance in RegionOne."""
+    if not (SERVERS / "installed").exists():
+        lacking("no Keystone and no Glance: ./run-tests openstack installs them")
+    with Cloud(tmp_path_factory.mktemp("cloud"), SERVERS) as cloud:
+        cloud.glance("RegionOne")
+        yield cloud
+    assert not cloud.processes(), "servers are left"
+
+
+@pytest.fixture
+def lane(cloud):
+    """A :class:`Lane` of the test's own."""
+    with Wire(cloud.glances["RegionOne"].port) as wire, cloud.registered(f"Lane{next(NUMBERS)}", wire.url) as region:
+        yield Lane(region, wire)

@@ -1,0 +1,38 @@
+"""A machine that can build, a base that is prepared already, and a look at what a test leaves behind."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from building import CACHE, LEFT_BEHIND_SECONDS, what_is_left
+from vmimage import base
+from vmimage.progress import Progress
+from vmimage.settings import Settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine(lacking):
+    """A machine that can build, or a reason why not."""
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
+        lacking("needs root and loop devices: sudo ./run-tests root")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """No mount, loop or process more than before, at most three seconds after the test."""
+    before = what_is_left()
+    yield
+    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+    while left := [now - then for now, then in zip(what_is_left(), before, strict=True)]:
+        if not any(left):
+            return
+        assert time.monotonic() < deadline, f"left behind: {left}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def bootstrapped():
+    """The default base, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.Base`."""
+    settings, progress = Settings(cache=CACHE), Progress()
+    return base.prepare_base(settings, base.locate_base(settings, progress), progress)

@@ -1,0 +1,228 @@
+"""The shared cache of apt: what goes into it, and what a root cannot bring in."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+
+import pytest
+from vmimage import apt_cache
+from vmimage.apt_cache import AptCache
+
+NAME, DEB = "less_1%3a590-2_amd64.deb", b"the package"
+MANY_DAYS = 100 * 24 * 3600
+LIST = "mirror_dists_bookworm_main_binary-amd64_Packages"
+
+
+def stanza(package="less", version="1:590-2", architecture="amd64", content=DEB, size=None):
+    return (
+        f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\nDescription: tells SHA256: of nothing\n"
+        f"Size: {len(content) if size is None else size}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
+    )
+
+
+def copy_like_cp(argv):
+    *files, target = argv[argv.index("--reflink=auto") + 1 :]
+    for path in files:
+        shutil.copyfile(path, target / path.name)
+        os.utime(target / path.name, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+
+
+@pytest.fixture
+def apt(tmp_path, tree, monkeypatch):
+    """The cache of a build whose root has been updated: it knows of one package."""
+    monkeypatch.setattr(apt_cache, "run", copy_like_cp)  # no test of this group starts a program
+    root = tree(tmp_path / "root", {"etc/apt/sources.list": "deb mirror bookworm main\n"})
+    made = AptCache(tmp_path / "cache", tmp_path / "own", root, "sha256:base")
+    made._begin()
+    tree(made.own, {f"lists/{LIST}": f"{stanza('more')}\n{stanza()}\n", "bin/pkgcache.bin": "reckoned"})
+    return made
+
+
+def kept(apt):
+    return sorted(path.name for path in apt.archives.iterdir())
+
+
+def download(apt, content=DEB, name=NAME):
+    (apt.own / "archives" / name).write_bytes(content)
+
+
+def age(path):
+    os.utime(path, (time.time() - MANY_DAYS,) * 2)
+
+
+def test_a_package_that_the_lists_vouch_for_is_shared(apt):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    assert kept(apt) == [NAME] and (apt.archives / NAME).read_bytes() == DEB
+
+
+@pytest.mark.parametrize("content", [b"the pAckage", b"the package and more", b""], ids=["same size", "longer", "empty"])
+def test_a_package_that_is_not_what_the_lists_say_is_not_shared(apt, content):
+    download(apt, content)
+    apt.keep_lists()
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["less_590-2_amd64.deb", "less_1%3a590-2_arm64.deb", "mess_1%3a590-2_amd64.deb", "less.deb", ".deb"]
+)
+def test_a_package_that_no_list_names_is_not_shared(apt, name):
+    download(apt, name=name)
+    apt.keep_lists()
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+def test_lists_that_the_variation_changed_vouch_for_nothing(apt, tree):
+    apt.keep_lists()
+    tree(apt.own, {f"lists/{LIST}": stanza(content=b"a trap")})
+    download(apt, b"a trap")
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+def test_an_update_of_a_root_that_was_varied_is_not_shared(apt):
+    (apt.own / "varied").touch()
+    apt.keep_lists()
+    assert not apt.shared.exists()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".lz4", ".xz"])
+def test_packed_lists_tell_nothing(apt, ending):
+    (apt.own / "lists" / LIST).rename(apt.own / "lists" / f"{LIST}{ending}")
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+def test_a_base_or_source_of_another_kind_has_lists_and_packages_of_its_own(apt, tmp_path, tree):
+    other_base = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:other")
+    tree(apt.root, {"etc/apt/sources.list.d/more.list": "deb [trusted=yes] elsewhere ./\n"})
+    other_source = AptCache(tmp_path / "cache", tmp_path / "own3", apt.root, "sha256:base")
+    assert len({one.shared for one in (apt, other_base, other_source)}) == 3
+    assert len({one.archives for one in (apt, other_base, other_source)}) == 3
+
+
+def test_lists_of_the_same_content_get_their_old_times_and_others_do_not(apt, tree):
+    tree(apt.own, {"lists/mirror_InRelease": "signed"})
+    apt.keep_lists()
+    then = (apt.shared / "lists" / LIST).stat().st_mtime_ns
+    tree(apt.own, {"lists/mirror_InRelease": "signed anew"})
+    for name in (LIST, "mirror_InRelease"):
+        os.utime(apt.own / "lists" / name, ns=(then + 10**10,) * 2)
+    apt.recognize_lists()
+    assert (apt.own / "lists" / LIST).stat().st_mtime_ns == then
+    assert (apt.own / "lists/mirror_InRelease").stat().st_mtime_ns == then + 10**10
+
+
+def test_the_next_build_begins_with_the_lists_and_their_times(apt, tmp_path):
+    apt.keep_lists()
+    following = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    following._begin()
+    own, shared = following.own / "lists" / LIST, apt.shared / "lists" / LIST
+    assert own.read_bytes() == shared.read_bytes() and own.stat().st_mtime_ns == shared.stat().st_mtime_ns
+    assert (following.own / "bin/pkgcache.bin").read_text(encoding="utf-8") == "reckoned"
+
+
+def trap(path, kind, outside):
+    path.unlink(missing_ok=True)
+    if kind == "link":
+        path.symlink_to(outside / "secret")
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "fifo", "directory"])
+@pytest.mark.parametrize("place", [f"lists/{LIST}", "bin/pkgcache.bin", f"archives/{NAME}"])
+def test_what_is_no_plain_file_is_never_followed_opened_or_shared(apt, root, tmp_path, kind, place):
+    download(apt)
+    apt.keep_lists()
+    secret = tmp_path / "outside/secret"
+    before = secret.stat()
+    trap(apt.own / place, kind, secret.parent)
+    (apt.own / "lists/other_InRelease").touch()  # so that they are shared anew
+    apt.recognize_lists()
+    apt.keep_lists()
+    apt.keep_archives()
+    found = [path for path in apt.top.rglob("*") if path.name == os.path.basename(place)]
+    assert found == []
+    assert secret.read_text(encoding="utf-8") == "of the host" and secret.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_huge_file_with_holes_is_not_even_read(apt, monkeypatch):
+    download(apt)
+    os.truncate(apt.own / "archives" / NAME, 1 << 42)
+    apt.keep_lists()
+    monkeypatch.setattr(shutil, "copyfile", lambda *arguments, **_: pytest.fail("it would fill the disk of the cache"))
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+def test_a_package_cut_short_by_a_crash_of_the_machine_is_replaced(apt):
+    download(apt)
+    apt.keep_lists()
+    apt.archives.mkdir(parents=True)
+    (apt.archives / NAME).touch()
+    apt.keep_archives()
+    assert (apt.archives / NAME).read_bytes() == DEB
+
+
+def test_what_killed_builds_left_is_removed(apt, tree):
+    tree(apt.top, {"partial-1/lists/x_y": "half", f"archives/{apt.archives.name}/{NAME}.partial": "half"})
+    apt.keep_lists()
+    apt.keep_archives()
+    assert not list(apt.top.rglob("*partial*"))
+
+
+def test_copies_that_a_killed_step_left_half_made_are_made_anew(apt, tmp_path, tree):
+    apt.keep_lists()
+    own = tmp_path / "own2"
+    tree(tmp_path, {f"own2.partial/lists/{LIST}": "hal"})
+    AptCache(tmp_path / "cache", own, apt.root, "sha256:base")._begin()
+    assert (own / "lists" / LIST).read_bytes() == (apt.shared / "lists" / LIST).read_bytes()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_lists_that_cannot_be_shared_whole_are_not_shared_and_leave_nothing(apt, monkeypatch):
+    def full(argv):
+        copy_like_cp(argv)
+        raise OSError(28, "No space left on device")
+
+    apt.keep_lists()
+    (apt.own / "lists/other_InRelease").touch()
+    monkeypatch.setattr(apt_cache, "run", full)
+    with pytest.raises(OSError, match="No space"):
+        apt.keep_lists()
+    assert [path.name for path in (apt.shared / "lists").iterdir()] == [LIST]
+    assert not list(apt.top.glob("partial-*"))
+
+
+def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    other, shown = apt.top / ("0" * 32), apt.top / "archives/other"
+    tree(other, {"lists/x_y": "old"})
+    tree(shown, {"a_1_all.deb": "old"})
+    for path in (other, shown / "a_1_all.deb", apt.archives / NAME):
+        age(path)
+    descriptor = os.open(shown, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        (apt.own / "archives" / NAME).unlink()
+        apt.keep_archives()
+        assert kept(apt) == [] and not other.exists() and apt.shared.exists()
+        assert (shown / "a_1_all.deb").exists()
+    finally:
+        os.close(descriptor)
+    apt.keep_archives()
+    assert not list(shown.iterdir())
