@@ -1,12 +1,12 @@
 # Makes a machine, or the root of an image, a builder: at each boot it reads its userdata and builds. Nothing is started here.
 # Pillar, all optional:
 #   ami_creator:
-#     salt: pypi                 a Salt of our own, in /opt/vm_create/venv; or packages: from Salt's own repository, which you have
-#                                configured for apt (not tried: that repository could not be reached where this was written)
+#     salt: pypi                 a Salt of our own, in /opt/vm_create/venv; or packages: from Salt's own repository, which you
+#                                have configured for apt (not tried: it could not be reached where this was written)
 #     wheels: salt://wheels      wheels of all that is required: neither network nor compiler is needed
 #     pip: ["--index-url", ...]  further words for pip; they stand in the manifest, so no password
-#     master: salt.example.org   the builder is its minion; default: as this is applied, by salt-call --local or in an image nobody's,
-#                                and then its states are those of the project
+#     master: salt.example.org   the builder is its minion; default: as this is applied: by salt-call --local, or in an image,
+#                                nobody's, and its states are those of the project
 {% set told = salt["pillar.get"]("ami_creator", {}) %}
 {% set packaged = told.get("salt", "pypi") == "packages" %}
 {% set inside = grains.get("vm_create_inside", False) %}
@@ -30,7 +30,8 @@ include:
 the project is here:
   cmd.run:
     - name: >-
-        rm -rf {{ home }}/project && mkdir -p {{ home }}/project && tar --extract --file {{ project }} --directory {{ home }}/project
+        rm -rf {{ home }}/project && mkdir -p {{ home }}/project &&
+        tar --extract --file {{ project }} --directory {{ home }}/project
     - unless: tar --compare --file {{ project }} --directory {{ home }}/project
     - umask: '022'
     - require:

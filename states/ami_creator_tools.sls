@@ -1,5 +1,6 @@
 # Makes a Debian or Ubuntu minion able to build images.
-# The Salt modules themselves come by saltutil.sync_all, or by pip; what they need besides Salt is named in _utils/vmimage/delivery.py.
+# The Salt modules themselves come by saltutil.sync_all, or by pip; what they need besides Salt is named in
+# _utils/vmimage/delivery.py.
 
 the lists of apt are there, for they tell what a base is bootstrapped from:
   cmd.run:

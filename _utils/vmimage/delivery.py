@@ -69,7 +69,7 @@ def _code():
 
 
 def _sls(file_roots):
-    """``{path: content}`` of the SLS: our own ones, or by name from a minion's file_roots, where other SLS hold who knows what."""
+    """``{path: content}`` of the SLS: our own, or by name from a minion's file_roots, where other SLS hold who knows what."""
     ours = states_directory()
     if ours.is_dir():
         found = ours.glob("*.sls")

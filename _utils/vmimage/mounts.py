@@ -16,8 +16,10 @@ from vmimage.shell import run
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 #: what nothing in an image's making may do: touch the machine's clock, modules, disks, network set-up or power, mount what is
-#: not shown to it, or look at processes outside of the root (/proc/1/root leads to the machine's own files)
+#: not shown to it, open files of a shown disk by their numbers (open_by_handle_at leads out of any directory), or look at
+#: processes outside of the root (/proc/1/root leads to the machine's own files)
 _DROPPED = {
+    "dac_read_search": 2,
     "net_admin": 12,
     "sys_module": 16,
     "sys_rawio": 17,

@@ -18,7 +18,10 @@ from vmimage.mounts import run_inside
 HOME = "/opt/vm_create"
 UNIT = "/etc/systemd/system/vm_create.service"
 #: what a root that was used has besides the files of its packages; what the removal leaves is told in its SLS
-EXPLAINED = r"/(run|tmp|dev|proc|sys|root|srv/(salt|pillar|other)|var/(log|cache|lib/(apt|dpkg|systemd|ucf|python|vm_create))|etc/(alternatives|ssl|salt|mercurial))"
+EXPLAINED = (
+    r"/(run|tmp|dev|proc|sys|root|srv/(salt|pillar|other)|etc/(alternatives|ssl|salt|mercurial)"
+    r"|var/(log|cache|lib/(apt|dpkg|systemd|ucf|python|vm_create)))"
+)
 
 
 @pytest.fixture(scope="module")
