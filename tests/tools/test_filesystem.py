@@ -139,7 +139,7 @@ def test_where_the_estimate_falls_short_the_packing_is_tried_again(tmp_path, tre
     blocks, inodes = plan_size(measure_content(root))
     short = blocks * 9 // 10
     assert short < (60 + JOURNAL_MIB) * MIB // 4096
-    monkeypatch.setattr("vmimage.filesystem.plan_size", lambda content: (short, inodes))
+    monkeypatch.setattr("vmimage.filesystem.plan_size", lambda content, journal: (short, inodes))
     pack_image(root, tmp_path / "root.img")
     run(["e2fsck", "-f", "-n", tmp_path / "root.img"])
     assert block_count(tmp_path / "root.img") > short
