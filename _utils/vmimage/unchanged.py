@@ -9,6 +9,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 
 import requests
 
@@ -44,6 +45,7 @@ def digest_inputs(build, base_digest, variation, distribution):
         "sls": digest_of_trees(roots),
         "pillar": build.host.compile_pillar(variation["id"], distribution),
         "versions": build.host.versions(),
+        "code": digest_of_trees(sorted(Path(__file__).parent.glob("*.py"))),  # of this project; a builder's image holds it, too
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
