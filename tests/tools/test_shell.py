@@ -137,3 +137,26 @@ def test_a_started_program_ends_with_its_block(tmp_path):
     with open(tmp_path / "log", "wb") as log, started([sys.executable, "-c", "import time; time.sleep(30)"], log) as child:
         assert child.poll() is None
     assert child.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("grace_seconds", "left"), [(10, "cleaned up\n"), (0, "half made\n")])
+def test_a_program_with_time_for_it_cleans_up_when_we_are_stopped(tmp_path, grace_seconds, left):
+    note = tmp_path / "note"
+    script = f'trap "echo cleaned up > {note}; exit" TERM; echo half made > {note}; echo ready; while :; do sleep 0.05; done'
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", script], on_line=stop, grace_seconds=grace_seconds)
+    assert note.read_text() == left
+
+
+def test_a_program_that_does_not_use_its_time_is_killed(tmp_path):
+    def stop(line):
+        raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", 'trap "" TERM; echo ready; while :; do sleep 0.05; done'], on_line=stop, grace_seconds=0.5)
+    assert time.monotonic() - begun < 5
