@@ -36,6 +36,7 @@ def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstr
     salt.good("vm_create.create_variation", **settings, update=False)
     assert sorted(path.name for path in salt.output.iterdir()) == [
         "kernel_killed",
+        "killed.build.json",
         "killed.img",
         "killed.manifest.json",
         "ramdisk_killed",
@@ -44,7 +45,7 @@ def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstr
 
 def wait_for(salt, step):
     """Until the step is at work: its sign is what it writes."""
-    log, image = salt.workspace / "killed/build.log", salt.output / "killed.img.partial"
+    log, image = salt.workspace / "killed/build.log", salt.workspace / "killed/image"
     signs = {
         "update": lambda: log.exists() and "Reading package lists" in log.read_text(encoding="utf-8"),
         "variation": lambda: log.exists() and "/srv/many" in log.read_text(encoding="utf-8"),
