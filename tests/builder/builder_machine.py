@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from building import CACHE, PROJECT
+from vmimage.shell import die_with_parent
 
 RUN_SECONDS = 300
 
@@ -84,7 +85,9 @@ class Builder:
         argv += ["--home", self.directory / "home", *words]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        self.started.append(subprocess.Popen(argv, text=True, env=environment, start_new_session=True, **pipes))
+        self.started.append(
+            subprocess.Popen(argv, text=True, env=environment, start_new_session=True, preexec_fn=die_with_parent, **pipes)
+        )
         return self.started[-1]
 
     def run(self, told, *words):

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from vmimage.shell import die_with_parent
+
 _CALM = {
     "PATH": os.environ["PATH"],
     "HOME": "/nonexistent",
@@ -139,7 +141,8 @@ def hg_served(top):
     config = top / "web.conf"
     config.write_text(f"[paths]\n/ = {top}/**\n[web]\nrefreshinterval = 0\nallow-archive =\n")
     words = ["serve", "--address", "127.0.0.1", "--port", "0", "--print-url", "--web-conf", config]
-    child = subprocess.Popen(["hg", *words], cwd=top, env=_CALM, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen(["hg", *words], cwd=top, env=_CALM, preexec_fn=die_with_parent, **pipes)
     try:
         yield int(re.search(rb":([0-9]+)/", child.stdout.readline())[1])
     finally:
