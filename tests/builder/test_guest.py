@@ -148,7 +148,7 @@ def test_an_instance_with_a_config_drive_whose_power_is_cut_while_it_builds_star
     userdata = world.told("10.0.2.2", when_done="poweroff")
     instance = Instance(triplet, tmp_path, with_config_drive(tmp_path, openstack_files(userdata)))
     with instance.running():
-        instance.wait_for(r"\bvariation done", RUN_SECONDS)
+        instance.wait_for(r"\] root done", RUN_SECONDS)
         tell(instance, "by a config drive, until its power is cut")
     assert look_at(client) == old
     with instance.running():
