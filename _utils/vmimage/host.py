@@ -66,6 +66,10 @@ class Host:
         sure = wanted is True
         return gather_credentials(self._sources(), cloud=settings.cloud, required=sure, ambient=sure)
 
+    def hand_down(self, **settings):
+        """Let the states of pre and post see settings as if they were arguments of this call."""
+        self._arguments |= settings
+
     def is_inside_create_variation(self):
         """Whether a running create_variation has called this, through an SLS."""
         return HANDED in self.pillar
@@ -95,7 +99,7 @@ class Host:
         progress = Progress(*self._watchers(settings.name))
         with progress.step("repository"):
             settings, told = pin_variation(settings, gather, ask=ask, say=progress.note)
-        self._arguments |= told
+        self.hand_down(**told)
         return settings
 
     def _watchers(self, name):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from vmimage import base, kernel
 from vmimage.build import create_variation
 from vmimage.errors import BuildDied, SettingsWrong, VmImageError
-from vmimage.memory import free_mib
+from vmimage.memory import SHARE, free_mib
 from vmimage.namespace import stoppable
 from vmimage.preflight import check_basics
 from vmimage.progress import amount
@@ -81,11 +81,10 @@ def _share_memory(build, jobs):
     """Builds at the same time share the memory: each measures it for itself, before the others take theirs."""
     settings = build.settings
     if settings.memory in ("auto", True) and jobs > 1:
-        each = int(free_mib() * 0.6 / jobs)
-        if settings.memory is True or each >= settings.room_mib:
-            build.settings = replace(settings, memory=max(each, 1))
-        else:
-            build.settings = replace(settings, memory=False)
+        each = int(free_mib() * SHARE / jobs)
+        memory = max(each, 1) if settings.memory is True or each >= settings.room_mib else False
+        build.settings = replace(settings, memory=memory)
+        build.host.hand_down(memory=memory)
 
 
 def _prepared(build, found):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vmimage.errors import NotReady
 
-_SHARE = 0.6  # of what is free: the rest is for the programs of the build, and for caches
+SHARE = 0.6  # of what is free, for changes: the rest is for the programs of the build, and for caches
 
 
 def memory_for(settings, top=Path("/")):
@@ -17,7 +17,7 @@ def memory_for(settings, top=Path("/")):
     """
     if settings.memory is False:
         return 0
-    usable = int(free_mib(top) * _SHARE)
+    usable = int(free_mib(top) * SHARE)
     if settings.memory == "auto":
         return usable if usable >= settings.room_mib else 0
     wanted = settings.room_mib if settings.memory is True else settings.memory

@@ -5,10 +5,15 @@ import signal
 import time
 
 import pytest
+from looking import looked_into
 
 GOOD = "a file is there:\n  file.managed: [{name: /srv/name, contents: '{{ grains.id }}'}]\n"
 BAD = "this fails:\n  cmd.run: [{name: exit 3}]\n"
 SLOW = "this takes its time:\n  cmd.run: [{name: sleep 60}]\n"
+
+
+# of the tmpfs that takes the changes, in MiB
+SIZE = "its size is noted:\n  cmd.run: [{name: df --output=size --block-size=1M / | tail -n 1 > /srv/size}]\n"
 
 
 @pytest.fixture
@@ -57,3 +62,14 @@ def test_stopped_it_leaves_nothing_of_any(many):
     _, said = process.communicate(timeout=30)
     assert process.returncode != 0 and "stopped by SIGTERM" in said
     assert not list(salt.output.glob("*"))
+
+
+def test_builds_at_the_same_time_share_the_memory(many):
+    salt = many(one=SIZE, two=SIZE)
+    salt.good("vm_create.create_variations", jobs=2, memory=True, room_mib=64)
+    sizes = []
+    for name in ("one", "two"):
+        with looked_into(salt.output / f"{name}.img") as root:
+            sizes.append(int((root / "srv/size").read_text()))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    assert 64 <= min(sizes) and sum(sizes) <= memory * 0.6
