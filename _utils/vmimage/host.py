@@ -127,6 +127,13 @@ class Host:
         path.write_text(f"file_client: local\nfile_roots: {{base: ['{delivery.states_directory()}']}}\n", encoding="utf-8")
         return path
 
+    def make_directories(self):
+        """Let Salt make those of its cache that it makes without heeding another who does the same at that moment."""
+        from salt.state import get_accumulator_dir
+
+        self.functions["cp.list_states"]()
+        get_accumulator_dir(self.opts["cachedir"])
+
     def cache_file(self, url):
         """The local copy of a ``salt://`` file, or an empty str; asks first whether it is there, for Salt logs an error otherwise."""
         return self.functions["cp.cache_file"](url) if self.functions["cp.hash_file"](url) else ""

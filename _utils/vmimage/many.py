@@ -32,6 +32,7 @@ def create_variations(builds, say=lambda line: None):
     jobs = max(build.settings.jobs for build in builds) or jobs_for(len(builds))
     for build in builds:
         _share_memory(build, min(jobs, len(builds)))
+        build.host.make_directories()
     found = {}
     waiting, running = [build for build in builds if _prepared(build, found)], []
     try:
