@@ -4,6 +4,7 @@ CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, a
                                the base and of the root's sources, so that nobody reads lists that another base vouched for
 CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
                                so that one base must not provide for another
+CACHE/apt/unpacked/KEY         their content, decompressed
 
 A root is shown copies: what its variation does to them stays with the build.
 """
@@ -20,8 +21,10 @@ from filecmp import cmp
 from pathlib import Path
 
 from vmimage import inside, kernel
+from vmimage.apt_unpacked import show_unpacked, unpack_packages
 from vmimage.digest import digest_of_file
 from vmimage.mounts import escaped_option
+from vmimage.runtime import HOME
 from vmimage.shell import run
 from vmimage.workspace import locked, sync
 
@@ -43,7 +46,7 @@ class AptCache:
     def __init__(self, cache, own, root, base_digest):
         self.top, self.own, self.root = Path(cache) / "apt", Path(own), root
         key = hashlib.sha256("\n".join([base_digest, *_sources(root)]).encode()).hexdigest()[:32]
-        self.shared, self.archives = self.top / key, self.top / "archives" / key
+        self.shared, self.archives, self.unpacked = self.top / key, self.top / "archives" / key, self.top / "unpacked" / key
 
     def show(self, *, varies=False):
         """Show the build's copies to its furnished root.  For a private namespace only: nothing is unmounted.
@@ -65,6 +68,7 @@ class AptCache:
             self.archives.mkdir(parents=True, exist_ok=True)
             fcntl.flock(os.open(self.archives, os.O_RDONLY), fcntl.LOCK_SH)  # until this process ends nothing is removed there
             kernel.mount("vm_create-archives", point, "overlay", 0, options)
+        show_unpacked(self.root, HOME, self.archives, self.unpacked)
 
     def _begin(self):
         partial = self.own.with_name(f"{self.own.name}.partial")
@@ -117,12 +121,13 @@ class AptCache:
         """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old."""
         with self._locked():
             self.archives.mkdir(parents=True, exist_ok=True)
-            for left in self.archives.glob("*.partial"):  # of a run that was killed
+            for left in [*self.archives.glob("*.partial"), *self.unpacked.glob("*.partial")]:  # of a run that was killed
                 left.unlink()
             found = {path.name: path for path in _files(self.own / "archives", "*.deb")}
             for name, told in (_told(self.shared / "lists", set(found)) if found else {}).items():
                 self._keep_archive(found[name], *told)
             self._remove_old()
+            unpack_packages(self.archives, self.unpacked)
 
     def _keep_archive(self, path, size, digest):
         target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"
@@ -131,6 +136,7 @@ class AptCache:
         try:
             shutil.copyfile(path, partial, follow_symlinks=False)
             if digest_of_file(partial) == f"sha256:{digest}":
+                (self.unpacked / f"{target.name}.tar").unlink(missing_ok=True)  # of another one by this name
                 os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
@@ -138,7 +144,8 @@ class AptCache:
     def _remove_old(self):
         for archives in [path for path in (self.top / "archives").iterdir() if path.is_dir()]:
             with _unless_shown(archives) as free:
-                for path in archives.iterdir() if free else ():
+                unpacked = self.top / "unpacked" / archives.name
+                for path in [*archives.iterdir(), *unpacked.glob("*")] if free else ():
                     if _is_old(path):
                         path.unlink()
         for lists in self.top.iterdir():

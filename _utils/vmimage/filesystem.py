@@ -124,7 +124,9 @@ def shrink_image(image, headroom_mib=0):
     :raises ImageUnsound: if e2fsck finds what it should not
     """
     cut_image(image)
-    run(["resize2fs", image, block_count(image) + (headroom_mib << 20) // BLOCK])
+    facts = superblock(image)
+    missing = (headroom_mib << 20) // BLOCK - int(facts["Free blocks"])  # resize2fs leaves some, too
+    run(["resize2fs", image, int(facts["Block count"]) + max(0, missing)])
     os.truncate(image, block_count(image) * BLOCK)
     check_image(image)
     return image.stat().st_size

@@ -1,14 +1,12 @@
 """Several builds at a time, each in a process of its own; the bases that they share are made before."""
 
+import functools
 import os
-import pickle
 import select
-import signal
-import sys
-import tempfile
 from dataclasses import replace
 
-from vmimage import base, kernel
+from vmimage import base
+from vmimage.beside import Beside
 from vmimage.build import create_variation
 from vmimage.errors import BuildDied, SettingsWrong, VmImageError
 from vmimage.memory import SHARE, free_mib
@@ -34,15 +32,15 @@ def create_variations(builds, say=lambda line: None):
         _share_memory(build, min(jobs, len(builds)))
         build.host.make_directories()
     found = {}
-    waiting, running = [build for build in builds if _prepared(build, found)], []
+    waiting, running = [build for build in builds if _prepared(build, found)], {}
     try:
         with stoppable():
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(_Running(waiting.pop(0)))
+                    build = waiting.pop(0)
+                    running[Beside(functools.partial(_built, build), f"the build of {build.settings.name}")] = build.settings.name
                 for ended in select.select(running, [], [])[0]:
-                    running.remove(ended)
-                    found[ended.name] = ended.finish()
+                    found[running.pop(ended)] = _result_of(ended)
     finally:
         for one in running:
             one.stop()
@@ -98,50 +96,11 @@ def _prepared(build, found):
     return True
 
 
-class _Running:
-    """A build in a process of its own."""
-
-    def __init__(self, build):
-        self.name, self._answer = build.settings.name, tempfile.TemporaryFile()
-        sys.stdout.flush(), sys.stderr.flush()
-        parent, self._pid = os.getpid(), os.fork()
-        if self._pid == 0:
-            _be_build(build, self._answer, parent)
-        self._ended = os.pidfd_open(self._pid)
-
-    def fileno(self):
-        """Of what select finds readable when the build has ended."""
-        return self._ended
-
-    def finish(self):
-        """What the build returned, or its error."""
-        _, status = os.waitpid(self._pid, 0)
-        os.close(self._ended)
-        with self._answer:
-            self._answer.seek(0)
-            data = self._answer.read()
-        if data:
-            return pickle.loads(data)
-        code = os.waitstatus_to_exitcode(status)
-        return BuildDied(f"the build of {self.name} ended without a result ({code})", hint="look for the out-of-memory killer")
-
-    def stop(self):
-        """End it, and wait until nothing of it is left."""
-        os.kill(self._pid, signal.SIGTERM)
-        self.finish()
-
-
-def _be_build(build, answer, parent):
-    """In the child: build, write down what came of it, and never return into the code of the parent."""
-    code = 1
+def _result_of(ended):
     try:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == parent:  # else it died before the line above could tie us to it
-            answer.write(pickle.dumps(_built(build)))
-            answer.flush()
-            code = 0
-    finally:
-        os._exit(code)
+        return ended.finish()
+    except BuildDied as error:
+        return error
 
 
 def _built(build):

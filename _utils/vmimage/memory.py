@@ -3,10 +3,28 @@
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from vmimage.errors import NotReady
 
 SHARE = 0.6  # of what is free, for changes: the rest is for the programs of the build, and for caches
+
+
+class _Version(NamedTuple):
+    """Of control groups: where they lie, what kind stands in /proc/self/cgroup, and how their files are called."""
+
+    mount: str
+    kind: str
+    limits: tuple
+    used: str
+    cached: str
+
+
+_VERSIONS = (
+    # above high a group is throttled, which is no better than swapping
+    _Version("sys/fs/cgroup", "", ("memory.max", "memory.high"), "memory.current", "inactive_file"),
+    _Version("sys/fs/cgroup/memory", "memory", ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def memory_for(settings, top=Path("/")):
@@ -37,27 +55,28 @@ def free_mib(top=Path("/")):
 
 
 def _left_in_groups(top):
-    """What each control group (v2) above this process has left."""
-    group = ""
+    """What each control group above this process has left, whichever version counts the memory."""
+    lines = []
     with suppress(OSError):
-        group = next(
-            line[3:] for line in (top / "proc/self/cgroup").read_text(encoding="utf-8").splitlines() if line[:3] == "0::"
-        )
-    place = top / "sys/fs/cgroup" / group.lstrip("/")
-    for directory in (place, *place.parents):
-        for limit in ("max", "high"):  # above high the group is throttled, which is no better than swapping
-            with suppress(OSError, ValueError):
-                most, now = (int((directory / f"memory.{what}").read_text(encoding="ascii")) for what in (limit, "current"))
-                yield (most - now + _cached(directory)) >> 20
-        if directory == top / "sys/fs/cgroup":
-            return
+        lines = (top / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    for version in _VERSIONS:
+        mount = top / version.mount
+        group = next((path for _, kinds, path in (line.split(":", 2) for line in lines) if version.kind in kinds.split(",")), "")
+        place = mount / group.lstrip("/")
+        for directory in (place, *place.parents):
+            for limit in version.limits:
+                with suppress(OSError, ValueError):
+                    most, now = (int((directory / name).read_text(encoding="ascii")) for name in (limit, version.used))
+                    yield (most - now + _cached(directory, version.cached)) >> 20
+            if directory == mount:
+                break
 
 
-def _cached(directory):
+def _cached(directory, wanted):
     """Bytes of files in the group's memory: they go when room is needed."""
     with suppress(OSError):
         facts = dict(line.split() for line in (directory / "memory.stat").read_text(encoding="ascii").splitlines())
-        return int(facts.get("inactive_file", 0))
+        return int(facts.get(wanted, 0))
     return 0
 
 

@@ -1,8 +1,10 @@
 """The packages of a root: bringing them up to date, listing them, and what changed."""
 
 from vmimage import inside
+from vmimage.apt_unpacked import apt_environment
 from vmimage.errors import RootNotOpen
 from vmimage.mounts import run_inside
+from vmimage.runtime import HOME
 
 _KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 _WAIT = ["-o", "Acquire::Retries=3"]
@@ -20,7 +22,9 @@ def update_packages(root, say, fetched=lambda: None):
     options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
     run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
     fetched()
-    run_inside(root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], on_line=say)
+    run_inside(
+        root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say
+    )
     return changed_packages(before, list_packages(root))
 
 

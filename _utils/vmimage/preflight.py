@@ -10,8 +10,9 @@ from vmimage.shell import PACKAGE_OF, find_program
 
 _PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
 _OF_FORMAT = {"bootstrap": ("mmdebstrap",), "qcow2": ("qemu-img",)}
-_UNPACKED = 4  # what a compressed tar grows to, at a guess
-_BASE_MIB = 1024  # what a base takes in the cache, where it is not known yet
+_UNPACKED = {"tar": 4, "qcow2": 3}  # what a compressed file grows to, at a guess
+_BOOTSTRAPPED_MIB = 512  # Debian bookworm: 483
+_BOOT_MIB = 64  # kernel and ramdisk
 
 
 def check_machine(settings, base_format, base, file_bytes=0):
@@ -25,7 +26,9 @@ def check_machine(settings, base_format, base, file_bytes=0):
     """
     check_basics()
     check_programs(*_OF_FORMAT.get(base_format, ()))
-    check_space(needed_space(settings, base, file_bytes * (_UNPACKED if base_format == "tar" else 1)))
+    base_bytes = base.content_bytes if base else file_bytes * _UNPACKED.get(base_format, 1)
+    for needs in needed_space(settings, (base_bytes >> 20) or _BOOTSTRAPPED_MIB, is_prepared=bool(base)):
+        check_space(needs)
 
 
 def check_basics():
@@ -58,14 +61,22 @@ def _is_device(path):
         return False
 
 
-def needed_space(settings, base, unprepared_bytes=0):
-    """``[(directory, MiB, setting)]`` that a build will write at most."""
-    base_mib = base.content_bytes >> 20 if base else max(_BASE_MIB, unprepared_bytes >> 20)
-    needs = [
-        (settings.output, base_mib + settings.room_mib // 2, "ami.output"),
+def needed_space(settings, base_mib, is_prepared):
+    """What is on the disks at the same time, while the base is prepared and while the image is built.
+
+    :param int base_mib: what the files of the base take
+    :param bool is_prepared: whether that is done, and its room in the cache taken
+    :returns: lists of ``(directory, MiB, setting)``
+    """
+    building = [
+        # a copy of the base, with what stays of the changes: of what they may take for a while, half at a guess
+        (settings.output, base_mib + settings.room_mib // 2 + _BOOT_MIB, "ami.output"),
         (settings.workspace, settings.room_mib, "ami.workspace"),
     ]
-    return needs + ([] if base else [(settings.cache, 2 * base_mib, "ami.cache")])
+    if is_prepared:
+        return [building]
+    preparing = [(settings.cache, 3 * base_mib, "ami.cache")]  # written loosely, with what is needed for a while, then tightly
+    return [preparing, [*building, (settings.cache, base_mib, "ami.cache")]]
 
 
 def check_space(needs):

@@ -9,12 +9,14 @@ import os
 
 from vmimage import filesystem
 from vmimage.changes import LinksTorn, apply_changes, count_blocks, list_changes
+from vmimage.errors import NotReady
 from vmimage.filesystem import BLOCK, Content
 from vmimage.mounts import mounted
 from vmimage.shell import begun, run
 
 _SLACK_BLOCKS = 4096  # for directories that grow, extents, group descriptors; cut off again
-_COPY = ["cp", "--sparse=always", "--reflink=auto", "--no-preserve=all"]
+# written to the disk at once, beside the variation: at the end of the build little is left to wait for
+_COPY = ["sh", "-c", 'cp --sparse=always --reflink=auto --no-preserve=all "$1" "$2" && sync "$2"', "copy"]
 _copies = {}  # of this build: the copies that are being made beside it
 
 
@@ -35,7 +37,7 @@ def _finish_copy(base_image, target):
     _copies.pop(target)()
 
 
-def pack_changes(base_image, opened, target, point, *, label=""):
+def pack_changes(base_image, opened, target, point, *, label="", keeps_journal=False):
     """Make the root image of a copy of the base.  In a private namespace: mounts things.
 
     :param Path base_image: prepared: without journal, and ending at its content
@@ -43,6 +45,7 @@ def pack_changes(base_image, opened, target, point, *, label=""):
     :param Path target: the image to make
     :param Path point: a directory to mount it on
     :param str label: of the file system
+    :param bool keeps_journal: the base is a root image of ours, and its journal is fit for it
     :returns: :class:`~vmimage.filesystem.Content`
     :raises Unfit: then the target is of no use
     """
@@ -53,9 +56,11 @@ def pack_changes(base_image, opened, target, point, *, label=""):
     before = filesystem.superblock(target)
     blocks = int(before["Block count"])
     grown = blocks + added + added // 64 + _SLACK_BLOCKS + (filesystem.journal_mib(Content(blocks + added, 0)) << 20) // BLOCK
-    if "has_journal" in before["Filesystem features"] or _inodes_short(before, grown, len(changes)):
+    has_journal = "has_journal" in before["Filesystem features"]
+    if has_journal and not keeps_journal or _inodes_short(before, grown, len(changes)):
         raise Unfit
     run(["resize2fs", target, grown])
+    _reserve(target)
     point.mkdir(exist_ok=True)
     try:
         with mounted(target, point, "noatime"):
@@ -70,8 +75,24 @@ def pack_changes(base_image, opened, target, point, *, label=""):
     content = Content(facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree)
     if facts.f_bfree > facts.f_blocks // 8 + 2 * _SLACK_BLOCKS:
         raise Unfit  # so much was removed that cutting would take longer, and leave more
-    run(["tune2fs", "-J", f"size={filesystem.journal_mib(content)}", *(["-L", label] if label else []), target])
+    told = [*([] if has_journal else ["-J", f"size={filesystem.journal_mib(content)}"]), *(["-L", label] if label else [])]
+    if told:
+        run(["tune2fs", *told, target])
     return content
+
+
+def _reserve(image):
+    """Have the disk hold all of the image: one that runs full under a mounted image loses data without a word to who writes it."""
+    descriptor = os.open(image, os.O_WRONLY)
+    try:
+        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        room = f"{image.parent} has no room for the root image"
+        raise NotReady(room, hint="free some room, or set ami.output to another disk") from error
+    finally:
+        os.close(descriptor)
 
 
 def _inodes_short(before, grown, more):

@@ -7,6 +7,7 @@ there is a manifest, the files are the ones it describes.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vmimage.digest import digest_of_file
@@ -48,7 +49,11 @@ class Triplet:
 
     def describe_partials(self, moved):
         """``{role: {path, bytes, sha256}}`` of the files in the making, as they will be called."""
-        return {role: _describe(self.partial(role), path, moved) for role, path in self.files().items()}
+        with ThreadPoolExecutor(1) as pool:  # what is hashed goes to the disk meanwhile
+            synced = pool.map(sync, map(self.partial, ROLES))
+            described = {role: _describe(self.partial(role), path, moved) for role, path in self.files().items()}
+            list(synced)
+        return described
 
     def complete(self, manifest):
         """Give the files in the making their names, the manifest last."""

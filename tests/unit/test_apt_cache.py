@@ -7,8 +7,9 @@ import shutil
 import time
 
 import pytest
-from vmimage import apt_cache
+from vmimage import apt_cache, apt_unpacked
 from vmimage.apt_cache import AptCache
+from vmimage.errors import CommandFailed
 
 NAME, DEB = "less_1%3a590-2_amd64.deb", b"the package"
 MANY_DAYS = 100 * 24 * 3600
@@ -29,10 +30,17 @@ def copy_like_cp(argv):
         os.utime(target / path.name, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
 
 
+def unpack_like_dpkg(argv, stdout):
+    if not argv[-1].stat().st_size:
+        raise CommandFailed(argv, 2, "it is empty")
+    stdout.write(b"content of " + argv[-1].read_bytes())
+
+
 @pytest.fixture
 def apt(tmp_path, tree, monkeypatch):
     """The cache of a build whose root has been updated: it knows of one package."""
     monkeypatch.setattr(apt_cache, "run", copy_like_cp)  # no test of this group starts a program
+    monkeypatch.setattr(apt_unpacked, "run", unpack_like_dpkg)
     root = tree(tmp_path / "root", {"etc/apt/sources.list": "deb mirror bookworm main\n"})
     made = AptCache(tmp_path / "cache", tmp_path / "own", root, "sha256:base")
     made._begin()
@@ -48,6 +56,10 @@ def download(apt, content=DEB, name=NAME):
     (apt.own / "archives" / name).write_bytes(content)
 
 
+def unpacked(apt):
+    return {path.name: path.read_bytes() for path in apt.unpacked.iterdir()}
+
+
 def age(path):
     os.utime(path, (time.time() - MANY_DAYS,) * 2)
 
@@ -57,6 +69,35 @@ def test_a_package_that_the_lists_vouch_for_is_shared(apt):
     apt.keep_lists()
     apt.keep_archives()
     assert kept(apt) == [NAME] and (apt.archives / NAME).read_bytes() == DEB
+
+
+def test_a_package_is_decompressed_once(apt):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    then = (apt.unpacked / f"{NAME}.tar").stat().st_mtime_ns
+    apt.keep_archives()
+    assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
+    assert (apt.unpacked / f"{NAME}.tar").stat().st_mtime_ns == then
+
+
+def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt):
+    download(apt)
+    apt.keep_lists()
+    apt.archives.mkdir(parents=True)
+    (apt.archives / NAME).write_bytes(b"cut")
+    apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
+    assert unpacked(apt) == {f"{NAME}.tar": b"content of cut"}
+    apt.keep_archives()
+    assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
+
+
+def test_a_package_that_cannot_be_decompressed_here_is_left_to_the_roots_dpkg(apt):
+    apt.archives.mkdir(parents=True)
+    (apt.archives / "strange.deb").touch()
+    (apt.archives / NAME).write_bytes(DEB)
+    apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
+    assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
 
 
 @pytest.mark.parametrize("content", [b"the pAckage", b"the package and more", b""], ids=["same size", "longer", "empty"])
@@ -177,7 +218,14 @@ def test_a_package_cut_short_by_a_crash_of_the_machine_is_replaced(apt):
 
 
 def test_what_killed_builds_left_is_removed(apt, tree):
-    tree(apt.top, {"partial-1/lists/x_y": "half", f"archives/{apt.archives.name}/{NAME}.partial": "half"})
+    tree(
+        apt.top,
+        {
+            "partial-1/lists/x_y": "half",
+            f"archives/{apt.archives.name}/{NAME}.partial": "half",
+            f"unpacked/{apt.archives.name}/x.partial": "half",
+        },
+    )
     apt.keep_lists()
     apt.keep_archives()
     assert not list(apt.top.rglob("*partial*"))
@@ -213,14 +261,14 @@ def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
     other, shown = apt.top / ("0" * 32), apt.top / "archives/other"
     tree(other, {"lists/x_y": "old"})
     tree(shown, {"a_1_all.deb": "old"})
-    for path in (other, shown / "a_1_all.deb", apt.archives / NAME):
+    for path in (other, shown / "a_1_all.deb", apt.archives / NAME, apt.unpacked / f"{NAME}.tar"):
         age(path)
     descriptor = os.open(shown, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         (apt.own / "archives" / NAME).unlink()
         apt.keep_archives()
-        assert kept(apt) == [] and not other.exists() and apt.shared.exists()
+        assert kept(apt) == [] and unpacked(apt) == {} and not other.exists() and apt.shared.exists()
         assert (shown / "a_1_all.deb").exists()
     finally:
         os.close(descriptor)

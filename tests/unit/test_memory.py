@@ -6,15 +6,16 @@ from vmimage.memory import free_mib, memory_for
 from vmimage.settings import Settings, gather_settings
 
 MIB = 1 << 20
+UNLIMITED = 9223372036854771712
 
 
 @pytest.fixture
 def machine(tmp_path, tree):
     """A maker of /proc and /sys: ``machine(available_mib, groups={"": {"max": 5 * MIB}}, group="a/b")``."""
 
-    def make(available, groups=None, group="", lines="MemTotal: 99999999 kB\n"):
+    def make(available, groups=None, group="", lines="MemTotal: 99999999 kB\n", cgroup=""):
         files = {"proc/meminfo": f"{lines}MemAvailable: {available << 10} kB\nSwapFree: 99999999 kB\n"}
-        files["proc/self/cgroup"] = f"1:name=systemd:/elsewhere\n0::/{group}\n"
+        files["proc/self/cgroup"] = cgroup or f"1:name=systemd:/elsewhere\n0::/{group}\n"
         for name, facts in (groups or {}).items():
             files |= {f"sys/fs/cgroup/{name}/memory.{what}": f"{value}\n" for what, value in facts.items()}
         return tree(tmp_path / "machine", files)
@@ -61,6 +62,28 @@ def test_a_machine_that_tells_nothing_has_no_memory_to_spare(tmp_path, tree):
 )
 def test_the_tightest_control_group_above_us_counts(machine, groups, free):
     assert free_mib(machine(4000, groups, "a/b")) == free
+
+
+def old(limit, used=0, cached=0):
+    """The files of a group of version 1."""
+    stat = f"cache 5\ninactive_file 1\ntotal_inactive_file {cached}"
+    return {"limit_in_bytes": limit, "usage_in_bytes": used, "stat": stat}
+
+
+@pytest.mark.parametrize(
+    ("groups", "free"),
+    [
+        ({"a/b": old(900 * MIB, 100 * MIB)}, 800),
+        ({"a": old(900 * MIB, 300 * MIB), "a/b": old(UNLIMITED)}, 600),
+        ({"a/b": old(900 * MIB, 700 * MIB, 300 * MIB)}, 500),
+        ({"": old(UNLIMITED), "a/b": old(UNLIMITED)}, 4000),
+        ({"other": old(MIB)}, 4000),
+    ],
+    ids=["own", "parent", "files are given back", "no limit", "others"],
+)
+def test_the_first_version_of_control_groups_counts_as_well(machine, groups, free):
+    groups = {f"memory/{name}": facts for name, facts in groups.items()}
+    assert free_mib(machine(4000, groups, cgroup="5:cpu,cpuacct:/x\n4:memory:/a/b\n0::/\n")) == free
 
 
 @pytest.mark.parametrize(

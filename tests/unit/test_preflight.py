@@ -1,8 +1,9 @@
 import os
 
 import pytest
+from vmimage import preflight
 from vmimage.errors import NotReady
-from vmimage.preflight import check_root, check_space, needed_space
+from vmimage.preflight import check_machine, check_root, check_space, needed_space
 from vmimage.settings import gather_settings
 
 
@@ -35,11 +36,41 @@ def test_a_directory_that_is_not_made_yet_counts_where_it_will_be(tmp_path):
         check_space([(tmp_path / "not/made/yet", 1 << 40, "ami.cache")])
 
 
-def test_a_base_that_is_not_prepared_needs_room_in_the_cache():
+def told(needs):
+    return {setting: mib for _, mib, setting in needs}
+
+
+def test_of_a_prepared_base_a_copy_is_made_and_half_of_the_room_stays_in_it():
     settings = gather_settings([], {"room_mib": 100})
-    with_base = needed_space(settings, type("Base", (), {"content_bytes": 700 << 20}))
-    assert {setting: mib for _, mib, setting in with_base} == {"ami.output": 750, "ami.workspace": 100}
-    assert {setting for _, _, setting in needed_space(settings, None)} == {"ami.output", "ami.workspace", "ami.cache"}
+    (building,) = needed_space(settings, 700, is_prepared=True)
+    assert told(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100}
+
+
+def test_a_base_is_prepared_before_the_build_begins_and_stays_in_the_cache():
+    preparing, building = needed_space(gather_settings([], {"room_mib": 100}), 700, is_prepared=False)
+    assert told(preparing) == {"ami.cache": 2100}
+    assert told(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100, "ami.cache": 700}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What room was asked for in all, one figure for each time at which it must be there."""
+    found = []
+    monkeypatch.setattr(preflight, "check_basics", lambda: None)
+    monkeypatch.setattr(preflight, "check_programs", lambda *programs: None)
+    monkeypatch.setattr(preflight, "check_space", lambda needs: found.append(sum(mib for _, mib, _ in needs)))
+    return found
+
+
+def test_with_the_default_settings_five_gigabytes_are_enough_for_base_and_build(asked):
+    check_machine(gather_settings([]), "bootstrap", None)
+    assert max(asked) << 20 < 5_000_000_000 * 0.9  # the rest is for the file system itself
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("raw", 1), ("disk", 1), ("qcow2", 3), ("tar", 4)])
+def test_what_is_compressed_is_reckoned_larger(asked, kind, factor):
+    check_machine(gather_settings([], {"room_mib": 100}), kind, None, 600 << 20)
+    assert asked == [3 * factor * 600, 2 * factor * 600 + 50 + 64 + 100]
 
 
 def test_only_root_may_build():

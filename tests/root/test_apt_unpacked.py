@@ -1,0 +1,71 @@
+"""What an earlier build has decompressed is what dpkg installs: of that very package, and of no other."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from building import Salt
+from looking import looked_into, tree_of
+
+VARIATION = """
+a package is installed:
+  pkg.installed:
+    - name: tree
+"""
+# a package of the same file name, made in the root, is not taken for the one that is kept
+OWN = """
+a package of that name, but of other content, is installed:
+  cmd.run:
+    - name: |
+        cat /usr/share/doc/tree/from-what-is-kept > /srv/said
+        mkdir -p /srv/own/DEBIAN /srv/own/srv && cd /srv && echo of the own > own/srv/own-file
+        name=$(cd /run/vm_create/packages && ls tree_*.deb)
+        dpkg-query -f 'Package: ${Package}\\nVersion: ${Version}\\nArchitecture: ${Architecture}\\n' -W tree > own/DEBIAN/control
+        printf 'Maintainer: me\\nDescription: mine\\n' >> own/DEBIAN/control
+        dpkg-deb -b own "$name" && PATH=/run/vm_create/dpkg:$PATH dpkg -i "$name" && rm -r own "$name"
+    - require:
+      - pkg: a package is installed
+"""
+
+
+@pytest.fixture(scope="module")
+def images(bootstrapped, tmp_path_factory):
+    """The images of three builds: without what is kept, with that, and with something else put in its place."""
+    top = tmp_path_factory.mktemp("unpacked")
+    salt, image = Salt(top / "salt"), Path(bootstrapped.image)
+    (top / "cache/bases").mkdir(parents=True)
+    for path in (image, image.with_suffix(".json")):
+        os.link(path, top / "cache/bases" / path.name)
+    salt.configure(**{"ami.cache": str(top / "cache")})
+
+    def built(name, text):
+        salt.good("vm_create.create_variation", name=name, variation=salt.variation(name, variation=text), publish=False)
+        return salt.output / f"{name}.img"
+
+    found = {"first": built("first", VARIATION), "second": built("second", VARIATION)}
+    (kept,) = top.glob("cache/apt/unpacked/*/tree_*.deb.tar")
+    with tarfile.open(kept, "a") as tar:
+        marker = tarfile.TarInfo("./usr/share/doc/tree/from-what-is-kept")
+        marker.size = 4
+        tar.addfile(marker, io.BytesIO(b"kept"))
+    return {**found, "third": built("third", VARIATION + OWN)}
+
+
+def test_an_image_is_the_same_with_it_as_without(images):
+    with looked_into(images["first"]) as first, looked_into(images["second"]) as second:
+        one, other = tree_of(first), tree_of(second)
+    assert [path for path in sorted(one.keys() | other.keys()) if one.get(path) != other.get(path)] == []
+    assert "/usr/bin/tree" in one
+
+
+def test_it_is_what_dpkg_installs_of_that_very_package(images):
+    with looked_into(images["third"]) as root:
+        assert (root / "srv/said").read_text(encoding="utf-8") == "kept"
+
+
+def test_a_package_of_the_same_name_is_installed_as_it_is(images):
+    with looked_into(images["third"]) as root:
+        assert (root / "srv/own-file").read_text(encoding="utf-8") == "of the own\n"
+        assert not (root / "usr/bin/tree").exists()
