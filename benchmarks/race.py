@@ -15,7 +15,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "_utils"))
 
 from peers import CONTESTS  # noqa: E402
-from racing import check, machine, meter, plot, table  # noqa: E402
+from racing import check, machine, meter, plot, table, targets  # noqa: E402
 from racing.proxy import counted  # noqa: E402
 from racing.track import Lap, Track, clear_leftovers  # noqa: E402
 from vmimage.errors import VmImageError  # noqa: E402
@@ -25,14 +25,15 @@ from vmimage.namespace import run_privately  # noqa: E402
 def race(options):
     """Run all laps and return what was found, plain data."""
     track = Track(options.directory, options.tools)
-    contests = [make(track) for make in CONTESTS if (make.name in options.only if options.only else make.default)]
+    contests = [make(track) for make in CONTESTS if is_wanted(make, options)]
     track.make_base(say)
     contests, absent = install(contests)
     laps = {contest.name: [] for contest in contests}
     with counted(track.proxy_port) as traffic:
-        for contest in contests if not options.warm_only else ():
-            track.empty_cache(contest.name)
-            laps[contest.name].append(run_lap(track, contest, traffic, 0))
+        for contest in contests:
+            if not (options.warm_only and track.has_cache(contest.name)):
+                track.empty_cache(contest.name)
+                laps[contest.name].append(run_lap(track, contest, traffic, 0))
         for number in range(1, options.rounds + 1):
             start = (number - 1) % len(contests)
             for contest in contests[start:] + contests[:start]:
@@ -46,7 +47,12 @@ def race(options):
         "absent": absent,
         "packages": check.compare_packages(summaries),
         "contests": summaries,
+        "targets": targets.measure(summaries),
     }
+
+
+def is_wanted(contest, options):
+    return contest.name in options.only if options.only else contest.default or options.all
 
 
 def install(contests):
@@ -68,7 +74,7 @@ def install(contests):
 
 def run_lap(track, contest, traffic, number):
     """One run of one contest: measured, its result looked at, and thrown away."""
-    lap = Lap(track, contest.name, contest.motd(number))
+    lap = Lap(track, contest.name, contest.motd(number), number)
     with lap.ready():
         traffic.forget()
         found = meter.measure(contest.command(lap), lap.log)
@@ -89,9 +95,12 @@ def summarize(contest, laps):
         known = [lap[key] for lap in warm if lap.get(key) is not None]
         return statistics.median(known) if known else None
 
-    keys = ("seconds", "peak_mib", "downloaded_bytes", "image_bytes", "image_disk_bytes", "free_bytes")
+    keys = ("seconds", "peak_mib", "downloaded_bytes", "image_bytes", "image_disk_bytes", "content_bytes", "free_bytes")
     return {
         "title": contest.title,
+        "kind": contest.kind,
+        "count": contest.count,
+        "clean": contest.clean,
         "version": contest.version(),
         "note": contest.note,
         "median": {key: median(key) for key in keys},
@@ -110,7 +119,8 @@ def parse_options():
     parser.add_argument("--json", type=Path, help="file to write all figures to")
     parser.add_argument("--svg", type=Path, help="file to draw the plot into")
     parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(one.name for one in CONTESTS)}")
-    parser.add_argument("--warm-only", action="store_true", help="leave the caches as an earlier race left them; no cold run")
+    parser.add_argument("--all", action="store_true", help="run every contest: what the targets are told by")
+    parser.add_argument("--warm-only", action="store_true", help="no cold run of who has a cache of an earlier race")
     parser.add_argument("--directory", type=Path, default=TOP / "build/race", help="where to work, on a disk (build/race)")
     parser.add_argument("--tools", type=Path, help="where the peers and the base are installed (DIRECTORY/tools, or $RACE_TOOLS)")
     options = parser.parse_args()

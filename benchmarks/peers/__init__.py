@@ -1,10 +1,14 @@
 """The contests, in the order in which they are told.  A new one is a class of its own and a word in this list."""
 
-from peers import diskimage_builder, floor, mkosi, mmdebstrap, ours
+from peers import diskimage_builder, edits, floor, mkosi, mmdebstrap, ours
 
 CONTESTS = [
     ours.CleanBuild,
+    edits.Incremental,
+    edits.Unchanged,
+    edits.Many,
     mkosi.Mkosi,
+    mkosi.Incremental,
     mmdebstrap.Mmdebstrap,
     diskimage_builder.PreparedBase,
     diskimage_builder.StockCache,

@@ -24,11 +24,14 @@ class Contest:
     :cvar str name: for ``--only`` and JSON
     :cvar str title: for table and plot
     :cvar str note: what it cannot do, or does otherwise
-    :cvar bool default: whether it runs without being named by ``--only``
+    :cvar str kind: ours, peer or floor
+    :cvar bool clean: whether it does the whole job anew
+    :cvar int count: how many triplets one run makes
+    :cvar bool default: whether it runs without ``--all`` and without being named by ``--only``
     """
 
     name = title = note = ""
-    default = True
+    kind, clean, count, default = "peer", True, 1, True
 
     def __init__(self, track):
         self.track = track
@@ -70,8 +73,8 @@ deliver() {  # ROOT DIRECTORY
     cp "$(ls -v "$1"/boot/vmlinuz-* | tail -n 1)" "$2/kernel"
     cp "$(ls -v "$1"/boot/initrd.img-* | tail -n 1)" "$2/ramdisk"
     inodes=$(( $(du -s --inodes "$1" | cut -f 1) * 102 / 100 + 64 ))
-    files=$(( $(du -s --block-size=4096 "$1" | cut -f 1) * 102 / 100 ))
-    blocks=$(( files + 2048 + 2048 + inodes / 16 ))  # the journal, some room, the inodes' tables
+    files=$(du -s --block-size=4096 "$1" | cut -f 1)
+    blocks=$(( files + 2048 + 2048 + 1024 + inodes / 16 ))  # the journal, room as in ours, the file system's own, the inodes' tables
     mke2fs -q -F -t ext4 -b 4096 -I 256 -m 1 -L root -N $inodes -J size=8 -E root_owner=0:0 -d "$1" "$2/root.img" $blocks
     sync "$2/root.img" "$2/kernel" "$2/ramdisk"
 }

@@ -30,7 +30,7 @@ deliver "$memory/root" "$out"
 
 
 class Floor(Contest):
-    name = "floor"
+    name = kind = "floor"
     title = "floor: apt-get + mke2fs"
     note = "no tool: tar into a tmpfs, apt-get in a chroot with lists and debs kept, mke2fs -d; seals nothing, checks nothing"
 

@@ -1,40 +1,49 @@
 """mkosi: the base as base tree below an overlay, its package cache kept, its workspace in memory.
 
-`Incremental=`, its other cache, keeps what the packages made: it would skip the very job.  It has no plain ext4 output: it makes
-the upper layer of the overlay, and mke2fs -d writes both.  `CleanPackageMetadata=` would take dpkg's own list of packages, too.
+`Incremental=`, its other cache, keeps what the packages made: it would skip the very job, and so it is a contest of its own, beside
+our incremental one.  mkosi has no plain ext4 output: it makes the upper layer of the overlay, and mke2fs -d writes both.
+`CleanPackageMetadata=` would take dpkg's own list of packages, too.
 """
 
 from racing.track import PACKAGES, RELEASE, USER
 
-from peers.contest import Contest, shell
-from peers.small_root import SmallRoot
+from peers.contest import shell
+from peers.small_root import InSmallRoot
 
 _SCRIPT = """
 tar=$1 cache=$2 memory=$3 out=$4; shift 4
-mkdir -p "$cache/packages" "$memory/work" "$memory/made" "$memory/merged"
+mkdir -p "$cache/packages" "$cache/images" "$memory/work" "$memory/made" "$memory/merged"
 unpack_base "$tar" "$cache/base"
 "$@"
 mount -t overlay -o "ro,lowerdir=$memory/made/root:$cache/base" overlay "$memory/merged"
 deliver "$memory/merged" "$out"
 umount "$memory/merged"
 """
+_SCRIPT_WHOLE = """
+cache=$2 memory=$3 out=$4; shift 4
+mkdir -p "$cache/packages" "$cache/images" "$memory/work" "$memory/made"
+"$@"
+deliver "$memory/made/root" "$out"
+"""
 _CONFIG = """
 [Distribution]
 Distribution=debian
 Release={release}
-CacheOnly=never
+CacheOnly={fetching}
 
 [Output]
 Format=directory
-Overlay=yes
+Overlay={overlay}
 Output=root
 OutputDirectory={lap.memory}/made
 WorkspaceDirectory={lap.memory}/work
 PackageCacheDirectory={lap.cache}/packages
+CacheDirectory={lap.cache}/images
+Incremental={incremental}
 ManifestFormat=
 
 [Content]
-BaseTrees={lap.cache}/base
+BaseTrees={base}
 Packages={packages}
 WithRecommends=no
 WithDocs=yes
@@ -57,25 +66,19 @@ rm -f /etc/apt/sources.list.d/{release}.sources
 _SOURCE = "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
 
 
-class Mkosi(Contest):
-    name = "mkosi"
+class Mkosi(InSmallRoot):
+    name = package = "mkosi"
     title = "mkosi + mke2fs"
-    note = "no plain ext4 output: given an overlay directory and mke2fs -d; runs in a root of its own, its systemd being newer"
-
-    def __init__(self, track):
-        super().__init__(track)
-        self.root = SmallRoot(track)
-
-    def install(self):
-        self.root.install()
-
-    def version(self):
-        return self.root.version_of("mkosi")
+    note = (
+        "no plain ext4 output: given an overlay directory and mke2fs -d; the base unpacked once; runs in a root of its own, its systemd "
+        "being newer; Incremental= is another contest: it has no part in a clean build"
+    )
+    script = _SCRIPT
 
     def command(self, lap):
         configuration = self._configure(lap)
-        argv = self.root.entering(["mkosi", "--directory", configuration, "--force", "build"])
-        return shell(_SCRIPT, self.track.tar, lap.cache, lap.memory, lap.directory, *argv)
+        argv = self.entering(["mkosi", "--directory", configuration, "--force", "build"])
+        return shell(self.script, self.track.tar, lap.cache, lap.memory, lap.directory, *argv)
 
     def _configure(self, lap):
         """Its files: what is to be built, the update, the user and the motd, and the same sources as the base has."""
@@ -83,9 +86,28 @@ class Mkosi(Contest):
         sources = top / "mkosi.pkgmngr/etc/apt/sources.list.d/mkosi.sources"
         sources.parent.mkdir(parents=True)
         sources.write_text("".join(_SOURCE.format(*source) for source in self.track.sources))
-        packages = "\n         ".join(PACKAGES)
-        (top / "mkosi.conf").write_text(_CONFIG.format(lap=lap, release=RELEASE, packages=packages, proxy=self.track.proxy()))
+        chosen = self.choose(lap)
+        chosen["packages"] = "\n         ".join(chosen["packages"])
+        (top / "mkosi.conf").write_text(_CONFIG.format(lap=lap, release=RELEASE, proxy=self.track.proxy(), **chosen))
         for name, text in ("prepare", _PREPARE), ("postinst.chroot", _POSTINST.format(user=USER, motd=lap.motd, release=RELEASE)):
             (top / f"mkosi.{name}").write_text(text)
             (top / f"mkosi.{name}").chmod(0o755)
         return top
+
+    def choose(self, lap):
+        """What the two contests have otherwise."""
+        return {"overlay": "yes", "base": lap.cache / "base", "packages": PACKAGES, "incremental": "no", "fetching": "never"}
+
+
+class Incremental(Mkosi):
+    """Its answer to an edit.  It makes no use of `Incremental=` above a base tree, and so installs the base by itself, once."""
+
+    name = "mkosi-incremental"
+    title = "mkosi, Incremental=yes + mke2fs"
+    note = "an edit after the packages: these come from its cache as they were, so nothing is updated and no base is used"
+    clean = default = False
+    script = _SCRIPT_WHOLE
+
+    def choose(self, lap):
+        packages = [*self.track.plan["packages"], *PACKAGES]
+        return {"overlay": "no", "base": "", "packages": packages, "incremental": "yes", "fetching": "auto"}

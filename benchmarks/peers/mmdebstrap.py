@@ -2,8 +2,8 @@
 
 from racing.track import PACKAGES, RELEASE, TAR_ALL, USER
 
-from peers.contest import Contest, shell
-from peers.small_root import SmallRoot
+from peers.contest import shell
+from peers.small_root import InSmallRoot
 
 _SCRIPT = """
 tar=$1 cache=$2 memory=$3 out=$4 motd=$5; shift 5
@@ -15,20 +15,10 @@ deliver "$memory/root" "$out"
 _KEPT = "for one in lib/apt/lists cache/apt/archives; do {} ; done"
 
 
-class Mmdebstrap(Contest):
-    name = "mmdebstrap"
+class Mmdebstrap(InSmallRoot):
+    name = package = "mmdebstrap"
     title = "mmdebstrap + mke2fs"
-    note = "writes ext2 without a journal by itself: given a directory and mke2fs -d; it removes apt's files and the machine's id"
-
-    def __init__(self, track):
-        super().__init__(track)
-        self.root = SmallRoot(track)
-
-    def install(self):
-        self.root.install()
-
-    def version(self):
-        return self.root.version_of("mmdebstrap")
+    note = "writes ext2 without a journal by itself: given a directory and mke2fs -d; unpacks the base each time; seals a little"
 
     def command(self, lap):
         mount = _KEPT.format('mkdir -p "$1/var/$one" && mount --bind "$RACE_CACHE/${one##*/}" "$1/var/$one"')
@@ -41,5 +31,5 @@ class Mmdebstrap(Contest):
         options += ['--customize-hook=APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -y dist-upgrade']
         options += [f'--customize-hook=chroot "$1" useradd --create-home --shell /bin/bash {USER}']
         options += ['--customize-hook=echo "$RACE_MOTD" > "$1/etc/motd"', f"--customize-hook={unmount}"]
-        argv = self.root.entering(["mmdebstrap", *options, RELEASE, lap.memory / "root", *self.track.plan["sources"]])
+        argv = self.entering(["mmdebstrap", *options, RELEASE, lap.memory / "root", *self.track.plan["sources"]])
         return shell(_SCRIPT, self.track.tar, lap.cache, lap.memory, lap.directory, lap.motd, *argv)

@@ -35,7 +35,7 @@ the message of the day tells the round:
 
 
 class CleanBuild(Contest):
-    name = "ours"
+    name = kind = "ours"
     title = "ours: vm_create.create_variation"
     note = "its time includes sealing, e2fsck, digests and the manifest"
     settings = ()
@@ -48,16 +48,16 @@ class CleanBuild(Contest):
         return lap.directory / "output"
 
     def command(self, lap):
-        return self._salt_call(lap, "vm_create.create_variation", "name=race", "publish=False", *self.settings)
+        return self.salt_call(lap, "vm_create.create_variation", "name=race", "publish=False", *self.settings)
 
-    def _salt_call(self, lap, *words):
+    def salt_call(self, lap, *words):
         configuration = self._configure(lap)
-        argv = [SALT_CALL, "--local", "--config-dir", configuration, "--retcode-passthrough", "--out", "json"]
+        proxy = f"http_proxy={self.track.proxy()}"  # what it asks by itself is counted, too: apt's proxy is that of the base
+        argv = ["env", proxy, SALT_CALL, "--local", "--config-dir", configuration, "--retcode-passthrough", "--out", "json"]
         return shell(_SCRIPT, lap.directory / "told.json", self.output(lap), *argv, *words)
 
     def _configure(self, lap):
         """A minion of its own, and the variation."""
-        variation = self._write_variation(lap)
         minion = {
             "file_client": "local",
             "root_dir": str(lap.cache / "salt"),
@@ -68,11 +68,10 @@ class CleanBuild(Contest):
             "ami": {
                 "base": str(self.track.tar),
                 "base_hash": self.track.digest,
-                "variation": str(variation),
                 "output": str(self.output(lap)),
                 "workspace": str(lap.cache / "builds"),
                 "cache": str(lap.cache / "cache"),
-                "root": str(lap.directory / "root"),
+                **self.variation_settings(lap),
             },
         }
         etc = lap.cache / "etc"
@@ -80,20 +79,33 @@ class CleanBuild(Contest):
         (etc / "minion").write_text(json.dumps(minion), encoding="utf-8")
         return etc
 
-    def _write_variation(self, lap):
-        top = lap.cache / "variation"
-        top.mkdir(exist_ok=True)
-        (top / "variation.sls").write_text(_VARIATION.format(packages=json.dumps(PACKAGES), user=USER, motd=lap.motd))
-        return top
+    def variation_settings(self, lap):
+        """What is built, and where its root is mounted."""
+        return {"variation": self.write_variation(lap.cache / "variation", lap.motd), "root": str(lap.directory / "root")}
+
+    def write_variation(self, top, motd):
+        """The job, as states; returns where they lie."""
+        top.mkdir(parents=True, exist_ok=True)
+        (top / "variation.sls").write_text(_VARIATION.format(packages=json.dumps(PACKAGES), user=USER, motd=motd))
+        return str(top)
 
     def triplets(self, lap):
+        return [self.triplet(lap, "race", lap.motd)]
+
+    def triplet(self, lap, name, motd):
         output = self.output(lap)
-        return [Triplet(output / "race.img", output / "kernel_race", output / "ramdisk_race", lap.motd)]
+        return Triplet(output / f"{name}.img", output / f"kernel_{name}", output / f"ramdisk_{name}", motd)
+
+    def told(self, lap):
+        """What the call returned."""
+        return json.loads((lap.directory / "told.json").read_text(encoding="utf-8"))["local"]
+
+    def manifest(self, lap):
+        return json.loads(Path(self.told(lap)["manifest"]).read_text(encoding="utf-8"))
 
     def details(self, lap):
-        told = json.loads((lap.directory / "told.json").read_text(encoding="utf-8"))["local"]
-        states = json.loads(Path(told["manifest"]).read_text(encoding="utf-8"))["states"]
-        return {"steps": told["steps"], "states_seconds": {one["id"]: one["duration_ms"] / 1000 for one in states}}
+        states = self.manifest(lap)["states"]
+        return {"steps": self.told(lap)["steps"], "states_seconds": {one["id"]: one["duration_ms"] / 1000 for one in states}}
 
 
 class Ping(CleanBuild):
@@ -102,10 +114,10 @@ class Ping(CleanBuild):
     name = "ping"
     title = "salt-call --local test.ping"
     note = "Salt's start alone"
-    default = False
+    kind, default = "floor", False
 
     def command(self, lap):
-        return self._salt_call(lap, "test.ping")
+        return self.salt_call(lap, "test.ping")
 
     def triplets(self, lap):
         return []

@@ -9,6 +9,8 @@ import subprocess
 
 from racing.track import RELEASE
 
+from peers.contest import Contest
+
 _PROGRAMS = "mkosi mmdebstrap debian-archive-keyring e2fsprogs kmod cpio mount tar uidmap xz-utils zstd python3-pefile"
 _ENTER = """
 set -eu
@@ -27,29 +29,35 @@ exec env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
 """
 
 
-class SmallRoot:
-    """The root, made once and shared by the two."""
+class InSmallRoot(Contest):
+    """A peer that runs in the small root, which is made once.
 
-    def __init__(self, track):
-        self.track, self.path = track, track.tools / "root"
+    :cvar str package: whose version is told
+    """
+
+    package = ""
+
+    @property
+    def root(self):
+        return self.track.tools / "root"
 
     def install(self):
-        if self.path.exists():
+        if self.root.exists():
             return
         backports = f"deb {self.track.main_mirror()} {RELEASE}-backports main"
-        partial = self.path.with_suffix(".partial")
+        partial = self.root.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         argv = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory", f"--include={_PROGRAMS.replace(' ', ',')}"]
         argv += ['--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
         argv += [f'--aptopt=APT::Default-Release "{RELEASE}-backports"']
         subprocess.run([*argv, RELEASE, partial, *self.track.plan["sources"], backports], check=True, capture_output=True)
-        partial.rename(self.path)
+        partial.rename(self.root)
 
-    def version_of(self, package):
-        argv = ["dpkg-query", f"--admindir={self.path}/var/lib/dpkg", "--show", "--showformat=${Version}", package]
+    def version(self):
+        argv = ["dpkg-query", f"--admindir={self.root}/var/lib/dpkg", "--show", "--showformat=${Version}", self.package]
         return subprocess.check_output(argv, text=True)
 
     def entering(self, argv):
         """The argv that runs another one in there, with our directories, the machine's devices and nothing else of it."""
-        places = [self.path, self.track.directory, self.track.tools]
+        places = [self.root, self.track.directory, self.track.tools]
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "enter", *places, *argv]

@@ -19,7 +19,7 @@ class ResultWrong(VmImageError):
 def look_at(triplet, lap):
     """Refuse a result that is not what the job asks for.
 
-    :returns: ``{image_bytes, image_disk_bytes, free_bytes, journal, packages}``
+    :returns: ``{image_bytes, image_disk_bytes, content_bytes, free_bytes, journal, packages}``; content is what du says of the files
     :raises ResultWrong: naming what is missing
     """
     image = triplet.root_image
@@ -36,10 +36,12 @@ def look_at(triplet, lap):
         ramdisk = kernel.with_name(kernel.name.replace("vmlinuz-", "initrd.img-"))
         for ours, theirs in ((kernel, triplet.kernel), (ramdisk, triplet.ramdisk)):
             _expect(filecmp.cmp(ours, theirs, shallow=False), lap, f"{theirs.name} is not the image's {ours.name}")
+        content = int(subprocess.check_output(["du", "-s", "-x", "--block-size=1", root]).split()[0])
     facts, told = image.stat(), superblock(image)
     return {
         "image_bytes": facts.st_size,
         "image_disk_bytes": facts.st_blocks * 512,
+        "content_bytes": content,
         "free_bytes": int(told["Free blocks"]) * int(told["Block size"]),
         "journal": told.get("Total journal size", told.get("Journal size", "none")),
         "packages": packages,

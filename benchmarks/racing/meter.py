@@ -89,8 +89,7 @@ def sampled(group, wanted):
 
     def sample():
         while not ended.wait(_SAMPLED_SECONDS):
-            lines = (line.split() for line in (group / "memory.stat").read_text().splitlines())
-            found.append(sum(int(number) for key, number in lines if key in wanted))
+            found.append(bytes_in_use((group / "memory.stat").read_text(), wanted))
 
     thread = threading.Thread(target=sample)
     if group:
@@ -103,7 +102,13 @@ def sampled(group, wanted):
             thread.join()
 
 
-def free_gib():
-    """Memory that a run may take without swapping the machine."""
-    with open("/proc/meminfo", encoding="ascii") as facts:
-        return int(next(line.split()[1] for line in facts if line.startswith("MemAvailable"))) >> 20
+def bytes_in_use(statistics, wanted):
+    """The sum of the wanted fields of a memory.stat."""
+    lines = (line.split() for line in statistics.splitlines())
+    return sum(int(number) for key, number in lines if key in wanted)
+
+
+def free_gib(facts=None):
+    """Memory that a run may take without swapping the machine, by the text of /proc/meminfo."""
+    facts = facts or Path("/proc/meminfo").read_text(encoding="ascii")
+    return int(next(line.split()[1] for line in facts.splitlines() if line.startswith("MemAvailable"))) >> 20

@@ -1,19 +1,23 @@
 """What was found, as a table for people."""
 
+from racing import machine, targets
+
 _COLUMNS = ("", "version", "warm s", "min - max", "x ours", "cold s", "image MB", "free", "peak MiB", "MB down", "cold")
 _LEFT = 2  # so many columns are words
 _MOST_NAMED = 12
 
 
 def render(found):
-    """Plain text: the job, the machine, the table, and notes below it."""
+    """Plain text: the job, the machine, the table, the targets, and notes."""
     contests = found["contests"]
     reference = reference_of(contests)
     rows = [_COLUMNS, *(_row(one, reference) for one in contests.values())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_aligned(row, widths) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([found["job"], describe_machine(found), "", *lines, "", *_notes(found, reference)])
+    return "\n".join(
+        [found["job"], describe_machine(found), "", *lines, "", *targets.lines(found["targets"]), "", *_notes(found, reference)]
+    )
 
 
 def reference_of(contests):
@@ -21,19 +25,20 @@ def reference_of(contests):
     return contests.get("ours") or next(iter(contests.values()))
 
 
+def seconds_each(one, lap=None):
+    """Of one triplet: the median of the warm runs, or a run."""
+    return (lap or one["median"])["seconds"] / one["count"]
+
+
 def ratio(one, reference):
-    """How many times as long as the reference it took, by the medians of the warm runs."""
-    return one["median"]["seconds"] / reference["median"]["seconds"]
+    """How many times as long as the reference it took for a triplet, by the medians of the warm runs."""
+    return seconds_each(one) / seconds_each(reference)
 
 
 def describe_machine(found):
     """The machine, the date and the number of rounds, in one line."""
-    machine = found["machine"]
     rounds = max(len(one["warm"]) for one in found["contests"].values())
-    hardware = f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, disk: {machine['disk']}"
-    return (
-        f"{hardware}; {machine['system']}, Linux {machine['kernel']}; {machine['date']}, {rounds} warm round{'s'[: rounds > 1]}"
-    )
+    return f"{machine.in_words(found['machine'])}, {rounds} warm round{'s'[: rounds > 1]}"
 
 
 def _aligned(row, widths):
@@ -43,15 +48,15 @@ def _aligned(row, widths):
 
 
 def _row(one, reference):
-    seconds = [lap["seconds"] for lap in one["warm"]]
+    seconds = [seconds_each(one, lap) for lap in one["warm"]]
     median, cold = one["median"], one["cold"] or {}
     return (
         one["title"],
         one["version"],
-        f"{median['seconds']:.1f}",
+        f"{seconds_each(one):.1f}",
         f"{min(seconds):.1f} - {max(seconds):.1f}",
         f"{ratio(one, reference):.2f}",
-        _number(cold.get("seconds"), 1, ".1f"),
+        _number(cold.get("seconds"), one["count"], ".1f"),
         _number(median["image_bytes"], 1e6, ".0f"),
         _number(median["free_bytes"], 1e6, ".0f"),
         _number(median["peak_mib"], 1, ".0f"),
@@ -66,7 +71,10 @@ def _number(value, unit, form):
 
 def _notes(found, reference):
     yield "warm: the median. x ours: by these medians. cold: one run with empty caches; base.tar and programs are at hand."
-    yield "image MB: the length of the file; free: what of it is free space."
+    yield (
+        "image MB: the length of the file; free: what of it is free space. Who has no ext4 output is given what its files take, "
+        "and 8 MiB each for a journal and as room, as ours; mke2fs -d leaves out blocks of zeros."
+    )
     yield f"peak MiB: {found['memory_means']}."
     yield (
         "MB down: what the mirror sent, warm and cold."

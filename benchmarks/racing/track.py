@@ -84,6 +84,10 @@ class Track:
     def empty_cache(self, name):
         shutil.rmtree(self.cache(name))
 
+    def has_cache(self, name):
+        """Whether a contest has run before."""
+        return any(self.cache(name).iterdir())
+
 
 #: the loop device that diskimage-builder leaves when it is killed: the tmpfs of its file is gone with the race's namespace, and
 #: so is the rest of the path
@@ -109,10 +113,11 @@ class Lap:
     :ivar Path memory: for its scratch: a tmpfs, or a plain directory where memory is short
     :ivar Path cache: what it keeps for the next
     :ivar str motd: what /etc/motd of the result must say
+    :ivar int number: of the round; 0 is the cold run
     """
 
-    def __init__(self, track, name, motd):
-        self.name, self.motd = name, motd
+    def __init__(self, track, name, motd, number=0):
+        self.name, self.motd, self.number = name, motd, number
         self.directory = track.directory / "lap"
         self.memory = self.directory / "memory"
         self.cache = track.cache(name)
