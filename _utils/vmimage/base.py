@@ -22,7 +22,8 @@ from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
 IMAGE_PREFIX = "glance:"
-_PREPARATION = 2  # raise it when the same input is prepared otherwise than before
+_PREPARATION = 3  # raise it when the same input is prepared otherwise than before
+_SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
 
 
@@ -224,7 +225,7 @@ def _prepare(located, partial, scratch, progress):
     ext = header.read_ext(loose)
     with mounted(loose, point, "ro"):
         packages, content = list_packages(point), _used_bytes(point)
-        filesystem.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False)
+        filesystem.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False, spare_inodes=_SPARE_INODES)
     filesystem.cut_image(partial)
     facts = Base("", located["format"], located["digest"], "", "", ext.label, ext.uuid, packages, content)
     return asdict(facts)

@@ -9,9 +9,10 @@ import shutil
 import stat
 from typing import NamedTuple
 
+from vmimage.sparse import copy_data
+
 _BLOCK = 4096
 _MARKS = {"trusted.overlay.opaque", "trusted.overlay.redirect"}
-_PIECE_BYTES = 1 << 30
 
 
 class LinksTorn(Exception):
@@ -140,7 +141,7 @@ def _make(source, path, facts, links):
             return os.link(links[identity][0], path, follow_symlinks=False)
         links[identity] = [path, 1, facts.st_nlink]
     if stat.S_ISREG(facts.st_mode):
-        _copy_data(source, path, facts)
+        _copy_data(source, path)
     elif stat.S_ISLNK(facts.st_mode):
         os.symlink(os.readlink(source), path)
     else:
@@ -148,36 +149,16 @@ def _make(source, path, facts, links):
     _copy_facts(source, path, facts)
 
 
-def _copy_data(source, path, facts):
+def _copy_data(source, path):
     ours = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         copy = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
-            for begin, end in _pieces(ours, facts):
-                os.lseek(copy, begin, os.SEEK_SET)
-                while begin < end:
-                    begin += os.sendfile(copy, ours, begin, min(end - begin, _PIECE_BYTES)) or end
-            os.ftruncate(copy, facts.st_size)
+            copy_data(ours, copy)
         finally:
             os.close(copy)
     finally:
         os.close(ours)
-
-
-def _pieces(descriptor, facts):
-    """Where a file has data: ``(begin, end)``; between them are holes."""
-    if facts.st_blocks * 512 >= facts.st_size:
-        if facts.st_size:
-            yield 0, facts.st_size
-        return
-    end = 0
-    while end < facts.st_size:
-        try:
-            begin = os.lseek(descriptor, end, os.SEEK_DATA)
-        except OSError:  # ENXIO: a hole up to the end
-            return
-        end = os.lseek(descriptor, begin, os.SEEK_HOLE)
-        yield begin, end
 
 
 def _copy_facts(source, path, facts):

@@ -66,12 +66,15 @@ def journal_mib(content):
     return 4 if content.blocks * BLOCK < 512 << 20 else 8
 
 
-def plan_size(content, journal=True):
+def plan_size(content, journal=True, spare_inodes=64):
     """How many blocks to make the file system for its content, before it is shrunk; and how many inodes.
 
+    :param Content content:
+    :param bool journal: whether it gets one
+    :param int spare_inodes: for files that will be added
     :returns: ``(blocks, inodes)``
     """
-    inodes_wanted = content.inodes + content.inodes // 50 + 64
+    inodes_wanted = content.inodes + content.inodes // 50 + spare_inodes
     journal_blocks = (journal_mib(content) << 20) // BLOCK if journal else 0
     blocks = content.blocks + journal_blocks
     groups = 1
@@ -83,7 +86,7 @@ def plan_size(content, journal=True):
     return max(blocks + metadata + content.blocks // 100, least), inodes
 
 
-def pack_image(root, target, *, label="", uuid="", journal=True):
+def pack_image(root, target, *, label="", uuid="", journal=True, spare_inodes=64):
     """Write a new ext4 image with the files of a directory.
 
     :param root: the mounted root; its modes, owners, hard links of files, ACLs, xattrs, capabilities and holes are kept
@@ -91,10 +94,11 @@ def pack_image(root, target, *, label="", uuid="", journal=True):
     :param str label: of the file system
     :param str uuid: of the file system; empty for a new one
     :param bool journal: whether it gets one
+    :param int spare_inodes: for files that will be added
     :returns: :class:`Content`
     """
     content = measure_content(root)
-    blocks, inodes = plan_size(content, journal)
+    blocks, inodes = plan_size(content, journal, spare_inodes)
     argv = _mke2fs(label, uuid, journal_mib(content) if journal else 0)
     for attempt in range(_TRIES):
         target.unlink(missing_ok=True)

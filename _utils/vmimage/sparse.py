@@ -1,0 +1,56 @@
+"""Files copied with their holes; long runs of zeros become holes, too: a database's new journal is little else."""
+
+import mmap
+import os
+
+_PIECE_BYTES = 1 << 30
+_ZEROS = bytes(1 << 16)
+
+
+def copy_data(source, target):
+    """Copy the content of a file.
+
+    :param int source: descriptor to read from
+    :param int target: descriptor of an empty file
+    """
+    facts = os.fstat(source)
+    for begin, end in _filled(source, facts):
+        os.lseek(target, begin, os.SEEK_SET)
+        while begin < end:
+            begin += os.sendfile(target, source, begin, min(end - begin, _PIECE_BYTES)) or end
+    os.ftruncate(target, facts.st_size)
+
+
+def _filled(descriptor, facts):
+    """Where a file has more than zeros: ``(begin, end)``."""
+    if facts.st_size < len(_ZEROS):
+        yield from _pieces(descriptor, facts)
+        return
+    with mmap.mmap(descriptor, facts.st_size, prot=mmap.PROT_READ) as content:
+        for begin, end in _pieces(descriptor, facts):
+            at = begin
+            while at < end:
+                piece = content[at : min(at + len(_ZEROS), end)]
+                if piece == _ZEROS[: len(piece)]:
+                    if begin < at:
+                        yield begin, at
+                    begin = at + len(piece)
+                at += len(piece)
+            if begin < end:
+                yield begin, end
+
+
+def _pieces(descriptor, facts):
+    """Where a file has data: ``(begin, end)``; between them are holes."""
+    if facts.st_blocks * 512 >= facts.st_size:
+        if facts.st_size:
+            yield 0, facts.st_size
+        return
+    end = 0
+    while end < facts.st_size:
+        try:
+            begin = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError:  # ENXIO: a hole up to the end
+            return
+        end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+        yield begin, end

@@ -1,0 +1,55 @@
+"""A copy is its file byte for byte, and takes no room for zeros."""
+
+import os
+
+import pytest
+from vmimage.sparse import copy_data
+
+ZEROS, DATA = bytes(1 << 16), b"x" * (1 << 16)
+
+
+@pytest.fixture
+def copied(tmp_path):
+    def copy(content, hole=False):
+        source, target = tmp_path / "source", tmp_path / "target"
+        if hole:
+            with open(source, "wb") as file:
+                file.truncate(len(content))
+                begin = len(content) - len(content.lstrip(b"\0"))
+                file.seek(begin)
+                file.write(content[begin:].rstrip(b"\0"))
+        else:
+            source.write_bytes(content)
+        with open(source, "rb") as ours, open(target, "wb") as copy:
+            copy_data(ours.fileno(), copy.fileno())
+            os.fsync(copy.fileno())
+        return target
+
+    return copy
+
+
+CONTENTS = {
+    "empty": b"",
+    "short": b"text",
+    "short zeros": bytes(10),
+    "data": DATA * 3 + b"end",
+    "zeros": ZEROS * 3,
+    "zeros and a bit": ZEROS * 3 + bytes(5),
+    "zeros in between": DATA + ZEROS * 2 + DATA + b"end",
+    "zeros first": ZEROS + b"end",
+    "zeros last": DATA + ZEROS + bytes(7),
+    "zeros off the border": b"begin" + ZEROS * 3 + b"end",
+    "one byte among zeros": ZEROS + b"\1" + bytes(70000),
+}
+
+
+@pytest.mark.parametrize("hole", [False, True], ids=["written", "with holes"])
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_a_copy_is_the_same(copied, content, hole):
+    assert copied(content, hole).read_bytes() == content
+
+
+@pytest.mark.parametrize(("content", "blocks"), [("zeros", 0), ("zeros in between", 33), ("zeros last", 16), ("data", 49)])
+def test_zeros_take_no_room(copied, content, blocks):
+    path = copied(CONTENTS[content])
+    assert path.stat().st_blocks <= blocks * 8
