@@ -2,6 +2,7 @@
 
 CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt reckoned from them; KEY is a digest of
                                the base and of the root's sources, so that nobody reads lists that another base vouched for
+CACHE/apt/KEY/offers.json      what the archives offered then
 CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
                                so that one base must not provide for another
 CACHE/apt/unpacked/KEY         their content, decompressed
@@ -26,7 +27,7 @@ from vmimage.digest import digest_of_file
 from vmimage.mounts import escaped_option
 from vmimage.runtime import HOME
 from vmimage.shell import run
-from vmimage.workspace import locked, sync
+from vmimage.workspace import locked, read_json, sync, write_json
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
 _KEPT_SECONDS = 60 * 24 * 3600
@@ -79,7 +80,12 @@ class AptCache:
         with self._locked():
             for name in ("lists", "bin"):
                 _copy(_files(self.shared / name), partial / name)
+            write_json(partial / "offers.json", read_json(self.shared / "offers.json"))
         partial.rename(self.own)
+
+    def offered(self):
+        """What the archives offered when the lists that are shown were fetched, as :func:`vmimage.offers.note_offers`, or None."""
+        return read_json(self.own / "offers.json")
 
     def _locked(self):
         return locked(self.top / "lock", "the cache of apt", wait=True, doing="used")
@@ -95,14 +101,18 @@ class AptCache:
                 if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
                     os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
 
-    def keep_lists(self):
-        """Share the lists after an update, before the variation could change them."""
+    def keep_lists(self, offered=None):
+        """Share the lists after an update, before the variation could change them.
+
+        :param dict offered: what the archives offer by these lists
+        """
         if (self.own / "varied").exists():
             return
         with self._locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
                 shutil.rmtree(left)
             if _state(self.own / "lists") == _state(self.shared / "lists"):
+                write_json(self.shared / "offers.json", offered)
                 os.utime(self.shared)
                 return
             partial = self.top / f"partial-{uuid.uuid4().hex}"
@@ -110,6 +120,7 @@ class AptCache:
                 for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
                     (partial / name).mkdir(parents=True)
                     _copy(_files(self.own / name, pattern), partial / name)
+                write_json(partial / "offers.json", offered)
                 for path in (partial / "lists").iterdir():
                     sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
                 shutil.rmtree(self.shared, ignore_errors=True)

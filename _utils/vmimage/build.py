@@ -8,11 +8,13 @@ import os
 from vmimage import base, steps
 from vmimage.description import image_name
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.incremental import find_basis, remember
 from vmimage.memory import is_full
 from vmimage.namespace import run_privately
 from vmimage.outcome import judge
 from vmimage.preflight import check_basics, check_machine, check_root
-from vmimage.publish import check_publishing, publish
+from vmimage.publish import check_publishing, is_publishing, publish
+from vmimage.reapply import BuildClean
 from vmimage.report_data import failed_data, failed_path, keep
 from vmimage.root import close_root, is_open, open_root
 from vmimage.unchanged import find_unchanged
@@ -58,18 +60,32 @@ def create_variation(build):
 
 
 def _made(build):
-    """The manifest of a build; one that its memory was too small for is made again on the disk."""
-    try:
-        return run_privately(lambda: _all_steps(build))
-    except BuildStopped:
-        raise
-    except Exception:
-        if not build.workspace.noted("full"):
+    """The manifest of a build; one that its memory or its last root image does not do for is made again on the disk, or clean."""
+    told = {}
+    while True:
+        try:
+            return run_privately(lambda: _all_steps(build))
+        except BuildStopped:
             raise
-    build.progress.note("the memory for this build is full: building anew on the disk (ami.memory)")
-    steps.begin(build)
-    build.workspace.note("full", True)
-    return run_privately(lambda: _all_steps(build))
+        except Exception as error:
+            if build.workspace.noted("full") and "full" not in told:
+                told["full"], words = True, "the memory for this build is full: building anew on the disk (ami.memory)"
+            elif build.workspace.noted("basis") and (reason := _why_clean(error)):
+                told["clean"], words = True, f"building clean: {reason}"
+            else:
+                raise
+        build.progress.note(words)
+        steps.begin(build)
+        for note, value in told.items():
+            build.workspace.note(note, value)
+
+
+def _why_clean(error):
+    """Why a build that began from the last root image may succeed from its base, in words; empty if it would not."""
+    if isinstance(error, BuildClean):
+        return str(error)
+    failed = [one["id"] for one in getattr(error, "states", ()) if one["result"] is False]
+    return f"the state {failed[0]!r} failed on the last root image" if failed else ""
 
 
 def publish_after(build, store):
@@ -101,21 +117,22 @@ def _ran_full(workspace, error):
 
 def _in_order(build):
     settings = build.settings
-    _apply(build, settings.pre)
+    applied = _apply(build, settings.pre)
     steps.begin_copy_of_base(build)
     if settings.update:
         steps.update(build)
     steps.variate(build)
-    _apply(build, settings.post)
+    applied += _apply(build, settings.post)
     manifest = build.triplet.manifest()
     if not manifest or manifest["build"] != build.workspace.noted("begun")["build"]:
         raise VmImageError(f"{settings.post} made no triplet", hint="it must end with vm_image.delivered")
+    remember(build, {settings.pre, settings.post, *(one["sls"] for one in applied)})
     return manifest
 
 
 def _apply(build, sls):
     """Apply an SLS on the builder; its states call the steps."""
-    judge(build.host.apply_sls(sls), f"the SLS {sls}")
+    return judge(build.host.apply_sls(sls), f"the SLS {sls}")
 
 
 def _kept(build, error):
@@ -165,14 +182,23 @@ def plan_variation(build):
         "root": os.fspath(build.root),
         "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
         "replaces": bool(build.triplet.manifest()),
+        "incremental": _basis_of(build, located) if settings.incremental else None,
         "publish": _publication_of(build),
         "settings": settings.as_dict(),
     }
 
 
+def _basis_of(build, located):
+    """What the build would start from, or why it would be made clean."""
+    try:
+        return find_basis(build, located["digest"])["made"]
+    except BuildClean as reason:
+        return f"building clean: {reason}"
+
+
 def _publication_of(build):
     """Where the triplet will go, or False; the credentials are looked at, the cloud is not asked."""
-    credentials = build.host.credentials(build.settings, wanted=build.settings.publish)
+    credentials = build.host.credentials(build.settings, wanted=is_publishing(build.settings) and build.settings.publish)
     return credentials is not None and {"name": image_name(build.settings), **credentials.public()}
 
 

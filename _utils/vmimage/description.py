@@ -45,6 +45,7 @@ def root_image(settings, manifest, builder, *, serial, kernel_id, ramdisk_id):
         "variation": manifest["variation"]["reference"],
         "variation_digest": manifest["variation"]["digest"],
         "revision": manifest["variation"].get("revision"),
+        "incremental": _words_of(manifest.get("incremental")),
         "made_with": ", ".join(f"{program} {version}" for program, version in sorted(manifest["versions"].items())),
     }
     ours = {
@@ -65,6 +66,10 @@ def root_image(settings, manifest, builder, *, serial, kernel_id, ramdisk_id):
         **{f"{MARK}{key}": value for key, value in origin.items() if value},
     }
     return {**settings.properties, **ours}
+
+
+def _words_of(incremental):
+    return f"generation {incremental['generation']} of {incremental['of']}" if incremental else ""
 
 
 def _marks(settings, manifest, role, builder):

@@ -17,6 +17,7 @@ _GROUP_BLOCKS = 32768
 _INODES_PER_GROUP = 8192  # as mke2fs chooses for 16 KiB an inode; groups added by growth get as many
 _INODE_BYTES = 256
 _GROWTH_LIMIT_BLOCKS = 1 << 28  # 1 TiB: descriptor blocks are reserved for growth up to this
+_LEAST_FREE = 256  # blocks: where a file is cut in two on its way, its extents may need one more
 _TRIES = 4
 
 
@@ -129,8 +130,9 @@ def shrink_image(image, headroom_mib=0):
     """
     cut_image(image)
     facts = superblock(image)
-    missing = (headroom_mib << 20) // BLOCK - int(facts["Free blocks"])  # resize2fs leaves some, too
-    run(["resize2fs", image, int(facts["Block count"]) + max(0, missing)])
+    wanted = int(facts["Block count"]) - int(facts["Free blocks"]) + max((headroom_mib << 20) // BLOCK, _LEAST_FREE)
+    # -M reckons for the worst and may leave tens of MiB; what is free is known by now, and so much that there is room for moving
+    run(["resize2fs", "-f", image, wanted])
     os.truncate(image, block_count(image) * BLOCK)
     check_image(image)
     return image.stat().st_size

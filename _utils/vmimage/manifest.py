@@ -29,6 +29,7 @@ def make_manifest(notes, files, *, versions, created):
         "base": {key: base[key] for key in ("reference", "format", "digest", "verified")},
         "variation": {key: varied.get(key) for key in ("reference", "digest", "id", "revision")},
         "inputs": notes.get("inputs"),
+        "incremental": (notes.get("basis") or {}).get("made"),
         "updated": notes.get("updated") is not None,
         "packages": packages,
         "changes": changed_packages(base["packages"], packages),

@@ -16,23 +16,26 @@ _SCHEMES = ("http", "https")
 
 
 def note_offers(root, lists):
-    """What the archives of a root offer, by the lists that were fetched for it: ``{address: sha256 of its InRelease}``.
+    """What the archives of a root offer, by the lists that were just fetched for it: ``{address: sha256 of its InRelease}``.
 
     :param root: furnished
-    :param Path lists: the directory of its lists
-    :returns: None if that cannot be told of all archives, or if what is here is no longer valid
+    :param Path lists: the directory of its lists; apt tells nothing of a source whose lists are not there
+    :returns: None if that cannot be told of all archives
     """
     output = run_inside(root, ["apt-get", "indextargets", "--format", _URI, "Created-By: Packages"]).output
     found = {}
     for uri in sorted(set(output.split())):
-        file = lists / re.sub(r"^\w+://", "", uri).replace("/", "_")
-        if not uri.startswith(("http://", "https://")) or not file.is_file() or file.is_symlink():
-            return None
-        signed = file.read_bytes()
-        if not _is_valid(signed):
+        signed = _signed(lists, uri)
+        if not uri.startswith(("http://", "https://")) or signed is None:
             return None
         found[uri] = hashlib.sha256(signed).hexdigest()
     return found or None
+
+
+def _signed(lists, uri):
+    """The InRelease file of an archive as it was fetched, or None."""
+    file = lists / re.sub(r"^\w+://", "", uri).replace("/", "_")
+    return file.read_bytes() if file.is_file() and not file.is_symlink() else None
 
 
 def _is_valid(signed):
@@ -43,8 +46,17 @@ def _is_valid(signed):
         return False
 
 
-def is_offered_to(root, offered):
-    """Whether the archives, asked as a root's apt would, offer today what they offered then: then its lists need not be fetched."""
+def is_offered_to(root, lists, offered):
+    """Whether the lists that are here need not be fetched again: the archives, asked as the root's apt would, offer nothing else.
+
+    :param root: furnished
+    :param Path lists: the directory of its lists
+    :param dict offered: as :func:`note_offers` told when they were fetched
+    """
+    for uri, digest in (offered or {}).items():
+        signed = _signed(lists, uri)
+        if signed is None or hashlib.sha256(signed).hexdigest() != digest or not _is_valid(signed):
+            return False
     proxies = _proxies_of(root) if offered else None
     return proxies is not None and is_offered(offered, proxies)
 

@@ -10,18 +10,20 @@ _KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Opt
 _WAIT = ["-o", "Acquire::Retries=3"]
 
 
-def update_packages(root, say, fetched=lambda: None):
+def update_packages(root, say, fetched=lambda: None, *, is_fresh=False):
     """Bring every package of a furnished root up to date, kernel included; configuration files that were changed stay.
 
     :param root: the furnished root
     :param say: called with each line of apt
     :param fetched: called when apt's lists are there, before anything is reckoned from them
+    :param bool is_fresh: apt's lists are there, and nothing newer is to be had
     :returns: dict of what changed, as :func:`changed_packages`
     """
     before = list_packages(root)
-    options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
-    run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
-    fetched()
+    if not is_fresh:
+        options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
+        run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+        fetched()
     run_inside(
         root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say
     )

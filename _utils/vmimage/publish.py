@@ -20,9 +20,13 @@ def check_publishing(build, wanted=None):
     """Refuse before any work what could not be published.
 
     :param wanted: True, False or "auto", default ``ami.publish``
-    :returns: the Store, or None if this build is not to be published
+    :returns: the Store, or None if this build is not to be published: one that may begin from the last root image only by ``True``
     :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady:
     """
+    if wanted is None and not is_publishing(build.settings):
+        if build.host.credentials(build.settings, wanted="auto"):
+            build.progress.note("an incremental build is not published, unless ami.publish is true")
+        return None
     store = open_store(build, wanted)
     if store is None:
         return None
@@ -31,6 +35,11 @@ def check_publishing(build, wanted=None):
     for role in PARTS:
         given_part(store, build.settings, role)
     return store
+
+
+def is_publishing(settings):
+    """Whether the settings may ask to publish: who edits and looks does not want each try in the store."""
+    return settings.publish is True or settings.publish == "auto" and not settings.incremental
 
 
 def open_store(build, wanted=True):

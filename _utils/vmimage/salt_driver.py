@@ -1,11 +1,17 @@
 """What the bound Salt runs in the root: one call, told by a file and answered by a file.
 
-This file is copied into the root's ``/run`` and run there by itself; it imports nothing of this project.
+This file is copied into the root's ``/run`` and run there by itself, beside ``reapply``; it imports nothing else of this project.
 """
 
 import json
 import logging
 import sys
+
+import reapply  # the copy beside this one
+
+
+class Unsafe(BaseException):
+    """The states cannot be applied on what is there; nothing was applied.  No Exception: Salt goes on after those."""
 
 
 def main(home):
@@ -16,10 +22,54 @@ def main(home):
 
     logging.getLogger().handlers[:] = []
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="[%(levelname)s] %(message)s")
+    read_in_place()
     caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
-    answer = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
+    told = {}
+    look_at_states(told, task["known"])
+    try:
+        told["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
+    except Unsafe as unsafe:
+        told["unsafe"] = str(unsafe)
     with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
-        json.dump(answer, file, default=str)
+        json.dump(told, file, default=str)
+
+
+def read_in_place():
+    """Let Salt read the variation's files where they lie: it copies each to its cache first, which is in memory here."""
+    import salt.fileclient
+    import salt.utils.url
+
+    copied = salt.fileclient.FSClient.get_file
+
+    def get_file(self, path, dest="", makedirs=False, saltenv="base", gzip=None, cachedir=None):
+        if dest or cachedir:
+            return copied(self, path, dest, makedirs, saltenv, gzip, cachedir)
+        name, environment = salt.utils.url.split_env(path)
+        return self.channel.fs.find_file(self._check_proto(name), environment or saltenv)["path"] or False
+
+    salt.fileclient.FSClient.get_file = get_file
+
+
+def look_at_states(told, known):
+    """Note the states once they are compiled, before the first is applied, and compare them with those of the last build.
+
+    :param dict told: gets them as ``states``
+    :param list known: None where nothing of them is in the root
+    """
+    import salt.state
+
+    apply = salt.state.State.call_chunks
+
+    def look(self, chunks, *arguments, **keywords):
+        if "states" not in told:  # else a state that applies states
+            roots = self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])
+            told["states"] = reapply.note_states(chunks, roots, self.opts.get("pillar") or {})
+            reason = reapply.find_unsafe(known, told["states"]) if known is not None else ""
+            if reason:
+                raise Unsafe(reason)
+        return apply(self, chunks, *arguments, **keywords)
+
+    salt.state.State.call_chunks = look
 
 
 if __name__ == "__main__":

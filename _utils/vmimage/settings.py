@@ -108,6 +108,10 @@ class Settings:
         False,
         "build nothing where the triplet that is there is made of the same base, variation, pillar, settings and packages on offer",
     )
+    incremental: bool = _setting(
+        False,
+        "start from the last root image of this variation and apply the states again, where that is safe; publish: auto then publishes nothing",
+    )
     force: bool = _setting(False, "first release what an earlier run under this name left open")
 
     @property

@@ -14,13 +14,17 @@ from pathlib import Path
 from vmimage import base, boot, filesystem, fstab, inside
 from vmimage.apt_cache import AptCache
 from vmimage.apt_wrapper import recall_update, state_of_update
+from vmimage.beside import Beside
 from vmimage.contents import measure_contents
 from vmimage.errors import CommandFailed, NotReady, RootNotOpen, WorkspaceOpen
+from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
 from vmimage.manifest import make_manifest
 from vmimage.memory import memory_for
-from vmimage.packages import list_packages, update_packages
+from vmimage.offers import is_offered_to, note_offers
+from vmimage.packages import changed_packages, list_packages, update_packages
 from vmimage.preflight import check_machine
+from vmimage.reapply import BuildClean
 from vmimage.repack import Unfit, begin_copy, pack_changes
 from vmimage.report_data import keep, kept_path, previous_build, read_log, report_data
 from vmimage.root import close_root, is_open, open_root
@@ -28,7 +32,7 @@ from vmimage.runtime import HOME
 from vmimage.seal import seal_root
 from vmimage.shell import run
 from vmimage.triplet import Triplet
-from vmimage.unchanged import digest_inputs, note_offers
+from vmimage.unchanged import digest_inputs
 from vmimage.variation import apply_variation, find_variation, grains_of
 from vmimage.workspace import Workspace
 
@@ -36,6 +40,7 @@ from vmimage.workspace import Workspace
 NOTES = (
     "begun",
     "fetched",
+    "basis",
     "opened",
     "updated",
     "offered",
@@ -128,13 +133,29 @@ def begin(build):
 
 
 def fetch_base(build):
-    """base: find it, verify it, prepare it once."""
+    """base: find it, verify it, prepare it once; or find what can be started from in its place."""
     with build.step("base"):
         located = build.locate_base()
         check_machine(build.settings, located["format"], base.find_prepared(build.settings, located), base.file_bytes(located))
         prepared = base.prepare_base(build.settings, located, build.progress)
-        build.workspace.note("fetched", asdict(prepared))
+        basis = _basis(build, prepared)
+        build.workspace.note("fetched", {**asdict(prepared), **{key: basis[key] for key in ("image", "label", "uuid") if basis}})
+        build.workspace.note("basis", basis)
     return prepared
+
+
+def _basis(build, prepared):
+    """The last root image of an incremental build, told as the base is; None for a clean one."""
+    # step by step nobody could begin anew by himself
+    if not build.settings.incremental or build.workspace.noted("clean") or not build.host.is_inside_create_variation():
+        return None
+    try:
+        basis = find_basis(build, prepared.digest)
+        build.progress.note("starting from the last root image, generation {generation} of {of}".format_map(basis["made"]))
+        return basis
+    except BuildClean as reason:
+        build.progress.note(f"building clean: {reason}")
+        return None
 
 
 def open_build_root(build):
@@ -159,21 +180,29 @@ def begin_copy_of_base(build):
 def update(build):
     """update: bring the root's packages up to date."""
     build.needs_open()
+    basis = build.workspace.noted("basis")
     with build.step("update") as say:
         build.workspace.drop(*_MADE_OF_ROOT)
         apt = _apt_cache(build)
 
         def work():
             apt.show()
-            changed = update_packages(build.root, say, apt.recognize_lists)
-            offered = note_offers(build.root, apt.own / "lists") if build.settings.skip_unchanged else None
+            known = apt.offered()
+            is_fresh = is_offered_to(build.root, apt.own / "lists", known)
+            if is_fresh and basis and basis["offered"] == known:
+                return changed_packages({}, {}), known, state_of_update(build.root)  # nothing newer is to be had
+            changed = update_packages(build.root, say, apt.recognize_lists, is_fresh=is_fresh)
+            offered = known if is_fresh else note_offers(build.root, apt.own / "lists")
             return changed, offered, state_of_update(build.root)
 
         changes, offered, state = work_inside(build.root, work)
-        _share(build, apt.keep_lists)
+        _share(build, lambda: apt.keep_lists(offered))
         build.workspace.note("apt", {"state": state, "at": time.time()})
         build.workspace.note("updated", changes)
         build.workspace.note("offered", offered)
+    brought = [name for kind in changes.values() for name in kind]
+    if brought and basis:  # they would come to stand beside what only their older versions needed
+        raise BuildClean(f"newer packages are on offer ({', '.join(sorted(brought)[:3])}{', ...' if brought[3:] else ''})")
     return changes
 
 
@@ -202,11 +231,14 @@ def variate(build):
         def apply():
             apt.show(varies=True)
             recall_update(build.root, HOME, fetched["state"])
-            return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh)
+            return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
-        states = work_inside(build.root, apply, hostname=found.id)
+        known = (build.workspace.noted("basis") or {}).get("states")
+        digest = Beside(lambda: found.digest, "reading the variation")
+        states, noted = work_inside(build.root, apply, hostname=found.id)
         _share(build, apt.keep_archives)
-        facts = {"reference": found.reference, "digest": found.digest, "id": found.id, "revision": build.settings.revision}
+        build.workspace.note("states", noted)
+        facts = {"reference": found.reference, "digest": digest.finish(), "id": found.id, "revision": build.settings.revision}
         build.workspace.note("varied", {**facts, "states": states})
     return states
 
@@ -246,12 +278,13 @@ def pack(build):
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
+        packages = list_packages(build.root)
+        contents = Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root")
         content = _packed(build, Path(fetched["image"]), label, identity)
         facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes}
-        packages = list_packages(build.root)
         facts |= {"packages": packages, "distribution": grains_of(build.root)}
         build.workspace.note("packed", facts)
-        build.workspace.note("contents", measure_contents(build.root, packages))
+        build.workspace.note("contents", contents.finish())
 
 
 def _packed(build, base_image, label, identity):
@@ -261,7 +294,8 @@ def _packed(build, base_image, label, identity):
     if identity in ("", fetched["uuid"]):
         try:
             opened = workspace.upper, workspace.lower, build.root
-            return pack_changes(base_image, opened, target, workspace.path / "image", label=label)
+            is_ours = bool(workspace.noted("basis"))
+            return pack_changes(base_image, opened, target, workspace.path / "image", label=label, keeps_journal=is_ours)
         except Unfit:
             build.progress.say("the changes do not go into a copy of the base; writing all files anew")
     return filesystem.pack_image(build.root, target, label=label, uuid=identity)

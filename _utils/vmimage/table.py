@@ -15,11 +15,12 @@ def table_of(manifest, directory):
     :param directory: where its files are
     :returns: str
     """
-    steps = {}
+    steps, made = {}, manifest.get("incremental")
     for one in manifest["steps"]:
         steps[one["step"]] = steps.get(one["step"], 0) + one["seconds"]
     lines = [
         f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states, {len(manifest['packages'])} packages",
+        *(["  incremental: generation {generation} of the clean build {of}".format_map(made)] if made else []),
         "",
     ]
     lines += [f"  {step:<12} {seconds:7.1f} s" for step, seconds in steps.items()]

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage import delivery, inside
+from vmimage.apt_unpacked import apt_environment
 from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import VariationFailed, VariationMissing
 from vmimage.mounts import ROOT_ENVIRONMENT, run_inside
 from vmimage.outcome import judge
+from vmimage.reapply import BuildClean
 from vmimage.runtime import HOME, PYTHON, bind_runtime, own_runtime, show
 from vmimage.variation_repository import fetch_variation
 
 #: the directories of custom code in a file_roots, and the minion option that makes Salt's loader look there
-_LOADED = {
+LOADED = {
     "_modules": "module_dirs",
     "_states": "states_dirs",
     "_grains": "grains_dirs",
@@ -38,7 +40,7 @@ class Variation:
     :ivar tuple file_roots: directories, the first that has a file wins
     :ivar tuple pillar_roots: directories of the variation's own pillar
     :ivar str id: the minion id that top files and pillar see
-    :ivar str digest: of the files; of states from the minion's file_roots, of the files and directories that have their names
+    :ivar tuple trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
     """
 
     reference: str
@@ -46,7 +48,12 @@ class Variation:
     file_roots: tuple
     pillar_roots: tuple
     id: str
-    digest: str
+    trees: tuple
+
+    @property
+    def digest(self):
+        """Of its files: they are read each time, which may take seconds."""
+        return digest_of_tree(*self.trees) if len(self.trees) == 1 else digest_of_trees(self.trees)
 
 
 def find_variation(settings, host):
@@ -90,7 +97,8 @@ def _in_directory(directory, address, minion_id):
         )
     pillar = directory / "pillar"
     pillar_roots = (os.fspath(pillar),) if pillar.is_dir() else ()
-    return Variation(address, states, (os.fspath(directory),), pillar_roots, minion_id, digest_of_tree(directory))
+    top = (os.fspath(directory),)
+    return Variation(address, states, top, pillar_roots, minion_id, top)
 
 
 def _from_file_roots(states, minion_id, host):
@@ -107,11 +115,11 @@ def _from_file_roots(states, minion_id, host):
                 hint="let ami.variation be a directory, or name states of salt-call cp.list_states",
             )
     paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in states for ending in (".sls", "")]
-    digest = digest_of_trees(paths if states else roots)  # a highstate may lead anywhere
-    return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, digest)
+    trees = tuple(paths if states else roots)  # a highstate may lead anywhere
+    return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, trees)
 
 
-def apply_variation(variation, settings, root, host, say, *, updated=False):
+def apply_variation(variation, settings, root, host, say, *, updated=False, known=None):
     """Apply a variation in a furnished root.
 
     :param Variation variation: what to apply
@@ -120,15 +128,19 @@ def apply_variation(variation, settings, root, host, say, *, updated=False):
     :param host: the builder's Salt
     :param say: called with each line of Salt's log
     :param bool updated: apt's lists were brought up to date just now, for this build
-    :returns: list of state results, as :func:`vmimage.outcome.judge`
+    :param list known: of the states whose work is in the root already; None where it is a base
+    :returns: ``(results, states)``, as of :func:`vmimage.outcome.judge` and :func:`vmimage.reapply.note_states`
     :raises VariationFailed: naming the states that failed
+    :raises BuildClean: if they cannot be applied on what the known ones made; then none was
     """
     bind_runtime(own_runtime(), root)
     home = Path(root) / HOME.lstrip("/")
     file_roots = show(variation.file_roots, home, "states")
     pillar_roots = show(variation.pillar_roots, home, "pillar")
     (home / "modules").mkdir()
-    (home / "driver.py").write_text(_driver(), encoding="utf-8")
+    for source, name in (("salt_driver", "driver"), ("reapply", "reapply")):
+        text = Path(__file__).with_name(f"{source}.py").read_text(encoding="utf-8")
+        (home / f"{name}.py").write_text(text, encoding="utf-8")
     for kind, text in host.providers().items():
         (home / f"modules/vm_{kind}.py").write_text(text, encoding="utf-8")
     delivery.write_project(home / _PROJECT, variation.file_roots)
@@ -138,20 +150,19 @@ def apply_variation(variation, settings, root, host, say, *, updated=False):
         home / "etc/minion", minion_config(variation, settings, file_roots, pillar_roots, _loaded(variation, file_roots), root)
     )
     called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
-    task = {"function": called[0], "arguments": called[1], "keywords": {"pillar": settings.pillar} if settings.pillar else {}}
-    _write_private(home / "task.json", task)
+    keywords = {"pillar": settings.pillar} if settings.pillar else {}
+    _write_private(home / "task.json", {"function": called[0], "arguments": called[1], "keywords": keywords, "known": known})
     if updated:
         install_wrapper(root, HOME)
-    environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}"}
+    environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
     run_inside(root, [PYTHON, "-s", f"{HOME}/driver.py", HOME], env=environment, on_line=say)
     answer = inside.read_text(root, f"{HOME}/answer.json", "")
     if not answer:
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
-    return judge(json.loads(answer), f"the variation {settings.name}")
-
-
-def _driver():
-    return Path(__file__).with_name("salt_driver.py").read_text(encoding="utf-8")
+    told = json.loads(answer)
+    if "unsafe" in told:
+        raise BuildClean(told["unsafe"])
+    return judge(told["answer"], f"the variation {settings.name}"), told.get("states")
 
 
 def _write_private(path, data):
@@ -161,9 +172,9 @@ def _write_private(path, data):
 
 def _loaded(variation, file_roots):
     """The loader's options for the custom code that the variation brings."""
-    options = {option: [] for option in _LOADED.values()}
+    options = {option: [] for option in LOADED.values()}
     for source, shown in zip(variation.file_roots, file_roots, strict=True):
-        for directory, option in _LOADED.items():
+        for directory, option in LOADED.items():
             if os.path.isdir(f"{source}/{directory}"):
                 options[option].append(f"{shown}/{directory}")
     options["module_dirs"].insert(0, f"{HOME}/modules")
@@ -175,6 +186,7 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
     return {
         "id": variation.id,
         "file_client": "local",
+        "local": True,  # as salt-call --local tells: no minion runs that would wait for events
         "root_dir": f"{HOME}/salt",
         "log_file": f"{HOME}/salt/log",
         "file_roots": {"base": file_roots},

@@ -8,6 +8,24 @@ from vmimage import offers
 
 URI = "http://mirror/debian/dists/bookworm/InRelease"
 PROXY = "http://127.0.0.1:3142"
+SIGNED = "Suite: stable\n"
+
+
+class Asked(list):
+    """Who was asked, and by which proxies; ``answer`` is the InRelease there, None for none."""
+
+    answer = SIGNED
+
+    def get(self, uri, timeout, proxies):
+        self.append((uri, proxies))
+        return SimpleNamespace(status_code=404 if self.answer is None else 200, content=(self.answer or "").encode())
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    found = Asked()
+    monkeypatch.setattr(offers.requests, "get", found.get)
+    return found
 
 
 @pytest.fixture
@@ -31,20 +49,18 @@ def lists(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("text", ["Suite: stable\n", "Suite: stable\nValid-Until: Sat, 01 Jan 2300 00:00:00 UTC\n"])
-def test_an_archive_is_told_by_the_digest_of_what_it_signed(root, lists, text):
-    assert offers.note_offers(root, lists(text)) == {URI: hashlib.sha256(text.encode()).hexdigest()}
+def digest_of(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-@pytest.mark.parametrize("when", ["Sat, 01 Jan 2000 00:00:00 UTC", "some day", "", "Sat, 01 Jan 2300 00:00:00 -0000"])
-def test_what_is_no_longer_valid_tells_nothing(root, lists, when):
-    assert offers.note_offers(root, lists(f"Suite: stable\nValid-Until: {when}\n")) is None
+def test_an_archive_is_told_by_the_digest_of_what_it_signed(root, lists):
+    assert offers.note_offers(root, lists(SIGNED)) == {URI: digest_of(SIGNED)}
 
 
 @pytest.mark.parametrize("targets", ["", f"{URI}\nhttp://other/dists/x/InRelease\n", "file:/srv/own/dists/./InRelease\n"])
 def test_an_archive_without_a_list_tells_nothing(root, lists, targets):
     root.targets = targets
-    assert offers.note_offers(root, lists("Suite: stable\n")) is None
+    assert offers.note_offers(root, lists(SIGNED)) is None
 
 
 @pytest.mark.parametrize(
@@ -56,12 +72,16 @@ def test_an_archive_without_a_list_tells_nothing(root, lists, targets):
         ("Acquire::http::Proxy \n", {}),
     ],
 )
-def test_the_archives_are_asked_as_the_roots_apt_would(root, monkeypatch, configuration, proxies):
+def test_the_archives_are_asked_as_the_roots_apt_would(root, lists, asked, configuration, proxies):
     root.configuration = configuration
-    monkeypatch.setattr(offers.requests, "get", lambda uri, timeout, proxies: _answer(f"{uri} by {proxies}"))
-    same = hashlib.sha256(f"{URI} by {proxies}".encode()).hexdigest()
-    assert offers.is_offered_to(root, {URI: same})
-    assert not offers.is_offered_to(root, {URI: "0" * 64})
+    assert offers.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
+    assert asked == [(URI, proxies)]
+
+
+@pytest.mark.parametrize("answer", ["Suite: newer\n", None])
+def test_what_archives_no_longer_offer_is_fetched(root, lists, asked, answer):
+    asked.answer = answer
+    assert not offers.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
 
 
 @pytest.mark.parametrize(
@@ -74,16 +94,26 @@ def test_the_archives_are_asked_as_the_roots_apt_would(root, monkeypatch, config
         "Acquire::ftp::Proxy ftp://x\n",
     ],
 )
-def test_where_it_is_not_sure_how_apt_would_ask_nobody_is_asked(root, monkeypatch, configuration):
+def test_where_it_is_not_sure_how_apt_would_ask_nobody_is_asked(root, lists, asked, configuration):
     root.configuration = configuration
-    monkeypatch.setattr(offers.requests, "get", lambda *_, **__: pytest.fail("somebody was asked"))
-    assert not offers.is_offered_to(root, {URI: "0" * 64})
+    assert not offers.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}) and asked == []
 
 
-def test_where_nothing_is_known_nobody_is_asked(root, monkeypatch):
-    monkeypatch.setattr(offers, "run_inside", lambda *_: pytest.fail("a program was run"))
-    assert not offers.is_offered_to(root, None)
+@pytest.mark.parametrize("offered", [None, {}, {URI: "0" * 64}, {"http://mirror/other/InRelease": digest_of(SIGNED)}])
+def test_lists_that_are_not_those_that_were_noted_are_fetched(root, lists, asked, offered):
+    assert not offers.is_offered_to(root, lists(SIGNED), offered) and asked == []
 
 
-def _answer(text):
-    return SimpleNamespace(status_code=200, content=text.encode())
+@pytest.mark.parametrize(
+    ("when", "is_valid"),
+    [
+        ("Sat, 01 Jan 2300 00:00:00 UTC", True),
+        ("Sat, 01 Jan 2000 00:00:00 UTC", False),
+        ("Sat, 01 Jan 2300 00:00:00 -0000", False),
+        ("some day", False),
+        ("", False),
+    ],
+)
+def test_lists_are_fetched_when_they_are_no_longer_valid(root, lists, asked, when, is_valid):
+    asked.answer = text = f"{SIGNED}Valid-Until: {when}\n"
+    assert offers.is_offered_to(root, lists(text), {URI: digest_of(text)}) == is_valid

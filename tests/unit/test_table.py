@@ -21,6 +21,12 @@ def test_the_table_shows_what_it_is_how_long_it_took_and_where_it_lies():
     assert text.index("root_image.img") < text.index("kernel.img") < text.index("ramdisk.img")
 
 
+def test_the_table_tells_what_was_not_made_clean():
+    assert "incremental" not in table_of(MANIFEST, Path("/x"))
+    text = table_of({**MANIFEST, "incremental": {"of": "b1", "generation": 3}}, Path("/x"))
+    assert "incremental: generation 3 of the clean build b1\n" in text
+
+
 def test_a_step_that_ran_in_parts_is_one_line_and_the_seconds_add_up():
     rows = [line.split() for line in table_of(MANIFEST, Path("/x")).splitlines() if line.endswith(" s")]
     assert rows == [["base", "30.5", "s"], ["seal", "0.8", "s"], ["31.2", "s"]]

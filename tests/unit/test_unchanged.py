@@ -3,7 +3,7 @@
 import hashlib
 import http.server
 import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -99,7 +99,8 @@ def archive():
 
 
 def digest_now(build):
-    return digest(build, variation=asdict(find_variation(build.settings, build.host)))
+    found = find_variation(build.settings, build.host)
+    return digest(build, variation={"digest": found.digest, "id": found.id})
 
 
 @pytest.fixture
@@ -122,6 +123,13 @@ def test_nothing_has_changed(built):
 def test_without_the_setting_it_is_built(built):
     built.settings = replace(built.settings, skip_unchanged=False)
     assert find_unchanged(built) is None
+
+
+def test_an_incremental_triplet_is_none_for_who_asks_for_a_clean_one(built):
+    built.made["incremental"] = {"of": "b1", "generation": 1}
+    assert find_unchanged(built) is None
+    built.settings = replace(built.settings, incremental=True)
+    assert find_unchanged(built) == built.made
 
 
 def test_without_a_triplet_it_is_built(built):

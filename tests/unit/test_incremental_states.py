@@ -1,0 +1,184 @@
+"""Which states can be applied again on what they made, and which need a clean build: the reason names the state."""
+
+import pytest
+from vmimage.reapply import find_unsafe, note_states
+
+FILES = {
+    "index.html": "hello",
+    "site/a": "a",
+    "site/sub/b": "b",
+    "install.sh": "echo 1",
+    "own.list": "deb http://archive.example.org own main",
+    "keys": "ssh-ed25519 AAAA one",
+}
+
+
+def chunk(function, identity, name=None, **arguments):
+    state, _, fun = function.partition(".")
+    own = {"state": state, "fun": fun, "__id__": identity, "name": name or identity, "order": 10000}
+    return {**own, "__sls__": "variation", "__env__": "base", **arguments}
+
+
+@pytest.fixture
+def unsafe(tmp_path, tree):
+    """``unsafe(before, now)`` of low chunks; ``vanished``, ``edited`` and ``pillar`` are what else changed between them."""
+
+    def compare(before, now, *, edited=(), vanished=(), pillar=None):
+        top = tree(tmp_path / "states", FILES)
+        known = note_states(before, [str(top)], {"a": 1, "ami": {"incremental": False}})
+        for name in edited:
+            (top / name).write_text("edited", encoding="utf-8")
+        for name in vanished:
+            (top / name).unlink()
+        return find_unsafe(known, note_states(now, [str(top)], {**(pillar or {"a": 1}), "ami": {"incremental": True}}))
+
+    return compare
+
+
+MOTD = chunk("file.managed", "motd is there", "/etc/motd", contents="hello", mode="0644")
+SITE = chunk("file.recurse", "the site is there", "/srv/site", source="salt://site")
+NGINX = chunk("pkg.installed", "nginx is installed", pkgs=["nginx", {"curl": "7.88"}])
+SCRIPT = chunk("cmd.script", "it is installed", source="salt://install.sh", creates="/opt/it")
+REBUILT = chunk("cmd.run", "the index is built", "mkindex", onchanges=[{"file": "motd is there"}])
+SOURCE = chunk("file.managed", "our archive is known", "/etc/apt/sources.list.d/own.list", source="salt://own.list")
+ALICE = chunk("user.present", "alice", shell="/bin/sh", groups=["adm"])
+
+
+def but(one, **changed):
+    return {key: value for key, value in {**one, **changed}.items() if value is not None}
+
+
+SAFE = {
+    "nothing": ([MOTD, SITE, NGINX, SCRIPT, REBUILT, SOURCE, ALICE], [MOTD, SITE, NGINX, SCRIPT, REBUILT, SOURCE, ALICE]),
+    "a new state": ([MOTD], [MOTD, NGINX]),
+    "a new state between": ([MOTD, NGINX], [MOTD, SITE, NGINX]),
+    "contents": ([MOTD], [but(MOTD, contents="good day")]),
+    "the mode of a file": ([MOTD], [but(MOTD, mode="0600")]),
+    "one more package": ([NGINX], [but(NGINX, pkgs=[{"curl": "7.88"}, "less", "nginx"])]),
+    "a shell": ([ALICE], [but(ALICE, shell="/bin/bash")]),
+    "where a link leads": (
+        [chunk("file.symlink", "the link", "/srv/now", target="/srv/1")],
+        [chunk("file.symlink", "the link", "/srv/now", target="/srv/2")],
+    ),
+    "a service that a file restarts": (
+        [chunk("service.running", "nginx", enable=True)],
+        [chunk("service.running", "nginx", enable=True, watch=[{"file": "motd is there"}])],
+    ),
+    "what is required": ([MOTD, SITE], [MOTD, but(SITE, require=[{"file": "motd is there"}])]),
+    "a file and what it triggers": ([SITE], [SITE, MOTD, REBUILT]),
+    "the number of a state in the order": ([MOTD], [but(MOTD, order=10001, __sls__="init")]),
+}
+
+
+@pytest.mark.parametrize("what", SAFE)
+def test_these_can_be_applied_again(unsafe, what):
+    assert unsafe(*SAFE[what]) == ""
+
+
+UNSAFE = {
+    "a state is gone": ([MOTD, SITE], [SITE], "the state 'motd is there' (file.managed) is gone"),
+    "another name": ([MOTD], [but(MOTD, name="/etc/issue")], "'motd is there' (file.managed) is gone"),
+    "another id": ([MOTD], [but(MOTD, __id__="a motd")], "'motd is there' (file.managed) is gone"),
+    "another function": ([MOTD], [but(MOTD, fun="absent", contents=None, mode=None)], "(file.managed) is gone"),
+    "the order": ([MOTD, SITE], [SITE, MOTD], "the order of the states has changed"),
+    "an argument less": ([MOTD], [but(MOTD, mode=None)], "has changed (mode), and what it did may stay"),
+    "an argument more": ([MOTD], [but(MOTD, attrs="i")], "has changed (attrs), and what it did may stay"),
+    "a package less": ([NGINX], [but(NGINX, pkgs=["nginx"])], "packages that it no longer names would stay"),
+    "another version": ([NGINX], [but(NGINX, pkgs=["nginx", {"curl": "7.99"}])], "packages that it no longer names would stay"),
+    "groups of a user": ([ALICE], [but(ALICE, groups=["sudo"])], "has changed (groups), and what it did may stay"),
+    "the mode of a file whose directories are made with it": (
+        [but(MOTD, makedirs=True)],
+        [but(MOTD, makedirs=True, mode="0600")],
+        "has changed (mode), and directories that it made would keep theirs",
+    ),
+    "appended lines": (
+        [chunk("file.append", "lines", "/etc/hosts", text="1")],
+        [chunk("file.append", "lines", "/etc/hosts", text="2")],
+        "the state 'lines' (file.append) has changed (text)",
+    ),
+    "a file that is only made once": (
+        [but(MOTD, replace=False)],
+        [but(MOTD, replace=False, contents="good day")],
+        "does not always do its work",
+    ),
+    "a file under a condition": (
+        [but(MOTD, unless="test -e /etc/motd")],
+        [but(MOTD, unless="test -e /etc/motd", contents="good day")],
+        "does not always do its work",
+    ),
+    "another condition": ([but(MOTD, unless="false")], [but(MOTD, unless="true")], "has changed (unless)"),
+    "a new trigger of what was there": ([MOTD], [MOTD, REBUILT], "is new, and runs only when a state that was there changes"),
+    "another trigger": (
+        [MOTD, SITE, REBUILT],
+        [MOTD, SITE, but(REBUILT, onchanges=[{"file": "the site is there"}])],
+        "(onchanges)",
+    ),
+    "a new archive": ([NGINX], [SOURCE, NGINX], "'our archive is known' (file.managed) is new, and tells apt"),
+    "a new answer to debconf": ([], [chunk("debconf.set", "postfix", data={})], "(debconf.set) is new, and tells apt"),
+    "contents for apt": (
+        [but(SOURCE, contents="a")],
+        [but(SOURCE, contents="b")],
+        "has changed (contents), and what it did may stay",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNSAFE)
+def test_these_need_a_clean_build(unsafe, what):
+    before, now, reason = UNSAFE[what]
+    assert reason in unsafe(before, now)
+
+
+def test_edited_files_of_states_that_write_them_whole_can_be_applied_again(unsafe):
+    page = chunk("file.managed", "the page", "/srv/index.html", source="salt://index.html")
+    assert unsafe([page, SITE], [page, SITE], edited=["index.html", "site/a"]) == ""
+
+
+def test_a_new_file_of_a_directory_is_brought_and_a_vanished_one_would_stay(unsafe):
+    assert unsafe([SITE], [SITE], edited=["site/new"]) == ""
+    assert "leaves a file behind that has vanished: /site/sub/b" in unsafe([SITE], [SITE], vanished=["site/sub/b"])
+
+
+def test_a_directory_that_is_cleaned_loses_what_vanished(unsafe):
+    cleaned = but(SITE, clean=True)
+    assert unsafe([cleaned], [cleaned], vanished=["site/a"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "edited"),
+    [
+        (SCRIPT, "install.sh"),
+        (SOURCE, "own.list"),
+        (chunk("ssh_auth.present", "alice's keys", source="salt://keys"), "keys"),
+        (
+            chunk("archive.extracted", "it is there", "/opt", source=["http://a.example.org/x", "salt://keys?saltenv=base"]),
+            "keys",
+        ),
+    ],
+    ids=lambda one: one if isinstance(one, str) else one["state"],
+)
+def test_an_edited_file_counts_where_its_state_may_not_do_its_work_again(unsafe, one, edited):
+    assert "(its files), and what it did may stay" in unsafe([one], [one], edited=[edited])
+
+
+def test_the_pillar_counts_where_a_script_is_a_template(unsafe):
+    script = but(SCRIPT, template="jinja")
+    assert "(the pillar)" in unsafe([script], [script], pillar={"a": 2})
+    assert unsafe([SCRIPT], [SCRIPT], pillar={"a": 2}) == ""
+
+
+@pytest.mark.parametrize("command", ["salt-call --local state.apply more", "salt-call state.sls more"])
+def test_all_files_count_where_a_state_applies_states(unsafe, command):
+    one = chunk("cmd.run", "more is applied", command)
+    assert "the states that it applies" in unsafe([one], [one], edited=["index.html"])
+    assert unsafe([one], [one]) == ""
+
+
+def test_a_module_that_applies_states_is_seen(unsafe):
+    one = chunk("module.run", "more is applied", **{"state.sls": [{"mods": "more"}]})
+    assert "the states that it applies" in unsafe([one], [one], edited=["index.html"])
+
+
+def test_no_value_is_noted(tmp_path):
+    noted = note_states([but(MOTD, contents="hunter2", context={"a": "hunter2", 1: 2})], [str(tmp_path)], {"p": "hunter2"})
+    assert "hunter2" not in str(noted) and noted[0]["arguments"].keys() == {"contents", "context", "mode"}
