@@ -23,7 +23,7 @@ def check_publishing(build, wanted=None):
     :returns: the Store, or None if this build is not to be published: one that may begin from the last root image only by ``True``
     :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady:
     """
-    if wanted is None and not is_publishing(build.settings):
+    if wanted is None and build.settings.publish == "auto" and not is_publishing(build.settings):
         if build.host.credentials(build.settings, wanted="auto"):
             build.progress.note("an incremental build is not published, unless ami.publish is true")
         return None
