@@ -128,8 +128,11 @@ class AptCache:
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
 
-    def keep_archives(self):
-        """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old."""
+    def keep_archives(self, spare_mib=0):
+        """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old.
+
+        :param int spare_mib: MiB that must stay free when they are decompressed
+        """
         with self._locked():
             self.archives.mkdir(parents=True, exist_ok=True)
             for left in [*self.archives.glob("*.partial"), *self.unpacked.glob("*.partial")]:  # of a run that was killed
@@ -138,7 +141,7 @@ class AptCache:
             for name, told in (_told(self.shared / "lists", set(found)) if found else {}).items():
                 self._keep_archive(found[name], *told)
             self._remove_old()
-            unpack_packages(self.archives, self.unpacked)
+            unpack_packages(self.archives, self.unpacked, spare_mib)
 
     def _keep_archive(self, path, size, digest):
         target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"

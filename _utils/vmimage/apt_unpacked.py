@@ -11,6 +11,7 @@ from pathlib import Path
 from vmimage.errors import CommandFailed
 from vmimage.mounts import bind_read_only
 from vmimage.shell import run
+from vmimage.workspace import sync
 
 _CONFIGURATION = """DPkg::Path "{home}/dpkg:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 """
@@ -26,23 +27,28 @@ exec /usr/bin/dpkg-deb "$@"
 """
 
 
-def unpack_packages(packages, unpacked):
+def unpack_packages(packages, unpacked, spare_mib=0):
     """Decompress every package of a directory that is not yet.
 
     :param Path packages: of ``NAME.deb``
     :param Path unpacked: gets ``NAME.deb.tar``
+    :param int spare_mib: MiB that must stay free there
     """
     unpacked.mkdir(parents=True, exist_ok=True)
     missing = [path for path in packages.glob("*.deb") if not (unpacked / f"{path.name}.tar").exists()]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        list(pool.map(lambda path: _unpack(path, unpacked / f"{path.name}.tar"), missing))
+        list(pool.map(lambda path: _unpack(path, unpacked / f"{path.name}.tar", spare_mib), missing))
 
 
-def _unpack(package, target):
+def _unpack(package, target, spare_mib):
+    facts = os.statvfs(target.parent)
+    if facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
+        return
     partial = target.with_name(f"{target.name}.partial")
     try:
         with open(partial, "wb") as file:
             run(["dpkg-deb", "--fsys-tarfile", package], stdout=file)
+        sync(partial)  # half a tar would be half a package, and dpkg would not know
         os.replace(partial, target)
     except CommandFailed:  # packed in a way that this machine does not know: the root's dpkg will
         pass

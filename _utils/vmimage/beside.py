@@ -38,19 +38,29 @@ class Beside:
         with os.fdopen(self._answer, "rb") as pipe:
             data = pipe.read()
         _, status = os.waitpid(self._pid, 0)
-        if not data:
+        self._pid = 0
+        try:
+            done, value = pickle.loads(data)
+        except (EOFError, pickle.UnpicklingError):  # nothing, or cut short
             code = os.waitstatus_to_exitcode(status)
-            raise BuildDied(f"{self._doing} ended without a result ({code})", hint="look for the out-of-memory killer")
-        done, value = pickle.loads(data)
+            raise BuildDied(f"{self._doing} ended without a result ({code})", hint="look for the out-of-memory killer") from None
         if done:
             return value
         raise value
 
     def stop(self):
-        """End it, and wait until nothing of it is left."""
-        os.kill(self._pid, signal.SIGTERM)
-        os.close(self._answer)
-        os.waitpid(self._pid, 0)
+        """End it, unless it has been finished, and wait until nothing of it is left."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGTERM)
+            os.close(self._answer)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
 
 
 def _be_child(work, pen, parent):

@@ -70,8 +70,8 @@ def _made(build):
         except Exception as error:
             if build.workspace.noted("full") and "full" not in told:
                 told["full"], words = True, "the memory for this build is full: building anew on the disk (ami.memory)"
-            elif build.workspace.noted("basis") and (reason := _why_clean(error)):
-                told["clean"], words = True, f"building clean: {reason}"
+            elif build.workspace.noted("basis"):
+                told["clean"], words = True, f"building clean: {_why_clean(error)}"
             else:
                 raise
         build.progress.note(words)
@@ -81,11 +81,11 @@ def _made(build):
 
 
 def _why_clean(error):
-    """Why a build that began from the last root image may succeed from its base, in words; empty if it would not."""
+    """Why a build that began from the last root image is made from its base, in words."""
     if isinstance(error, BuildClean):
         return str(error)
     failed = [one["id"] for one in getattr(error, "states", ()) if one["result"] is False]
-    return f"the state {failed[0]!r} failed on the last root image" if failed else ""
+    return f"on the last root image {f'the state {failed[0]!r} failed' if failed else f'{error}'.splitlines()[0]}"
 
 
 def publish_after(build, store):

@@ -18,6 +18,7 @@ _INODES_PER_GROUP = 8192  # as mke2fs chooses for 16 KiB an inode; groups added 
 _INODE_BYTES = 256
 _GROWTH_LIMIT_BLOCKS = 1 << 28  # 1 TiB: descriptor blocks are reserved for growth up to this
 _LEAST_FREE = 256  # blocks: where a file is cut in two on its way, its extents may need one more
+_TINY_GROUP = 128  # blocks
 _TRIES = 4
 
 
@@ -129,13 +130,23 @@ def shrink_image(image, headroom_mib=0):
     :raises ImageUnsound: if e2fsck finds what it should not
     """
     cut_image(image)
-    facts = superblock(image)
-    wanted = int(facts["Block count"]) - int(facts["Free blocks"]) + max((headroom_mib << 20) // BLOCK, _LEAST_FREE)
-    # -M reckons for the worst and may leave tens of MiB; what is free is known by now, and so much that there is room for moving
-    run(["resize2fs", "-f", image, wanted])
+    run(["resize2fs", "-f", image, _least_blocks(superblock(image), max((headroom_mib << 20) // BLOCK, _LEAST_FREE))])
     os.truncate(image, block_count(image) * BLOCK)
     check_image(image)
     return image.stat().st_size
+
+
+def _least_blocks(facts, headroom):
+    """To how many blocks a file system can be cut: -M reckons for the worst, and may leave tens of MiB more."""
+    count, free, a_group = (int(facts[key]) for key in ("Block count", "Free blocks", "Blocks per group"))
+    used_inodes = int(facts["Inode count"]) - int(facts["Free inodes"])
+    tables = int(facts["Inode blocks per group"]) + int(facts.get("Reserved GDT blocks", 0)) + _TINY_GROUP
+    wanted = count - free + headroom
+    if wanted % a_group:  # a last group that holds little more than its own tables would be dropped, and its blocks be missing
+        wanted += max(0, tables - wanted % a_group)
+    if used_inodes > -(-wanted // a_group) * int(facts["Inodes per group"]):
+        return count + max(0, headroom - free)  # the last group is there for its inodes
+    return wanted
 
 
 def cut_image(image):

@@ -30,7 +30,6 @@ def create_variations(builds, say=lambda line: None):
     jobs = max(build.settings.jobs for build in builds) or jobs_for(len(builds))
     for build in builds:
         _share_memory(build, min(jobs, len(builds)))
-        build.host.make_directories()
     found = {}
     waiting, running = [build for build in builds if _prepared(build, found)], {}
     try:
@@ -87,11 +86,12 @@ def _share_memory(build, jobs):
 
 
 def _prepared(build, found):
-    """Have the base of a build in the cache before several want it at once."""
+    """Have the base of a build in the cache, and Salt's own directories, before several want them at once."""
     try:
+        build.host.make_directories()
         base.prepare_base(build.settings, build.locate_base(), build.progress)
-    except VmImageError as error:
-        found[build.settings.name] = error
+    except Exception as error:
+        found[build.settings.name] = _as_ours(error)
         return False
     return True
 
@@ -106,7 +106,9 @@ def _result_of(ended):
 def _built(build):
     try:
         return create_variation(build)
-    except VmImageError as error:
-        return error
     except Exception as error:
-        return VmImageError(f"{type(error).__name__}: {error}")
+        return _as_ours(error)
+
+
+def _as_ours(error):
+    return error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")

@@ -78,13 +78,16 @@ def is_offered(offered, proxies=None):
     """
     if not offered:
         return False
-    with ThreadPoolExecutor(len(offered)) as pool:
-        return all(pool.map(lambda uri: _is_same(uri, offered[uri], proxies), offered))
+    with requests.Session() as session, ThreadPoolExecutor(len(offered)) as pool:
+        session.trust_env = proxies is None
+        session.proxies = proxies or {}
+        session.headers["Cache-Control"] = "max-age=0"  # as apt asks: a proxy between may have an old one
+        return all(pool.map(lambda uri: _is_same(session, uri, offered[uri]), offered))
 
 
-def _is_same(uri, digest, proxies):
+def _is_same(session, uri, digest):
     try:
-        answer = requests.get(uri, timeout=_TIMEOUT_SECONDS, proxies=proxies)
+        answer = session.get(uri, timeout=_TIMEOUT_SECONDS)
     except requests.RequestException:
         return False
     return answer.status_code == 200 and hashlib.sha256(answer.content).hexdigest() == digest

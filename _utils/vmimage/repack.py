@@ -87,8 +87,8 @@ def _reserve(image):
     try:
         os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return  # this file system cannot reserve
         room = f"{image.parent} has no room for the root image"
         raise NotReady(room, hint="free some room, or set ami.output to another disk") from error
     finally:

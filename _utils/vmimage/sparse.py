@@ -5,6 +5,7 @@ import os
 
 _PIECE_BYTES = 1 << 30
 _ZEROS = bytes(1 << 16)
+_SWAP, _SWAP_AT = b"SWAPSPACE2", 4086
 
 
 def copy_data(source, target):
@@ -27,6 +28,9 @@ def _filled(descriptor, facts):
         yield from _pieces(descriptor, facts)
         return
     with mmap.mmap(descriptor, facts.st_size, prot=mmap.PROT_READ) as content:
+        if content[_SWAP_AT : _SWAP_AT + len(_SWAP)] == _SWAP:
+            yield 0, facts.st_size  # the kernel takes no swap file with holes
+            return
         for begin, end in _pieces(descriptor, facts):
             at = begin
             while at < end:

@@ -196,7 +196,8 @@ def update(build):
             return changed, offered, state_of_update(build.root)
 
         changes, offered, state = work_inside(build.root, work)
-        _share(build, lambda: apt.keep_lists(offered))
+        if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
+            _share(build, lambda: apt.keep_lists(offered))
         build.workspace.note("apt", {"state": state, "at": time.time()})
         build.workspace.note("updated", changes)
         build.workspace.note("offered", offered)
@@ -234,11 +235,12 @@ def variate(build):
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
         known = (build.workspace.noted("basis") or {}).get("states")
-        digest = Beside(lambda: found.digest, "reading the variation")
-        states, noted = work_inside(build.root, apply, hostname=found.id)
-        _share(build, apt.keep_archives)
+        with Beside(lambda: found.digest, "reading the variation") as reading:
+            states, noted = work_inside(build.root, apply, hostname=found.id)
+            digest = reading.finish()
+        _share(build, lambda: apt.keep_archives(spare_mib=2 * build.settings.room_mib))
         build.workspace.note("states", noted)
-        facts = {"reference": found.reference, "digest": digest.finish(), "id": found.id, "revision": build.settings.revision}
+        facts = {"reference": found.reference, "digest": digest, "id": found.id, "revision": build.settings.revision}
         build.workspace.note("varied", {**facts, "states": states})
     return states
 
@@ -279,12 +281,13 @@ def pack(build):
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
         packages = list_packages(build.root)
-        contents = Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root")
-        content = _packed(build, Path(fetched["image"]), label, identity)
+        with Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
+            content = _packed(build, Path(fetched["image"]), label, identity)
+            contents = measuring.finish()
         facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes}
         facts |= {"packages": packages, "distribution": grains_of(build.root)}
         build.workspace.note("packed", facts)
-        build.workspace.note("contents", contents.finish())
+        build.workspace.note("contents", contents)
 
 
 def _packed(build, base_image, label, identity):

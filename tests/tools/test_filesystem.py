@@ -169,6 +169,15 @@ def test_what_lies_scattered_is_kept_and_the_holes_between_are_cut_off(tmp_path)
     }
 
 
+def test_a_last_group_that_is_there_for_its_inodes_is_kept(tmp_path, tree):
+    root = tree(tmp_path / "root", {f"f{number}": "x" for number in range(1900)})
+    image = tmp_path / "root.img"
+    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", 4096, "-g", 4096, "-N", 2048, "-O", "resize_inode", "-d", root, image, 8192]
+    run(argv)
+    shrink_image(image, 1)
+    assert int(superblock(image)["Free blocks"]) * 4096 >= MIB
+
+
 def _full_of_files(top):
     top.mkdir()
     for number in range(320):

@@ -92,6 +92,13 @@ def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt):
     assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
 
 
+def test_nothing_is_decompressed_where_that_would_take_the_images_room(apt):
+    apt.archives.mkdir(parents=True)
+    (apt.archives / NAME).write_bytes(DEB)
+    apt_unpacked.unpack_packages(apt.archives, apt.unpacked, spare_mib=1 << 40)
+    assert unpacked(apt) == {}
+
+
 def test_a_package_that_cannot_be_decompressed_here_is_left_to_the_roots_dpkg(apt):
     apt.archives.mkdir(parents=True)
     (apt.archives / "strange.deb").touch()

@@ -16,15 +16,16 @@ class Asked(list):
 
     answer = SIGNED
 
-    def get(self, uri, timeout, proxies):
-        self.append((uri, proxies))
+    def get(self, session, uri, timeout):
+        assert not session.trust_env and session.headers["Cache-Control"] == "max-age=0"
+        self.append((uri, session.proxies))
         return SimpleNamespace(status_code=404 if self.answer is None else 200, content=(self.answer or "").encode())
 
 
 @pytest.fixture
 def asked(monkeypatch):
     found = Asked()
-    monkeypatch.setattr(offers.requests, "get", found.get)
+    monkeypatch.setattr(offers.requests.Session, "get", lambda session, uri, timeout: found.get(session, uri, timeout))
     return found
 
 

@@ -49,6 +49,12 @@ def test_a_copy_is_the_same(copied, content, hole):
     assert copied(content, hole).read_bytes() == content
 
 
+def test_a_swap_file_keeps_its_blocks(copied):
+    swap = bytes(4086) + b"SWAPSPACE2" + ZEROS * 3
+    path = copied(swap)
+    assert path.read_bytes() == swap and path.stat().st_blocks * 512 >= len(swap)
+
+
 @pytest.mark.parametrize(("content", "blocks"), [("zeros", 0), ("zeros in between", 33), ("zeros last", 16), ("data", 49)])
 def test_zeros_take_no_room(copied, content, blocks):
     path = copied(CONTENTS[content])
