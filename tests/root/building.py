@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,18 @@ def processes_inside():
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return found
+
+
+def cache_with(base, directory):
+    """A cache of its own for a test, empty but for a prepared base."""
+    (directory / "bases").mkdir(parents=True)
+    image = Path(base.image)
+    for path in (image, image.with_suffix(".json")):
+        try:
+            os.link(path, directory / "bases" / path.name)
+        except OSError:
+            shutil.copyfile(path, directory / "bases" / path.name)
+    return str(directory)
 
 
 class Salt:

@@ -1,12 +1,10 @@
 """What an earlier build has decompressed is what dpkg installs: of that very package, and of no other."""
 
 import io
-import os
 import tarfile
-from pathlib import Path
 
 import pytest
-from building import Salt
+from building import Salt, cache_with
 from looking import looked_into, tree_of
 
 VARIATION = """
@@ -34,11 +32,8 @@ a package of that name, but of other content, is installed:
 def images(bootstrapped, tmp_path_factory):
     """The images of three builds: without what is kept, with that, and with something else put in its place."""
     top = tmp_path_factory.mktemp("unpacked")
-    salt, image = Salt(top / "salt"), Path(bootstrapped.image)
-    (top / "cache/bases").mkdir(parents=True)
-    for path in (image, image.with_suffix(".json")):
-        os.link(path, top / "cache/bases" / path.name)
-    salt.configure(**{"ami.cache": str(top / "cache")})
+    salt = Salt(top / "salt")
+    salt.configure(**{"ami.cache": cache_with(bootstrapped, top / "cache")})
 
     def built(name, text):
         salt.good("vm_create.create_variation", name=name, variation=salt.variation(name, variation=text), publish=False)

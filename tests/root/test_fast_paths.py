@@ -1,11 +1,7 @@
 """The fast paths give what the slow ones give: changes in memory, apt's lists and packages shared, an update that is skipped."""
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
-from building import Salt
+from building import Salt, cache_with
 from looking import looked_into, tree_of
 
 VARIATION = """
@@ -80,20 +76,14 @@ def builds(bootstrapped, tmp_path_factory):
     its changes in memory, and two whose memory is too small: for apt's lists, and for what the variation needs for a while.
     """
     top = tmp_path_factory.mktemp("fast")
-    image = Path(bootstrapped.image)
-    (top / "cache/bases").mkdir(parents=True)
-    for path in (image, image.with_suffix(".json")):
-        try:
-            os.link(path, top / "cache/bases" / path.name)
-        except OSError:
-            shutil.copyfile(path, top / "cache/bases" / path.name)
+    cache = cache_with(bootstrapped, top / "cache")
     found = {}
 
     def together(**named):
         running = {}
         for name, settings in named.items():
             salt = Salt(top / name)
-            salt.configure(**{"ami.cache": str(top / "cache")})
+            salt.configure(**{"ami.cache": cache})
             files = {"variation": SOURCES, "handle.py": HANDLE} if name == "sources" else {"variation": VARIATION}
             running[name] = salt, started(salt, name, variation=salt.variation(name, **files), **settings)
         for name, (salt, build) in running.items():

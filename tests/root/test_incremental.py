@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from building import Salt
+from building import Salt, cache_with
 from looking import looked_into, tree_of
 
 STATES = """
@@ -212,6 +212,24 @@ a package of ours is installed, and then there is a newer one:
         offer 1; echo 'deb [trusted=yes] file:/srv/own ./' > /etc/apt/sources.list.d/own.list
         apt-get update; apt-get install -y own; offer 2
 """
+
+
+# a variation whose own apt says more of its lists than was fetched
+LYING = """
+its apt adds to the lists:
+  file.managed:
+    - name: /etc/apt/apt.conf.d/lying
+    - contents: 'APT::Update::Post-Invoke {"echo Package: less > /var/lib/apt/lists/lying_Packages";};'
+"""
+
+
+def test_what_the_apt_of_a_variation_says_of_lists_is_not_shared(one, bootstrapped, tmp_path):
+    one.configure(**{"ami.publish": False, "ami.cache": cache_with(bootstrapped, tmp_path / "cache")})
+    one.build(LYING)
+    (offers,) = tmp_path.glob("cache/apt/*/offers.json")
+    offers.write_text("null")  # so that the next build fetches lists
+    assert "building clean" not in one.build(LYING) and "InRelease" in log_of(one)
+    assert list(tmp_path.glob("cache/apt/*/lists/*_Packages")) and not list(tmp_path.glob("cache/apt/*/lists/lying*"))
 
 
 def test_newer_packages_come_to_a_clean_root(one):
