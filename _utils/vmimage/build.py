@@ -8,7 +8,7 @@ import os
 from vmimage import base, steps
 from vmimage.description import image_name
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
-from vmimage.incremental import find_basis, remember
+from vmimage.incremental import find_basis, note_shaping, remember
 from vmimage.memory import is_full
 from vmimage.namespace import run_privately
 from vmimage.outcome import judge
@@ -117,6 +117,7 @@ def _ran_full(workspace, error):
 
 def _in_order(build):
     settings = build.settings
+    note_shaping(build)
     applied = _apply(build, settings.pre)
     steps.begin_copy_of_base(build)
     if settings.update:

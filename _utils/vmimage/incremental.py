@@ -8,6 +8,7 @@ build is made clean, and says why.
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from vmimage.variation import LOADED, find_variation
 AGAIN = "again"
 #: settings that reach the image through the states alone, which are compared
 _IN_STATES = frozenset(["pillar"])
+#: the names that a plain SLS includes
+_INCLUDE = re.compile(r"^include:\n((?:[ \t]*- .*\n)+)", re.MULTILINE)
 
 
 def find_basis(build, base_digest):
@@ -58,6 +61,25 @@ def find_basis(build, base_digest):
     }
 
 
+def note_shaping(build):
+    """Note as a build begins what shapes it: what is edited while it runs may have come too late for its image."""
+    manifest = build.triplet.manifest()
+    last = (read_kept(build.triplet, manifest) or {}).get(AGAIN) if manifest else None
+    names = _with_included(build, {build.settings.pre, build.settings.post, *(last or {}).get("sls", ())})
+    build.workspace.note("shaping", _shaping(build, sorted(names)))
+
+
+def _with_included(build, names):
+    found, left = set(), set(names)
+    while left:
+        name = left.pop()
+        found.add(name)
+        path = _path_of_sls(build, name)
+        block = _INCLUDE.search(path.read_text(encoding="utf-8", errors="replace")) if path else None
+        left |= set(re.findall(r"- +([\w.]+)", block[1]) if block else ()) - found
+    return found
+
+
 def remember(build, sls):
     """Note beside the triplet what the next build must know to start from it.
 
@@ -67,7 +89,9 @@ def remember(build, sls):
     if kept is None or states is None:  # a post of the user's own
         return
     names, offered = sorted(sls), build.workspace.noted("offered")
-    again = {"image": _identity(build.triplet.root_image), "sls": names, "shaping": _shaping(build, names)}
+    begun = build.workspace.noted("shaping", {})
+    shaping = {what: begun.get(what, digest) for what, digest in _shaping(build, names).items()}
+    again = {"image": _identity(build.triplet.root_image), "sls": names, "shaping": shaping}
     again |= {"states": states, "offered": offered}
     keep(kept_path(build.triplet), {**kept, AGAIN: again})
 
@@ -99,12 +123,19 @@ def _digest(value):
 
 def _digest_of_sls(build, name, minion_id):
     """Of its file; where other files and the pillar may tell what it says, of those, too."""
-    roots = [*build.host.file_roots(), delivery.states_directory()]
-    places = [Path(top) / f"{name.replace('.', '/')}{ending}" for top in roots for ending in (".sls", "/init.sls")]
-    path = next((place for place in places if place.is_file()), None)
+    path = _path_of_sls(build, name)
     if path is None:
         return ""
     text = path.read_text(encoding="utf-8", errors="replace")
     if "{%" in text or "pillar" in text or text.startswith("#!"):
-        return _digest([digest_of_trees(roots), build.host.compile_pillar(minion_id, {})])
+        return _digest([digest_of_trees(_roots(build)), build.host.compile_pillar(minion_id, {})])
     return digest_of_file(path)
+
+
+def _path_of_sls(build, name):
+    places = [Path(top) / f"{name.replace('.', '/')}{ending}" for top in _roots(build) for ending in (".sls", "/init.sls")]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _roots(build):
+    return [*build.host.file_roots(), delivery.states_directory()]

@@ -51,7 +51,7 @@ def note_states(chunks, file_roots, pillar):
     :param list file_roots: directories, the first that has a file wins
     :param dict pillar: as the states see it
     :returns: list of dicts of ``state`` (``file.managed``), ``id``, ``name``, ``arguments`` (``{name: digest}``), ``triggers`` (ids or names
-        of the states that decide whether it runs) and ``is_guarded`` (it does not run always, or not on what is there)
+        of the states that decide whether it runs), ``is_guarded`` (it does not run always, or not on what is there) and ``is_packaging``
     """
     return [_note(chunk, file_roots, {key: value for key, value in pillar.items() if key != "ami"}) for chunk in chunks]
 
@@ -67,28 +67,29 @@ def _note(chunk, file_roots, pillar):
     arguments = {key: _digest(value) for key, value in told.items()}
     if function == "pkg.installed" and isinstance(told.get("pkgs"), list):
         arguments["pkgs"] = sorted(map(_digest, told["pkgs"]))
-    if function == "file.recurse" and told.get("clean") is not True:
-        arguments["its files"] = sorted(_names_below(_addresses(told.get("source")), file_roots))
+    found, targets, below = _addresses([told, chunk["name"]]), {str(chunk["name"])}, set()
+    if function == "file.recurse":
+        for path in _addresses(told.get("source")):
+            names = _names_below(path, file_roots)
+            below |= names
+            targets |= {f"{chunk['name']}/{name[len(path) :]}" for name in names}
+        if told.get("clean") is not True:
+            arguments["its files"] = sorted(below)
     triggers = sorted({str(name) for key in _TRIGGERS & told.keys() for one in told[key] for name in _targets(one)})
-    noted = {"state": function, "id": chunk["__id__"], "name": str(chunk["name"]), "arguments": arguments}
-    noted |= {"triggers": triggers, "is_guarded": is_guarded}
-    if function not in _BRINGS or is_guarded or _is_packaging(noted):  # what it reads is not read anew
-        found = _addresses(told)
+    is_packaging = any(_PACKAGING.fullmatch(f"{function} {os.path.normpath(name).replace('//', '/')}") for name in targets)
+    if function not in _BRINGS or is_guarded or is_packaging:  # what it reads is not read anew
         if found:
-            arguments["its files"] = _digest_of_files(found, file_roots)
-        if found and "template" in told:
+            arguments["its files"] = _digest([sorted(below), _digest_of_files(found, file_roots)])
+        if "template" in told or "pillar" in json.dumps([*told.items()], default=str):  # contents_pillar, slots
             arguments["the pillar"] = _digest(pillar)
     if _APPLIES.search(f"{function} {json.dumps([*chunk.items()], default=str)}"):
         arguments["the states that it applies"] = [_digest_of_files(["/"], file_roots), _digest(pillar)]
-    return noted
+    noted = {"state": function, "id": chunk["__id__"], "name": str(chunk["name"]), "arguments": arguments}
+    return {**noted, "triggers": triggers, "is_guarded": is_guarded, "is_packaging": is_packaging}
 
 
 def _targets(requisite):
     return requisite.values() if isinstance(requisite, dict) else [requisite]
-
-
-def _is_packaging(one):
-    return bool(_PACKAGING.fullmatch(f"{one['state']} {one['name']}"))
 
 
 def _digest(value):
@@ -115,12 +116,19 @@ def _files(paths, file_roots):
             if os.path.isfile(place):
                 yield path, place
                 break
-            for directory, _, names in os.walk(place):
+            for directory, _, names in os.walk(place, followlinks=path != "/"):  # Salt does; who applies states need not
                 yield from ((f"{directory}/{name}"[len(top) :], f"{directory}/{name}") for name in names)
 
 
-def _names_below(paths, file_roots):
-    return {name for name, _ in _files(paths, file_roots)}
+def _names_below(path, file_roots):
+    """Names of files, ``directories/`` and ``links (a link)`` below a path: file.recurse may make each, and none in place of another."""
+    found = set()
+    for top in file_roots:
+        for directory, below, names in os.walk(f"{top}{path}".rstrip("/"), followlinks=True):  # as Salt does
+            for name in below + names:
+                place = f"{directory}/{name}"
+                found.add(place[len(top) :] + (" (a link)" if os.path.islink(place) else "/" if name in below else ""))
+    return found
 
 
 def _digest_of_files(paths, file_roots):
@@ -148,8 +156,10 @@ def find_unsafe(known, now):
     if [*before] != [identity for identity in after if identity in before]:
         return "the order of the states has changed"
     new = {name for identity in after.keys() - before.keys() for name in identity[1:]}
+    to_come = len(before)
     for identity, one in after.items():
-        reason = _why_not_changed(before[identity], one) if identity in before else _why_not_new(one, new)
+        to_come -= identity in before
+        reason = _why_not_changed(before[identity], one) if identity in before else _why_not_new(one, new, to_come > 0)
         if reason:
             return f"{_words(one)} {reason}"
     return ""
@@ -163,10 +173,14 @@ def _words(one):
     return f"the state {one['id']!r} ({one['state']})"
 
 
-def _why_not_new(one, new):
+def _why_not_new(one, new, is_before_old):
     if not set(one["triggers"]) <= new:
         return "is new, and runs only when a state that was there changes something"
-    return "is new, and tells apt what to do with packages that are there already" if _is_packaging(one) else ""
+    if one["is_packaging"]:
+        return "is new, and tells apt what to do with packages that are there already"
+    if is_before_old and (one["state"] not in _BRINGS or one["is_guarded"]):
+        return "is new, and stands before states whose work is there already"
+    return ""
 
 
 def _why_not_changed(before, now):
@@ -181,7 +195,7 @@ def _why_not_changed(before, now):
     told = f"has changed ({', '.join(changed)})"
     if "makedirs" in new and _SHARED & set(changed):
         return f"{told}, and directories that it made would keep theirs"
-    if old.keys() != new.keys() or set(changed) - _BRINGS.get(now["state"], frozenset()) or _is_packaging(now):
+    if old.keys() != new.keys() or set(changed) - _BRINGS.get(now["state"], frozenset()) or now["is_packaging"]:
         return f"{told}, and what it did may stay"
     if now["is_guarded"] or before["is_guarded"]:
         return f"{told}, and does not always do its work"

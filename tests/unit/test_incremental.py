@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from vmimage.description import root_image
 from vmimage.errors import SettingsWrong
-from vmimage.incremental import find_basis, remember
+from vmimage.incremental import find_basis, note_shaping, remember
 from vmimage.publish import check_publishing
 from vmimage.reapply import BuildClean
 from vmimage.report_data import keep, kept_path
@@ -123,8 +124,28 @@ CHANGES = {
 def test_the_reason_for_a_clean_build_names_what_has_changed(build, what):
     change, reason = CHANGES[what]
     change(build)
-    with pytest.raises(BuildClean, match=reason.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(BuildClean, match=re.escape(reason)):
         find_basis(build, "sha256:b")
+
+
+@pytest.mark.parametrize("what", ["pre", "what post includes", "a module of the variation", "a provider"])
+def test_what_is_edited_while_a_build_runs_counts_as_changed_after_it(build, what):
+    change, reason = CHANGES[what]
+    (build.host.top / "my_post.sls").write_text("include:\n  - seal\n")
+    kept_path(build.triplet).unlink()  # it is the first build
+    note_shaping(build)
+    change(build)
+    keep(kept_path(build.triplet), {"build": "b1"})
+    remember(build, {"my_pre", "my_post", "seal"})
+    with pytest.raises(BuildClean, match=re.escape(reason)):
+        find_basis(build, "sha256:b")
+
+
+def test_an_sls_that_was_no_part_of_the_build_does_not_count(build):
+    note_shaping(build)
+    remember(build, {"my_pre", "my_post"})
+    (build.host.top / "seal.sls").write_text("edited", encoding="utf-8")
+    assert find_basis(build, "sha256:b")
 
 
 def test_another_base_is_a_reason(build):

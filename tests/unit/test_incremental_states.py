@@ -1,5 +1,7 @@
 """Which states can be applied again on what they made, and which need a clean build: the reason names the state."""
 
+import tempfile
+
 import pytest
 from vmimage.reapply import find_unsafe, note_states
 
@@ -10,6 +12,11 @@ FILES = {
     "install.sh": "echo 1",
     "own.list": "deb http://archive.example.org own main",
     "keys": "ssh-ed25519 AAAA one",
+    "etc/apt/preferences.d/pin": "Package: *",
+    "tree/sub/a": "a",
+    "tree/empty/": None,
+    "tree/link": "-> sub",
+    "tree/outside": "-> ../site",
 }
 
 
@@ -24,12 +31,12 @@ def unsafe(tmp_path, tree):
     """``unsafe(before, now)`` of low chunks; ``vanished``, ``edited`` and ``pillar`` are what else changed between them."""
 
     def compare(before, now, *, edited=(), vanished=(), pillar=None):
-        top = tree(tmp_path / "states", FILES)
+        top = tree(tempfile.mkdtemp(dir=tmp_path), FILES)
         known = note_states(before, [str(top)], {"a": 1, "ami": {"incremental": False}})
         for name in edited:
             (top / name).write_text("edited", encoding="utf-8")
         for name in vanished:
-            (top / name).unlink()
+            (top / name).rmdir() if name.endswith("/") else (top / name).unlink()
         return find_unsafe(known, note_states(now, [str(top)], {**(pillar or {"a": 1}), "ami": {"incremental": True}}))
 
     return compare
@@ -41,6 +48,7 @@ NGINX = chunk("pkg.installed", "nginx is installed", pkgs=["nginx", {"curl": "7.
 SCRIPT = chunk("cmd.script", "it is installed", source="salt://install.sh", creates="/opt/it")
 REBUILT = chunk("cmd.run", "the index is built", "mkindex", onchanges=[{"file": "motd is there"}])
 SOURCE = chunk("file.managed", "our archive is known", "/etc/apt/sources.list.d/own.list", source="salt://own.list")
+ETC = chunk("file.recurse", "etc is there", "/etc", source="salt://etc")
 ALICE = chunk("user.present", "alice", shell="/bin/sh", groups=["adm"])
 
 
@@ -52,6 +60,7 @@ SAFE = {
     "nothing": ([MOTD, SITE, NGINX, SCRIPT, REBUILT, SOURCE, ALICE], [MOTD, SITE, NGINX, SCRIPT, REBUILT, SOURCE, ALICE]),
     "a new state": ([MOTD], [MOTD, NGINX]),
     "a new state between": ([MOTD, NGINX], [MOTD, SITE, NGINX]),
+    "a command at the end": ([MOTD, NGINX], [MOTD, NGINX, SCRIPT]),
     "contents": ([MOTD], [but(MOTD, contents="good day")]),
     "the mode of a file": ([MOTD], [but(MOTD, mode="0600")]),
     "one more package": ([NGINX], [but(NGINX, pkgs=[{"curl": "7.88"}, "less", "nginx"])]),
@@ -114,6 +123,17 @@ UNSAFE = {
         "(onchanges)",
     ),
     "a new archive": ([NGINX], [SOURCE, NGINX], "'our archive is known' (file.managed) is new, and tells apt"),
+    "new pins in a tree": ([NGINX], [NGINX, ETC], "'etc is there' (file.recurse) is new, and tells apt"),
+    "a new removal before what it removes": (
+        [NGINX],
+        [chunk("file.absent", "no default site", "/etc/nginx/sites-enabled/default"), NGINX],
+        "'no default site' (file.absent) is new, and stands before states whose work is there already",
+    ),
+    "a new file before a package, only if it is not there": (
+        [NGINX],
+        [but(MOTD, replace=False), NGINX],
+        "is new, and stands before",
+    ),
     "a new answer to debconf": ([], [chunk("debconf.set", "postfix", data={})], "(debconf.set) is new, and tells apt"),
     "contents for apt": (
         [but(SOURCE, contents="a")],
@@ -148,6 +168,10 @@ def test_a_directory_that_is_cleaned_loses_what_vanished(unsafe):
     ("one", "edited"),
     [
         (SCRIPT, "install.sh"),
+        (chunk("cmd.script", "salt://install.sh", creates="/opt/it"), "install.sh"),
+        (chunk("cmd.script", "it is installed", "salt://install.sh", unless="test -e /opt/it"), "install.sh"),
+        (chunk("file.recurse", "etc is there", "/etc", source="salt://etc"), "etc/apt/preferences.d/pin"),
+        (chunk("file.recurse", "all is there", "/", source="salt://", clean=True), "etc/apt/preferences.d/pin"),
         (SOURCE, "own.list"),
         (chunk("ssh_auth.present", "alice's keys", source="salt://keys"), "keys"),
         (
@@ -165,6 +189,44 @@ def test_the_pillar_counts_where_a_script_is_a_template(unsafe):
     script = but(SCRIPT, template="jinja")
     assert "(the pillar)" in unsafe([script], [script], pillar={"a": 2})
     assert unsafe([SCRIPT], [SCRIPT], pillar={"a": 2}) == ""
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        chunk("file.append", "lines", "/srv/lines", text="{{ opts.a }}", template="jinja"),
+        chunk("file.serialize", "data", "/srv/data", dataset_pillar="a", merge_if_exists=True),
+        chunk("file.managed", "our archive", "/etc/apt/sources.list.d/own.list", contents_pillar="a"),
+        chunk("file.managed", "first", "/srv/first", contents_pillar="a", unless="test -e /srv/first"),
+        chunk("cmd.run", "it is told", "tell", env="__slot__:salt:pillar.get(a)", creates="/srv/told"),
+    ],
+    ids=lambda one: one["__id__"],
+)
+def test_the_pillar_counts_where_a_state_asks_it_and_may_not_take_back_what_it_did(unsafe, one):
+    assert "(the pillar)" in unsafe([one], [one], pillar={"a": 2})
+
+
+def test_the_pillar_does_not_count_where_a_file_is_written_whole(unsafe):
+    one = but(MOTD, contents=None, contents_pillar="a")
+    assert unsafe([one], [one], pillar={"a": 2}) == ""
+
+
+TREE = chunk("file.recurse", "the tree is there", "/srv/tree", source="salt://tree")
+
+
+@pytest.mark.parametrize(
+    ("told", "vanished", "left"),
+    [
+        ({"include_empty": True}, "tree/empty/", "/tree/empty/"),
+        ({"keep_symlinks": True}, "tree/link", "/tree/link (a link)"),
+        ({}, "site/a", "/tree/outside/a"),
+    ],
+)
+def test_directories_and_links_that_vanished_would_stay(unsafe, told, vanished, left):
+    one = but(TREE, **told)
+    assert unsafe([one], [one], vanished=[vanished]).endswith(f"leaves a file behind that has vanished: {left}")
+    guarded = but(one, unless="test -e /srv/tree")
+    assert "(its files)" in unsafe([guarded], [guarded], vanished=[vanished])
 
 
 @pytest.mark.parametrize("command", ["salt-call --local state.apply more", "salt-call state.sls more"])
