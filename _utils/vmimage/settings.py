@@ -70,7 +70,7 @@ class Settings:
     root: str = _setting("", "where the root is mounted; default: /mnt/NAME")
     output: str = _setting("/var/lib/vm_create/images", "directory of the triplets")
     workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
-    cache: str = _setting("/var/cache/vm_create", "directory of downloaded and prepared bases")
+    cache: str = _setting("/var/cache/vm_create", "directory of prepared bases, and of apt's lists and packages, these decompressed, too")
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
     memory: bool | str | int = _setting(
         "auto", "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well"
