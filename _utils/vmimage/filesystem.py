@@ -19,6 +19,7 @@ _INODE_BYTES = 256
 _GROWTH_LIMIT_BLOCKS = 1 << 28  # 1 TiB: descriptor blocks are reserved for growth up to this
 _LEAST_FREE = 256  # blocks: where a file is cut in two on its way, its extents may need one more
 _TINY_GROUP = 128  # blocks
+_MOST_HELD_BACK = 4096  # blocks
 _TRIES = 4
 
 
@@ -125,7 +126,7 @@ def shrink_image(image, headroom_mib=0):
     """Cut the file system to its content and check it.
 
     :param Path image: changed in place; its file ends where the file system ends
-    :param int headroom_mib: MiB to leave free: a first boot writes before it has grown
+    :param int headroom_mib: MiB that can be written before it has grown: a first boot must
     :returns: size in bytes
     :raises ImageUnsound: if e2fsck finds what it should not
     """
@@ -141,6 +142,8 @@ def _least_blocks(facts, headroom):
     count, free, a_group = (int(facts[key]) for key in ("Block count", "Free blocks", "Blocks per group"))
     used_inodes = int(facts["Inode count"]) - int(facts["Free inodes"])
     tables = int(facts["Inode blocks per group"]) + int(facts.get("Reserved GDT blocks", 0)) + _TINY_GROUP
+    # of all blocks Linux holds one in 50 back, even from root: without more a first boot could write nothing
+    headroom += min((count - free + headroom) // 49 + 1, _MOST_HELD_BACK)
     wanted = count - free + headroom
     if wanted % a_group:  # a last group that holds little more than its own tables would be dropped, and its blocks be missing
         wanted += max(0, tables - wanted % a_group)

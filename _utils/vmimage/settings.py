@@ -70,12 +70,14 @@ class Settings:
     root: str = _setting("", "where the root is mounted; default: /mnt/NAME")
     output: str = _setting("/var/lib/vm_create/images", "directory of the triplets")
     workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
-    cache: str = _setting("/var/cache/vm_create", "directory of prepared bases, and of apt's lists and packages, these decompressed, too")
+    cache: str = _setting(
+        "/var/cache/vm_create", "directory of prepared bases, and of apt's lists and packages, these decompressed, too"
+    )
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
     memory: bool | str | int = _setting(
         "auto", "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well"
     )
-    headroom_mib: int = _setting(8, "MiB left free in the root image: a first boot writes before it has grown")
+    headroom_mib: int = _setting(4, "MiB of the root image that can be written before it has grown: a first boot does")
     revision: str = _setting("", "revision of the variation, as its repository calls it; told to the manifest and the store")
     publish: bool | str = _setting(
         "auto", "publish the triplet to Glance: true, false, or auto: where ami.cloud or a key of keystone is set"

@@ -74,7 +74,8 @@ deliver() {  # ROOT DIRECTORY
     cp "$(ls -v "$1"/boot/initrd.img-* | tail -n 1)" "$2/ramdisk"
     inodes=$(( $(du -s --inodes "$1" | cut -f 1) * 102 / 100 + 64 ))
     files=$(du -s --block-size=4096 "$1" | cut -f 1)
-    blocks=$(( files + 2048 + 2048 + 1024 + inodes / 16 ))  # the journal, room as in ours, the file system's own, the inodes' tables
+    room=$(( files < 204800 ? files / 50 : 4096 ))  # so much Linux holds back: without more a first boot could not write
+    blocks=$(( files + 2048 + room + 1024 + 1024 + inodes / 16 ))  # the journal, room as in ours, the file system's own, the inodes' tables
     mke2fs -q -F -t ext4 -b 4096 -I 256 -m 1 -L root -N $inodes -J size=8 -E root_owner=0:0 -d "$1" "$2/root.img" $blocks
     sync "$2/root.img" "$2/kernel" "$2/ramdisk"
 }

@@ -73,7 +73,7 @@ def _notes(found, reference):
     yield "warm: the median. x ours: by these medians. cold: one run with empty caches; base.tar and programs are at hand."
     yield (
         "image MB: the length of the file; free: what of it is free space. Who has no ext4 output is given what its files take, "
-        "and 8 MiB each for a journal and as room, as ours; mke2fs -d leaves out blocks of zeros."
+        "8 MiB for a journal and the room that a first boot needs, as ours; mke2fs -d leaves out blocks of zeros."
     )
     yield f"peak MiB: {found['memory_means']}."
     yield (

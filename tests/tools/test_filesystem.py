@@ -151,7 +151,8 @@ def test_headroom_is_left_free_and_the_file_ends_with_the_file_system(tmp_path, 
     image = tmp_path / "root.img"
     pack_image(root, image)
     assert shrink_image(image, headroom_mib) == image.stat().st_size == block_count(image) * 4096
-    assert headroom_mib * MIB <= int(superblock(image)["Free blocks"]) * 4096 <= (headroom_mib + 2) * MIB
+    free, kept_back = int(superblock(image)["Free blocks"]), min(block_count(image) // 50, 4096)
+    assert headroom_mib * MIB <= (free - kept_back) * 4096 <= (headroom_mib + 2) * MIB
 
 
 def test_what_lies_scattered_is_kept_and_the_holes_between_are_cut_off(tmp_path):
