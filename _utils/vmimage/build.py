@@ -85,7 +85,7 @@ def _why_clean(error):
     if isinstance(error, BuildClean):
         return str(error)
     failed = [one["id"] for one in getattr(error, "states", ()) if one["result"] is False]
-    return f"on the last root image {f'the state {failed[0]!r} failed' if failed else f'{error}'.splitlines()[0]}"
+    return f"the state {failed[0]!r} failed on the last root image" if failed else f"{error}".partition("\n")[0]
 
 
 def publish_after(build, store):
