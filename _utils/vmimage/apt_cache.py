@@ -2,7 +2,7 @@
 
 CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt reckoned from them; KEY is a digest of
                                the base and of the root's sources, so that nobody reads lists that another base vouched for
-CACHE/apt/KEY/offers.json      what the archives offered then
+CACHE/apt/KEY/known.json       what the archives offered then, and which packages are the newest by that
 CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
                                so that one base must not provide for another
 CACHE/apt/unpacked/KEY         their content, decompressed
@@ -30,6 +30,7 @@ from vmimage.shell import run
 from vmimage.workspace import locked, read_json, sync, write_json
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
+_UNKNOWN = {"offered": None, "newest": None}
 _KEPT_SECONDS = 60 * 24 * 3600
 # neither owner nor mode: what a root calls setuid is nothing for a directory of the machine that all may read
 _COPY = ["cp", "--no-dereference", "--preserve=timestamps", "--reflink=auto"]
@@ -80,12 +81,16 @@ class AptCache:
         with self._locked():
             for name in ("lists", "bin"):
                 _copy(_files(self.shared / name), partial / name)
-            write_json(partial / "offers.json", read_json(self.shared / "offers.json"))
+            write_json(partial / "known.json", read_json(self.shared / "known.json", _UNKNOWN), lasts=False)
         partial.rename(self.own)
 
-    def offered(self):
-        """What the archives offered when the lists that are shown were fetched, as :func:`vmimage.offers.note_offers`, or None."""
-        return read_json(self.own / "offers.json")
+    def known(self):
+        """What was known when the lists that are shown were fetched: a dict of
+
+        ``offered``: what the archives offered, as of :func:`vmimage.offers.note_offers`, or None;
+        ``newest``: packages of which nothing newer was to be had, as of :func:`vmimage.packages.digest_of_packages`, or None.
+        """
+        return read_json(self.own / "known.json")
 
     def _locked(self):
         return locked(self.top / "lock", "the cache of apt", wait=True, doing="used")
@@ -101,18 +106,20 @@ class AptCache:
                 if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
                     os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
 
-    def keep_lists(self, offered=None):
+    def keep_lists(self, known=None):
         """Share the lists after an update, before the variation could change them.
 
-        :param dict offered: what the archives offer by these lists
+        :param dict known: by these lists, as of :meth:`known`
         """
+        known = known or _UNKNOWN
         if (self.own / "varied").exists():
             return
         with self._locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
                 shutil.rmtree(left)
             if _state(self.own / "lists") == _state(self.shared / "lists"):
-                write_json(self.shared / "offers.json", offered)
+                if read_json(self.shared / "known.json") != known:
+                    write_json(self.shared / "known.json", known)
                 os.utime(self.shared)
                 return
             partial = self.top / f"partial-{uuid.uuid4().hex}"
@@ -120,7 +127,7 @@ class AptCache:
                 for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
                     (partial / name).mkdir(parents=True)
                     _copy(_files(self.own / name, pattern), partial / name)
-                write_json(partial / "offers.json", offered)
+                write_json(partial / "known.json", known)
                 for path in (partial / "lists").iterdir():
                     sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
                 shutil.rmtree(self.shared, ignore_errors=True)

@@ -1,5 +1,7 @@
 """The packages of a root: bringing them up to date, listing them, and what changed."""
 
+import hashlib
+
 from vmimage import inside
 from vmimage.apt_unpacked import apt_environment
 from vmimage.errors import RootNotOpen
@@ -44,6 +46,15 @@ def list_packages(root):
         for one in stanzas
         if one.get("Status", "").endswith(" installed")
     }
+
+
+def digest_of_packages(root, state):
+    """What tells whether ``dist-upgrade`` would do again what it did: all that dpkg knows of the packages, and apt's state.
+
+    :param str state: of :func:`vmimage.apt_wrapper.state_of_update`
+    """
+    told = [inside.read_text(root, name, "") for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")]
+    return hashlib.sha256("\0".join([state, *told]).encode(errors="replace")).hexdigest()
 
 
 def _fields(stanza):

@@ -22,7 +22,7 @@ from vmimage.inhabit import work_inside
 from vmimage.manifest import make_manifest
 from vmimage.memory import memory_for
 from vmimage.offers import is_offered_to, note_offers
-from vmimage.packages import changed_packages, list_packages, update_packages
+from vmimage.packages import changed_packages, digest_of_packages, list_packages, update_packages
 from vmimage.preflight import check_machine
 from vmimage.reapply import BuildClean
 from vmimage.repack import Unfit, begin_copy, pack_changes
@@ -187,20 +187,24 @@ def update(build):
 
         def work():
             apt.show()
-            known = apt.offered()
-            is_fresh = is_offered_to(build.root, apt.own / "lists", known)
-            if is_fresh and basis and basis["offered"] == known:
-                return changed_packages({}, {}), known, state_of_update(build.root)  # nothing newer is to be had
+            known = apt.known()
+            is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"])
+            state = state_of_update(build.root)
+            is_newest = known["newest"] == digest_of_packages(build.root, state)
+            if is_fresh and (basis["offered"] == known["offered"] if basis else is_newest):
+                say("the archives offer nothing that is newer")
+                return changed_packages({}, {}), known, state
             changed = update_packages(build.root, say, apt.recognize_lists, is_fresh=is_fresh)
-            offered = known if is_fresh else note_offers(build.root, apt.own / "lists")
-            return changed, offered, state_of_update(build.root)
+            offered, state = known["offered"] if is_fresh else note_offers(build.root, apt.own / "lists"), state_of_update(build.root)
+            newest = None if any(changed.values()) else digest_of_packages(build.root, state)
+            return changed, {"offered": offered, "newest": newest}, state
 
-        changes, offered, state = work_inside(build.root, work)
+        changes, known, state = work_inside(build.root, work)
         if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
-            _share(build, lambda: apt.keep_lists(offered))
+            _share(build, lambda: apt.keep_lists(known))
         build.workspace.note("apt", {"state": state, "at": time.time()})
         build.workspace.note("updated", changes)
-        build.workspace.note("offered", offered)
+        build.workspace.note("offered", known["offered"])
     brought = [name for kind in changes.values() for name in kind]
     if brought and basis:  # they would come to stand beside what only their older versions needed
         raise BuildClean(f"newer packages are on offer ({', '.join(sorted(brought)[:3])}{', ...' if brought[3:] else ''})")

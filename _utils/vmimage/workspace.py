@@ -60,14 +60,18 @@ def sync(path):
         os.close(descriptor)
 
 
-def write_json(path, data):
-    """Replace a JSON file at once and for good: readers see the old or the new one, a crash leaves no half."""
+def write_json(path, data, *, lasts=True):
+    """Replace a JSON file at once: readers see the old or the new one.
+
+    :param bool lasts: wait until it is safe on the disk: a crash of the machine leaves no half
+    """
     partial = path.with_name(f"{path.name}.partial")
     with open(partial, "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1, sort_keys=True, ensure_ascii=True)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+        if lasts:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(partial, path)
 
 
@@ -109,13 +113,19 @@ class Workspace:
         return False
 
     def note(self, step, data):
-        """Keep what a step found out."""
+        """Keep what a step found out, for as long as the machine runs: its mounts do not outlast that either.
+
+        To wait for the disk at each took half a second of a build of fifteen: what is written of the image goes first.
+        """
         self.make()
-        write_json(self.path / f"{step}.json", data)
+        write_json(self.path / f"{step}.json", data, lasts=False)
 
     def noted(self, step, default=None):
-        """What a step found out earlier in this build, or the default."""
-        return read_json(self.path / f"{step}.json", default)
+        """What a step found out earlier in this build, or the default; half a note, of before a crash of the machine, is none."""
+        try:
+            return read_json(self.path / f"{step}.json", default)
+        except ValueError:
+            return default
 
     def make(self):
         """Make the directory, for root alone to look into: settings and pillar are among the notes."""

@@ -121,6 +121,13 @@ def test_a_build_whose_memory_is_full_says_that_it_is_made_anew_on_the_disk(buil
     assert builds[name][1].count("the memory for this build is full") == times
 
 
+@pytest.mark.parametrize(("name", "is_skipped"), [("disk", False), ("memory", True), ("tiny", True), ("tight", True)])
+def test_packages_of_which_nothing_newer_is_to_be_had_are_not_upgraded_again(builds, name, is_skipped):
+    log = builds[name][0].with_suffix(".build.json").read_text(encoding="utf-8")
+    assert ("the archives offer nothing that is newer" in log) is is_skipped
+    assert ("0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded" in log) is not is_skipped
+
+
 def test_neither_lists_nor_packages_nor_the_wrapper_are_in_an_image(on_disk):
     assert [path for path in on_disk if path.startswith(("/var/lib/apt/lists/", "/run/"))] == []
     assert [path for path in on_disk if path.endswith((".deb", "pkgcache.bin", "apt-updated", "bin/apt-get"))] == [

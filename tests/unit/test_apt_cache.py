@@ -177,6 +177,20 @@ def test_the_next_build_begins_with_the_lists_and_their_times(apt, tmp_path):
     assert (following.own / "bin/pkgcache.bin").read_text(encoding="utf-8") == "reckoned"
 
 
+def test_the_next_build_knows_what_the_last_found_out(apt, tmp_path):
+    def told(name):
+        following = AptCache(tmp_path / "cache", tmp_path / name, apt.root, "sha256:base")
+        following._begin()
+        return following.known()
+
+    known = {"offered": {"http://mirror/InRelease": "0" * 64}, "newest": "1" * 64}
+    assert told("own2") == {"offered": None, "newest": None}
+    apt.keep_lists(known)
+    assert told("own3") == known
+    apt.keep_lists({**known, "newest": None})
+    assert told("own4") == {**known, "newest": None}
+
+
 def trap(path, kind, outside):
     path.unlink(missing_ok=True)
     if kind == "link":

@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import RootNotOpen
-from vmimage.packages import changed_packages, list_packages
+from vmimage.packages import changed_packages, digest_of_packages, list_packages
 
 STATUS = """\
 Package: dpkg
@@ -74,3 +74,23 @@ def test_changes_are_told_by_their_kind():
     before, after = {"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"}
     assert changed_packages(before, after) == {"added": {"d": "1"}, "removed": {"a": "1"}, "changed": {"b": ["1", "2"]}}
     assert changed_packages(after, after) == {"added": {}, "removed": {}, "changed": {}}
+
+
+def test_the_digest_of_packages_tells_each_thing_that_an_upgrade_depends_on(root, tree):
+    status, extended, found = "var/lib/dpkg/status", "var/lib/apt/extended_states", set()
+    for files, state in [
+        ({}, "state"),
+        ({}, "another state"),
+        ({status: STATUS}, "state"),
+        ({status: STATUS.replace("hold ok", "install ok")}, "state"),
+        ({extended: "Package: tzdata\nAuto-Installed: 1\n"}, "state"),
+        ({status: "", extended: STATUS}, "state"),
+    ]:
+        tree(root, files)
+        found.add(digest_of_packages(root, state))
+    assert len(found) == 6
+
+
+def test_the_digest_of_packages_that_are_as_they_were_is_the_same(root, tree):
+    tree(root, {"var/lib/dpkg/status": STATUS})
+    assert digest_of_packages(root, "state") == digest_of_packages(root, "state")

@@ -109,3 +109,9 @@ def test_all_workspaces_are_the_directories_by_name(tmp_path, tree):
     tree(tmp_path / "builds", {"b/": None, "a/": None, "file": ""})
     assert [one.name for one in all_workspaces(tmp_path / "builds")] == ["a", "b"]
     assert all_workspaces(tmp_path / "none") == []
+
+
+def test_half_a_note_of_before_a_crash_of_the_machine_is_none(workspace):
+    workspace.note("opened", {"root": "/mnt"})
+    (workspace.path / "opened.json").write_bytes(b"")
+    assert workspace.noted("opened") is None and workspace.noted("opened", {}) == {}
