@@ -186,8 +186,8 @@ def log_of(one):
     return json.loads((one.output / "one.build.json").read_text())["log"]
 
 
-def test_nothing_is_updated_where_the_archives_offer_what_the_last_image_has(one):
-    one.configure(**{"ami.publish": False})
+def test_nothing_is_updated_where_the_archives_offer_what_the_last_image_has(one, bootstrapped, tmp_path):
+    one.configure(**{"ami.publish": False, "ami.cache": cache_with(bootstrapped, tmp_path / "cache")})
     one.build(PLAIN.format("one"))
     assert "Calculating upgrade" in log_of(one)
     one.build(PLAIN.format("two"))
