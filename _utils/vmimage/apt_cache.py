@@ -15,13 +15,13 @@ import hashlib
 import os
 import re
 import shutil
-import time
 import uuid
 from contextlib import contextmanager, suppress
 from filecmp import cmp
 from pathlib import Path
 
 from vmimage import inside, kernel
+from vmimage.aging import is_old
 from vmimage.apt_unpacked import show_unpacked, unpack_packages
 from vmimage.digest import digest_of_file
 from vmimage.mounts import escaped_option
@@ -31,7 +31,6 @@ from vmimage.workspace import locked, read_json, sync, write_json
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
 _UNKNOWN = {"offered": None, "newest": None}
-_KEPT_SECONDS = 60 * 24 * 3600
 # neither owner nor mode: what a root calls setuid is nothing for a directory of the machine that all may read
 _COPY = ["cp", "--no-dereference", "--preserve=timestamps", "--reflink=auto"]
 
@@ -167,10 +166,10 @@ class AptCache:
             with _unless_shown(archives) as free:
                 unpacked = self.top / "unpacked" / archives.name
                 for path in [*archives.iterdir(), *unpacked.glob("*")] if free else ():
-                    if _is_old(path):
+                    if is_old(path):
                         path.unlink()
         for lists in self.top.iterdir():
-            if re.fullmatch("[0-9a-f]{32}", lists.name) and _is_old(lists):
+            if re.fullmatch("[0-9a-f]{32}", lists.name) and is_old(lists):
                 shutil.rmtree(lists)
 
 
@@ -185,10 +184,6 @@ def _unless_shown(archives):
         yield is_free
     finally:
         os.close(descriptor)
-
-
-def _is_old(path):
-    return path.stat().st_mtime < time.time() - _KEPT_SECONDS
 
 
 def _is_file(path):

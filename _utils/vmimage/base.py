@@ -1,16 +1,18 @@
 """The base: found, verified, and turned once into a root image that all builds share read-only.
 
 CACHE/downloads/            files that came over the network
-CACHE/bases/KEY.img, .json  prepared bases; KEY is a digest of all that went in
+CACHE/bases/KEY.img, .json  prepared bases, until nobody has used one for 60 days; KEY is a digest of all that went in
 """
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmimage import bootstrap, disk, filesystem, header
 from vmimage.address import name_of, public_address
+from vmimage.aging import is_old
 from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
 from vmimage.fetch import fetch, fetch_beside, forget_download
@@ -164,8 +166,9 @@ def _check_signature(settings, address, beside, sums, downloads, cache_file):
 
 
 def file_bytes(located):
-    """The size of a located base's file, in bytes; a bootstrapped one has none."""
-    return os.path.getsize(located["path"]) if "path" in located else 0
+    """What a located base's file takes, in bytes, without its holes; a bootstrapped one has none."""
+    facts = os.stat(located["path"]) if "path" in located else None
+    return min(facts.st_size, facts.st_blocks * 512) if facts else 0
 
 
 def image_path(settings, located):
@@ -191,7 +194,10 @@ def prepare_base(settings, located, progress):
     """
     image = image_path(settings, located)
     if found := find_prepared(settings, located):
+        with suppress(OSError):  # of a cache that is only read
+            os.utime(image.with_suffix(".json"))
         return found
+    _remove_old(image.parent)
     with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
         found = find_prepared(settings, located)
         if found:
@@ -211,6 +217,12 @@ def prepare_base(settings, located, progress):
         os.replace(partial, image)
         write_json(image.with_suffix(".json"), facts)
     return find_prepared(settings, located)
+
+
+def _remove_old(directory):
+    for facts in [path for path in directory.glob("*.json") if is_old(path)]:
+        for suffix in (".json", ".img", ".lock"):  # a build that has it mounted keeps it
+            facts.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _prepare(located, partial, scratch, progress):

@@ -23,6 +23,8 @@ _BRINGS = {
     "sysctl.present": frozenset(["value"]),
     "user.present": frozenset("fullname shell password".split()),
 }
+#: what they make depends on those before them: a user gets the next number
+_NUMBERED = frozenset(["user.present"])
 #: arguments that makedirs gives to the directories, too, when it makes them
 _SHARED = frozenset("mode user group".split())
 #: requisites that only order; what came of them in the order of the states is compared as such
@@ -51,7 +53,8 @@ def note_states(chunks, file_roots, pillar):
     :param list file_roots: directories, the first that has a file wins
     :param dict pillar: as the states see it
     :returns: list of dicts of ``state`` (``file.managed``), ``id``, ``name``, ``arguments`` (``{name: digest}``), ``triggers`` (ids or names
-        of the states that decide whether it runs), ``is_guarded`` (it does not run always, or not on what is there) and ``is_packaging``
+        of the states that decide whether it runs), ``is_guarded`` (it does not run always, or not on what is there), ``is_packaging``,
+        and of a file state ``writes`` (paths)
     """
     return [_note(chunk, file_roots, {key: value for key, value in pillar.items() if key != "ami"}) for chunk in chunks]
 
@@ -85,6 +88,7 @@ def _note(chunk, file_roots, pillar):
     if _APPLIES.search(f"{function} {json.dumps([*chunk.items()], default=str)}"):
         arguments["the states that it applies"] = [_digest_of_files(["/"], file_roots), _digest(pillar)]
     noted = {"state": function, "id": chunk["__id__"], "name": str(chunk["name"]), "arguments": arguments}
+    noted |= {"writes": sorted(map(os.path.normpath, targets))} if chunk["state"] == "file" else {}
     return {**noted, "triggers": triggers, "is_guarded": is_guarded, "is_packaging": is_packaging}
 
 
@@ -143,11 +147,12 @@ def _digest_of_files(paths, file_roots):
     return found.hexdigest()
 
 
-def find_unsafe(known, now):
+def find_unsafe(known, now, find_brought=lambda paths: {}):
     """Why states cannot be applied on what the known ones made, in words; empty if they can.
 
     :param list known: of :func:`note_states`, of the last build
     :param list now: the same of this one
+    :param find_brought: tells of paths what packages brought there, as :func:`vmimage.brought.find_brought`
     """
     before, after = ({_identity(one): one for one in states} for states in (known, now))
     for identity, one in before.items():
@@ -162,6 +167,20 @@ def find_unsafe(known, now):
         reason = _why_not_changed(before[identity], one) if identity in before else _why_not_new(one, new, to_come > 0)
         if reason:
             return f"{_words(one)} {reason}"
+    return _why_not_written(before, after, find_brought)
+
+
+def _why_not_written(before, after, find_brought):
+    """Why a file would now replace a package's where in a clean build the package, installed after it, replaces the file."""
+    packages = [place for place, one in enumerate(after) if one in before and one[0].startswith("pkg.")]
+    early = [after[one] for one in [*after][: max(packages, default=0)] if after[one].get("writes")]
+    brought = find_brought([path for one in early for path in one["writes"]])
+    for one in early:
+        for path in sorted(brought.keys() & set(one["writes"])):
+            if _identity(one) not in before:
+                return f"{_words(one)} is new, and writes {path}, which a package brings that may be installed after it"
+            if brought[path]:
+                return f"{_words(one)} writes {path}, which a package replaces that is installed after it"
     return ""
 
 
@@ -178,7 +197,7 @@ def _why_not_new(one, new, is_before_old):
         return "is new, and runs only when a state that was there changes something"
     if one["is_packaging"]:
         return "is new, and tells apt what to do with packages that are there already"
-    if is_before_old and (one["state"] not in _BRINGS or one["is_guarded"]):
+    if is_before_old and (one["state"] not in _BRINGS.keys() - _NUMBERED or one["is_guarded"]):
         return "is new, and stands before states whose work is there already"
     return ""
 

@@ -1,13 +1,15 @@
 """What the bound Salt runs in the root: one call, told by a file and answered by a file.
 
-This file is copied into the root's ``/run`` and run there by itself, beside ``reapply``; it imports nothing else of this project.
+This file is copied into the root's ``/run`` and run there by itself, beside ``reapply`` and ``brought``; it imports nothing else of
+this project.
 """
 
 import json
 import logging
 import sys
 
-import reapply  # the copy beside this one
+import brought  # the copies beside this one
+import reapply
 
 
 class Unsafe(BaseException):
@@ -64,7 +66,7 @@ def look_at_states(told, known):
         if "states" not in told:  # else a state that applies states
             roots = self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])
             told["states"] = reapply.note_states(chunks, roots, self.opts.get("pillar") or {})
-            reason = reapply.find_unsafe(known, told["states"]) if known is not None else ""
+            reason = reapply.find_unsafe(known, told["states"], brought.find_brought) if known is not None else ""
             if reason:
                 raise Unsafe(reason)
         return apply(self, chunks, *arguments, **keywords)

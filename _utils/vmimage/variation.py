@@ -138,7 +138,7 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     file_roots = show(variation.file_roots, home, "states")
     pillar_roots = show(variation.pillar_roots, home, "pillar")
     (home / "modules").mkdir()
-    for source, name in (("salt_driver", "driver"), ("reapply", "reapply")):
+    for source, name in (("salt_driver", "driver"), ("reapply", "reapply"), ("brought", "brought")):
         text = Path(__file__).with_name(f"{source}.py").read_text(encoding="utf-8")
         (home / f"{name}.py").write_text(text, encoding="utf-8")
     for kind, text in host.providers().items():

@@ -182,6 +182,25 @@ def test_the_plan_tells_what_a_build_would_start_from_or_why_it_would_be_clean(o
     assert "building clean: the last build did not note" in one.build(PLAIN.format("one"))
 
 
+# dpkg replaces what it finds where it unpacks a program
+REPLACED = """
+a program of our own is there:
+  file.managed: [{{name: /usr/bin/tree, contents: '{}'}}]
+a package brings another:
+  pkg.installed: [{{name: tree}}]
+"""
+
+
+def test_a_file_that_a_package_replaces_later_is_the_package_s_again(one):
+    for text in ("one", "two"):
+        said = one.build(REPLACED.format(text))
+        with looked_into(one.output / "one.img") as root:
+            assert (root / "usr/bin/tree").read_bytes().startswith(b"\x7fELF")
+    assert (
+        "building clean: the state 'a program of our own is there' (file.managed) writes /usr/bin/tree, which a package" in said
+    )
+
+
 def log_of(one):
     return json.loads((one.output / "one.build.json").read_text())["log"]
 

@@ -30,14 +30,15 @@ def chunk(function, identity, name=None, **arguments):
 def unsafe(tmp_path, tree):
     """``unsafe(before, now)`` of low chunks; ``vanished``, ``edited`` and ``pillar`` are what else changed between them."""
 
-    def compare(before, now, *, edited=(), vanished=(), pillar=None):
+    def compare(before, now, *, edited=(), vanished=(), pillar=None, brought=None):
         top = tree(tempfile.mkdtemp(dir=tmp_path), FILES)
         known = note_states(before, [str(top)], {"a": 1, "ami": {"incremental": False}})
         for name in edited:
             (top / name).write_text("edited", encoding="utf-8")
         for name in vanished:
             (top / name).rmdir() if name.endswith("/") else (top / name).unlink()
-        return find_unsafe(known, note_states(now, [str(top)], {**(pillar or {"a": 1}), "ami": {"incremental": True}}))
+        noted = note_states(now, [str(top)], {**(pillar or {"a": 1}), "ami": {"incremental": True}})
+        return find_unsafe(known, noted, lambda paths: {path: told for path, told in (brought or {}).items() if path in paths})
 
     return compare
 
@@ -134,6 +135,11 @@ UNSAFE = {
         [but(MOTD, replace=False), NGINX],
         "is new, and stands before",
     ),
+    "a new user before another": (
+        [ALICE],
+        [chunk("user.present", "bob"), ALICE],
+        "'bob' (user.present) is new, and stands before states whose work is there already",
+    ),
     "a new answer to debconf": ([], [chunk("debconf.set", "postfix", data={})], "(debconf.set) is new, and tells apt"),
     "contents for apt": (
         [but(SOURCE, contents="a")],
@@ -147,6 +153,24 @@ UNSAFE = {
 def test_these_need_a_clean_build(unsafe, what):
     before, now, reason = UNSAFE[what]
     assert reason in unsafe(before, now)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "brought", "reason"),
+    [
+        ([NGINX], [MOTD, NGINX], {"/etc/motd": False}, "is new, and writes /etc/motd, which a package brings that may be"),
+        ([NGINX], [SITE, NGINX], {"/srv/site/sub/b": True}, "is new, and writes /srv/site/sub/b, which a package brings"),
+        ([MOTD, NGINX], [but(MOTD, contents="b"), NGINX], {"/etc/motd": True}, "writes /etc/motd, which a package replaces"),
+        ([MOTD, NGINX], [MOTD, NGINX], {"/etc/motd": True}, "'motd is there' (file.managed) writes /etc/motd, which a package"),
+        ([MOTD, NGINX], [but(MOTD, contents="b"), NGINX], {"/etc/motd": False}, ""),  # the file came after its package
+        ([NGINX], [MOTD, NGINX], {"/etc/issue": True}, ""),
+        ([NGINX], [NGINX, MOTD], {"/etc/motd": True}, ""),
+        ([SITE], [MOTD, SITE, NGINX], {"/etc/motd": True}, ""),  # the package is installed now, after the file
+    ],
+)
+def test_a_file_that_a_later_package_replaces_is_not_written_again(unsafe, before, now, brought, reason):
+    found = unsafe(before, now, brought=brought)
+    assert reason in found and bool(reason) == bool(found)
 
 
 def test_edited_files_of_states_that_write_them_whole_can_be_applied_again(unsafe):

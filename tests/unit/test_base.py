@@ -1,0 +1,66 @@
+"""Prepared bases in the cache: which are used, and which go."""
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+from vmimage import base
+from vmimage.errors import BuildStopped
+
+DAY = 24 * 3600
+LOCATED = {
+    "reference": "base.img",
+    "format": "raw",
+    "digest": f"sha256:{'0' * 64}",
+    "verified": "by its digest",
+    "path": "base.img",
+}
+FACTS = '{"reference": "", "format": "raw", "digest": "", "verified": "", "label": "", "uuid": "", "packages": {}, "content_bytes": 1}'
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return SimpleNamespace(cache=tmp_path)
+
+
+@pytest.fixture
+def bases(tmp_path, tree):
+    """The directory, with a base of each of these days ago."""
+    directory = tree(tmp_path / "bases", {f"{days}.{end}": FACTS for days in (1, 59, 61) for end in ("img", "json", "lock")})
+    for path in directory.iterdir():
+        os.utime(path, (time.time() - int(path.stem) * DAY,) * 2)
+    return directory
+
+
+def prepare(settings):
+    return base.prepare_base(settings, LOCATED, None)
+
+
+def stopped(work):
+    raise BuildStopped("stopped")
+
+
+def test_a_base_that_nobody_has_used_for_long_goes_when_another_is_prepared(bases, settings, monkeypatch):
+    monkeypatch.setattr(base, "run_privately", stopped)  # no root here
+    with pytest.raises(BuildStopped):
+        prepare(settings)
+    assert sorted(path.name for path in bases.glob("[0-9]*")) == [
+        f"{days}.{end}" for days in (1, 59) for end in ("img", "json", "lock")
+    ]
+
+
+def test_a_base_that_is_used_stays(bases, settings):
+    image = base.image_path(settings, LOCATED)
+    (bases / "61.img").rename(image), (bases / "61.json").rename(image.with_suffix(".json"))
+    assert prepare(settings).image == str(image)
+    base._remove_old(bases)
+    assert prepare(settings).image == str(image)
+
+
+def test_holes_in_the_file_of_a_base_do_not_count(tmp_path):
+    path = tmp_path / "base.img"
+    path.write_bytes(b"data" * 2048)
+    os.truncate(path, 1 << 30)
+    assert 8192 <= base.file_bytes({"path": path}) < 1 << 20
+    assert base.file_bytes({}) == 0

@@ -1,0 +1,54 @@
+"""What packages brought to a root, told by dpkg's own lists."""
+
+import hashlib
+
+import pytest
+from vmimage.brought import find_brought
+
+
+@pytest.fixture
+def brought(root, tree):
+    """Of a package that brings a program, a setting and a page; paths are told as the root has them."""
+    info, content = "var/lib/dpkg/info", "of the package\n"
+    paths = {name: f"{root}/{name}" for name in ("usr/share/web/index.html", "etc/web.conf", "usr/bin/web", "etc/motd")}
+    listed = f"/.\n{root}\n" + "".join(f"{paths[name]}\n" for name in [*paths][:3])
+    digest = hashlib.md5(content.encode()).hexdigest()
+    sums = f"{digest}  {paths['usr/share/web/index.html'][1:]}\n"
+    own = {f"{info}/web.list": listed, f"{info}/web.md5sums": sums, f"{info}/web.conffiles": f"{paths['etc/web.conf']}\n"}
+    tree(root, {**own, **dict.fromkeys(paths, content)})
+
+    def find(*names):
+        found = find_brought([paths.get(name, name) for name in names], f"{root}/{info}")
+        return {path.removeprefix(f"{root}/"): told for path, told in found.items()}
+
+    return find
+
+
+def test_a_file_that_is_as_its_package_brought_it_is_told_so(brought):
+    assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": True}
+
+
+def test_one_that_was_written_since_is_told_so(brought, root):
+    (root / "usr/share/web/index.html").write_text("ours\n")
+    assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": False}
+
+
+def test_neither_are_a_link_and_one_that_no_sum_is_told_of(brought, root):
+    (root / "usr/share/web/index.html").rename(root / "page")
+    (root / "usr/share/web/index.html").symlink_to(root / "page")
+    assert set(brought("usr/share/web/index.html", "usr/bin/web").values()) == {False}
+
+
+def test_settings_and_what_no_package_brought_do_not_count(brought):
+    assert brought("etc/web.conf", "etc/motd", "/nowhere") == {} == brought()
+
+
+def test_a_file_of_a_merged_usr_is_found_by_either_name(root, tree):
+    info = root / "var/lib/dpkg/info"
+    tree(info, {"coreutils.list": "/bin/ls\n", "web.list": "/usr/bin/web\n"})
+    assert find_brought(["/usr/bin/ls", "/bin/web", "//bin/../bin/ls"], str(info)).keys() >= {"/bin/web"}
+    assert find_brought(["/usr/bin/ls"], str(info)).keys() == {"/usr/bin/ls"}
+
+
+def test_a_root_without_lists_tells_nothing(root):
+    assert find_brought(["/etc/motd"], f"{root}/nowhere") == {}
