@@ -1,7 +1,7 @@
 """How the time of a build grows with its variation: 10 MB to 5 GB of files, and 10 to 2000 files with a state each.
 
-A clean build each, of the base that the race uses, without update.  The time ends when image, kernel and ramdisk are on the disk.
-The variation's own files are in the page cache, where memory has room for them.
+A clean build each, of the base that the race uses, without update.  The variation's own files are in the page cache when the time
+begins, where memory has room for them; it ends when image, kernel and ramdisk are on the disk.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from peers.grown import SIZES, Grown  # noqa: E402
 from racing import curve, machine, meter  # noqa: E402
 from racing.line import fit, largest_deviation  # noqa: E402
 from racing.track import Lap, Track, clear_leftovers  # noqa: E402
+from racing.warm import warm_up  # noqa: E402
 from vmimage.errors import VmImageError  # noqa: E402
 from vmimage.namespace import run_privately  # noqa: E402
 
@@ -52,6 +53,7 @@ def run_lap(track, contest):
     """One build, measured and looked at."""
     lap = Lap(track, contest.name, "")
     with lap.ready():
+        warm_up(contest.reads(lap))
         found = meter.measure(contest.command(lap), lap.log)
         contest.look_at(lap)
         found |= contest.details(lap)

@@ -1,7 +1,8 @@
 """A race on one job: base in cache, update, nginx + postgresql-15 + a user + a motd, ext4 root image + kernel + ramdisk.
 
-Each contest runs once with empty caches (cold), then in each round once with warm ones, every round in another order.  All start
-from the same base.tar; downloading that is not timed.  The time ends when image, kernel and ramdisk are on the disk (fsync).
+Each contest runs once with empty caches (cold), then in each round once with warm ones, every round in another order: what it keeps,
+and its programs, are in the page cache when its time begins.  All start from the same base.tar; downloading that is not timed.  The
+time ends when image, kernel and ramdisk are on the disk (fsync).
 """
 
 import argparse
@@ -18,6 +19,7 @@ from peers import CONTESTS  # noqa: E402
 from racing import check, machine, meter, plot, table, targets  # noqa: E402
 from racing.proxy import counted  # noqa: E402
 from racing.track import Lap, Track, clear_leftovers  # noqa: E402
+from racing.warm import warm_up  # noqa: E402
 from vmimage.errors import VmImageError  # noqa: E402
 from vmimage.namespace import run_privately  # noqa: E402
 
@@ -76,6 +78,8 @@ def run_lap(track, contest, traffic, number):
     """One run of one contest: measured, its result looked at, and thrown away."""
     lap = Lap(track, contest.name, contest.motd(number), number)
     with lap.ready():
+        if number:
+            warm_up(contest.reads(lap))
         traffic.forget()
         found = meter.measure(contest.command(lap), lap.log)
         found["downloaded_bytes"] = traffic.bytes if track.counts_downloads() else None

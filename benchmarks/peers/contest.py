@@ -51,6 +51,10 @@ class Contest:
         """The argv that is timed.  It writes to ``lap.directory``, and ends when that is on the disk."""
         raise NotImplementedError
 
+    def reads(self, lap):
+        """The directories of what it reads that is not everybody's: a warm run finds them in the page cache."""
+        return [lap.cache, self.track.tools]
+
     def triplets(self, lap):
         """The results to look at."""
         return [Triplet(lap.directory / "root.img", lap.directory / "kernel", lap.directory / "ramdisk", lap.motd)]

@@ -7,6 +7,7 @@ of their own; one file.recurse lays them all.  A file with a state of its own is
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 
 from racing.check import ResultWrong, shown
@@ -77,6 +78,9 @@ class Grown(CleanBuild):
 
     def variation_settings(self, lap):
         return {"variation": str(self.write_files(lap.cache)), "root": str(lap.directory / "root")}
+
+    def reads(self, lap):
+        return [self.write_files(lap.cache), lap.cache / "cache", self.track.tools, sys.prefix]
 
     def write_files(self, cache):
         """The variation, once; returns where it lies."""

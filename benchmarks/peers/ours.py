@@ -50,6 +50,9 @@ class CleanBuild(Contest):
     def command(self, lap):
         return self.salt_call(lap, "vm_create.create_variation", "name=race", "publish=False", *self.settings)
 
+    def reads(self, lap):
+        return [*super().reads(lap), sys.prefix]
+
     def salt_call(self, lap, *words):
         configuration = self._configure(lap)
         proxy = f"http_proxy={self.track.proxy()}"  # what it asks by itself is counted, too: apt's proxy is that of the base

@@ -70,7 +70,8 @@ def _number(value, unit, form):
 
 
 def _notes(found, reference):
-    yield "warm: the median. x ours: by these medians. cold: one run with empty caches; base.tar and programs are at hand."
+    yield "warm: the median; what each keeps, and its programs, were in the page cache. x ours: by these medians."
+    yield "cold: one run with empty caches; base.tar and programs are at hand."
     yield (
         "image MB: the length of the file; free: what of it is free space. Who has no ext4 output is given what its files take, "
         "8 MiB for a journal and the room that a first boot needs, as ours; mke2fs -d leaves out blocks of zeros."

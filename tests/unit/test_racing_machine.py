@@ -1,5 +1,6 @@
 """benchmarks: what is measured of the machine."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-from racing import machine, meter  # noqa: E402
+from racing import machine, meter, warm  # noqa: E402
 from racing.track import Lap, Track  # noqa: E402
+from racing.warm import warm_up  # noqa: E402
 
 MOUNTS = """/dev/vda / ext4 rw 0 0
 tmpfs /srv tmpfs rw 0 0
@@ -48,3 +50,13 @@ def test_a_contest_has_a_cache_once_it_has_kept_something(tmp_path):
     assert track.has_cache("mkosi") and not track.has_cache("ours")
     track.empty_cache("mkosi")
     assert not track.has_cache("mkosi")
+
+
+def test_a_warm_run_reads_plain_files_and_nothing_that_never_ends(tmp_path, tree):
+    tree(tmp_path, {"cache/a": "a", "cache/below/b": "b", "outside": "c"})
+    os.mkfifo(tmp_path / "cache/fifo")
+    (tmp_path / "cache/link").symlink_to("../outside")
+    (tmp_path / "cache/lost").symlink_to("nowhere")
+    places = [tmp_path / "cache", tmp_path / "missing"]
+    warm_up(places)
+    assert {path.name for path in warm._files(places)} == {"a", "b"}
