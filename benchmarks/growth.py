@@ -4,8 +4,6 @@ A clean build each, of the base that the race uses, without update.  The variati
 begins, where memory has room for them; it ends when image, kernel and ramdisk are on the disk.
 """
 
-import argparse
-import json
 import shutil
 import statistics
 import sys
@@ -15,7 +13,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "_utils"))
 
 from peers.grown import SIZES, Grown  # noqa: E402
-from racing import curve, machine, meter  # noqa: E402
+from racing import curve, machine, meter, options  # noqa: E402
 from racing.line import fit, largest_deviation  # noqa: E402
 from racing.track import Lap, Track, clear_leftovers  # noqa: E402
 from racing.warm import warm_up  # noqa: E402
@@ -23,17 +21,17 @@ from vmimage.errors import VmImageError  # noqa: E402
 from vmimage.namespace import run_privately  # noqa: E402
 
 
-def grow(options):
+def grow(told):
     """Run all builds and return what was found, plain data."""
-    track = Track(options.directory, options.tools)
+    track = Track(told.directory, told.tools)
     track.make_base(say)
-    contests = [Grown(track, size) for size in SIZES if not options.only or size.name in options.only]
+    contests = [Grown(track, size) for size in SIZES if not told.only or size.name in told.only]
     for contest in contests:
         say(f"writing {contest.size.name}")
         contest.write_files(track.cache(contest.name))
     run_lap(track, contests[0])  # prepares the base and Salt's runtime
     laps = {contest.size.name: [] for contest in contests}
-    for number in range(options.rounds):
+    for number in range(told.rounds):
         start = number % len(contests)
         for contest in contests[start:] + contests[:start]:
             laps[contest.size.name].append(run_lap(track, contest))
@@ -42,8 +40,8 @@ def grow(options):
         panels.setdefault(contest.size.panel, []).append(point(contest.size, laps[contest.size.name]))
     return {
         "job": " ".join(__doc__.split("\n\n")[0].split()),
-        "machine": machine.describe(options.directory),
-        "rounds": options.rounds,
+        "machine": machine.describe(told.directory),
+        "rounds": told.rounds,
         "version": contests[0].version(),
         "panels": {panel: with_line(points) for panel, points in panels.items()},
     }
@@ -93,37 +91,23 @@ def say(line):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="builds of each size (3); the median counts")
-    parser.add_argument("--json", type=Path, help="file to write all figures to")
-    parser.add_argument("--svg", type=Path, help="file to draw the plot into")
-    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(size.name for size in SIZES)}")
-    parser.add_argument("--directory", type=Path, default=TOP / "build/growth", help="where to work, on a disk (build/growth)")
-    parser.add_argument("--tools", type=Path, default=TOP / "build/race/tools", help="where the base is (build/race/tools)")
-    options = parser.parse_args()
-    unknown = set(options.only or ()) - {size.name for size in SIZES}
-    if unknown or options.rounds < 1:
-        parser.error(f"there is no size {', '.join(sorted(unknown))}" if unknown else "there is at least one round")
-    return options
+    tools = {"type": Path, "default": TOP / "build/race/tools", "help": "where the base is (build/race/tools)"}
+    names = [size.name for size in SIZES]
+    return options.parse(__doc__, names, what="size", rounds=3, directory=TOP / "build/growth", more=[("--tools", tools)])
 
 
 def main():
-    options = parse_options()
-    options.directory = options.directory.resolve()
-    options.directory.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(options.directory)
+    told = parse_options()
+    clear_leftovers(told.directory)
     try:
-        found = run_privately(lambda: grow(options))
+        found = run_privately(lambda: grow(told))
     except VmImageError as error:
         sys.exit(f"benchmarks/growth: {error}")
     finally:
-        clear_leftovers(options.directory)
-        shutil.rmtree(options.directory / "caches/growth/variations", ignore_errors=True)
+        clear_leftovers(told.directory)
+        shutil.rmtree(told.directory / "caches/growth/variations", ignore_errors=True)
     print(curve.render(found))
-    for path, text in ((options.json, json.dumps(found, indent=1) + "\n"), (options.svg, curve.draw(found))):
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+    options.write(told, found, curve.draw)
 
 
 if __name__ == "__main__":

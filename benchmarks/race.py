@@ -5,8 +5,6 @@ and its programs, are in the page cache when its time begins.  All start from th
 time ends when image, kernel and ramdisk are on the disk (fsync).
 """
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -16,7 +14,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "_utils"))
 
 from peers import CONTESTS  # noqa: E402
-from racing import check, machine, meter, plot, table, targets  # noqa: E402
+from racing import check, machine, meter, options, plot, table, targets  # noqa: E402
 from racing.proxy import counted  # noqa: E402
 from racing.track import Lap, Track, clear_leftovers  # noqa: E402
 from racing.warm import warm_up  # noqa: E402
@@ -24,26 +22,26 @@ from vmimage.errors import VmImageError  # noqa: E402
 from vmimage.namespace import run_privately  # noqa: E402
 
 
-def race(options):
+def race(told):
     """Run all laps and return what was found, plain data."""
-    track = Track(options.directory, options.tools)
-    contests = [make(track) for make in CONTESTS if is_wanted(make, options)]
+    track = Track(told.directory, told.tools)
+    contests = [make(track) for make in CONTESTS if is_wanted(make, told)]
     track.make_base(say)
     contests, absent = install(contests)
     laps = {contest.name: [] for contest in contests}
     with counted(track.proxy_port) as traffic:
         for contest in contests:
-            if not (options.warm_only and track.has_cache(contest.name)):
+            if not (told.warm_only and track.has_cache(contest.name)):
                 track.empty_cache(contest.name)
                 laps[contest.name].append(run_lap(track, contest, traffic, 0))
-        for number in range(1, options.rounds + 1):
+        for number in range(1, told.rounds + 1):
             start = (number - 1) % len(contests)
             for contest in contests[start:] + contests[:start]:
                 laps[contest.name].append(run_lap(track, contest, traffic, number))
     summaries = {contest.name: summarize(contest, laps[contest.name]) for contest in contests}
     return {
         "job": " ".join(__doc__.split("\n\n")[0].split()),
-        "machine": machine.describe(options.directory),
+        "machine": machine.describe(told.directory),
         "memory_means": meter.MEANS,
         "downloads_counted": track.counts_downloads(),
         "absent": absent,
@@ -53,8 +51,8 @@ def race(options):
     }
 
 
-def is_wanted(contest, options):
-    return contest.name in options.only if options.only else contest.default or options.all
+def is_wanted(contest, told):
+    return contest.name in told.only if told.only else contest.default or told.all
 
 
 def install(contests):
@@ -118,43 +116,26 @@ def say(line):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="warm runs of each (5)")
-    parser.add_argument("--json", type=Path, help="file to write all figures to")
-    parser.add_argument("--svg", type=Path, help="file to draw the plot into")
-    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(one.name for one in CONTESTS)}")
-    parser.add_argument("--all", action="store_true", help="run every contest: what the targets are told by")
-    parser.add_argument("--warm-only", action="store_true", help="no cold run of who has a cache of an earlier race")
-    parser.add_argument("--directory", type=Path, default=TOP / "build/race", help="where to work, on a disk (build/race)")
-    parser.add_argument("--tools", type=Path, help="where the peers and the base are installed (DIRECTORY/tools, or $RACE_TOOLS)")
-    options = parser.parse_args()
-    unknown = set(options.only or ()) - {one.name for one in CONTESTS}
-    if unknown or options.rounds < 1:
-        parser.error(f"there is no contest {', '.join(sorted(unknown))}" if unknown else "a race has at least one round")
-    return options
+    more = [
+        ("--all", {"action": "store_true", "help": "run every contest: what the targets are told by"}),
+        ("--warm-only", {"action": "store_true", "help": "no cold run of who has a cache of an earlier race"}),
+        ("--tools", {"type": Path, "help": "where the peers and the base are installed (DIRECTORY/tools, or $RACE_TOOLS)"}),
+    ]
+    names = [one.name for one in CONTESTS]
+    return options.parse(__doc__, names, what="contest", rounds=5, directory=TOP / "build/race", more=more)
 
 
 def main():
-    options = parse_options()
-    options.directory = options.directory.resolve()
-    options.directory.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(options.directory)  # of a race that was killed
+    told = parse_options()
+    clear_leftovers(told.directory)  # of a race that was killed
     try:
-        found = run_privately(lambda: race(options))  # its mounts and processes end with it, however it ends
+        found = run_privately(lambda: race(told))  # its mounts and processes end with it, however it ends
     except VmImageError as error:
         sys.exit(f"benchmarks/race: {error}")
     finally:
-        clear_leftovers(options.directory)
+        clear_leftovers(told.directory)
     print(table.render(found))
-    if options.json:
-        write(options.json, json.dumps(found, indent=1) + "\n")
-    if options.svg:
-        write(options.svg, plot.draw(found))
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    options.write(told, found, plot.draw)
 
 
 if __name__ == "__main__":
