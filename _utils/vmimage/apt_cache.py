@@ -89,7 +89,7 @@ class AptCache:
         ``offered``: what the archives offered, as of :func:`vmimage.offers.note_offers`, or None;
         ``newest``: packages of which nothing newer was to be had, as of :func:`vmimage.packages.digest_of_packages`, or None.
         """
-        return read_json(self.own / "known.json")
+        return read_json(self.own / "known.json", _UNKNOWN)
 
     def _locked(self):
         return locked(self.top / "lock", "the cache of apt", wait=True, doing="used")

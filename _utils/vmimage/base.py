@@ -14,7 +14,7 @@ from vmimage import bootstrap, disk, filesystem, header
 from vmimage.address import name_of, public_address
 from vmimage.aging import is_old
 from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
-from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
+from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, WorkspaceBusy
 from vmimage.fetch import fetch, fetch_beside, forget_download
 from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
@@ -193,9 +193,9 @@ def prepare_base(settings, located, progress):
     :raises WorkspaceBusy: if another process prepares the same one now
     """
     image = image_path(settings, located)
+    with suppress(OSError):  # it is not there yet, or the cache is only read
+        os.utime(image.with_suffix(".json"))
     if found := find_prepared(settings, located):
-        with suppress(OSError):  # of a cache that is only read
-            os.utime(image.with_suffix(".json"))
         return found
     _remove_old(image.parent)
     with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
@@ -220,9 +220,13 @@ def prepare_base(settings, located, progress):
 
 
 def _remove_old(directory):
-    for facts in [path for path in directory.glob("*.json") if is_old(path)]:
-        for suffix in (".json", ".img", ".lock"):  # a build that has it mounted keeps it
-            facts.with_suffix(suffix).unlink(missing_ok=True)
+    """Remove what nobody has used for long; a build that has it mounted keeps it for as long as that."""
+    for image in directory.glob("*.img"):
+        facts = image.with_suffix(".json")
+        with suppress(FileNotFoundError, WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
+            if is_old(facts if facts.exists() else image):
+                facts.unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+                image.unlink()
 
 
 def _prepare(located, partial, scratch, progress):

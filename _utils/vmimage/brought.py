@@ -11,21 +11,36 @@ _INFO = "/var/lib/dpkg/info"
 
 
 def find_brought(paths, info=_INFO):
-    """What packages brought at some paths.  Configuration files do not count: dpkg leaves one alone that is there already.
+    """What packages brought at some paths that is there now, directories left out.
 
     :param paths: absolute, of the root that this runs in
     :param str info: the directory of dpkg's lists
-    :returns: ``{path: whether what is there now is what the package brought}`` of those that a package brought
+    :returns: ``{path: how}`` of those that a package brought: True, if it is what the package brought, as far as one can tell; False, if
+        it was written since; None for a configuration file: dpkg leaves one alone that is there already
     """
-    called = {name: path for path in paths for name in _names(path)}
+    called = {name: path for path in paths if _is_there(path) for name in _names(path)}
     found = {}
     for listed in glob.glob(f"{glob.escape(info)}/*.list") if called else ():
         brought = called.keys() & set(_lines(listed))
         if brought:
-            settings = {line.split()[0] for line in _lines(f"{listed[:-5]}.conffiles") if line.strip()}
+            settings = {line.split()[-1] for line in _lines(f"{listed[:-5]}.conffiles") if line.strip()}
             sums = {f"/{line[34:]}": line[:32] for line in _lines(f"{listed[:-5]}.md5sums")}
-            found |= {called[name]: sums.get(name) == _sum(called[name]) for name in brought - settings}
+            for name in brought - settings:
+                path = called[name]
+                found[path] = found.get(path) or _is_as_brought(path, sums.get(name))
+            found |= {called[name]: None for name in brought & settings if called[name] not in found}
     return found
+
+
+def _is_there(path):
+    return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
+
+
+def _is_as_brought(path, digest):
+    if os.path.islink(path) or not digest or not os.path.isfile(path):  # of these dpkg keeps no digest
+        return True
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == digest
 
 
 def _names(path):
@@ -40,10 +55,3 @@ def _lines(path):
             return file.read().splitlines()
     except OSError:
         return []
-
-
-def _sum(path):
-    if not os.path.isfile(path) or os.path.islink(path):
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

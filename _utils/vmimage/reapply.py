@@ -23,6 +23,9 @@ _BRINGS = {
     "sysctl.present": frozenset(["value"]),
     "user.present": frozenset("fullname shell password".split()),
 }
+#: states that make a file be there, or not
+_WRITES = frozenset(["file.managed", "file.recurse", "file.symlink", "file.copy", "file.serialize", "file.absent"])
+_LINK = " (a link)"
 #: what they make depends on those before them: a user gets the next number
 _NUMBERED = frozenset(["user.present"])
 #: arguments that makedirs gives to the directories, too, when it makes them
@@ -54,7 +57,7 @@ def note_states(chunks, file_roots, pillar):
     :param dict pillar: as the states see it
     :returns: list of dicts of ``state`` (``file.managed``), ``id``, ``name``, ``arguments`` (``{name: digest}``), ``triggers`` (ids or names
         of the states that decide whether it runs), ``is_guarded`` (it does not run always, or not on what is there), ``is_packaging``,
-        and of a file state ``writes`` (paths)
+        and of those that make files ``writes`` (paths)
     """
     return [_note(chunk, file_roots, {key: value for key, value in pillar.items() if key != "ami"}) for chunk in chunks]
 
@@ -88,7 +91,8 @@ def _note(chunk, file_roots, pillar):
     if _APPLIES.search(f"{function} {json.dumps([*chunk.items()], default=str)}"):
         arguments["the states that it applies"] = [_digest_of_files(["/"], file_roots), _digest(pillar)]
     noted = {"state": function, "id": chunk["__id__"], "name": str(chunk["name"]), "arguments": arguments}
-    noted |= {"writes": sorted(map(os.path.normpath, targets))} if chunk["state"] == "file" else {}
+    if function in _WRITES and (function != "file.managed" or any(key.startswith(("source", "contents")) for key in told)):
+        noted["writes"] = sorted(os.path.normpath(path.removesuffix(_LINK)) for path in targets)
     return {**noted, "triggers": triggers, "is_guarded": is_guarded, "is_packaging": is_packaging}
 
 
@@ -131,7 +135,7 @@ def _names_below(path, file_roots):
         for directory, below, names in os.walk(f"{top}{path}".rstrip("/"), followlinks=True):  # as Salt does
             for name in below + names:
                 place = f"{directory}/{name}"
-                found.add(place[len(top) :] + (" (a link)" if os.path.islink(place) else "/" if name in below else ""))
+                found.add(place[len(top) :] + (_LINK if os.path.islink(place) else "/" if name in below else ""))
     return found
 
 
@@ -177,9 +181,11 @@ def _why_not_written(before, after, find_brought):
     brought = find_brought([path for one in early for path in one["writes"]])
     for one in early:
         for path in sorted(brought.keys() & set(one["writes"])):
+            if brought[path] is None and one["state"] != "file.absent":
+                continue
             if _identity(one) not in before:
                 return f"{_words(one)} is new, and writes {path}, which a package brings that may be installed after it"
-            if brought[path]:
+            if brought[path] is not False:
                 return f"{_words(one)} writes {path}, which a package replaces that is installed after it"
     return ""
 

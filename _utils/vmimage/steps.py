@@ -335,7 +335,7 @@ def shrink(build):
 def deliver(build):
     """triplet: digests, manifest, and the three files under their names."""
     notes = {step: build.workspace.noted(step) for step in NOTES}
-    missing = [step for step in ("begun", "fetched", "varied", "extracted", "shrunk") if not notes[step]]
+    missing = [step for step in ("begun", "fetched", "varied", "extracted", "packed", "shrunk") if not notes[step]]
     if missing:
         hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
         raise NotReady(f"the triplet of {build.settings.name} is not ready: nothing is {missing[0]}", hint=hint)

@@ -1,5 +1,6 @@
 """Prepared bases in the cache: which are used, and which go."""
 
+import fcntl
 import os
 import time
 from types import SimpleNamespace
@@ -45,9 +46,20 @@ def test_a_base_that_nobody_has_used_for_long_goes_when_another_is_prepared(base
     monkeypatch.setattr(base, "run_privately", stopped)  # no root here
     with pytest.raises(BuildStopped):
         prepare(settings)
-    assert sorted(path.name for path in bases.glob("[0-9]*")) == [
-        f"{days}.{end}" for days in (1, 59) for end in ("img", "json", "lock")
-    ]
+    left = [f"{days}.{end}" for days in (1, 59) for end in ("img", "json")]
+    assert sorted(path.name for path in bases.glob("[0-9]*") if path.suffix != ".lock") == left
+
+
+def test_half_a_base_goes_too_and_one_that_somebody_prepares_now_does_not(bases):
+    for name in ("half", "now"):
+        (bases / f"{name}.img").touch()
+        os.utime(bases / f"{name}.img", (0, 0))
+    with open(bases / "now.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        base._remove_old(bases)
+        assert not (bases / "half.img").exists() and (bases / "now.img").exists()
+    base._remove_old(bases)
+    assert not (bases / "now.img").exists()
 
 
 def test_a_base_that_is_used_stays(bases, settings):

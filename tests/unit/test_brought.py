@@ -1,6 +1,7 @@
 """What packages brought to a root, told by dpkg's own lists."""
 
 import hashlib
+import os
 
 import pytest
 from vmimage.brought import find_brought
@@ -33,21 +34,34 @@ def test_one_that_was_written_since_is_told_so(brought, root):
     assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": False}
 
 
-def test_neither_are_a_link_and_one_that_no_sum_is_told_of(brought, root):
+def test_a_link_and_a_file_of_which_no_digest_is_told_may_be_the_package_s(brought, root):
     (root / "usr/share/web/index.html").rename(root / "page")
     (root / "usr/share/web/index.html").symlink_to(root / "page")
-    assert set(brought("usr/share/web/index.html", "usr/bin/web").values()) == {False}
+    assert brought("usr/share/web/index.html", "usr/bin/web") == {"usr/share/web/index.html": True, "usr/bin/web": True}
 
 
-def test_settings_and_what_no_package_brought_do_not_count(brought):
-    assert brought("etc/web.conf", "etc/motd", "/nowhere") == {} == brought()
+def test_a_configuration_file_is_told_apart(brought):
+    assert brought("etc/web.conf") == {"etc/web.conf": None}
+
+
+def test_what_is_gone_directories_and_what_no_package_brought_do_not_count(brought, root):
+    (root / "usr/bin/web").unlink()
+    (root / "usr/share/web/index.html").unlink()
+    (root / "usr/share/web/index.html").mkdir()
+    assert brought("usr/bin/web", "usr/share/web/index.html", "etc/motd", "/nowhere") == {} == brought()
+
+
+def test_of_two_packages_that_list_a_file_either_may_have_brought_it(brought, root, tree):
+    (root / "usr/share/web/index.html").write_text("of the other\n")
+    tree(root / "var/lib/dpkg/info", {"a.list": f"{root}/usr/share/web/index.html\n"})
+    assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": True}
 
 
 def test_a_file_of_a_merged_usr_is_found_by_either_name(root, tree):
-    info = root / "var/lib/dpkg/info"
-    tree(info, {"coreutils.list": "/bin/ls\n", "web.list": "/usr/bin/web\n"})
-    assert find_brought(["/usr/bin/ls", "/bin/web", "//bin/../bin/ls"], str(info)).keys() >= {"/bin/web"}
-    assert find_brought(["/usr/bin/ls"], str(info)).keys() == {"/usr/bin/ls"}
+    tree(root / "var/lib/dpkg/info", {"coreutils.list": "/bin/ls\n", "apt.list": "/usr/bin/apt\n"})
+    find = lambda *paths: find_brought(paths, str(root / "var/lib/dpkg/info")).keys()  # noqa: E731
+    assert find("/usr/bin/ls") == {"/usr/bin/ls"} and find("//bin/../bin/ls") == {"//bin/../bin/ls"}
+    assert find("/bin/apt") == ({"/bin/apt"} if os.path.exists("/bin/apt") else set())
 
 
 def test_a_root_without_lists_tells_nothing(root):

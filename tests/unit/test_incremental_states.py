@@ -53,6 +53,11 @@ ETC = chunk("file.recurse", "etc is there", "/etc", source="salt://etc")
 ALICE = chunk("user.present", "alice", shell="/bin/sh", groups=["adm"])
 
 
+TREE = chunk("file.recurse", "a tree is there", "/srv/tree", source="salt://tree")
+GONE = chunk("file.absent", "no motd", "/etc/motd")
+MODE = chunk("file.managed", "motd is ours alone", "/etc/motd", mode="0600")
+
+
 def but(one, **changed):
     return {key: value for key, value in {**one, **changed}.items() if value is not None}
 
@@ -164,6 +169,11 @@ def test_these_need_a_clean_build(unsafe, what):
         ([MOTD, NGINX], [MOTD, NGINX], {"/etc/motd": True}, "'motd is there' (file.managed) writes /etc/motd, which a package"),
         ([MOTD, NGINX], [but(MOTD, contents="b"), NGINX], {"/etc/motd": False}, ""),  # the file came after its package
         ([NGINX], [MOTD, NGINX], {"/etc/issue": True}, ""),
+        ([TREE, NGINX], [TREE, NGINX], {"/srv/tree/link": True}, "writes /srv/tree/link, which a package replaces"),
+        ([MOTD, NGINX], [but(MOTD, contents="b"), NGINX], {"/etc/motd": None}, ""),  # dpkg leaves the setting alone
+        ([GONE, NGINX], [GONE, NGINX], {"/etc/motd": None}, "'no motd' (file.absent) writes /etc/motd, which a package"),
+        ([GONE, NGINX], [GONE, NGINX], {}, ""),
+        ([MODE, NGINX], [MODE, NGINX], {"/etc/motd": True}, ""),  # what is in it is not the state's
         ([NGINX], [NGINX, MOTD], {"/etc/motd": True}, ""),
         ([SITE], [MOTD, SITE, NGINX], {"/etc/motd": True}, ""),  # the package is installed now, after the file
     ],
