@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from building import LEFT_BEHIND_SECONDS, processes_inside, what_is_left
+from building import LEFT_BEHIND_SECONDS, cache_with, processes_inside, what_is_left
 
 # a daemon in a session of its own, as a careless maintainer script leaves one, and enough files to catch the packing
 VARIATION = """
@@ -19,7 +19,8 @@ many files:
 
 
 @pytest.mark.parametrize("step", ["update", "variation", "pack"])
-def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstrapped):
+def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstrapped, tmp_path):
+    salt.configure(**{"ami.cache": cache_with(bootstrapped, tmp_path / "cache")})  # where apt has something to fetch
     settings = {"name": "killed", "variation": salt.variation("killed", variation=VARIATION)}
     mounts, loops, _ = what_is_left()
     process = salt.start("vm_create.create_variation", **settings)
