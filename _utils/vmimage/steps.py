@@ -195,10 +195,8 @@ def update(build):
                 say("the archives offer nothing that is newer")
                 return changed_packages({}, {}), known, state
             changed = update_packages(build.root, say, apt.recognize_lists, is_fresh=is_fresh)
-            offered, state = (
-                known["offered"] if is_fresh else note_offers(build.root, apt.own / "lists"),
-                state_of_update(build.root),
-            )
+            state = state_of_update(build.root)
+            offered = known["offered"] if is_fresh else note_offers(build.root, apt.own / "lists")
             newest = None if any(changed.values()) else digest_of_packages(build.root, state)
             return changed, {"offered": offered, "newest": newest}, state
 
