@@ -6,7 +6,7 @@ from cloud_fixtures import cloud, no_proxy  # noqa: F401  fixtures
 from creation import creation  # noqa: F401
 from repository_fixtures import served  # noqa: F401
 from repository_server import Server
-from root_fixtures import bootstrapped, machine, nothing_is_left  # noqa: F401
+from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401
 
 
 def pytest_collection_modifyitems(items):

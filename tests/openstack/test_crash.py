@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import publishing
 import pytest
 from looking_at import assert_published, images_of, named
 from triplets import Publisher, make_triplet
 
-PROGRAM = Path(__file__).with_name("publishing.py")
+PROGRAM = Path(publishing.__file__)
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 SETTINGS = {"keep": 1}
 

@@ -2,7 +2,8 @@
 
 import pytest
 from building import Salt
-from root_fixtures import bootstrapped, machine, nothing_is_left  # noqa: F401  fixtures
+from once import made_once
+from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401  fixtures
 
 
 def pytest_collection_modifyitems(items):
@@ -17,8 +18,12 @@ def salt(tmp_path):
 
 @pytest.fixture(scope="session")
 def sample(bootstrapped, tmp_path_factory):  # noqa: F811
-    """The triplet of the sample variation, built once by create_variation."""
-    salt = Salt(tmp_path_factory.mktemp("sample"))
+    """The triplet of the sample variation, built once by create_variation, to be looked at."""
+    return made_once(tmp_path_factory, "sample", build_sample)
+
+
+def build_sample(directory):
+    salt = Salt(directory / "minion")
     salt.pillar("web: {title: Seen in a test, pinned: {lsb-release: '12.*'}}\n")
     salt.returned = salt.good("vm_create.create_variation")
     return salt

@@ -12,28 +12,40 @@ PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
 LEFT_BEHIND_SECONDS = 3
+#: a variable of the environment by which a build tells which process of the tests has started it
+OWNER = "VMIMAGE_TESTS_OWNER"
+#: directories in which only the tests of this process have files
+OWN_DIRECTORIES = []
 
 
-def what_is_left():
-    """Mounts, loop devices with a file, and processes in other pid namespaces."""
+def what_is_left(*tops):
+    """Mounts and loop devices of files below some directories, and processes of builds that our own process has started.
+
+    Other tests build at the same time on this machine: what is theirs does not count.  The whole machine is looked at when the
+    group has ended (tests/run.py).
+
+    :returns: three sets
+    """
+    ours = tuple(f"{top}/" for top in (*tops, *OWN_DIRECTORIES))
     with open("/proc/self/mountinfo", encoding="utf-8") as table:
-        mounts = {line.split()[4] for line in table}
-    loops = set(
-        subprocess.run(["losetup", "-n", "-O", "NAME,BACK-FILE"], capture_output=True, text=True, check=True).stdout.splitlines()
-    )
+        mounts = {point for line in table if (point := line.split()[4]).startswith(ours)}
+    listed = subprocess.run(["losetup", "-n", "-O", "NAME,BACK-FILE"], capture_output=True, text=True, check=True).stdout
+    loops = {line for line in listed.splitlines() if line.split(maxsplit=1)[1].startswith(ours)}
     return mounts, loops, processes_inside()
 
 
 def processes_inside():
-    """Processes that live in a pid namespace which is not ours: the builds'."""
-    ours, found = os.readlink("/proc/self/ns/pid"), set()
+    """Processes in the pid namespaces of builds that our own process has started, as ``"pid command line"``."""
+    ours, spaces = os.readlink("/proc/self/ns/pid"), {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(process / "ns/pid") != ours:
-                found.add(f"{process.name} {(process / 'cmdline').read_text().replace(chr(0), ' ')}")
+            if (space := os.readlink(process / "ns/pid")) != ours:
+                words = (process / "cmdline").read_text(errors="replace").replace(chr(0), " ")
+                is_ours = f"{OWNER}={os.getpid()}".encode() in (process / "environ").read_bytes().split(b"\0")
+                spaces.setdefault(space, []).append((f"{process.name} {words}", is_ours))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-    return found
+    return {text for found in spaces.values() if any(is_ours for _, is_ours in found) for text, _ in found}
 
 
 def cache_with(base, directory):

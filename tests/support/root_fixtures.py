@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from building import CACHE, LEFT_BEHIND_SECONDS, what_is_left
+from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, what_is_left
+from once import made_once
 from vmimage import base
 from vmimage.progress import Progress
 from vmimage.settings import Settings
@@ -18,8 +19,15 @@ def machine(lacking):
         lacking("needs root and loop devices: sudo ./run-tests root")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_directories(tmp_path_factory):
+    """Builds of this process are known by their environment and by where their files lie."""
+    OWN_DIRECTORIES.append(tmp_path_factory.getbasetemp())
+    os.environ[OWNER] = str(os.getpid())
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def nothing_is_left(own_directories):
     """No mount, loop or process more than before, at most three seconds after the test."""
     before = what_is_left()
     yield
@@ -32,7 +40,9 @@ def nothing_is_left():
 
 
 @pytest.fixture(scope="session")
-def bootstrapped():
+def bootstrapped(tmp_path_factory):
     """The default base, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.Base`."""
     settings, progress = Settings(cache=CACHE), Progress()
-    return base.prepare_base(settings, base.locate_base(settings, progress), progress)
+    return made_once(
+        tmp_path_factory, "bootstrapped", lambda _: base.prepare_base(settings, base.locate_base(settings, progress), progress)
+    )

@@ -8,13 +8,14 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from building import OWN_DIRECTORIES
 from vmimage.mounts import mounted
 
 
 @contextmanager
 def looked_into(image):
     """A root image mounted read-only for the time of the block."""
-    with tempfile.TemporaryDirectory(prefix="looking-") as point:
+    with tempfile.TemporaryDirectory(prefix="looking-", dir=next(iter(OWN_DIRECTORIES), None)) as point:
         with mounted(image, point, "ro"):
             yield Path(point)
 

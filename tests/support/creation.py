@@ -2,7 +2,7 @@
 
     from creation import creation  # noqa: F401  a fixture of the session: the minion that made it; files are in creation.output
 
-It is made once per run of pytest, whoever asks for it, from wheels that are kept beside the packages of this Python.
+It is made once in a run, whoever asks for it, from wheels that are kept beside the packages of this Python.
 """
 
 import hashlib
@@ -14,18 +14,16 @@ from pathlib import Path
 
 import pytest
 from building import PROJECT, Salt
+from once import made_once
 from vmimage.delivery import REQUIREMENTS
 
 NAME = "ami-creation"
-_MADE = []  # one image for all directories of tests that import the fixture
 
 
 @pytest.fixture(scope="session")
 def creation(bootstrapped, tmp_path_factory):
     """The minion that made the image, with what create_variation returned as ``returned``."""
-    if not _MADE:
-        _MADE.append(build_creation(tmp_path_factory.mktemp("creation")))
-    return _MADE[0]
+    return made_once(tmp_path_factory, "creation", lambda directory: build_creation(directory / "minion"))
 
 
 def build_creation(directory, **settings):
@@ -51,5 +49,5 @@ def wheels():
     return kept
 
 
-if __name__ == "__main__":  # for a look by hand: python tests/root/creation.py DIRECTORY
+if __name__ == "__main__":  # for a look by hand: python tests/support/creation.py DIRECTORY
     build_creation(sys.argv[1])

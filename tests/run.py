@@ -1,0 +1,175 @@
+"""Run groups of tests, each by a pytest of its own: a line for each group, and a closing line for all.
+
+python tests/run.py [--changed] [GROUP...] [-- ARGUMENTS OF PYTEST]
+"""
+
+import argparse
+import ast
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+TOP = Path(__file__).resolve().parents[1]
+# Two workers for two cores.  Where a test file is one piece of work (module fixtures), a worker takes the whole file.
+WORKERS = {
+    "unit": ["-n", "2", "--dist", "worksteal"],
+    "tools": ["-n", "3", "--dist", "loadfile"],
+    "salt": ["-n", "2", "--dist", "loadfile"],
+    "openstack": ["-n", "2", "--dist", "loadgroup"],
+    "root": ["-n", "2", "--dist", "loadgroup"],
+    "builder": ["-n", "2", "--dist", "loadgroup"],
+    "cases": ["-n", "2", "--dist", "load"],
+}
+GROUPS = tuple(WORKERS)
+NO_TESTS = 5  # pytest's exit code where it found nothing to run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a group ended; ``xfailed`` are known failures."""
+
+    group: str
+    seconds: float
+    passed: int
+    failed: int
+    skipped: int
+    xfailed: int
+    code: int
+    left: tuple
+
+    def line(self):
+        known = f", {self.xfailed} known to fail" if self.xfailed else ""
+        return (
+            f"{self.group:10} {self.seconds:7.0f} s   {self.passed:5} passed, {self.failed} failed, {self.skipped} skipped{known}"
+        )
+
+
+def run_group(group, paths, arguments, reports):
+    """One group by pytest, then a look at the machine for what its tests have left behind."""
+    print(f"\n=== {group}", flush=True)
+    before, begun = machine_state(), time.monotonic()
+    report = Path(reports) / f"{group}.xml"
+    # short: sockets lie below it, whose paths have 107 characters at most
+    argv = [sys.executable, "-m", "pytest", *WORKERS[group], "--basetemp", f"{reports}/{group}", "--junitxml", report, *arguments]
+    code = subprocess.run([*argv, *paths], cwd=TOP, check=False).returncode
+    seconds = time.monotonic() - begun
+    left = left_behind(before) if os.geteuid() == 0 else ()
+    for what in left:
+        print(f"left behind by {group}: {what}", flush=True)
+    return Outcome(group, seconds, *counted(report), code, left)
+
+
+def counted(report):
+    """``(passed, failed, skipped, known to fail)`` of a JUnit report."""
+    if not report.exists():
+        return 0, 0, 0, 0
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    failed = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    skips = [case.find("skipped") for case in cases if case.find("skipped") is not None]
+    xfailed = sum(1 for skip in skips if skip.get("type") == "pytest.xfail")
+    return len(cases) - failed - len(skips), failed, len(skips) - xfailed, xfailed
+
+
+def machine_state():
+    """Mounts, loop devices with a file, and pid namespaces of the whole machine."""
+    mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()}
+    loops = {path.read_text(encoding="utf-8").strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")}
+    spaces = set()
+    for path in Path("/proc").glob("[0-9]*/ns/pid"):
+        try:
+            spaces.add(os.readlink(path))
+        except OSError:
+            continue
+    return {f"mount {one}" for one in mounts} | {f"loop {one}" for one in loops} | {f"process in {one}" for one in spaces}
+
+
+def left_behind(before, seconds=5):
+    """What the machine has more than before, after at most some seconds."""
+    deadline = time.monotonic() + seconds
+    while (left := sorted(machine_state() - before)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return tuple(left)
+
+
+def changed_files():
+    """Files that differ from the commit that main had upstream, or else from the last commit; new ones among them."""
+    base = next((ref for ref in ("@{upstream}", "HEAD~1", "HEAD") if _git("rev-parse", "-q", "--verify", ref)), "HEAD")
+    listed = _git("diff", "--name-only", base).splitlines() + _git("ls-files", "--others", "--exclude-standard").splitlines()
+    return sorted({TOP / name for name in listed if (TOP / name).exists()})
+
+
+def _git(*words):
+    return subprocess.run(["git", *words], cwd=TOP, capture_output=True, text=True, check=False).stdout
+
+
+def imports_of(path):
+    """Names of the modules that a Python file imports, ``vmimage.x`` and ``from vmimage import x`` alike as ``x``."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.rpartition(".")[2] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module.rpartition(".")[2], *(alias.name for alias in node.names)}
+    return found
+
+
+#: groups that are light enough for the daily loop; of the heavy ones, the files that show a whole build
+DAILY = ("unit", "tools", "salt")
+SMOKE = ("tests/root/test_sample.py",)
+
+
+def touched(changed, groups):
+    """``{group: test files}`` of what a change touches, by the imports of the tests.
+
+    A test file is touched when it, or something that it imports (directly), has changed; where code of the builds has
+    changed, the sample is built, too.
+    """
+    modules = {path.stem for path in changed if path.suffix == ".py"}
+    code = any(path.relative_to(TOP).parts[0] in ("_utils", "_modules", "_states", "states") for path in changed)
+    found = {}
+    for group in groups:
+        paths = sorted((TOP / "tests" / group).glob("test_*.py"))
+        chosen = [path for path in paths if path in changed or group in DAILY and imports_of(path) & modules]
+        if group == "salt" and code:
+            chosen = paths
+        if group == "root" and code:
+            chosen = sorted({*chosen, *(TOP / name for name in SMOKE)})
+        if chosen:
+            found[group] = chosen
+    return found
+
+
+def main(words):
+    split = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(prog="run-tests", description="Run groups of tests; none: all.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}")
+    parser.add_argument("--changed", action="store_true", help="only what the changes since the upstream commit touch")
+    options, more = parser.parse_args(words[:split]), words[split + 1 :]
+    for group in options.groups:
+        if group not in GROUPS:
+            parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
+    groups = options.groups or list(GROUPS)
+    chosen = {group: [TOP / "tests" / group] for group in groups}
+    if options.changed:
+        chosen = touched(changed_files(), groups)
+    begun, outcomes = time.monotonic(), []
+    with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
+        for group, paths in chosen.items():
+            outcomes.append(run_group(group, paths, ["--durations=10", *more], reports))
+    print()
+    for outcome in outcomes:
+        print(outcome.line())
+    failed = sum(max(one.failed, one.code not in (0, NO_TESTS) or bool(one.left)) for one in outcomes)
+    passed, skipped = sum(one.passed for one in outcomes), sum(one.skipped for one in outcomes)
+    print(f"in {time.monotonic() - begun:.0f} s")
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or any(one.code for one in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

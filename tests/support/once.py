@@ -1,0 +1,24 @@
+"""What several tests look at is made once in a run, whichever worker of pytest asks first; the others wait for it."""
+
+import fcntl
+import pickle
+
+
+def made_once(tmp_path_factory, name, make):
+    """What ``make(directory)`` returned, in this worker or in another one.
+
+    :param str name: of the thing, and of its directory, which all workers share
+    :param make: returns something that can be pickled; the directory is new and empty
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if base.name.startswith("popen-") else base) / "shared"
+    shared.mkdir(exist_ok=True)
+    kept = shared / f"{name}.pickle"
+    with open(shared / f"{name}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            number = len(list(shared.glob(f"{name}-*")))  # where an earlier try failed
+            directory = shared / f"{name}-{number}"
+            directory.mkdir()
+            kept.write_bytes(pickle.dumps(make(directory)))
+    return pickle.loads(kept.read_bytes())
