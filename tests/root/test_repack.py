@@ -1,4 +1,4 @@
-"""A root image made of a copy of the base is the one that writing all files anew gives: file by file."""
+"""A root image made of a copy of the base is the one that writing all files again gives: file by file."""
 
 import os
 import shutil
@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 from vmimage import filesystem
-from vmimage.changes import LinksTorn
 from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
 from vmimage.repack import Unfit, pack_changes
@@ -24,7 +23,7 @@ def write(path, text="text"):
     return path
 
 
-def base_files(top):
+def base_files(top, big_mib):
     for name in ("etc/kept", "etc/rewritten", "etc/removed", "etc/becomes a directory", "usr/lib/a/1", "usr/lib/a/2", "old/x/y"):
         write(top / name, f"{name} of the base\n" * 99)
     for name in ("var/emptied/1", "var/emptied/2", "var/replaced/1", "opt/renamed/1", "opt/renamed/below/2", "bin/program"):
@@ -32,7 +31,7 @@ def base_files(top):
     os.link(top / "bin/program", top / "bin/other name")
     os.symlink("kept", top / "etc/link")
     os.setxattr(top / "bin/program", "security.capability", CAPABILITY)
-    (top / "big").write_bytes(b"x" * (8 << 20))
+    (top / "big").write_bytes(b"x" * (big_mib << 20))
 
 
 def change(root):
@@ -70,7 +69,7 @@ def change(root):
 
 
 def facts_of(top):
-    """All of a tree that an image keeps; times as far as mke2fs keeps them, to the second."""
+    """All of a tree that an image keeps; times as far as mke2fs keeps them: to the second, and not that of the top directory."""
     found, links = {}, {}
     for path in sorted([top, *top.rglob("*")]):
         facts, name = path.lstat(), os.fspath(path.relative_to(top))
@@ -88,7 +87,7 @@ def facts_of(top):
             facts.st_gid,
             nlink,
             facts.st_rdev,
-            int(facts.st_mtime),
+            int(facts.st_mtime) if name != "." else 0,
             content,
             xattrs,
             holes,
@@ -98,12 +97,15 @@ def facts_of(top):
 
 @pytest.fixture
 def changed(tmp_path):
-    """Run with an open root: ``changed(change, work)`` returns what ``work(workspace, root, base image)`` does."""
+    """Run with an open root: ``changed(change, work)`` returns what ``work(workspace, root, base image)`` does.
 
-    def run(change, work):
+    The base has a file ``big`` of some MiB.
+    """
+
+    def run(change, work, *, big_mib=8):
         def inside():
             base = tmp_path / "base.img"
-            base_files(tmp_path / "base")
+            base_files(tmp_path / "base", big_mib)
             filesystem.pack_image(tmp_path / "base", base, label="root", journal=False)
             filesystem.cut_image(base)
             workspace, root = Workspace(tmp_path, "one"), tmp_path / "root"
@@ -124,23 +126,23 @@ def copied(workspace, root, base, target):
     return pack_changes(base, (workspace.upper, workspace.lower, root), target, workspace.path / "image", label="root")
 
 
-def test_the_copy_with_the_changes_is_what_writing_all_files_anew_gives(changed, tmp_path):
+def test_the_copy_with_the_changes_is_what_writing_all_files_gives(changed, tmp_path):
     def both(workspace, root, base):
-        copy, anew = tmp_path / "copy.img", tmp_path / "anew.img"
+        copy, written = tmp_path / "copy.img", tmp_path / "written.img"
         copied(workspace, root, base, copy)
-        filesystem.pack_image(root, anew, label="root")
+        filesystem.pack_image(root, written, label="root")
         found = []
-        for image in (copy, anew):
+        for image in (copy, written):
             filesystem.shrink_image(image, 8)
             with mounted(image, workspace.path / "image", "ro"):
                 found.append(facts_of(workspace.path / "image"))
         found.append(facts_of(root))
-        return found, copy.stat().st_size, anew.stat().st_size
+        return found, copy.stat().st_size, written.stat().st_size
 
-    (copy, anew, root), copy_bytes, anew_bytes = changed(change, both)
+    (copy, written, root), copy_bytes, written_bytes = changed(change, both)
     assert copy == root
-    assert anew == root
-    assert copy_bytes <= anew_bytes * 1.04
+    assert written == root
+    assert copy_bytes <= written_bytes * 1.04
 
 
 def test_the_copy_gets_a_journal_and_can_grow(changed, tmp_path):
@@ -155,31 +157,30 @@ def test_the_copy_gets_a_journal_and_can_grow(changed, tmp_path):
     assert facts["Filesystem volume name"] == "root"
 
 
-def refused(workspace, root, base):
+def verdict(workspace, root, base):
+    """``copied``, or the name of what kept the changes from going into a copy of the base; ``unfit`` without such a cause."""
     try:
         copied(workspace, root, base, workspace.path / "copy.img")
     except Unfit as unfit:
-        return type(unfit.__cause__)
-    return "not refused"
+        return type(unfit.__cause__).__name__ if unfit.__cause__ else "unfit"
+    return "copied"
 
 
-def test_one_changed_name_of_two_is_left_to_writing_anew(changed):
-    def rename(root):
-        os.chmod(root / "bin/program", 0o700)
-
-    assert changed(rename, refused) is LinksTorn
+def test_a_change_by_only_one_name_of_a_file_that_has_two_is_left_to_writing_all_files(changed):
+    assert changed(lambda root: os.chmod(root / "bin/program", 0o700), verdict) == "LinksTorn"
 
 
-def test_when_most_of_the_base_is_removed_all_is_written_anew(changed):
-    assert changed(lambda root: (root / "big").unlink(), refused) is not None
+@pytest.mark.parametrize(("mib", "wanted"), [(8, "copied"), (96, "unfit")])
+def test_the_base_is_copied_until_so_much_of_it_is_removed_that_cutting_would_take_longer(changed, mib, wanted):
+    assert changed(lambda root: (root / "big").unlink(), verdict, big_mib=mib) == wanted
 
 
-def test_more_files_than_the_base_has_inodes_for_are_left_to_writing_anew(changed):
+def test_more_files_than_the_base_has_inodes_for_are_left_to_writing_all_files(changed):
     def many(root):
         for number in range(30000):
             os.close(os.open(root / f"etc/{number}", os.O_CREAT | os.O_WRONLY))
 
-    assert changed(many, refused) is type(None)
+    assert changed(many, verdict) == "unfit"
 
 
 def test_a_base_with_a_journal_is_left_alone(changed, tmp_path):
@@ -188,6 +189,6 @@ def test_a_base_with_a_journal_is_left_alone(changed, tmp_path):
         shutil.copyfile(base, with_journal)
         subprocess.run(["resize2fs", with_journal, "60000"], check=True, capture_output=True)
         subprocess.run(["tune2fs", "-J", "size=4", with_journal], check=True, capture_output=True)
-        return refused(workspace, root, with_journal)
+        return verdict(workspace, root, with_journal)
 
-    assert changed(lambda root: None, work) is type(None)
+    assert changed(lambda root: None, work) == "unfit"

@@ -88,14 +88,35 @@ def test_a_path_that_is_no_open_root_is_refused(salt, path):
     assert f"no root is open at {path}" in salt.bad("vm_create.update_image", path)
 
 
+PRE = """
+include: [ami_creator_pre]
+a step before the update:
+  cmd.run:
+    - name: test ! -e {{ salt['vm_create.setting']('root') }}/srv/seen && echo before > {{ salt['vm_create.setting']('root') }}/srv/seen
+    - require: [{sls: ami_creator_pre}]
+"""
+POST = """
+include: [ami_creator_post]
+a step on the open root:
+  cmd.run:
+    - name: cat {{ salt['vm_create.setting']('root') }}/etc/mark >> {{ salt['vm_create.setting']('root') }}/srv/seen
+a step behind the triplet:
+  cmd.run:
+    - name: cp {{ salt['vm_create.setting']('output') }}/variation.manifest.json {{ salt['vm_create.setting']('output') }}/copied
+    - order: last
+    - require: [{vm_image: the triplet is complete}]
+"""
+
+
 def test_states_of_a_user_in_pre_and_post_run_at_their_place(salt, bootstrapped):
-    (salt.states / "ami_creator_pre.sls").write_text(
-        "the base is there:\n  vm_image.fetched: []\nthe root is open:\n  vm_image.opened: []\n"
-        "a step of mine:\n  cmd.run:\n    - name: test -e {{ salt['vm_create.setting']('root') }}/etc/debian_version\n    - require: [{vm_image: the root is open}]\n",
-        encoding="utf-8",
-    )
-    salt.good("state.sls", "ami_creator_pre")
-    salt.good("vm_create.release")
+    for name, text in (("my_pre", PRE), ("my_post", POST)):
+        (salt.states / f"{name}.sls").write_text(text, encoding="utf-8")
+    variation = salt.variation("web", variation="/etc/mark:\n  file.managed:\n    - contents: varied\n")
+    salt.configure(**{"ami.variation": variation, "ami.pre": "my_pre", "ami.post": "my_post"})
+    salt.good("vm_create.create_variation", update=False)
+    with looked_into(salt.output / "variation.img") as image:
+        assert (image / "srv/seen").read_text(encoding="utf-8") == "before\nvaried\n"
+    assert (salt.output / "copied").read_bytes() == (salt.output / "variation.manifest.json").read_bytes()
 
 
 def test_what_changes_the_root_after_it_was_packed_is_packed_again(salt, bootstrapped):
