@@ -20,7 +20,7 @@ WORKERS = {
     "unit": ["-n", "2", "--dist", "worksteal"],
     "tools": ["-n", "3", "--dist", "loadfile"],
     "salt": ["-n", "2", "--dist", "loadfile"],
-    "openstack": ["-n", "2", "--dist", "loadgroup"],
+    "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", "--dist", "loadgroup"],
     "builder": ["-n", "2", "--dist", "loadgroup"],
     "cases": ["-n", "2", "--dist", "load"],

@@ -13,7 +13,7 @@ import requests
 from cloud import make_certificate
 from glanceclient import exc
 from keystoneauth1.exceptions import SSLError
-from servers import processes_of
+from servers import processes_of, until
 from wire import CUT, Wire
 
 TESTER = """
@@ -42,14 +42,6 @@ def upload(images, content, **properties):
     image = create(images, **properties)
     images.upload(image.id, io.BytesIO(content))
     return images.get(image.id)
-
-
-def until(come_true, seconds=5):
-    """Whether it comes true in time."""
-    deadline = time.monotonic() + seconds
-    while not come_true() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return come_true()
 
 
 @pytest.mark.parametrize("through_a_wire", [False, True])

@@ -1,38 +1,49 @@
 """Our own process killed at every step of upload and promotion: one more run ends in the right state."""
 
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from pathlib import Path
 
-import publishing
 import pytest
 from looking_at import assert_published, images_of, named
+from publishing import Publishers
+from servers import processes_of, until
 from triplets import Publisher, make_triplet
 
-PROGRAM = Path(publishing.__file__)
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
-SETTINGS = {"keep": 1}
+
+
+TESTER = """
+import sys
+directory, port, *sys.path = sys.argv[1:]
+from publishing import Publishers
+environment = {"OS_AUTH_URL": f"http://127.0.0.1:{port}/v3", "OS_USERNAME": "a", "OS_PASSWORD": "b", "OS_PROJECT_NAME": "c"}
+with Publishers() as publishers:
+    print(publishers.start(directory, environment).pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def publishers():
+    with Publishers() as publishers:
+        yield publishers
 
 
 class Victim:
     """A process that publishes, and is killed when the wire sees what it waits for."""
 
-    def __init__(self, publisher):
-        self.publisher, self.process = publisher, None
+    def __init__(self, publishers, publisher):
+        self.publishers, self.publisher, self.process = publishers, publisher, None
 
     def run(self):
-        environment = {"PATH": os.environ["PATH"], **self.publisher.environment}
-        argv = [sys.executable, PROGRAM, self.publisher.directory, json.dumps(SETTINGS)]
-        self.process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
+        self.process = self.publishers.start(self.publisher.directory, self.publisher.environment, keep=1)
+        return self.process.wait()
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
         return "cut"
 
 
@@ -44,6 +55,11 @@ def alice(cloud, lane, tmp_path):
     publisher.client.image_members.create(told["image"], cloud.users["bob"].project_id)
     publisher.client.images.update(told["image"], hw_disk_bus="virtio", tags=["gold"], protected=True)
     return publisher
+
+
+@pytest.fixture
+def victim(publishers, alice):
+    return Victim(publishers, alice)
 
 
 def renew(publisher, number):
@@ -75,9 +91,9 @@ def assert_right(publisher, triplet, bob):
 
 
 @pytest.mark.parametrize("side", ["on_request", "on_response"])
-def test_killed_at_every_request_that_changes_the_store(alice, lane, cloud, side):
+def test_killed_at_every_request_that_changes_the_store(alice, victim, lane, cloud, side):
     """Killed just before the store hears of it, and just after it has done it, for each request of a whole run."""
-    bob, victim = cloud.users["bob"].project_id, Victim(alice)
+    bob = cloud.users["bob"].project_id
     for number in range(3):  # until each run is like the one before: an archive to prune, whose kernel its member may need
         triplet = renew(alice, f"whole {number}")
         lane.wire.requests.clear()
@@ -107,8 +123,8 @@ def test_killed_at_every_request_that_changes_the_store(alice, lane, cloud, side
 
 
 @pytest.mark.parametrize("role", ["kernel", "ramdisk", "root_image"])
-def test_killed_in_the_middle_of_a_file(alice, lane, cloud, role):
-    triplet, victim = make_triplet(alice.directory, **{role.removesuffix("_image"): os.urandom(4 << 20)}), Victim(alice)
+def test_killed_in_the_middle_of_a_file(alice, victim, lane, cloud, role):
+    triplet = make_triplet(alice.directory, **{role.removesuffix("_image"): os.urandom(4 << 20)})
     lane.wire.on_body = lambda _, method, path, count: victim.kill() if path.endswith("/file") and count > 2 << 20 else None
     code, _ = victim.run()
     assert code == -signal.SIGKILL
@@ -119,8 +135,8 @@ def test_killed_in_the_middle_of_a_file(alice, lane, cloud, role):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_in_the_middle_of_a_file_nothing_is_left(alice, lane, number):
-    victim, stopped = Victim(alice), []
+def test_stopped_in_the_middle_of_a_file_nothing_is_left(alice, victim, lane, number):
+    stopped = []
     triplet = make_triplet(alice.directory, root_mib=8, kernel=b"newer")
 
     def stop(_, method, path, count):
@@ -143,3 +159,14 @@ def test_what_another_builder_may_be_uploading_now_is_left_alone(alice, cloud):
     assert alice.client.images.get(half["id"])["status"] == "queued"
     alice.client.images.delete(half["id"])
     assert_published(alice.client, triplet, archived=1)
+
+
+def test_who_publishes_ends_with_a_tester_that_is_killed(tmp_path):
+    """Its own process, which waits for a Keystone that never answers, and the one that forked it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = [sys.executable, "-c", TESTER, tmp_path, str(silent.getsockname()[1]), *sys.path]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True) as tester:
+            publishing = int(tester.stdout.readline())
+            assert {tester.pid, publishing} < processes_of(tester.pid), "the tester, who forks, who publishes"
+            tester.kill()
+        assert until(lambda: not processes_of(tester.pid))

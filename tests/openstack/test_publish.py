@@ -469,3 +469,48 @@ def test_another_builder_that_took_the_name_at_the_same_time_is_told(alice, monk
     with pytest.raises(NotPublished, match=f"leads to {other['image']}, not to"):
         alice.publish()
     assert the_one_named(alice) == other["image"]
+
+
+def test_who_was_rolled_back_and_has_the_name_again_is_good_for_the_next_rollback(alice):
+    """Taken back by hand: what the rollback noted about it no longer counts."""
+    alice.anew()
+    _, second = alice.anew()
+    publish.roll_back(*alice.build())
+    assert "vm_create_rolled_back" in alice.client.images.get(second["image"])
+    publish.roll_back(*alice.build(), second["image"])
+    assert "vm_create_rolled_back" not in alice.client.images.get(second["image"])
+    alice.anew()
+    assert publish.roll_back(*alice.build())["image"] == second["image"] == the_one_named(alice)
+
+
+def test_a_kernel_that_a_member_can_use_stays_when_its_image_goes(alice, cloud):
+    """The member may have an image of its own that needs it, which Alice cannot see; the ramdisk that nobody else has goes."""
+    _, first = alice.anew({"visibility": "shared"}, kernel=b"for bob", ramdisk=b"for alice")
+    alice.client.image_members.create(first["kernel"], cloud.users["bob"].project_id)
+    alice.anew({"keep": 0}, kernel=b"newer", ramdisk=b"newer too")
+    left = {one["id"] for one in images_of(alice.client)}
+    assert first["image"] not in left and first["ramdisk"] not in left
+    assert cloud.client("bob", "RegionOne").images.get(first["kernel"])["status"] == "active"
+
+
+def test_a_root_image_of_this_build_with_other_bytes_is_not_used(alice):
+    """As a client leaves it that sent too little and was believed."""
+    triplet, image_id = make_triplet(alice.directory), str(uuid.uuid4())
+    marks = {"self": image_id, "role": "root_image", "name": "web-amd64", "state": "new", "builder": "any"}
+    marks |= {"build": triplet.manifest()["build"], "sha256": triplet.manifest()["files"]["root_image"]["sha256"]}
+    formats = {"disk_format": "ami", "container_format": "ami", "visibility": "private"}
+    alice.client.images.create(
+        id=image_id, name="new web-amd64 x", **formats, **{f"vm_create_{key}": value for key, value in marks.items()}
+    )
+    alice.client.images.upload(image_id, io.BytesIO(triplet.root_image.read_bytes()[:-1]))
+    told = alice.publish()
+    assert told["image"] != image_id and assert_published(alice.client, triplet)["id"] == told["image"]
+
+
+def test_a_kernel_of_ours_is_used_again_rather_than_one_of_the_users(alice):
+    """The user's own may go at any time."""
+    _, first = alice.anew()
+    own = alice.client.images.create(name="mine", disk_format="aki", container_format="aki", visibility="private")
+    alice.client.images.upload(own["id"], io.BytesIO(b"a kernel"))
+    _, second = alice.anew()
+    assert second["kernel"] == first["kernel"] != own["id"]

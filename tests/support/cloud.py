@@ -40,6 +40,61 @@ class User:
     app_cred_secret: str = ""
 
 
+@dataclass(frozen=True)
+class Template:
+    """The databases and keys of a Keystone and a Glance that nobody has used yet, to be copied: they take long to make.
+
+    :ivar str password: of the administrator
+    """
+
+    directory: Path
+    password: str
+
+
+def make_template(directory, venv):
+    """A :class:`Template` in a new directory."""
+    directory.mkdir(exist_ok=True)
+    for repository in ("fernet", "credential"):
+        (directory / repository).mkdir(mode=0o700)
+        for number in "01":  # the next key and the one in use
+            (directory / repository / number).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+    keystone, glance, password = directory / "keystone.conf", directory / "glance.conf", secrets.token_hex(16)
+    write_keystone_config(keystone, directory)
+    write_config(glance, database={"connection": f"sqlite:///{directory}/glance.db", "sqlite_synchronous": False})
+
+    def manage(program, config, *words):
+        run([*DIES_WITH_US, venv / "bin" / program, "--config-file", config, *words], env=environment_in(directory))
+
+    with ThreadPoolExecutor(1) as beside:
+        other = beside.submit(manage, "glance-manage", glance, "db_sync")
+        manage("keystone-manage", keystone, "db_sync")
+        words = [word for interface in INTERFACES for word in (f"--bootstrap-{interface}-url", "http://127.0.0.1/v3")]
+        words += ["--bootstrap-password", password, "--bootstrap-region-id", "RegionOne"]
+        manage("keystone-manage", keystone, "bootstrap", *words)
+        other.result()
+    return Template(directory, password)
+
+
+def write_keystone_config(path, directory, cached=False, token_seconds=3600):
+    """The configuration of a Keystone whose database and keys lie in a directory."""
+    write_config(
+        path,
+        database={"connection": f"sqlite:///{directory}/keystone.db", "sqlite_synchronous": False},
+        token={"expiration": token_seconds},
+        fernet_tokens={"key_repository": directory / "fernet"},
+        fernet_receipts={"key_repository": directory / "fernet"},
+        credential={"key_repository": directory / "credential"},
+        identity={"password_hash_rounds": 4},
+        cache={"enabled": cached, "backend": "dogpile.cache.memory"},
+    )
+
+
+def environment_in(directory):
+    """The environment of a server, or of a program that makes its database."""
+    ours = {"TMPDIR": str(directory), "XDG_CACHE_HOME": str(directory / "cache")}
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore", **ours}
+
+
 class Glance(Server):
     """The image service of one region; as a context manager it ends, and leaves the catalog, with the block.
 
@@ -88,16 +143,17 @@ class Cloud:
     :param Path directory: of everything; made by us
     :param Path venv: the virtual environment that has the servers
     :param int token_seconds: how long a token is valid
+    :param Template template: default one of its own
     :ivar dict users: :class:`User` by name: admin, alice and bob
     :ivar dict glances: :class:`Glance` by region
     """
 
-    def __init__(self, directory, venv, token_seconds=3600):
+    def __init__(self, directory, venv, token_seconds=3600, template=None):
         self.directory, self.venv = Path(directory), Path(venv)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.users, self.glances = {}, {}
         self._token_seconds, self._service_password = token_seconds, secrets.token_hex(16)
-        self._endpoints, self._tls_keystones, self._sessions = {}, [], set()
+        self._endpoints, self._tls_keystones, self._sessions, self._template = {}, [], set(), template
         # the kernel ends a child with the thread that started it, so this thread starts all and lives as long as we do
         self._starter = ThreadPoolExecutor(1)
         self.keystone = self._make_keystone("keystone", cached=True)
@@ -113,12 +169,14 @@ class Cloud:
     def start(self):
         """Start Keystone and make its users."""
         try:
-            with ThreadPoolExecutor(1) as beside:
-                template = beside.submit(self._make_template)
-                self._bootstrap_keystone()
-                self.keystone.start()
-                self._make_users()
-                template.result()
+            if self._template is None:
+                self._template = make_template(self.directory / "template", self.venv)
+            for part in ("keystone.db", "fernet", "credential"):
+                copy = shutil.copytree if (self._template.directory / part).is_dir() else shutil.copy
+                copy(self._template.directory / part, self.directory / part)
+            self.users["admin"] = User("admin", self._template.password, "admin", "", "")
+            self.keystone.start()
+            self._make_users()
         except BaseException:
             self.stop()
             raise
@@ -143,52 +201,25 @@ class Cloud:
             "OS_KEYSTONE_CONFIG_DIR": str(directory),
             "OS_GLANCE_CONFIG_DIR": str(directory),
         }
-        argv, environment = [*DIES_WITH_US, self.venv / "bin/gunicorn"], {**self._environment, **options}
+        argv, environment = [*DIES_WITH_US, self.venv / "bin/gunicorn"], {**environment_in(self.directory), **options}
         with open(log, "ab") as output:
             streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             starting = self._starter.submit(subprocess.Popen, argv, env=environment, start_new_session=True, **streams)
             self._sessions.add(starting.result().pid)
             return starting.result()
 
-    @property
-    def _environment(self):
-        ours = {"TMPDIR": str(self.directory), "XDG_CACHE_HOME": str(self.directory / "cache")}
-        return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore", **ours}
-
-    def _manage(self, program, config, *words):
-        run([*DIES_WITH_US, self.venv / "bin" / program, "--config-file", config, *words], env=self._environment)
-
     # Keystone
 
     def _make_keystone(self, name, cached, tls=None):
         server = Server(self, name, "keystone.wsgi.api:application", tls)
-        write_config(
-            server.directory / "keystone.conf",
-            database={"connection": f"sqlite:///{self.directory}/keystone.db", "sqlite_synchronous": False},
-            token={"expiration": self._token_seconds},
-            fernet_tokens={"key_repository": self.directory / "fernet"},
-            fernet_receipts={"key_repository": self.directory / "fernet"},
-            credential={"key_repository": self.directory / "credential"},
-            identity={"password_hash_rounds": 4},
-            cache={"enabled": cached, "backend": "dogpile.cache.memory"},
-        )
+        write_keystone_config(server.directory / "keystone.conf", self.directory, cached, self._token_seconds)
         return server
-
-    def _bootstrap_keystone(self):
-        for repository in ("fernet", "credential"):
-            (self.directory / repository).mkdir(mode=0o700)
-            for number in "01":  # the next key and the one in use
-                (self.directory / repository / number).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
-        config, password = self.keystone.directory / "keystone.conf", secrets.token_hex(16)
-        self._manage("keystone-manage", config, "db_sync")
-        words = [word for interface in INTERFACES for word in (f"--bootstrap-{interface}-url", self.auth_url)]
-        words += ["--bootstrap-password", password, "--bootstrap-region-id", "RegionOne"]
-        self._manage("keystone-manage", config, "bootstrap", *words)
-        self.users["admin"] = User("admin", password, "admin", "", "")
 
     def _make_users(self):
         """The service user of the Glances; alice and bob, each with a project and an application credential."""
         self._admin = keystone_client.Client(session=self.session("admin"), endpoint_override=self.auth_url)
+        for endpoint in self._admin.endpoints.list():  # Keystone's own: the template knows no port
+            self._admin.endpoints.update(endpoint, url=self.auth_url)
         roles = {role.name: role for role in self._admin.roles.list()}
         self._add_user("glance", self._service_password, "service", roles["service"])
         self._images = self._admin.services.create("glance", type="image")
@@ -232,12 +263,6 @@ class Cloud:
 
     # Glance
 
-    def _make_template(self):
-        """The database of a new Glance, to be copied: that takes longer to make."""
-        config, database = self.directory / "template.conf", self.directory / "template.db"
-        write_config(config, database={"connection": f"sqlite:///{database}", "sqlite_synchronous": False})
-        self._manage("glance-manage", config, "db_sync")
-
     def glance(
         self,
         region,
@@ -272,7 +297,7 @@ class Cloud:
             **DEFAULT_DOMAIN,
         }
         server = Glance(self, region, store_directory, tls, DEFAULT=options, keystone_authtoken=keystone)
-        shutil.copy(self.directory / "template.db", server.directory / "glance.db")
+        shutil.copy(self._template.directory / "glance.db", server.directory / "glance.db")
         self.glances[region] = server
         server.start()
         self.register(region, endpoint or server.url)

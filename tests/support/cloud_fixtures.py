@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cloud import Cloud
+from cloud import Cloud, make_template
+from once import made_once
 from wire import Wire
 
 SERVERS = Path(__file__).resolve().parents[2] / ".venv-openstack"
@@ -34,7 +35,8 @@ def cloud(lacking, tmp_path_factory):
     """A :class:`cloud.Cloud` with a Glance in RegionOne."""
     if not (SERVERS / "installed").exists():
         lacking("no Keystone and no Glance: ./run-tests openstack installs them")
-    with Cloud(tmp_path_factory.mktemp("cloud"), SERVERS) as cloud:
+    template = made_once(tmp_path_factory, "cloud", lambda directory: make_template(directory, SERVERS))
+    with Cloud(tmp_path_factory.mktemp("cloud"), SERVERS, template=template) as cloud:
         cloud.glance("RegionOne")
         yield cloud
     assert not cloud.processes(), "servers are left"

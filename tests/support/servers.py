@@ -141,3 +141,11 @@ def processes_of(leader):
             if int(leads) == leader and state != "Z":
                 found.add(int(process.name))
     return found
+
+
+def until(come_true, seconds=60):
+    """Whether it comes true in time: the time is for what hangs."""
+    deadline = time.monotonic() + seconds
+    while not (came := come_true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return came

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import uuid
 
 from vmimage import publish
@@ -84,7 +85,12 @@ def environment_of(user, auth_url, region="RegionOne"):
 
 
 class Publisher:
-    """Alice, who publishes from a directory of her own."""
+    """Alice, who publishes from a directory of her own.
+
+    :ivar float pauses: how much of each pause between two tries passes
+    """
+
+    pauses = 1.0
 
     def __init__(self, cloud, directory, region="RegionOne"):
         self.environment = environment_of(cloud.users["alice"], cloud.auth_url, region)
@@ -94,7 +100,9 @@ class Publisher:
 
     def build(self, **settings):
         build = publishing_build(self.directory, self.environment, *self.watchers, **settings)
-        return build, publish.check_publishing(build, wanted=True)
+        store = publish.check_publishing(build, wanted=True)
+        store.sleep = lambda seconds: time.sleep(seconds * self.pauses)
+        return build, store
 
     def publish(self, **settings):
         return publish.publish(*self.build(**settings))
