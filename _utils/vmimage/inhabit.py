@@ -2,15 +2,18 @@
 
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from vmimage import inside
 from vmimage.mounts import furnish
 from vmimage.namespace import run_privately
+from vmimage.runtime import STAND_INS
 
 _MARK = "# lent by vm_create for the time of the build"
 _RESOLV, _POLICY = "/etc/resolv.conf", "/usr/sbin/policy-rc.d"
+PROGRAMS = "/usr/local/bin"
+_LENT = (_RESOLV, _POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
 def work_inside(root, work, *, hostname="localhost"):
@@ -86,12 +89,45 @@ def forbidden_daemons(root):
         take_back(root, _POLICY)
 
 
+@contextmanager
+def lent_programs(root, programs):
+    """Programs at the place where every user of the root, and sudo, looks first; for the time of the block.
+
+    :param dict programs: ``{name: text}``; where the root has one of its own there, that stays
+    """
+    take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+    if not inside.exists(root, PROGRAMS):
+        yield
+        return
+    before = inside.lstat(root, PROGRAMS)
+    with _times_kept(root, before):
+        for name, text in programs.items():
+            if inside.lstat(root, f"{PROGRAMS}/{name}") is None:
+                head, _, rest = text.partition("\n")
+                inside.write_text(root, f"{PROGRAMS}/{name}", f"{head}\n{_MARK}\n{rest}", mode=0o755)
+    changed = inside.lstat(root, PROGRAMS)
+    try:
+        yield
+    finally:
+        is_as_we_left_it = inside.lstat(root, PROGRAMS).st_mtime_ns == changed.st_mtime_ns
+        with _times_kept(root, before) if is_as_we_left_it else nullcontext():
+            take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+
+
+@contextmanager
+def _times_kept(root, facts):
+    """The directory of programs does not show that something was lent."""
+    yield
+    with inside.opened(root, PROGRAMS, os.O_RDONLY | os.O_DIRECTORY) as directory:
+        os.utime(directory, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
 def take_back(root, *paths):
     """Remove what was lent and not taken back, because the work was killed, perhaps; returns the paths removed.
 
     A link that leads to something lent (a resolv.conf into ``/run``) is the image's own and stays.
     """
-    return [path for path in paths or (_RESOLV, _POLICY) if _is_lent(root, path) and inside.remove(root, path) is None]
+    return [path for path in paths or _LENT if _is_lent(root, path) and inside.remove(root, path) is None]
 
 
 def _is_lent(root, path):

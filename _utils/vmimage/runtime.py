@@ -24,9 +24,21 @@ exec {home}/python/loader --inhibit-cache --library-path {libraries} \\
     --argv0 {python} {python}.real "$@"
 """
 _SALT_CALL = """#!/bin/sh
-exec {python} -c 'import sys; from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_call())' \\
-    --config-dir={home}/etc "$@"
+exec {python} -c 'import sys; sys.path.insert(0, "{home}"); import offline_salt; offline_salt.prepare()
+from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_call())' --config-dir={home}/etc "$@"
 """
+#: programs that ask systemd, and the file of ours that answers for it
+_STAND_IN = """#!/bin/sh
+# of vm_create, for the time of the build
+exec {python} -I -S {home}/{module}.py {words}"$@"
+"""
+STAND_INS = {
+    "systemctl": "offline_systemctl",
+    **dict.fromkeys(
+        ("timedatectl", "hostnamectl", "localectl", "loginctl", "udevadm", "journalctl", "resolvectl", "networkctl"),
+        "offline_settings",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +109,14 @@ def bind_runtime(runtime, root):
         "".join(f"import site; site.addsitedir({site!r})\n" for site in sites), encoding="utf-8"
     )
     (python / "pyvenv.cfg").write_text(f"home = {HOME}/python/base/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
-    _write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
-    _write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
+    write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
+    write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
+
+
+def stand_in(program):
+    """The text of a program that does in a root what one of systemd's does on a machine."""
+    module = STAND_INS[program]
+    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words="" if module == "offline_systemctl" else f"{program} ")
 
 
 def _bind_file(source, target):
@@ -116,6 +134,7 @@ def show(sources, home, below):
     return shown
 
 
-def _write_program(path, text):
+def write_program(path, text):
+    """A file that everybody may run."""
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
