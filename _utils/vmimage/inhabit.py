@@ -26,6 +26,7 @@ def work_inside(root, work, *, hostname="localhost"):
     """
 
     def furnished_work():
+        os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         furnish(root)
         with lent_name_servers(root), forbidden_daemons(root):
             return work()
@@ -42,6 +43,7 @@ def lent_name_servers(root):
         inside.make_directory(root, os.path.dirname(target))
         inside.write_text(root, target, text)
         yield
+        _keep_name_servers(root, target, text)
         return
     take_back(root, _RESOLV)
     link = _read_link(root, _RESOLV)
@@ -57,6 +59,16 @@ def lent_name_servers(root):
                     os.symlink(link, os.path.basename(_RESOLV), dir_fd=etc)
             elif before is not None:
                 inside.write_text(root, _RESOLV, before)
+
+
+def _keep_name_servers(root, target, lent):
+    """What was written through the link into /run would be gone: the image gets it as a file."""
+    if _link_into_run(root) != target or not inside.is_file(root, target):
+        return
+    text = inside.read_text(root, target, lent)
+    if text != lent:
+        inside.remove(root, _RESOLV)
+        inside.write_text(root, _RESOLV, text)
 
 
 def _read_link(root, path):

@@ -4,12 +4,16 @@ This file is copied into the root's ``/run``; whatever starts Salt there imports
 """
 
 import os
+import sys
 
 
 def prepare():
     """Change Salt for this process, before it loads its modules."""
     _say_that_systemd_runs()
     _find_files_in_the_cache()
+    _show_pillar_to_states()
+    _refuse_unknown_renderers()
+    _use_the_pip_of_the_root()
 
 
 def _say_that_systemd_runs():
@@ -43,6 +47,41 @@ def _find_files_in_the_cache():
         return copied(self, path, dest, makedirs, saltenv, gzip, cachedir)
 
     salt.fileclient.FSClient.get_file = get_file
+
+
+def _show_pillar_to_states():
+    """No value of the pillar is masked: Salt 3008 writes ``**********`` into files where a renderer does not say otherwise."""
+    import contextvars
+
+    try:
+        import salt.utils.secret
+    except ImportError:  # before 3008
+        return
+    salt.utils.secret.mask_pillar = contextvars.ContextVar("mask_pillar", default=False)
+
+
+def _refuse_unknown_renderers():
+    """An SLS whose renderer this Salt lacks is an error that names it: Salt logs a line, and goes on as if the SLS were empty."""
+    import salt.exceptions
+    import salt.template
+
+    checked = salt.template.check_render_pipe_str
+
+    def check(pipe, renderers, *arguments, **keywords):
+        found = checked(pipe, renderers, *arguments, **keywords)
+        if pipe and not found:
+            raise salt.exceptions.SaltRenderError(
+                f"this Salt has no renderer {pipe!r}: write the SLS for another one, or install what brings it into the builder's Salt"
+            )
+        return found
+
+    salt.template.check_render_pipe_str = check
+
+
+def _use_the_pip_of_the_root():
+    """Let ``pip.installed`` start ``python -m pip``, which is the root's here (:mod:`vmimage.runtime`), not a pip of Salt's package."""
+    if hasattr(sys, "RELENV"):
+        del sys.RELENV
 
 
 def _is_untouched(cached, source):

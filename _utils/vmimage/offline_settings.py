@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-_HINT = "no machine runs here, an image is being made; leave it out of the variation, or set ami.live: true"
+_HINT = "no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
 
 
 class Refused(Exception):

@@ -222,7 +222,7 @@ def main(words):
             return 0
         if verb in _POWER:
             raise Refused(
-                f"{verb}: no machine runs here, an image is being made; leave it out of the variation, or set ami.live: true"
+                f"{verb}: no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
             )
         if verb in (
             "",

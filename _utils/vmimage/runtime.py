@@ -19,9 +19,18 @@ from vmimage.shell import run
 HOME = "/run/vm_create"
 PYTHON = f"{HOME}/python/bin/python3"
 
+# pip.installed without bin_env means the image's Python: what is installed into this one is gone when the build ends
 _WRAPPER = """#!/bin/sh
+[ "$1 $2" != "-m pip" ] || {{ shift 2; exec {home}/bin/pip-of-the-root "$@"; }}
 exec {home}/python/loader --inhibit-cache --library-path {libraries} \\
     --argv0 {python} {python}.real "$@"
+"""
+_PIP = """#!/bin/sh
+for name in pip3 pip; do
+    path=$(command -v $name) && exec "$path" "$@"
+done
+echo "the image has no pip: install python3-pip in it before, or name a virtual environment by bin_env" >&2
+exit 127
 """
 _SALT_CALL = """#!/bin/sh
 exec {python} -c 'import sys; sys.path.insert(0, "{home}"); import offline_salt; offline_salt.prepare()
@@ -110,6 +119,7 @@ def bind_runtime(runtime, root):
     )
     (python / "pyvenv.cfg").write_text(f"home = {HOME}/python/base/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
     write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
+    write_program(home / "bin/pip-of-the-root", _PIP)
     write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
 
 

@@ -95,7 +95,7 @@ class Build:
         self.workspace.make()
         begun, started, how = time.time(), time.monotonic(), {"failed": True}
         try:
-            with open(self.workspace.log, "a", encoding="utf-8") as log, self.progress.step(name):
+            with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
 
                 def say(line):
                     log.write(f"{line}\n")
