@@ -24,9 +24,9 @@ from vmimage.progress import Progress
 from vmimage.settings import Settings
 from vmimage.triplet import Triplet
 
-pytestmark = [pytest.mark.boot, pytest.mark.needs("hg", "genisoimage"), pytest.mark.xdist_group("guest")]
+pytestmark = [pytest.mark.boot, pytest.mark.needs("hg", "genisoimage")]
 
-RUN_SECONDS, BOOT_SECONDS = 900, 240
+RUN_SECONDS, BOOT_SECONDS = 1800, 600
 PUBLISHED = r"vm_create: web-amd64 is published: image (\S+), kernel (\S+), ramdisk (\S+), from (\S+)"
 #: how systemd shows on the console what systemctl tells
 FINISHED_UNIT, FAILED_UNIT = r"Finished vm_create\.service", r"vm_create\.service: Failed with result 'exit-code'"

@@ -11,7 +11,7 @@ from looking import looked_into
 from store_watch import look_at
 from variations import make_history, page_of, text_of
 
-pytestmark = [pytest.mark.needs("hg", "git"), pytest.mark.xdist_group("host")]
+pytestmark = pytest.mark.needs("hg", "git")
 
 
 @dataclass(frozen=True)

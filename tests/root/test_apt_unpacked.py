@@ -7,8 +7,6 @@ import pytest
 from building import Salt, cache_with
 from looking import looked_into, tree_of
 
-pytestmark = pytest.mark.xdist_group("apt_unpacked")  # its builds are shared by its tests
-
 VARIATION = """
 a package is installed:
   pkg.installed:

@@ -7,7 +7,6 @@ from booting import asked
 from vmimage.triplet import Triplet
 
 pytestmark = pytest.mark.boot
-two = pytest.mark.xdist_group("two_instances")
 
 
 @pytest.fixture(scope="module")
@@ -22,28 +21,24 @@ def two_instances(sample, tmp_path_factory):
     return said, page
 
 
-@two
 def test_it_comes_up_with_no_failed_unit(two_instances):
     facts = two_instances[0][0]
     assert (facts["state"], facts["failed"]) == ("running", "")
     assert facts["cloud_init"].startswith("status: done")
 
 
-@two
 def test_it_has_an_address_by_dhcp_and_serves_the_page(two_instances):
     (facts, _), page = two_instances
     assert facts["address"].startswith("10.0.2.15/")
     assert "<h1>Seen in a test</h1>" in page
 
 
-@two
 def test_it_has_grown_to_its_disk(two_instances):
     facts = two_instances[0][0]
     assert int(facts["root_mib"]) > 18000
     assert facts["root_options"].startswith("rw")
 
 
-@two
 def test_each_instance_has_an_identity_of_its_own(two_instances):
     (one, other), _ = two_instances
     for facts in (one, other):
@@ -53,7 +48,6 @@ def test_each_instance_has_an_identity_of_its_own(two_instances):
     assert one["host_keys"] != other["host_keys"]
 
 
-@two
 def test_it_runs_the_kernel_of_the_triplet(two_instances, sample):
     assert two_instances[0][0]["kernel"] == sample.manifest()["files"]["kernel"]["version"]
 

@@ -15,8 +15,6 @@ from looking import looked_into
 from vmimage.inhabit import work_inside
 from vmimage.mounts import run_inside
 
-pytestmark = pytest.mark.xdist_group("builder_image")  # its builds are shared by its tests
-
 HOME = "/opt/vm_create"
 UNIT = "/etc/systemd/system/vm_create.service"
 #: what a root that was used has besides the files of its packages; what the removal leaves is told in its SLS

@@ -47,8 +47,6 @@ the machine's disks are no way out of what is shown here:
 # open_by_handle_at: by its number, the top directory of the file system that apt's lists lie on
 HANDLE = """
 import ctypes, os, struct
-
-pytestmark = pytest.mark.xdist_group("fast_paths")  # its builds are shared by its tests
 handle = struct.pack("IiII", 8, 1, 2, 0)
 found = ctypes.CDLL(None).open_by_handle_at(os.open("/var/lib/apt/lists", os.O_RDONLY), handle, os.O_RDONLY)
 print("reached" if found >= 0 else "refused")

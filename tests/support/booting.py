@@ -33,8 +33,8 @@ def remember_accelerator(accelerator):
 
 
 @contextmanager
-def asked(triplet, directory, seconds=240):
-    """A booted triplet and what it says of itself.
+def asked(triplet, directory, seconds=900):
+    """A booted triplet and what it says of itself; the seconds are for one that hangs, not for one that is slow.
 
     :returns: ``(facts as dict, {guest port: port of the loopback})``
     """

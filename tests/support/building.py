@@ -13,7 +13,7 @@ from signals import as_from_a_terminal
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
-LEFT_BEHIND_SECONDS = 3
+LEFT_BEHIND_SECONDS = 20
 #: a variable of the environment by which a build tells which process of the tests has started it
 OWNER = "VMIMAGE_TESTS_OWNER"
 #: directories in which only the tests of this process have files
