@@ -1,4 +1,8 @@
-"""python -m vmimage.builder on userdata from a file, without a build: its exit code and its words, and that they tell no secret."""
+"""python -m vmimage.builder as a program, on userdata from a file and without a build.
+
+Which userdata is good, wrong, or of somebody else is shown by the tables in tests/unit/test_userdata.py, without a process for
+each row.  These runs show that the program reads its options, calls those functions, and ends with their words and exit code.
+"""
 
 import json
 import subprocess
@@ -7,23 +11,6 @@ import sys
 import pytest
 
 SECRET = "hunter2"
-HG, GIT = "ami.hg_address_variation: https://hg.example.org/web\n", "ami.git_address_variation: https://git.example.org/web\n"
-
-#: userdata, and what a dry run says of it: the kinds of answers; what leads to which is a table of the unit tests (test_userdata)
-GOOD = (
-    f"ami: {{name: web}}\nami.keep: 2\nkeystone.password: {SECRET}\n",
-    ["grain ami.keep", "grain ami.name", "secret keystone.password"],
-)
-OTHER = (b"#!/bin/sh\necho hunter2\n", "script")
-#: userdata, what is wrong with it, and what to do
-WRONG = {
-    "an unknown key": (
-        f"keystone.pasword: {SECRET}\n",
-        "unknown setting keystone.pasword in the userdata (line 1)",
-        "did you mean keystone.password?",
-    ),
-    "an escape of the terminal": (b"ami.name: \x1b[2J\n", "the userdata (line 1) is not YAML", "cannot be seen"),
-}
 
 
 class Ended:
@@ -31,7 +18,7 @@ class Ended:
         self.code, self.text, self.lines = done.returncode, done.stdout, done.stdout.splitlines()
 
 
-class Machine:
+class Run:
     """A masterless minion of its own, in which no userdata stands yet: should a run go on that must not, it harms nobody."""
 
     def __init__(self, top):
@@ -40,8 +27,8 @@ class Machine:
         config = {"file_client": "local", "root_dir": str(top / "salt"), "file_roots": {"base": [str(top / "states")]}}
         (self.etc / "minion").write_text(json.dumps(config))
 
-    def run(self, userdata, *words):
-        (self.top / "userdata").write_bytes(userdata if isinstance(userdata, bytes) else userdata.encode())
+    def on(self, userdata, *words):
+        (self.top / "userdata").write_text(userdata)
         return self.start("--userdata", "userdata", *words)
 
     def start(self, *words):
@@ -54,82 +41,54 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path):
-    return Machine(tmp_path)
+def run(tmp_path):
+    return Run(tmp_path)
 
 
-def test_good_userdata_is_named_key_by_key_without_values(machine):
-    userdata, named = GOOD
-    ended = machine.run(userdata, "--dry-run")
-    assert ended.lines == ["vm_create: userdata", *(f"userdata: {key}" for key in named), "vm_create: nothing was changed"]
-    assert ended.code == 0 and machine.is_untouched()
+def test_a_dry_run_names_each_key_and_no_value_needs_no_salt_and_switches_nothing_off(run):
+    (run.etc / "minion").unlink()
+    ended = run.on(f"ami: {{name: web, when_done: poweroff}}\nkeystone.password: {SECRET}\n", "--dry-run")
+    told = ["grain ami.name", "grain ami.when_done", "secret keystone.password"]
+    assert ended.lines == ["vm_create: userdata", *(f"userdata: {one}" for one in told), "vm_create: nothing was changed"]
+    assert ended.code == 0 and run.is_untouched()
 
 
-def test_userdata_of_another_kind_is_named_and_left_alone(machine):
-    userdata, kind = OTHER
-    ended = machine.run(userdata, "--dry-run")
-    left = f"userdata: userdata holds no settings ({kind}), and is left alone"
+def test_userdata_for_somebody_else_is_named_by_its_kind_and_left_alone(run):
+    ended = run.on(f"#!/bin/sh\necho {SECRET}\n", "--dry-run")
+    left = "userdata: userdata holds no settings (script), and is left alone"
     assert ended.lines == ["vm_create: userdata", left, "vm_create: nothing was changed"]
-    assert ended.code == 0 and machine.is_untouched()
+    assert ended.code == 0 and run.is_untouched()
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_userdata_fails_with_what_is_wrong_and_what_to_do(machine, name):
-    userdata, wrong, remedy = WRONG[name]
-    ended = machine.run(userdata, "--dry-run")
-    assert ended.code == 1
-    begin, told, hint, last = ended.lines
-    assert begin == "vm_create: userdata" and told.startswith(f"vm_create: userdata: {wrong}"), ended.text
-    assert last.startswith(f"vm_create: FAILED at userdata: {wrong}")
-    assert hint.startswith("  -> ") and remedy in hint, ended.text
-    assert SECRET not in ended.text and "".join(ended.lines).isprintable()
-    assert machine.is_untouched()
-
-
-def test_wrong_userdata_leaves_grains_and_secrets_of_an_earlier_boot_as_they_were(machine):
-    etc = machine.etc
-    (etc / "minion.d").mkdir()
+def test_wrong_userdata_fails_with_a_hint_and_leaves_the_files_of_an_earlier_boot_as_they_were(run):
+    (run.etc / "minion.d").mkdir()
     files = {
-        etc / "grains": "# by hand\nrole: builder\nami: {name: old}\n",
-        etc / "minion.d/vm_create-userdata.conf": "keystone: {user: old}\n",
+        run.etc / "grains": "# by hand\nrole: builder\nami: {name: old}\n",
+        run.etc / "minion.d/vm_create-userdata.conf": "keystone: {user: old}\n",
     }
     for path, text in files.items():
         path.write_text(text)
-    for userdata, _, _ in WRONG.values():
-        assert machine.run(userdata).code == 1
+    ended = run.on(f"ami.relase: sid\nkeystone.password: {SECRET}\n")
+    wrong = "unknown setting ami.relase in the userdata (line 1)"
+    begin, told, hint, last = ended.lines
+    assert begin == "vm_create: userdata" and told.startswith(f"vm_create: userdata: {wrong}"), ended.text
+    assert hint.startswith("  -> ") and "did you mean ami.release?" in hint
+    assert last.startswith(f"vm_create: FAILED at userdata: {wrong}")
+    assert ended.code == 1 and SECRET not in ended.text
     assert {path: path.read_text() for path in files} == files
-    assert sorted(path.name for path in etc.rglob("*")) == ["grains", "minion", "minion.d", "vm_create-userdata.conf"]
+    assert sorted(path.name for path in run.etc.rglob("*")) == ["grains", "minion", "minion.d", "vm_create-userdata.conf"]
 
 
-def test_a_dry_run_needs_no_salt(machine):
-    (machine.etc / "minion").unlink()
-    assert machine.run(HG + "keystone.user: me\n", "--dry-run").code == 0 and machine.is_untouched()
-
-
-def test_a_dry_run_switches_nothing_off(machine):
-    assert "switched off" not in machine.run("ami.when_done: poweroff\n", "--dry-run").text
-
-
-def test_a_file_that_is_not_there_is_named(machine):
-    ended = machine.start("--userdata", "nowhere", "--dry-run")
+@pytest.mark.parametrize(("name", "why"), [("nowhere", "No such file or directory"), (".", "Is a directory")])
+def test_userdata_that_cannot_be_read_is_named(run, name, why):
+    ended = run.start("--userdata", name, "--dry-run")
     assert ended.code == 1
-    assert ended.lines[-1] == "vm_create: FAILED at userdata: the userdata nowhere cannot be read: No such file or directory"
+    assert ended.lines[-1] == f"vm_create: FAILED at userdata: the userdata {name} cannot be read: {why}"
 
 
-def test_a_directory_in_its_place_is_named(machine):
-    ended = machine.start("--userdata", ".", "--dry-run")
-    assert ended.code == 1 and ended.lines[-1].endswith("the userdata . cannot be read: Is a directory")
-
-
-def test_where_no_cloud_answers_it_says_what_was_asked(machine):
-    ended = machine.start("--metadata", "http://127.0.0.1:9", "--deadline", "1", "--dry-run")
+def test_where_no_cloud_answers_it_says_what_was_asked(run):
+    ended = run.start("--metadata", "http://127.0.0.1:9", "--deadline", "1", "--dry-run")
     assert ended.code == 1
     (failed,) = [number for number, line in enumerate(ended.lines) if line.startswith("vm_create: userdata: ")]
     said = "\n".join(ended.lines[failed:])
     assert "no userdata within 1 seconds" in said and "OpenStack: " in said and "EC2: " in said
-
-
-def test_the_example_for_users_passes(machine, request):
-    example = request.config.rootpath / "userdata.example"
-    ended = machine.start("--userdata", str(example), "--dry-run")
-    assert ended.code == 0 and ended.lines[-1] == "vm_create: nothing was changed"

@@ -1,9 +1,12 @@
 """ami.yaml of a variation's repository: what it may tell, how much that weighs, and how it is refused."""
 
 import os
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import settings_sources
+from settings_sources import source
 from vmimage import variation_repository
 from vmimage.document import LIMIT_BYTES
 from vmimage.errors import RepositoryWrong, SettingsWrong
@@ -31,7 +34,7 @@ def pinned(checkout, monkeypatch):
     """``(settings, told)`` of a build whose repository has this ami.yaml; beside it the pillar and the call tell something."""
 
     def pin(text, pillar=None, **arguments):
-        here, sources = checkout(text), [source("pillar", pillar or {})]
+        here, sources = checkout(text), [source("pillar", {"ami": pillar or {}})]
         arguments = {"hg_address_variation": ADDRESS, **arguments}
         monkeypatch.setattr(variation_repository, "fetch_variation", lambda settings, ask, say: here)
         settings = gather_settings(sources, arguments)
@@ -40,14 +43,7 @@ def pinned(checkout, monkeypatch):
     return pin
 
 
-def source(where, told):
-    return where, {"ami": told}, lambda key: told.get(key.removeprefix("ami:"))
-
-
-def refusal(checkout, kind=RepositoryWrong):
-    with pytest.raises(kind) as caught:
-        read_own_settings(checkout)
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, read_own_settings, kind=RepositoryWrong)
 
 
 @pytest.mark.parametrize(
