@@ -5,7 +5,7 @@ import stat
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from vmimage import inside
+from vmimage import inside, network
 from vmimage.mounts import furnish
 from vmimage.namespace import run_privately
 from vmimage.runtime import STAND_INS
@@ -16,28 +16,29 @@ PROGRAMS = "/usr/local/bin"
 _LENT = (_RESOLV, _POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
-def work_inside(root, work, *, hostname="localhost"):
+def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST):
     """Do something in a root, in a namespace of its own: what it starts ends with it.
 
     :param Path root: the mounted directory
     :param work: a callable without arguments that finds the root furnished
     :param str hostname: what the programs in there see
+    :param str kind_of_network: of :mod:`vmimage.network`
     :returns: what the work returns
     """
 
     def furnished_work():
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         furnish(root)
-        with lent_name_servers(root), forbidden_daemons(root):
+        with lent_name_servers(root, kind_of_network), forbidden_daemons(root):
             return work()
 
-    return run_privately(furnished_work, hostname=hostname)
+    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
 
 
 @contextmanager
-def lent_name_servers(root):
-    """The machine's resolv.conf for the time of the block; what a package made of it meanwhile is kept."""
-    text = f"{_MARK}\n{Path('/etc/resolv.conf').read_text(encoding='utf-8') if os.path.exists('/etc/resolv.conf') else ''}"
+def lent_name_servers(root, kind_of_network=network.HOST):
+    """A resolv.conf for the time of the block, the machine's or that of a private network; what a package makes of it is kept."""
+    text = f"{_MARK}\n{_name_servers(kind_of_network)}"
     target = _link_into_run(root)
     if target:  # the usual case: /run is a tmpfs of ours, there is nothing to take back
         inside.make_directory(root, os.path.dirname(target))
@@ -59,6 +60,12 @@ def lent_name_servers(root):
                     os.symlink(link, os.path.basename(_RESOLV), dir_fd=etc)
             elif before is not None:
                 inside.write_text(root, _RESOLV, before)
+
+
+def _name_servers(kind_of_network):
+    if kind_of_network == network.PRIVATE:
+        return f"nameserver {network.NAME_SERVER}\n"
+    return Path("/etc/resolv.conf").read_text(encoding="utf-8") if os.path.exists("/etc/resolv.conf") else ""
 
 
 def _keep_name_servers(root, target, lent):
