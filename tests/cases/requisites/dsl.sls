@@ -1,0 +1,2 @@
+#!pydsl
+state("/srv/dsl").file.managed(contents="dsl").require(file="/srv/target")
