@@ -24,3 +24,7 @@ mode() { # PATH MODE
 is_in() { # DIRECTORY NAME-PATTERN
     right "no $2 below $1" test -n "$(find "$ROOT$1" -name "$2" -print -quit 2> /dev/null)"
 }
+ramdisk_has() { # MODULE
+    cp "$RAMDISK" "$ROOT/tmp/ramdisk"
+    right "no module $1 in the ramdisk" sh -c "chroot '$ROOT' lsinitramfs /tmp/ramdisk | grep -q '/$1[.]ko'"
+}

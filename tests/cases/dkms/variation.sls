@@ -6,6 +6,7 @@ tools:
 headers:
   file.directory:
     - name: /lib/modules/{{ version }}/build/include
+    - makedirs: True
 
 dkms:
   pkg.installed:

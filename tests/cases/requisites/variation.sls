@@ -1,4 +1,4 @@
-include: [other, python, objects, dsl]
+include: [other, python, objects]
 
 exclude: [{sls: never}, {id: not this}]
 

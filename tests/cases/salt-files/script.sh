@@ -1,1 +1,2 @@
+#!/bin/sh
 echo "$1-{{ grains.os }}" > /srv/script

@@ -1,2 +1,0 @@
-#!pydsl
-state("/srv/dsl").file.managed(contents="dsl").require(file="/srv/target")
