@@ -1,6 +1,5 @@
 """The same states on a machine that runs and in a build: the same disk, or a build that says what it cannot do."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,33 +9,14 @@ from building import Salt
 sys.path.insert(0, str(Path(__file__).parent))
 
 import compare  # noqa: E402
+import judge  # noqa: E402
 import reference  # noqa: E402
 
-VARIATIONS = Path(__file__).with_name("variations")
-NAMES = sorted(path.name for path in VARIATIONS.iterdir() if path.is_dir())
-
-
 @pytest.mark.needs("systemd-nspawn", "slirp4netns", "nsenter")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", judge.names())
 def test_a_variation_does_in_a_build_what_it_does_on_a_machine(name, bootstrapped, tmp_path):
-    variation = VARIATIONS / name
-    salt = Salt(tmp_path / "minion")
-    code, data, said = salt.call("vm_create.create_variation", name=name, variation=str(variation), update=False, publish=False)
-    refused = variation / "refused"
-    if refused.exists():
-        assert code != 0, "the build went through"
-        text = f"{json.dumps(data)}{said}"
-        missing = [line for line in refused.read_text(encoding="utf-8").splitlines() if line and line not in text]
-        assert not missing, f"the message lacks {missing}:\n{text}"
-        return
-    machine = reference.apply_on_machine(variation, bootstrapped.image, tmp_path / "machine", name)
-    assert machine.states is not None, f"the states do not compile on the machine:\n{machine.said}"
-    failed = [f"{one['id']}: {one['comment']}" for one in machine.states if one["result"] is False]
-    assert not failed, f"the machine could not do it, so the variation shows nothing: {failed}\n{machine.said}"
-    assert code == 0, f"the build failed, the machine did not:\n{json.dumps(data, indent=1)}\n{said}"
-    other = compare.find_other_results(machine.states, salt.manifest(name)["states"])
-    other += compare.find_differences(bootstrapped.image, machine.upper, salt.output / f"{name}.img")
-    assert not other, f"{len(other)} differences\n" + "\n".join(other)
+    verdict = judge.judge_variation(name, bootstrapped, tmp_path)
+    assert verdict.is_good, str(verdict)
 
 
 @pytest.mark.needs("systemd-nspawn", "slirp4netns", "nsenter")

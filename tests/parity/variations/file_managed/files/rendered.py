@@ -1,0 +1,2 @@
+def run():
+    return "by python on " + __grains__["oscodename"] + "\n"
