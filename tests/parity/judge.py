@@ -65,14 +65,18 @@ def judge_variation(name, base, directory):
     if outcome == "refused":
         if code == 0:
             return Verdict(name, "different", ["the build went through, though it cannot do this"], [], seconds)
-        return Verdict(name, "refused", [f"not in the message: {line}" for line in wanted if line not in text] and [text], [], seconds)
+        return Verdict(
+            name, "refused", [f"not in the message: {line}" for line in wanted if line not in text] and [text], [], seconds
+        )
     machine = reference.apply_on_machine(variation, base.image, directory / "machine", name)
     seconds |= {key: round(value, 1) for key, value in machine.seconds.items()}
-    if machine.states is None:
+    if not machine.states:
         return Verdict(name, "different", [f"does not compile on the machine:\n{machine.said}"], [], seconds)
     functions = sorted({one["state"] for one in machine.states})
     if failed := [f"{one['id']}: {one['comment']}" for one in machine.states if one["result"] is False]:
-        return Verdict(name, "different", ["the machine could not do it, so the variation shows nothing", *failed], functions, seconds)
+        return Verdict(
+            name, "different", ["the machine could not do it, so the variation shows nothing", *failed], functions, seconds
+        )
     if code:
         return Verdict(name, "different", [f"the build failed, the machine did not:\n{text}"], functions, seconds)
     begun = time.monotonic()

@@ -258,6 +258,8 @@ def _connected(leader):
 def _call_salt(leader, variation):
     has_states = any((variation / one).is_file() for one in ("variation.sls", "variation/init.sls"))
     words = ["state.sls", "variation"] if has_states else ["state.highstate"]
+    if any(variation.glob("_*")):  # whoever brings code of his own does this once, on a machine
+        _in_machine(leader, ["salt-call", "saltutil.sync_all"], timeout=APPLY_SECONDS)
     done = _in_machine(leader, ["salt-call", "--out=json", *words], timeout=APPLY_SECONDS)
     try:
         answer = json.loads(done.stdout)["local"]

@@ -12,6 +12,7 @@ import compare  # noqa: E402
 import judge  # noqa: E402
 import reference  # noqa: E402
 
+
 @pytest.mark.needs("systemd-nspawn", "slirp4netns", "nsenter")
 @pytest.mark.parametrize("name", judge.names())
 def test_a_variation_does_in_a_build_what_it_does_on_a_machine(name, bootstrapped, tmp_path):

@@ -37,10 +37,6 @@ a script by its name:
     - cwd: /srv
     - creates: /srv/script-three
 
-a function:
-  cmd.call:
-    - func: parity.write
-
 not where it is there:
   cmd.run:
     - name: touch /srv/created-twice
@@ -125,14 +121,25 @@ a script waits:
     - context: {word: waited}
     - watch: [{cmd: run}]
 
-the shell's programs:
+what programs expect of a machine:
   cmd.run:
-    - name: |
-        set -e
-        test -d /proc/1 && test -w /dev/null && test -d /dev/shm
-        python3 -c 'import multiprocessing; multiprocessing.Lock()'
-        test "$(cat /proc/1/comm)" = systemd
-        mountpoint -q /proc
-        logger parity || true
-        ls /sys/class > /dev/null
-        tty || true
+    - names:
+      - test -d /proc/1 && test -w /dev/null && test -d /dev/shm
+      - python3 -c 'import multiprocessing; multiprocessing.Lock()'
+      - mountpoint -q /proc
+      - logger parity
+      - test -d /sys/class
+      - test "$(stat -c %a /tmp)" = 1777
+      - test -d /run/systemd/system
+      - systemctl is-system-running || test "$(systemctl is-system-running)" = degraded
+      - ps -e -o comm= | grep -q .
+      - getent hosts localhost
+      - journalctl --flush
+      - systemd-tmpfiles --create
+      - systemd-sysusers
+      - ldconfig
+      - systemd-run --wait --quiet /bin/true
+
+the first process is systemd:
+  cmd.run:
+    - name: test "$(cat /proc/1/comm)" = systemd

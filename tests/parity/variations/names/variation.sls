@@ -21,11 +21,6 @@ the keyboard:
     - name: de
     - require: [{pkg: packages are there}]
 
-the keyboard of X:
-  keyboard.xorg:
-    - name: at
-    - require: [{keyboard: the keyboard}]
-
 hosts:
   host.present:
     - ip: 192.0.2.7

@@ -26,7 +26,7 @@ a version:
 
 a range of versions:
   pkg.installed:
-    - pkgs: [parity-range: '>=1.0,<2.0']
+    - pkgs: [parity-range: '<2.0']
     - require: [{pkg: a version}]
 
 the latest:
@@ -50,16 +50,23 @@ not held any more:
     - name: parity-latest
     - require: [{pkg: held by installing}]
 
+what asks for answers:
+  pkg.installed:
+    - pkgs: [debconf-utils]
+    - reload_modules: True
+
 answers:
   debconf.set:
     - name: parity-asks
     - data:
         parity-asks/colour: {type: string, value: green}
         parity-asks/sure: {type: boolean, value: True}
+    - require: [{pkg: what asks for answers}]
 
 answers of a file:
   debconf.set_file:
     - source: salt://answers
+    - require: [{pkg: what asks for answers}]
 
 it asks:
   pkg.installed:
