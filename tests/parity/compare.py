@@ -24,8 +24,14 @@ ALLOWED = [
     (r"/var/lib/private(/systemd)?|/var/cache/private|/var/log/private|/var/lib/systemd/pstore", "directories that systemd makes at boot"),
     (r"/var/cache/(ldconfig/aux-cache|apt/.*|man/.*|fontconfig/.*)", "caches that their programs make again"),
     (r"/var/lib/apt/(periodic/.*|extended_states\.bak|lists|mirrors/.*)", "apt's notes of when it looked for what"),
+    (r"/srv/.*/(\.git/)?index", "git's index holds times and inode numbers"),
     (r"/(etc|var/lib/dpkg)/(passwd|group|shadow|gshadow|subuid|subgid)-", "the state before the last change; nobody reads it"),
 ]  # fmt: skip
+#: (path, regular expression for a line, reason): such lines of a file do not count
+ALLOWED_LINES = [
+    (r"/var/spool/cron/crontabs/.*", r"# \(.* installed on .*\)", "crontab notes when it was called, and a temporary name"),
+    (r"/srv/.*/\.?(git/)?logs/.*", r".*", "git notes when it did what"),
+]
 _ALLOWED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in ALLOWED))
 _SHOWN_BYTES = 20000
 #: attributes that an overlay shows, or that the kernel keeps for itself
@@ -122,7 +128,12 @@ def _compare(path, ours, theirs, before, built, machine):
         found.append(f"{path}: leads to {os.readlink(left)} on the image, to {os.readlink(right)} on the machine")
     if kind in (stat.S_IFCHR, stat.S_IFBLK) and ours.st_rdev != theirs.st_rdev:
         found.append(f"{path}: another device")
-    if kind == stat.S_IFREG and not _is_untouched(ours, theirs, before) and _digest(left) != _digest(right):
+    if (
+        kind == stat.S_IFREG
+        and not _is_untouched(ours, theirs, before)
+        and _digest(left) != _digest(right)
+        and not _is_same_but_for_lines(path, left, right)
+    ):
         found.append(f"{path}: content\n{_content_difference(left, right)}")
     if _attributes(left) != _attributes(right):
         found.append(f"{path}: attributes {_attributes(left)} on the image, {_attributes(right)} on the machine")
@@ -138,6 +149,16 @@ def _is_untouched(ours, theirs, before):
 def _digest(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_same_but_for_lines(path, left, right):
+    """Whether two files differ in lines alone that may differ."""
+    patterns = [re.compile(line) for which, line, _ in ALLOWED_LINES if re.fullmatch(which, path)]
+    if not patterns:
+        return False
+    sides = [Path(side).read_text(encoding="utf-8", errors="replace").splitlines() for side in (left, right)]
+    ours, theirs = ([line for line in side if not any(one.fullmatch(line) for one in patterns)] for side in sides)
+    return ours == theirs
 
 
 def _attributes(path):

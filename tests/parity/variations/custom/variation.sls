@@ -63,4 +63,4 @@ a file by the module:
 rendered by ours:
   file.managed:
     - name: /srv/rendered
-    - contents: {{ salt["slsutil.renderer"](string="#!shout\nquiet", default_renderer="shout") }}
+    - contents: {{ salt["slsutil.renderer"](string="quiet", default_renderer="shout") | string | yaml_dquote }}
