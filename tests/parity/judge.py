@@ -1,0 +1,86 @@
+"""One variation on both sides, and what is to be said of it: equal, refused or different."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import compare
+import reference
+from building import Salt
+
+VARIATIONS = Path(__file__).with_name("variations")
+
+
+@dataclass
+class Verdict:
+    """How a variation ended.
+
+    :ivar str name: of the variation
+    :ivar str outcome: equal, refused or different
+    :ivar list lines: what differs; of a refused variation what is missing from its message
+    :ivar list functions: state functions that were called, such as file.managed
+    :ivar dict seconds: by part
+    """
+
+    name: str
+    outcome: str
+    lines: list = field(default_factory=list)
+    functions: list = field(default_factory=list)
+    seconds: dict = field(default_factory=dict)
+
+    @property
+    def is_good(self):
+        return self.outcome in ("equal", "refused") and not self.lines
+
+    def __str__(self):
+        return "\n".join([f"{self.name}: {self.outcome}, {len(self.lines)} findings, {self.seconds}", *self.lines])
+
+
+def names():
+    return sorted(path.name for path in VARIATIONS.iterdir() if path.is_dir())
+
+
+def expected(name):
+    """``(outcome, lines of the message)`` that a variation must come to."""
+    refused = VARIATIONS / name / "refused"
+    if not refused.exists():
+        return "equal", []
+    return "refused", [line for line in refused.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+
+
+def judge_variation(name, base, directory):
+    """Build the variation, let the machine do the same, and compare.
+
+    :param base: the prepared :class:`vmimage.base.Base`
+    :param Path directory: new and empty
+    :returns: :class:`Verdict`
+    """
+    variation, begun = VARIATIONS / name, time.monotonic()
+    salt = Salt(directory / "minion")
+    code, data, said = salt.call("vm_create.create_variation", name=name, variation=str(variation), update=False, publish=False)
+    seconds = {"build": round(time.monotonic() - begun, 1)}
+    outcome, wanted = expected(name)
+    text = f"{json.dumps(data, ensure_ascii=False)}\n{said}"
+    if outcome == "refused":
+        if code == 0:
+            return Verdict(name, "different", ["the build went through, though it cannot do this"], [], seconds)
+        return Verdict(
+            name, "refused", [f"not in the message: {line}" for line in wanted if line not in text] and [text], [], seconds
+        )
+    machine = reference.apply_on_machine(variation, base.image, directory / "machine", name)
+    seconds |= {key: round(value, 1) for key, value in machine.seconds.items()}
+    if not machine.states:
+        return Verdict(name, "different", [f"does not compile on the machine:\n{machine.said}"], [], seconds)
+    functions = sorted({one["state"] for one in machine.states})
+    if failed := [f"{one['id']}: {one['comment']}" for one in machine.states if one["result"] is False]:
+        return Verdict(
+            name, "different", ["the machine could not do it, so the variation shows nothing", *failed], functions, seconds
+        )
+    if code:
+        return Verdict(name, "different", [f"the build failed, the machine did not:\n{text}"], functions, seconds)
+    begun = time.monotonic()
+    lines = compare.find_other_results(machine.states, salt.manifest(name)["states"])
+    lines += compare.find_differences(base.image, machine.upper, salt.output / f"{name}.img")
+    seconds["compare"] = round(time.monotonic() - begun, 1)
+    return Verdict(name, "different" if lines else "equal", lines, functions, seconds)

@@ -1,0 +1,51 @@
+"""Judge variations and print what came out: python tests/parity/table.py [--markdown] [VARIATION...]; none: all."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [os.fspath(HERE), os.fspath(HERE.parent / "support"), os.fspath(HERE.parents[1] / "_utils")]
+
+import judge  # noqa: E402
+from vmimage import base  # noqa: E402
+from vmimage.progress import Progress  # noqa: E402
+from vmimage.settings import Settings  # noqa: E402
+
+
+def rows(verdicts):
+    """``(state function, variations, outcome)``, one row for each function."""
+    found = {}
+    for verdict in verdicts:
+        for function in verdict.functions:
+            found.setdefault(function, []).append(verdict)
+    for function, seen in sorted(found.items()):
+        outcome = "equal" if all(one.outcome == "equal" for one in seen) else "different"
+        yield function, ", ".join(one.name for one in seen), outcome
+    for verdict in verdicts:
+        if verdict.outcome == "refused":
+            yield f"({verdict.name})", verdict.name, f"refused: {' '.join(judge.expected(verdict.name)[1])}"
+
+
+def main(words):
+    settings, progress = Settings(), Progress()
+    prepared = base.prepare_base(settings, base.locate_base(settings, progress), progress)
+    verdicts = []
+    for name in [word for word in words if not word.startswith("-")] or judge.names():
+        directory = Path(tempfile.mkdtemp(prefix="parity-"))
+        try:
+            verdicts.append(judge.judge_variation(name, prepared, directory))
+        finally:
+            shutil.rmtree(directory)
+        print(verdicts[-1], file=sys.stderr, flush=True)
+    if "--markdown" in words:
+        print("| state function | variation | outcome |\n|-|-|-|")
+        for row in rows(verdicts):
+            print(f"| {' | '.join(row)} |")
+    return 0 if all(verdict.is_good for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "{{ word }} $* $(basename "$PWD")" > /srv/script-${1}

@@ -1,0 +1,2 @@
+def main():
+    return {"parity": "grown", "parity_nested": {"of": "two"}}

@@ -1,0 +1,3 @@
+def render(data, saltenv="base", sls="", **kws):
+    text = data if isinstance(data, str) else data.read()
+    return text.upper()

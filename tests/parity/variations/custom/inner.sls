@@ -1,0 +1,4 @@
+inner:
+  file.managed:
+    - name: /srv/inner
+    - contents: {{ grains["parity"] }}

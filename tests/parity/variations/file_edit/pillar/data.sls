@@ -1,0 +1,1 @@
+encoded: aGVsbG8sIHdvcmxkCg==

@@ -1,0 +1,3 @@
+# ruff: noqa: F821
+def run():
+    return "by python on " + __grains__["oscodename"] + "\n"

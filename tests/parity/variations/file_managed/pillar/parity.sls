@@ -1,0 +1,4 @@
+parity:
+  text: |
+    a text
+    of the pillar

@@ -1,0 +1,2 @@
+website:
+  owner: www-data

@@ -1,0 +1,2 @@
+website:
+  pages: {contact: "by id"}

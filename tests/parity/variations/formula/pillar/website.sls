@@ -1,0 +1,3 @@
+website:
+  name: from the pillar
+  pages: {about: somebody}

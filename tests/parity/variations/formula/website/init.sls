@@ -1,0 +1,5 @@
+# -*- coding: utf-8 -*-
+include:
+  - .package
+  - .config
+  - website.service

@@ -1,0 +1,4 @@
+/srv/common:
+  file.managed:
+    - contents: {{ sls }} {{ grains["id"] }}
+    - makedirs: True

@@ -1,0 +1,4 @@
+/srv/debian:
+  file.managed:
+    - contents: {{ sls }} {{ grains["id"] }}
+    - makedirs: True

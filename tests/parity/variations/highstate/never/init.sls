@@ -1,0 +1,4 @@
+/srv/never:
+  file.managed:
+    - contents: {{ sls }} {{ grains["id"] }}
+    - makedirs: True

@@ -1,0 +1,4 @@
+/srv/own:
+  file.managed:
+    - contents: {{ sls }} {{ grains["id"] }}
+    - makedirs: True

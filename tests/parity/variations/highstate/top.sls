@@ -1,0 +1,10 @@
+base:
+  '*':
+    - common
+  'G@os:Debian':
+    - match: compound
+    - debian
+  'highstate':
+    - own
+  'nobody*':
+    - never

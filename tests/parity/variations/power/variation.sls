@@ -1,0 +1,3 @@
+the machine starts again:
+  cmd.run:
+    - name: reboot

@@ -1,0 +1,2 @@
+#!pydsl
+state("/srv/by-pydsl").file.managed(contents="text")

@@ -1,0 +1,2 @@
+#!json
+{"by json": {"file.managed": [{"name": "/srv/by-json"}, {"contents": "json"}, {"makedirs": true}]}}

@@ -1,0 +1,3 @@
+#!pyobjects
+with Pkg.installed("mawk"):
+    File.managed("/srv/by-pyobjects", contents=grains("os"), makedirs=True)
