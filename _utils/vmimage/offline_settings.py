@@ -49,15 +49,22 @@ def write_pairs(path, pairs, quote=""):
         name = line.partition("=")[0].strip()
         if name in pairs and "=" in line:
             if left.get(name):
-                kept.append(f"{name}={quote}{left[name]}{quote}")
+                kept.append(f"{name}={quoted(left[name], quote)}")
             left.pop(name, None)
         else:
             kept.append(line)
-    kept += [f"{name}={quote}{value}{quote}" for name, value in left.items() if value]
+    kept += [f"{name}={quoted(value, quote)}" for name, value in left.items() if value]
     write_whole(path, "".join(f"{line}\n" for line in kept))
 
 
-def timedatectl(verb, words):
+def quoted(value, quote):
+    """The value as a shell reads it, in quotes where it needs them or all of the file has them."""
+    if quote or re.search(r"[^A-Za-z0-9_.,:/@%+-]", value):
+        return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
+    return value
+
+
+def timedatectl(verb, words, options=()):
     if verb in ("", "status"):
         local = "LOCAL" in open_or_empty("/etc/adjtime").split()
         print(
@@ -65,7 +72,11 @@ def timedatectl(verb, words):
         )
         print(f"          RTC in local TZ: {'yes' if local else 'no'}")
     elif verb == "show":
-        print(f"Timezone={zone()}\nLocalRTC={'yes' if 'LOCAL' in open_or_empty('/etc/adjtime').split() else 'no'}\nCanNTP=yes")
+        local = "yes" if "LOCAL" in open_or_empty("/etc/adjtime").split() else "no"
+        found = {"Timezone": zone(), "LocalRTC": local, "CanNTP": "yes", "NTP": "yes" if ntp() == "active" else "no"}
+        wanted = [word.rpartition("=")[2] for word in options if word.startswith("--property=")] + words
+        for key in wanted or found:
+            print(found.get(key, "") if "--value" in options else f"{key}={found.get(key, '')}")
     elif verb == "list-timezones":
         print(*sorted(zones()), sep="\n")
     elif verb == "set-timezone":
@@ -108,10 +119,8 @@ def set_zone(name):
     if not re.fullmatch(r"[A-Za-z0-9_+/-]+", name) or not os.path.isfile(f"/usr/share/zoneinfo/{name}"):
         raise Refused(f"Failed to set time zone: Invalid or not installed time zone '{name}'")
     partial = f"/etc/localtime.{os.getpid()}"
-    os.symlink(f"/usr/share/zoneinfo/{name}", partial)
+    os.symlink(f"../usr/share/zoneinfo/{name}", partial)
     os.replace(partial, "/etc/localtime")
-    if os.path.exists("/etc/timezone"):
-        write_whole("/etc/timezone", f"{name}\n")
 
 
 _INFO = {"chassis": "CHASSIS", "deployment": "DEPLOYMENT", "location": "LOCATION", "icon-name": "ICON_NAME"}
@@ -121,10 +130,10 @@ def hostnamectl(verb, words, options=()):
     name = open_or_empty("/etc/hostname").strip()
     kind = verb.removeprefix("set-")
     if verb in ("", "status") or verb == "hostname" and not words:
-        if verb == "hostname" or set(options) & {"--static", "--transient"}:
-            print(name or "localhost")
-            return
         info = read_pairs("/etc/machine-info")
+        if verb == "hostname" or set(options) & {"--static", "--transient", "--pretty"}:
+            print(info.get("PRETTY_HOSTNAME", "") if "--pretty" in options else name or "localhost")
+            return
         print(f"   Static hostname: {name or 'n/a'}")
         if info.get("PRETTY_HOSTNAME"):
             print(f"   Pretty hostname: {info['PRETTY_HOSTNAME']}")
@@ -140,8 +149,8 @@ def hostnamectl(verb, words, options=()):
 def set_hostname(wanted, options):
     plain = not set(options) & {"--static", "--pretty", "--transient"}
     static = re.sub(r"[^A-Za-z0-9._-]", "", wanted.replace(" ", "-")).strip("-.")
-    if plain and static != wanted or "--pretty" in options:
-        write_pairs("/etc/machine-info", {"PRETTY_HOSTNAME": wanted}, quote='"')
+    if "--pretty" in options or plain and (static != wanted or "PRETTY_HOSTNAME" in read_pairs("/etc/machine-info")):
+        write_pairs("/etc/machine-info", {"PRETTY_HOSTNAME": wanted if static != wanted or "--pretty" in options else ""})
     if "--pretty" in options and "--static" not in options or "--transient" in options and "--static" not in options:
         return
     if not plain and static != wanted or len(static) > 64:
@@ -251,8 +260,19 @@ _NOTHING_TO_DO = {
 }
 
 
+_POWER = ("reboot", "poweroff", "halt", "shutdown", "telinit")
+
+
 def main(program, words):
     """Do what the program would; returns its exit code."""
+    if program in _POWER:
+        print(f"{program}: {_HINT}", file=sys.stderr)
+        return 1
+    words = [*words]
+    for short in ("-p", "--property"):  # with the value as a word of its own
+        while short in words[:-1]:
+            at = words.index(short)
+            words[at : at + 2] = [f"--property={words[at + 1]}"]
     options = [word for word in words if word.startswith("-")]
     plain = [word for word in words if not word.startswith("-")]
     if set(options) & {"--version", "--help", "-h"}:
@@ -262,10 +282,10 @@ def main(program, words):
         return 0 if known else subprocess.run([find_real(program), *words], check=False).returncode
     verb, words = (plain[0], plain[1:]) if plain else ("", [])
     try:
-        if program == "hostnamectl":
-            hostnamectl(verb, words, options)
+        if program in ("hostnamectl", "timedatectl"):
+            {"hostnamectl": hostnamectl, "timedatectl": timedatectl}[program](verb, words, options)
         else:
-            {"timedatectl": timedatectl, "localectl": localectl, "loginctl": loginctl}[program](verb, words)
+            {"localectl": localectl, "loginctl": loginctl}[program](verb, words)
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1

@@ -22,6 +22,8 @@ _PLACES = (
     "/usr/lib/systemd/system",
 )
 _OF_PACKAGES = ("/lib/systemd/system/", "/usr/lib/systemd/system/")
+#: of which a boot reaches each
+_TARGETS = ("sysinit", "basic", "sockets", "timers", "paths", "local-fs", "multi-user", "graphical")
 #: options whose value is the next word
 _VALUED = (
     "-p",
@@ -148,7 +150,13 @@ def is_active(name):
     if path is None or is_masked(name):
         return False
     brought = os.path.realpath(path).startswith(_OF_PACKAGES) or path.startswith("/etc/init.d/")
-    return brought and file_state(name) in ("enabled", "alias", "generated")
+    return brought and (file_state(name) in ("enabled", "alias", "generated") or is_pulled_in(name))
+
+
+def is_pulled_in(name):
+    """Whether the boot itself starts the unit: packages link units without an [Install] section to targets."""
+    places = ("/lib/systemd/system", "/usr/lib/systemd/system")
+    return any(os.path.lexists(f"{place}/{target}.target.wants/{name}") for place in places for target in _TARGETS)
 
 
 def file_state(name):
@@ -256,8 +264,19 @@ def start(units):
     for word in units:
         for name in matching(os.path.basename(word) if word.startswith("/") and word.rpartition(".")[2] in _KINDS else word):
             needs_unit(name, "start")
+            make_mount_point(name)
             remember(name, True)
     return 0
+
+
+def make_mount_point(name):
+    """systemd makes the directory that it mounts on."""
+    path = unit_file(name)
+    if name.endswith((".mount", ".automount")):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = re.search(r"^Where=(/.*)$", file.read(), re.MULTILINE)
+        if found:
+            os.makedirs(found[1].strip(), mode=0o755, exist_ok=True)
 
 
 def needs_unit(name, verb):

@@ -43,10 +43,9 @@ exec {python} -I -S {home}/{module}.py {words}"$@"
 """
 STAND_INS = {
     "systemctl": "offline_systemctl",
-    **dict.fromkeys(
-        ("timedatectl", "hostnamectl", "localectl", "loginctl", "udevadm", "journalctl", "resolvectl", "networkctl"),
-        "offline_settings",
-    ),
+    **dict.fromkeys(("timedatectl", "hostnamectl", "localectl", "loginctl"), "offline_settings"),
+    **dict.fromkeys(("udevadm", "journalctl", "resolvectl", "networkctl"), "offline_settings"),
+    **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
 }
 
 

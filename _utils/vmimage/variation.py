@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vmimage import delivery, inside, kernel
@@ -162,7 +163,7 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     if updated:
         install_wrapper(root, HOME)
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
-    programs = {name: stand_in(name) for name in STAND_INS if inside.exists(root, f"/usr/bin/{name}")}
+    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(inside.exists, root), _places_of(name)))}
     for name, text in programs.items():
         write_program(home / "bin" / name, text)
     with lent_programs(root, programs):
@@ -174,6 +175,10 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     if "unsafe" in told:
         raise BuildClean(told["unsafe"])
     return judge(told["answer"], f"the variation {settings.name}"), told.get("states")
+
+
+def _places_of(program):
+    return [f"/usr/{directory}/{program}" for directory in ("bin", "sbin")]
 
 
 def fill_cache(home, file_roots):
