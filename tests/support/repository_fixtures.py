@@ -1,8 +1,10 @@
 """Fixtures of the tests of vmimage.repository: made and served by :mod:`repository_server`."""
 
+import functools
 import uuid
 
 import pytest
+from once import made_once
 from repository_server import SOURCES, Server, hg_served
 from vmimage.repository import fetch_repository
 
@@ -47,10 +49,16 @@ def fetch(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory):
-    """Per kind three commits on the main branch, one on the branch ``stable``, which is the newest; the tag ``v1`` is the second."""
-    top = tmp_path_factory.mktemp("templates")
-    return {kind: _history(make(top / kind, {"variation__sls": "first"})) for kind, make in SOURCES.items()}
+def template(tmp_path_factory):
+    """A function that gives a repository of a kind, which all workers share: three commits on the main branch, one on the branch
+    ``stable``, which is the newest; the tag ``v1`` is the second."""
+
+    @functools.cache
+    def make(kind):
+        first = {"variation__sls": "first"}
+        return made_once(tmp_path_factory, f"template-{kind}", lambda top: _history(SOURCES[kind](top / kind, first)))
+
+    return make
 
 
 def _history(source):
@@ -66,9 +74,9 @@ def _history(source):
 
 
 @pytest.fixture(params=sorted(SOURCES))
-def history(request, served, templates):
-    """A repository of each kind, as ``templates`` says; ``served`` can serve it."""
-    return templates[request.param].copied(served[0] / uuid.uuid4().hex[:12])
+def history(request, served, template):
+    """A repository of each kind, as ``template`` says; ``served`` can serve it."""
+    return template(request.param).copied(served[0] / uuid.uuid4().hex[:12])
 
 
 @pytest.fixture

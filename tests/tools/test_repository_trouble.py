@@ -238,9 +238,7 @@ def cut(path):
 DAMAGE = {
     "hg": {
         "changelog cut": lambda clone: cut(clone / ".hg/store/00changelog.i"),
-        "changelog empty": lambda clone: (clone / ".hg/store/00changelog.i").write_bytes(b""),
         "file log cut": lambda clone: cut(clone / ".hg/store/data/variation.sls.i"),
-        "file log gone": lambda clone: (clone / ".hg/store/data/variation.sls.i").unlink(),
         "transaction abandoned": lambda clone: (clone / ".hg/store/journal").write_bytes(b"x"),
         "metadata gone": lambda clone: shutil.rmtree(clone / ".hg"),
         "other requirements": lambda clone: (clone / ".hg/requires").write_text("no-such-thing\n"),
@@ -263,11 +261,16 @@ DAMAGE = {
 def test_a_damaged_clone_is_made_again(history, fetch, damage):
     fetch(history, history.nodes["first"])
     DAMAGE[history.kind][damage](fetch.place / "clone")
-    assert content(fetch(history, "v1")) == "second"
     history.commit(variation__sls="newer")
-    DAMAGE[history.kind][damage](fetch.place / "clone")
     assert content(fetch(history)) == "newer"
     assert not list(fetch.place.rglob("*.partial-*"))
+
+
+@pytest.mark.parametrize("history, damage", [("hg", "file log cut"), ("git", "objects cut")], indirect=["history"])
+def test_a_damaged_clone_is_made_again_where_the_server_has_nothing_new(history, fetch, damage):
+    fetch(history, history.nodes["first"])
+    DAMAGE[history.kind][damage](fetch.place / "clone")
+    assert content(fetch(history, "v1")) == "second"
 
 
 @pytest.mark.parametrize("history, damage", [("hg", "file log cut"), ("git", "objects cut")], indirect=["history"])

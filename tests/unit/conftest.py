@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from vmimage import inside
 
-hypothesis.settings.register_profile("unit", deadline=None, database=None, max_examples=150)
+hypothesis.settings.register_profile("unit", deadline=None, database=None, max_examples=100)
 hypothesis.settings.load_profile("unit")
 
 

@@ -98,7 +98,7 @@ def home(tmp_path_factory):
         yield top
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(data=some.data(), secret=secrets | numbers)
 def test_no_message_about_keystone_keys_tells_a_secret(data, secret):
     keys = [key for key in (*GOOD, *SECRET) if key not in ("verify", "api_timeout", "image_endpoint_override")]
@@ -113,7 +113,7 @@ def test_no_message_about_keystone_keys_tells_a_secret(data, secret):
     look(sources, secret, cloud=cloud, environment={"HOME": "/nowhere"})
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(data=some.data(), secret=secrets)
 def test_no_message_about_variables_tells_a_secret(data, secret):
     keys = [f"OS_{key.upper()}" for key in (*GOOD, *SECRET) if key != "verify"]
@@ -125,7 +125,7 @@ def test_no_message_about_variables_tells_a_secret(data, secret):
     look([], secret, environment={"HOME": "/nowhere", **variables})
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(data=some.data(), secret=secrets | numbers)
 def test_no_message_about_clouds_tells_a_secret(data, secret, home):
     keys = (*GOOD, *SECRET)
@@ -146,7 +146,7 @@ def test_no_message_about_clouds_tells_a_secret(data, secret, home):
     look([], secret, cloud="web", environment={"HOME": str(home)})
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=some.data(), secret=secrets)
 def test_no_message_about_broken_yaml_tells_a_secret(data, secret, home):
     broken = [

@@ -47,7 +47,7 @@ def test_whatever_a_pillar_holds_gives_settings_or_says_what_is_wrong(mapping):
         assert isinstance(found, Settings)
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(few)
 def test_whatever_arguments_are_given_settings_come_out_or_say_what_is_wrong(arguments):
     try:
