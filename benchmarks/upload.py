@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TOP / "_utils"), str(TOP / "tests/openstack")]
+sys.path[:0] = [str(TOP / "_utils"), str(TOP / "tests/support")]
 
 from cloud import Cloud  # noqa: E402
 from triplets import environment_of, publishing_build  # noqa: E402

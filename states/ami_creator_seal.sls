@@ -67,7 +67,10 @@ leases and names of network cards are removed:
 the state of cloud-init is removed:
   vm_image.sealed:
     - remove:
-      - /var/lib/cloud/*
+      - /var/lib/cloud/data
+      - /var/lib/cloud/instance
+      - /var/lib/cloud/instances
+      - /var/lib/cloud/sem
       - /etc/netplan/50-cloud-init.yaml
       - /etc/network/interfaces.d/50-cloud-init
 
@@ -75,7 +78,8 @@ the identity of a Salt minion is removed:
   vm_image.sealed:
     - remove:
       - /etc/salt/minion_id
-      - /etc/salt/pki/minion/*
+      - /etc/salt/pki/minion/minion.pem
+      - /etc/salt/pki/minion/minion.pub
       - /var/cache/salt/minion/*
 
 temporary files are removed:

@@ -15,19 +15,36 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 TOP = Path(__file__).resolve().parents[1]
-# Two workers for two cores.  Where a test file is one piece of work (module fixtures), a worker takes the whole file.
+# Two workers for two cores; one that waits for servers leaves room for a third.  A file goes whole to a worker where its tests share
+# what is costly to make.
+_FILES = ["--dist", "loadfile", "--no-loadscope-reorder"]
 WORKERS = {
     "unit": ["-n", "2", "--dist", "worksteal"],
-    "tools": ["-n", "3", "--dist", "loadfile"],
-    "salt": ["-n", "2", "--dist", "loadfile"],
+    "tools": ["-n", "3", *_FILES],
+    "salt": ["-n", "2", *_FILES],
     "openstack": ["-n", "2", "--dist", "worksteal"],
-    "root": ["-n", "2", "--dist", "loadgroup"],
-    "builder": ["-n", "2", "--dist", "loadgroup"],
+    "root": ["-n", "2", *_FILES],
+    "builder": ["-n", "2", *_FILES],
     "cases": ["-n", "2", "--dist", "load"],
     "parity": ["-n", "2", "--dist", "load"],
 }
+#: files that take longest, to be begun first
+LONG = (
+    "guest",
+    "builder_image",
+    "boot",
+    "bases",
+    "repository_trouble",
+    "repository_safety",
+    "incremental",
+    "fast_paths",
+    "delivery",
+)
 GROUPS = tuple(WORKERS)
 BY_NAME_ALONE = ("parity",)  # "all groups" begins to hold a group when its name goes from here
+RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
+#: more for a group that is named: what our own cases prove already is built from others' cases only when asked
+NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"]}
 NO_TESTS = 5  # pytest's exit code where it found nothing to run
 
 
@@ -54,16 +71,22 @@ class Outcome:
 def run_group(group, paths, arguments, reports):
     """One group by pytest, then a look at the machine for what its tests have left behind."""
     print(f"\n=== {group}", flush=True)
-    before, begun = machine_state(), time.monotonic()
-    report = Path(reports) / f"{group}.xml"
+    begun, directory = time.monotonic(), f"{reports}/{group}"
+    report = Path(f"{directory}.xml")
     # short: sockets lie below it, whose paths have 107 characters at most
-    argv = [sys.executable, "-m", "pytest", *WORKERS[group], "--basetemp", f"{reports}/{group}", "--junitxml", report, *arguments]
-    code = subprocess.run([*argv, *paths], cwd=TOP, check=False).returncode
+    argv = [sys.executable, "-m", "pytest", *WORKERS[group], "--basetemp", directory, "--junitxml", report, *arguments]
+    code = subprocess.run([*argv, *paths], cwd=TOP, check=False, env={**os.environ, RUN: directory}).returncode
     seconds = time.monotonic() - begun
-    left = left_behind(before) if os.geteuid() == 0 else ()
+    left = left_behind(directory)
     for what in left:
         print(f"left behind by {group}: {what}", flush=True)
     return Outcome(group, seconds, *counted(report), code, left)
+
+
+def long_first(directory):
+    """The test files of a group, those first that take longest."""
+    order = {f"test_{name}.py": number for number, name in enumerate(LONG)}
+    return sorted(directory.glob("test_*.py"), key=lambda path: (order.get(path.name, len(LONG)), path.name))
 
 
 def counted(report):
@@ -77,25 +100,30 @@ def counted(report):
     return len(cases) - failed - len(skips), failed, len(skips) - xfailed, xfailed
 
 
-def machine_state():
-    """Mounts, loop devices with a file, and pid namespaces of the whole machine."""
-    mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()}
-    loops = {path.read_text(encoding="utf-8").strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")}
-    spaces = set()
-    for path in Path("/proc").glob("[0-9]*/ns/pid"):
-        try:
-            spaces.add(os.readlink(path))
-        except OSError:
-            continue
-    return {f"mount {one}" for one in mounts} | {f"loop {one}" for one in loops} | {f"process in {one}" for one in spaces}
-
-
-def left_behind(before, seconds=5):
-    """What the machine has more than before, after at most some seconds."""
+def left_behind(directory, seconds=10):
+    """Mounts and loop devices of files below the directory of a group, and processes that its tests have started, after some seconds."""
     deadline = time.monotonic() + seconds
-    while (left := sorted(machine_state() - before)) and time.monotonic() < deadline:
+    while (left := [*mounts_below(directory), *processes_of(directory)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     return tuple(left)
+
+
+def mounts_below(directory):
+    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines())
+    loops = (path.read_text(encoding="utf-8").strip() for path in Path("/sys/block").glob("loop*/loop/backing_file"))
+    return sorted(f"mount {path}" for path in (*mounts, *loops) if path.startswith(f"{directory}/"))
+
+
+def processes_of(directory):
+    """They have the directory in their environment, whoever is their parent by now."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{RUN}={directory}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(f"process {process.name} {(process / 'cmdline').read_text(errors='replace').replace(chr(0), ' ')}")
+        except OSError:
+            continue
+    return found
 
 
 def changed_files():
@@ -156,13 +184,14 @@ def main(words):
         if group not in GROUPS:
             parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
     groups = options.groups or [group for group in GROUPS if group not in BY_NAME_ALONE]
-    chosen = {group: [TOP / "tests" / group] for group in groups}
+    chosen = {group: long_first(TOP / "tests" / group) for group in groups}
     if options.changed:
         chosen = touched(changed_files(), groups)
     begun, outcomes = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
         for group, paths in chosen.items():
-            outcomes.append(run_group(group, paths, ["--durations=10", *more], reports))
+            named = NAMED.get(group, []) if group in options.groups else []
+            outcomes.append(run_group(group, paths, ["--durations=10", *named, *more], reports))
     print()
     for outcome in outcomes:
         print(outcome.line())

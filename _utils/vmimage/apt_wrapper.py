@@ -28,7 +28,11 @@ is_plain_update() {{
     done
     case " $* " in *" update "*) ;; *) return 1 ;; esac
 }}
-is_plain_update "$@" && state | cmp -s - {home}/apt-updated && exit 0
+# of a source that is a directory here nobody knows when it has changed
+has_local_sources() {{
+    grep -rqsE '^[^#]*(file|copy|cdrom|mirror\\+file):' /etc/apt/sources.list /etc/apt/sources.list.d
+}}
+is_plain_update "$@" && ! has_local_sources && state | cmp -s - {home}/apt-updated && exit 0
 exec /usr/bin/apt-get "$@"
 """
 

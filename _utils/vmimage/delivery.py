@@ -14,7 +14,7 @@ VERSION = "0.1.0"
 REQUIREMENTS = ("salt>=3006,<3009", "python-glanceclient>=4", "python-keystoneclient>=5", "pyyaml>=6", "requests>=2.28")
 _HERE = Path(__file__).resolve().parent
 _TOP = _HERE.parents[1]  # of a checkout, or of the minion's extension_modules
-_MODULES = ("vm_create.py", "vm_service.py", "vm_sysctl.py")  # by name: they may lie among those of others
+_MODULES = ("vm_create.py", "vm_sysctl.py")  # by name: they may lie among those of others
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 
 

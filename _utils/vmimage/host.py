@@ -168,7 +168,7 @@ class Host:
     def providers(self):
         """The modules that stand in for Salt's own inside a root: ``{what they provide: text of the module}``."""
         directory = delivery.modules_directory()
-        return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("service", "sysctl")}
+        return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("sysctl",)}
 
     def versions(self):
         """Of what a build is made with."""

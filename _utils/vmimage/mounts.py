@@ -114,6 +114,11 @@ def furnish(root):
     kernel.mount("sysfs", inside.own_directory(root, "sys"), "sysfs", hardened | kernel.MS_NOEXEC | kernel.MS_RDONLY)
     kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, "mode=755")
     os.mkdir(f"{root}/run/lock", 0o755)
+    os.mkdir(
+        f"{root}/run/host", 0o755
+    )  # systemd-detect-virt takes the root for a container: hooks of boot loaders then stay quiet
+    with open(f"{root}/run/host/container-manager", "w", encoding="ascii") as file:
+        file.write("vm_create\n")
     kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, "mode=1777")
     _furnish_dev(inside.own_directory(root, "dev"))
 

@@ -16,34 +16,37 @@ import socket
 import sys
 import threading
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
-from vmimage import kernel
+from vmimage import kernel, network
 from vmimage.errors import BuildDied, BuildStopped
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _PRIVATE = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
 
 
-def run_privately(work, *, hostname=""):
+def run_privately(work, *, hostname="", kind_of_network=network.HOST):
     """Do the work in namespaces of its own and return what it returns.
 
     :param work: a callable without arguments; what it returns or raises must be picklable
     :param str hostname: the host name in there, default the caller's
+    :param str kind_of_network: of :mod:`vmimage.network`, default the caller's network
     :raises BuildDied: if the worker was killed
     :raises BuildStopped: on Ctrl-C or SIGTERM
     :raises Exception: whatever the work raised
     """
     answer, pen = os.pipe()
+    unshared, separate = os.pipe()
+    connect, connection = os.pipe()
     sys.stdout.flush(), sys.stderr.flush()
     with stoppable():
         keeper = os.fork()
         if keeper == 0:
-            os.close(answer)
-            _end_with(lambda: _keep(work, pen, hostname))
-        os.close(pen)
+            os.close(answer), os.close(unshared), os.close(connection)
+            _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect))
+        os.close(pen), os.close(separate), os.close(connect)
         try:
-            with os.fdopen(answer, "rb") as pipe:
+            with _network(kind_of_network, keeper, unshared, connection), os.fdopen(answer, "rb") as pipe:
                 data = pipe.read()
         except BaseException:
             os.kill(keeper, signal.SIGTERM)  # not SIGKILL: the keeper ends after the last process in there has ended
@@ -97,9 +100,30 @@ def _end_with(body):
         os._exit(code)
 
 
-def _keep(work, pen, hostname):
+@contextmanager
+def _network(kind, keeper, unshared, connection):
+    """Connect the keeper's namespace, if it has one of its own, and let the keeper go on."""
+    with os.fdopen(unshared, "rb") as separate, os.fdopen(connection, "wb") as told, ExitStack() as stack:
+        if kind == network.PRIVATE and separate.read(1):
+            stack.enter_context(network.connected(keeper))
+        with suppress(BrokenPipeError):
+            told.write(b"1")
+            told.flush()
+        yield
+
+
+def _keep(work, pen, hostname, kind_of_network, separate, connect):
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    kernel.unshare(_PRIVATE)
+    if kind_of_network != network.HOST:
+        kernel.unshare(kernel.CLONE_NEWNET)
+    os.write(separate, b"1")
+    os.close(separate)
+    if not os.read(connect, 1):
+        return 1  # the caller could not connect it, and says why
+    os.close(connect)
+    if kind_of_network != network.HOST:
+        network.close_ways(kind_of_network)
+    kernel.unshare(_PRIVATE)  # now: the next child is init
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     lifeline, held = os.pipe()
     init = os.fork()

@@ -1,8 +1,19 @@
 """Reading what Salt says of a state run: done, failed, or nothing at all.  Pure functions."""
 
+import re
+
 from vmimage.errors import VariationFailed
 
 _REQUISITE = "One or more requisite failed"
+_NOTHING_RUNS = "no service runs while an image is made: let what talks to one be done at the first boot, by cloud-init or a unit of the image"
+#: states that talk to a service of their own machine
+_TALKING = ("postgres_", "mysql_", "mongodb_", "docker_", "rabbitmq_", "influxdb_", "elasticsearch_", "http.wait_for", "redis_")
+#: what programs and clients say whose service does not run
+_NO_ANSWER = (
+    r"[Cc]onnection refused|could not connect to server|connection to server .*failed|[Ii]s the server running"
+    r"|Can't connect to (local )?(MySQL|MariaDB|server)|Cannot connect to the Docker daemon"
+    r"|Failed to connect to (system )?bus|not been booted with systemd as init"
+)
 
 
 def judge(result, what):
@@ -25,7 +36,8 @@ def judge(result, what):
         )
     failed = [one for one in states if one["result"] is False]
     if failed:
-        error = VariationFailed(f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}")
+        text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}"
+        error = VariationFailed(text, hint=_NOTHING_RUNS if any(map(_needs_a_service, failed)) else None)
         error.states = states
         raise error
     return states
@@ -51,6 +63,12 @@ def _summary(key, one):
         **_said(one),
         **({"warnings": list(map(str, one["warnings"]))} if one.get("warnings") else {}),
     }
+
+
+def _needs_a_service(state):
+    """Whether a failed state talks to a service, which does not run while an image is made."""
+    said = "\n".join(state.get(key) or "" for key in ("comment", "stdout", "stderr"))
+    return state["state"].startswith(_TALKING) or re.search(_NO_ANSWER, said) is not None
 
 
 def _said(one):

@@ -19,14 +19,34 @@ from vmimage.shell import run
 HOME = "/run/vm_create"
 PYTHON = f"{HOME}/python/bin/python3"
 
+# pip.installed without bin_env means the image's Python: what is installed into this one is gone when the build ends
 _WRAPPER = """#!/bin/sh
+[ "$1 $2" != "-m pip" ] || {{ shift 2; exec {home}/bin/pip-of-the-root "$@"; }}
 exec {home}/python/loader --inhibit-cache --library-path {libraries} \\
     --argv0 {python} {python}.real "$@"
 """
-_SALT_CALL = """#!/bin/sh
-exec {python} -c 'import sys; from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_call())' \\
-    --config-dir={home}/etc "$@"
+_PIP = """#!/bin/sh
+for name in pip3 pip; do
+    path=$(command -v $name) && exec "$path" "$@"
+done
+echo "the image has no pip: install python3-pip in it before, or name a virtual environment by bin_env" >&2
+exit 127
 """
+_SALT_CALL = """#!/bin/sh
+exec {python} -c 'import sys; sys.path.insert(0, "{home}"); import offline_salt; offline_salt.prepare()
+from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_call())' --config-dir={home}/etc "$@"
+"""
+#: programs that ask systemd, and the file of ours that answers for it
+_STAND_IN = """#!/bin/sh
+# of vm_create, for the time of the build
+exec {python} -I -S {home}/{module}.py {words}"$@"
+"""
+STAND_INS = {
+    "systemctl": "offline_systemctl",
+    **dict.fromkeys(("timedatectl", "hostnamectl", "localectl", "loginctl"), "offline_settings"),
+    **dict.fromkeys(("udevadm", "journalctl", "resolvectl", "networkctl"), "offline_settings"),
+    **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +117,15 @@ def bind_runtime(runtime, root):
         "".join(f"import site; site.addsitedir({site!r})\n" for site in sites), encoding="utf-8"
     )
     (python / "pyvenv.cfg").write_text(f"home = {HOME}/python/base/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
-    _write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
-    _write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
+    write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
+    write_program(home / "bin/pip-of-the-root", _PIP)
+    write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
+
+
+def stand_in(program):
+    """The text of a program that does in a root what one of systemd's does on a machine."""
+    module = STAND_INS[program]
+    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words="" if module == "offline_systemctl" else f"{program} ")
 
 
 def _bind_file(source, target):
@@ -116,6 +143,7 @@ def show(sources, home, below):
     return shown
 
 
-def _write_program(path, text):
+def write_program(path, text):
+    """A file that everybody may run."""
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)

@@ -1,7 +1,7 @@
 """What the bound Salt runs in the root: one call, told by a file and answered by a file.
 
-This file is copied into the root's ``/run`` and run there by itself, beside ``reapply`` and ``brought``; it imports nothing else of
-this project.
+This file is copied into the root's ``/run`` and run there by itself, beside the modules that it imports; of this project it imports
+nothing else.
 """
 
 import json
@@ -9,6 +9,7 @@ import logging
 import sys
 
 import brought  # the copies beside this one
+import offline_salt
 import reapply
 
 
@@ -24,7 +25,7 @@ def main(home):
 
     logging.getLogger().handlers[:] = []
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="[%(levelname)s] %(message)s")
-    read_in_place()
+    offline_salt.prepare()
     caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
     told = {}
     look_at_states(told, task["known"])
@@ -34,22 +35,6 @@ def main(home):
         told["unsafe"] = str(unsafe)
     with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
         json.dump(told, file, default=str)
-
-
-def read_in_place():
-    """Let Salt read the variation's files where they lie: it copies each to its cache first, which is in memory here."""
-    import salt.fileclient
-    import salt.utils.url
-
-    copied = salt.fileclient.FSClient.get_file
-
-    def get_file(self, path, dest="", makedirs=False, saltenv="base", gzip=None, cachedir=None):
-        if dest or cachedir:
-            return copied(self, path, dest, makedirs, saltenv, gzip, cachedir)
-        name, environment = salt.utils.url.split_env(path)
-        return self.channel.fs.find_file(self._check_proto(name), environment or saltenv)["path"] or False
-
-    salt.fileclient.FSClient.get_file = get_file
 
 
 def look_at_states(told, known):

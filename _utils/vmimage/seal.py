@@ -1,5 +1,6 @@
 """Sealing a root: removing identity and residue, by patterns that a user can read and extend in an SLS."""
 
+import os
 import stat
 from pathlib import PurePosixPath
 
@@ -29,7 +30,12 @@ def seal_root(root, remove=(), truncate=(), *, dry=False):
             inside.remove(root, path)
         for path in emptied:
             inside.truncate(root, path)
-    return {"removed": sorted(set(gone)), "truncated": sorted(set(emptied))}
+    return {"removed": sorted(set(map(_printable, gone))), "truncated": sorted(set(map(_printable, emptied)))}
+
+
+def _printable(path):
+    """A path whose bytes are no UTF-8 with these bytes escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_within(path, tops):

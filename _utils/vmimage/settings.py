@@ -73,6 +73,10 @@ class Settings:
     cache: str = _setting(
         "/var/cache/vm_create", "directory of prepared bases, and of apt's lists and packages, these decompressed, too"
     )
+    network: str = _setting(
+        "",
+        "of the root while it is varied: private (behind NAT by slirp4netns), host (the builder's own), none; default: private where slirp4netns is installed",
+    )
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
     memory: bool | str | int = _setting(
         "auto", "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well"

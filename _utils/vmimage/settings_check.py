@@ -73,6 +73,8 @@ def check_settings(settings, places):
         refuse("jobs", "a number, not negative")
     if not all(isinstance(name, str) and isinstance(told, dict) for name, told in settings.variations.items()):
         refuse("variations", "{web: {variation: DIR}, db: {variation: DIR}}")
+    if settings.network not in ("", "private", "host", "none"):
+        refuse("network", "private, host or none")
     if settings.when_done not in ("stay", "poweroff"):
         refuse("when_done", "stay or poweroff")
     if isinstance(settings.variation, dict):

@@ -30,6 +30,7 @@ PACKAGE_OF = {
     "qemu-img": "qemu-utils",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
+    "ip": "iproute2",
     "resize2fs": "e2fsprogs",
     "ssh": "openssh-client",
     "tar": "tar",

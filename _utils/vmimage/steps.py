@@ -21,6 +21,7 @@ from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
 from vmimage.manifest import make_manifest
 from vmimage.memory import memory_for
+from vmimage.network import HOST, kind_of_network
 from vmimage.offers import is_offered_to, note_offers
 from vmimage.packages import changed_packages, digest_of_packages, list_packages, update_packages
 from vmimage.preflight import check_machine
@@ -83,6 +84,15 @@ class Build:
         store = self.open_store(self.host.credentials(self.settings, wanted=True))
         return fetch_image(store, reference, directory, self.progress.moved)
 
+    def network(self):
+        """Which network the root gets (:mod:`vmimage.network`)."""
+        kind = kind_of_network(self.settings.network)
+        if kind == HOST and not self.settings.network:
+            self.progress.note(
+                "the root shares the network of this machine: install slirp4netns for one of its own (ami.network)"
+            )
+        return kind
+
     def open_store(self, credentials):
         """The store, as those who the credentials tell."""
         from vmimage.store import Store  # here: who does not publish needs none of OpenStack's clients
@@ -95,7 +105,7 @@ class Build:
         self.workspace.make()
         begun, started, how = time.time(), time.monotonic(), {"failed": True}
         try:
-            with open(self.workspace.log, "a", encoding="utf-8") as log, self.progress.step(name):
+            with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
 
                 def say(line):
                     log.write(f"{line}\n")
@@ -200,7 +210,7 @@ def update(build):
             newest = None if any(changed.values()) else digest_of_packages(build.root, state)
             return changed, {"offered": offered, "newest": newest}, state
 
-        changes, known, state = work_inside(build.root, work)
+        changes, known, state = work_inside(build.root, work, kind_of_network=build.network())
         if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
             _share(build, lambda: apt.keep_lists(known))
         build.workspace.note("apt", {"state": state, "at": time.time()})
@@ -241,7 +251,7 @@ def variate(build):
 
         known = (build.workspace.noted("basis") or {}).get("states")
         with Beside(lambda: found.digest, "reading the variation") as reading:
-            states, noted = work_inside(build.root, apply, hostname=found.id)
+            states, noted = work_inside(build.root, apply, hostname=found.id, kind_of_network=build.network())
             digest = reading.finish()
         _share(build, lambda: apt.keep_archives(spare_mib=2 * build.settings.room_mib))
         build.workspace.note("states", noted)

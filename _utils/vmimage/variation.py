@@ -2,18 +2,21 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from vmimage import delivery, inside
+from vmimage import delivery, inside, kernel
 from vmimage.apt_unpacked import apt_environment
 from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import VariationFailed, VariationMissing
-from vmimage.mounts import ROOT_ENVIRONMENT, run_inside
+from vmimage.inhabit import lent_programs
+from vmimage.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
 from vmimage.outcome import judge
 from vmimage.reapply import BuildClean
-from vmimage.runtime import HOME, PYTHON, bind_runtime, own_runtime, show
+from vmimage.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
 from vmimage.variation_repository import fetch_variation
 
 #: the directories of custom code in a file_roots, and the minion option that makes Salt's loader look there
@@ -27,6 +30,10 @@ LOADED = {
 }
 #: this project's own code, in our home in a root
 _PROJECT = "project.tar"
+#: what runs in a root
+_IN_ROOT = ("salt_driver", "reapply", "brought", "offline_salt", "offline_systemctl", "offline_settings")
+#: where the Salt in a root caches files of its file_roots
+_FILES = "salt/var/cache/salt/minion/files/base"
 #: top keys of the pillar that never reach a root
 _SECRET = ("keystone", "ami")
 
@@ -138,9 +145,10 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     file_roots = show(variation.file_roots, home, "states")
     pillar_roots = show(variation.pillar_roots, home, "pillar")
     (home / "modules").mkdir()
-    for source, name in (("salt_driver", "driver"), ("reapply", "reapply"), ("brought", "brought")):
-        text = Path(__file__).with_name(f"{source}.py").read_text(encoding="utf-8")
+    for name in _IN_ROOT:
+        text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
         (home / f"{name}.py").write_text(text, encoding="utf-8")
+    fill_cache(home, variation.file_roots)
     for kind, text in host.providers().items():
         (home / f"modules/vm_{kind}.py").write_text(text, encoding="utf-8")
     delivery.write_project(home / _PROJECT, variation.file_roots)
@@ -155,7 +163,11 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     if updated:
         install_wrapper(root, HOME)
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
-    run_inside(root, [PYTHON, "-s", f"{HOME}/driver.py", HOME], env=environment, on_line=say)
+    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(inside.exists, root), _places_of(name)))}
+    for name, text in programs.items():
+        write_program(home / "bin" / name, text)
+    with lent_programs(root, programs):
+        run_inside(root, [PYTHON, "-s", f"{HOME}/salt_driver.py", HOME], env=environment, on_line=say)
     answer = inside.read_text(root, f"{HOME}/answer.json", "")
     if not answer:
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
@@ -163,6 +175,27 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     if "unsafe" in told:
         raise BuildClean(told["unsafe"])
     return judge(told["answer"], f"the variation {settings.name}"), told.get("states")
+
+
+def _places_of(program):
+    return [f"/usr/{directory}/{program}" for directory in ("bin", "sbin")]
+
+
+def fill_cache(home, file_roots):
+    """Let the cache of the Salt in a root hold the files of its file_roots without copying them.
+
+    An overlay: what a module writes to a cached file, or moves away, is the module's own.  Where none can be mounted (file_roots
+    that lie in each other), Salt copies each file that it needs, as it does on a machine.
+
+    :param Path home: ours in the furnished root, with the file_roots shown in it
+    """
+    upper, work, files = home / "cache/upper", home / "cache/work", home / _FILES
+    for directory in (upper, work, files):
+        directory.mkdir(parents=True)
+    layers = ":".join(escaped_option(home / f"states/{number}") for number in range(len(file_roots)))
+    options = f"lowerdir={layers},upperdir={escaped_option(upper)},workdir={escaped_option(work)}"
+    with suppress(OSError):
+        kernel.mount("vm_create", files, "overlay", kernel.MS_NODEV | kernel.MS_NOSUID, options)
 
 
 def _write_private(path, data):
@@ -193,7 +226,7 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
-        "providers": {"service": "vm_service", "sysctl": "vm_sysctl"},
+        "providers": {"sysctl": "vm_sysctl"},
         "enable_fqdns_grains": False,
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if inside.exists(root, "/lib/systemd/systemd") else {})},
         "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder

@@ -103,9 +103,7 @@ def test_sigterm_ends_a_run_that_says_so_and_leaves_nothing(builder, told, sourc
     process = builder.start(told | {"ami.publish": False})
     wait_until_it_builds(process)
     process.send_signal(signal.SIGTERM)
-    begun = time.monotonic()
     ended = builder.end(process)
-    assert time.monotonic() - begun < 15
     assert "stopped by SIGTERM" in words_of_failure(ended, "variation")
     assert not list(builder.output.glob("*")) and not (builder.directory / "root/srv").exists()
 

@@ -20,10 +20,11 @@ ALLOWED = [
     (r"/(run|tmp|var/tmp|lost\+found|dev|proc|sys)(/.*)?", "of the machine that runs, or of the file system"),
     (r"/var/log/.*", "logs; each image has those of its own making"),
     (r"/etc/machine-id|/etc/\.pwd\.lock|/etc/\.updated|/var/\.updated", "a machine writes them when it boots"),
-    (r"/var/lib/systemd/(timers|timesync|catalog|linger|coredump|rfkill|backlight|ephemeral-trees|deb-systemd-helper-masked)/?.*?", "a machine notes there when it last did what"),
+    (r"/var/lib/systemd/((timers|timesync|catalog|coredump|rfkill|backlight|ephemeral-trees)(/.*)?|linger)", "a machine notes there when it last did what"),
     (r"/var/lib/private(/systemd)?|/var/cache/private|/var/log/private|/var/lib/systemd/pstore", "directories that systemd makes at boot"),
     (r"/var/cache/(ldconfig/aux-cache|apt/.*|man/.*|fontconfig/.*)", "caches that their programs make again"),
     (r"/var/lib/apt/(periodic/.*|extended_states\.bak|lists|mirrors/.*)", "apt's notes of when it looked for what"),
+    (r"/srv/.*/__pycache__/.*\.pyc", "compiled Python holds the time of its source"),
     (r"/srv/.*/(\.git/)?index", "git's index holds times and inode numbers"),
     (r"/(etc|var/lib/dpkg)/(passwd|group|shadow|gshadow|subuid|subgid)-", "the state before the last change; nobody reads it"),
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from booting import asked
 from building import CACHE
 from looking import looked_into
+from once import made_once
 from vmimage.mounts import mounted
 from vmimage.triplet import Triplet
 
@@ -31,17 +32,18 @@ def hashed(path):
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def root_image(bootstrapped, tmp_path_factory):
-    """The bootstrapped root as a plain 1 GiB ext4 image."""
-    directory = tmp_path_factory.mktemp("bases")
-    image = directory / "root.img"
-    point = directory / "point"
-    point.mkdir()
-    with mounted(bootstrapped.image, point, "ro"):
-        run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", point, image, "900M")
-    yield image
-    shutil.rmtree(directory)
+    """The bootstrapped root as a plain 900 MiB ext4 image, to be read."""
+
+    def make(directory):
+        image, point = directory / "root.img", directory / "point"
+        point.mkdir()
+        with mounted(bootstrapped.image, point, "ro"):
+            run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", point, image, "900M")
+        return image
+
+    return made_once(tmp_path_factory, "root_image", make)
 
 
 def make_disk(target, table, *filesystems):

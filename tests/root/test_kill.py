@@ -65,7 +65,7 @@ def test_a_stopped_build_says_so_and_does_not_end_well(number, salt, bootstrappe
     )
     wait_for(salt, "variation")
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=120)
     assert process.returncode not in (0, None)
     assert f"stopped by {number.name}" in said and "Traceback" not in said
     assert not list(salt.output.glob("*"))

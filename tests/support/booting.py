@@ -27,9 +27,14 @@ systemctl is-system-running --wait >/run/state
 USERDATA = "#cloud-config\n" + json.dumps({"runcmd": [["systemd-run", "--no-block", "sh", "-c", _SCRIPT]]})
 
 
+def remember_accelerator(accelerator):
+    """Let later boots of this process not try again what did not start a kernel here."""
+    qemu.accelerators = lambda: [accelerator]
+
+
 @contextmanager
-def asked(triplet, directory, seconds=240):
-    """A booted triplet and what it says of itself.
+def asked(triplet, directory, seconds=900):
+    """A booted triplet and what it says of itself; the seconds are for one that hangs, not for one that is slow.
 
     :returns: ``(facts as dict, {guest port: port of the loopback})``
     """
@@ -45,7 +50,8 @@ def asked(triplet, directory, seconds=240):
     def is_up(console):
         return answer.exists() and "@@END" in answer.read_text(errors="replace")
 
-    with qemu.booted(triplet, is_up, seconds, forwards, more):
+    with qemu.booted(triplet, is_up, seconds, forwards, more) as (accelerator, *_):
+        remember_accelerator(accelerator)
         text = answer.read_text(encoding="utf-8", errors="replace")
         lines = text.split("@@BEGIN")[1].split("@@END")[0].splitlines()
         yield dict(line.strip().split("=", 1) for line in lines if "=" in line), ports

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from signals import as_from_a_terminal
+
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
-LEFT_BEHIND_SECONDS = 3
+LEFT_BEHIND_SECONDS = 20
 #: a variable of the environment by which a build tells which process of the tests has started it
 OWNER = "VMIMAGE_TESTS_OWNER"
 #: directories in which only the tests of this process have files
@@ -124,7 +126,8 @@ class Salt:
     def start(self, function, *arguments, **settings):
         """A call in the background: a Popen in a session of its own."""
         argv = self.argv(function, *arguments, **settings)
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(argv, text=True, start_new_session=True, preexec_fn=as_from_a_terminal, **pipes)
 
     def call(self, function, *arguments, **settings):
         """``(exit code, data, stderr)`` of a call; the data is None where it returned none."""

@@ -8,10 +8,11 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from booting import remember_accelerator
 from vmimage import qemu
 from vmimage.shell import run, started
 
@@ -19,6 +20,7 @@ MEMORY_MIB = 2048
 #: what systemd says of its units is on the console, too: it tells there what systemctl tells inside
 TALKATIVE = "systemd.journald.forward_to_console=1"
 DISK_GIB = 20
+KVM_SIGN_SECONDS = 15  # a kernel that says nothing for so long under KVM will not start there
 PROGRAM = Path(__file__).with_name("metadata_program.py")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
@@ -93,19 +95,33 @@ class Instance:
     @contextmanager
     def running(self):
         """It runs for the time of the block, on the disk as it was left; its end is that of a machine whose power is cut."""
-        self.console.unlink(missing_ok=True)
-        self.seen, self._begun = [], time.monotonic()
-        argv = qemu.qemu_argv(
-            self.triplet,
-            self.disk,
-            qemu.accelerators()[-1],
-            self.console,
-            more=self.place.more,
-            network=self.place.network,
-            **self.options,
-        )
-        with open(self.log, "ab") as log, started(argv, log) as self._child:
+        with ExitStack() as power:
+            for accelerator in qemu.accelerators():
+                self.console.unlink(missing_ok=True)
+                self.seen, self._begun = [], time.monotonic()
+                argv = qemu.qemu_argv(
+                    self.triplet,
+                    self.disk,
+                    accelerator,
+                    self.console,
+                    more=self.place.more,
+                    network=self.place.network,
+                    **self.options,
+                )
+                log = power.enter_context(open(self.log, "ab"))
+                self._child = power.enter_context(started(argv, log))
+                if accelerator == "tcg" or self._says_anything(KVM_SIGN_SECONDS):
+                    remember_accelerator(accelerator)
+                    break
+                power.close()
             yield self
+
+    def _says_anything(self, seconds):
+        while self.seconds() < seconds and not self.is_off():
+            if self.console.exists() and self.console.stat().st_size:
+                return True
+            time.sleep(0.05)
+        return False
 
     def seconds(self):
         return time.monotonic() - self._begun

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import salt_calls
+
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 
@@ -37,9 +39,13 @@ class Minion:
     def call(self, *words, salt_call=SALT_CALL, **environment):
         """``(exit code, data, stderr)``"""
         argv = [salt_call, "--local", "--config-dir", self.directory / "etc", "--retcode-passthrough", "--out", "json", *words]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment or None)
-        data = json.loads(done.stdout)["local"] if done.stdout.strip().startswith("{") else None
-        return done.returncode, data, done.stderr
+        if salt_call == SALT_CALL:
+            code, out, err = salt_calls.salt_call(argv, environment)
+        else:
+            done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment or None)
+            code, out, err = done.returncode, done.stdout, done.stderr
+        data = json.loads(out)["local"] if out.strip().startswith("{") else None
+        return code, data, err
 
     def good(self, *words, **options):
         code, data, err = self.call(*words, **options)

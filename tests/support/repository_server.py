@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from vmimage.shell import die_with_parent
+from waiting import wait_until
 
 _CALM = {
     "PATH": os.environ["PATH"],
@@ -259,11 +260,8 @@ class Answer(BaseHTTPRequestHandler):
         return status, [(name, value) for name, value in headers if name not in ("Status", "Content-Length")], body
 
 
-def kill_when(child, is_so, seconds=20):
+def kill_when(child, is_so):
     """SIGKILL for a child as soon as something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end and child.poll() is None, "it never came to this"
-        time.sleep(0.01)
+    wait_until(is_so, while_so=lambda: child.poll() is None)
     child.send_signal(signal.SIGKILL)
     child.wait()

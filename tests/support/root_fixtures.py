@@ -28,7 +28,7 @@ def own_directories(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(own_directories):
-    """No mount, loop or process more than before, at most three seconds after the test."""
+    """No mount, loop or process more than before, after some seconds."""
     before = what_is_left()
     yield
     deadline = time.monotonic() + LEFT_BEHIND_SECONDS

@@ -3,12 +3,12 @@
 import signal
 import subprocess
 import sys
-import time
 
 import minions
 import pytest
 from vmimage.errors import CallFailed, ProgramMissing
 from vmimage.minion import Minion
+from waiting import wait_until
 
 PROBE = """
 import os, sys
@@ -31,7 +31,7 @@ def end():
 def wait(path):
     open(path, "w").close()
     import time
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -125,19 +125,12 @@ def test_salt_ends_with_who_asked_it(minion, tmp_path):
     argv = [sys.executable, "-c", f"{script}.call('probe.wait', {str(there)!r})"]
     child = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:
-        wait_for(there.exists)
+        wait_until(there.exists)
         (salt,) = children_of(child.pid)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    wait_for(lambda: not is_running(salt))
-
-
-def wait_for(is_so, seconds=30):
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it never came to this"
-        time.sleep(0.05)
+    wait_until(lambda: not is_running(salt))
 
 
 def children_of(pid):

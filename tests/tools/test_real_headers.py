@@ -2,7 +2,7 @@
 
 import pytest
 from vmimage import header
-from vmimage.disk import _copy_range, make_root_image
+from vmimage.disk import make_root_image
 from vmimage.errors import BaseRefused
 from vmimage.shell import run
 
@@ -147,9 +147,7 @@ def test_a_file_system_in_a_partition_is_found_and_taken_out_whole(tmp_path, ext
     uefi, linux = header.read_partitions(path)
     assert header.read_ext(path, uefi.offset) is None
     assert header.read_ext(path, linux.offset) == header.Ext("cloudimg-rootfs", UUID)
-    _copy_range(path, linux.offset, linux.size, tmp_path / "out")
-    assert (tmp_path / "out").read_bytes() == ext4.read_bytes()
-    run(["e2fsck", "-f", "-n", tmp_path / "out"])
+    assert path.read_bytes()[linux.offset : linux.offset + linux.size] == ext4.read_bytes()
 
 
 @pytest.mark.needs("tar", "xz", "zstd")

@@ -3,7 +3,6 @@
 import http.server
 import json
 import threading
-import time
 
 import pytest
 from browser import Browser
@@ -12,6 +11,7 @@ from vmimage.errors import VariationFailed
 from vmimage.report import make_page, write_report
 from vmimage.triplet import Triplet
 from vmimage.workspace import Workspace
+from waiting import wait_until
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -240,10 +240,7 @@ def test_even_markup_that_came_through_could_ask_nobody(browser, tmp_path, serve
     assert asked == [] and any("Content Security Policy" in json.dumps(one) for one in browser.complaints())
     (tmp_path / "open.html").write_text(attack(address))  # without our policy: the attack is a real one, and the server hears it
     browser.open(tmp_path / "open.html")
-    deadline = time.monotonic() + 30
-    while not {"/script", "/image", "/style", "/frame"} <= set(asked):
-        assert time.monotonic() < deadline, asked
-        time.sleep(0.05)
+    wait_until(lambda: {"/script", "/image", "/style", "/frame"} <= set(asked))
 
 
 def test_on_paper_the_whole_page_is_there(browser, page):

@@ -6,19 +6,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import pytest
 from repository_server import call, kill_when
 from vmimage import repository_home, repository_program
 from vmimage.errors import RepositoryWrong
+from waiting import HANG_SECONDS, ended_if_it_hangs, wait_until
 
 pytest_plugins = ["repository_fixtures"]
 pytestmark = pytest.mark.needs("hg", "git")
 
+#: the jobs that a shell starts in the background ignore Ctrl-C, and so does all that they start: this process shall not
 RUN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from vmimage.repository import fetch_repository
 kind, address, revision, cache = sys.argv[1:]
 print(fetch_repository(kind, address, revision, cache).node)
@@ -141,16 +143,14 @@ def test_a_whole_hash_that_was_not_fetched_is_looked_for_at_the_server(history, 
 def test_a_server_that_falls_silent_is_given_up(history, server, fetch, monkeypatch):
     monkeypatch.setattr(repository_home, "_SILENT_SECONDS", 1)
     server.stuck = 5
-    began = time.monotonic()
-    with pytest.raises(RepositoryWrong, match="cannot be fetched"):
+    with ended_if_it_hangs(), pytest.raises(RepositoryWrong, match="cannot be fetched: .*(timed out|too slow)"):
         fetch(server.address(history), "", history.kind, tries=1)
-    assert time.monotonic() - began < 15
 
 
 def test_a_program_that_takes_too_long_is_ended(history, server, fetch, monkeypatch):
     monkeypatch.setattr(repository_program, "_LONGEST_SECONDS", 1)
     server.stuck = 5
-    with pytest.raises(RepositoryWrong, match="cannot be fetched: it took longer than 1 s"):
+    with ended_if_it_hangs(), pytest.raises(RepositoryWrong, match="cannot be fetched: it took longer than 1 s"):
         fetch(server.address(history), "", history.kind, tries=1)
 
 
@@ -197,10 +197,7 @@ def test_hg_and_git_end_with_who_called_them(history, server, fetch, process):
     server.stuck = 1 << 20
     child = process(history.kind, server.address(history), "", fetch.cache)
     kill_when(child, lambda: begun(fetch))
-    end = time.monotonic() + 10
-    while running := [one for one in processes() if f"{fetch.cache}/" in one and one.split("\0")[0] == history.kind]:
-        assert time.monotonic() < end, running
-        time.sleep(0.05)
+    wait_until(lambda: not [one for one in processes() if f"{fetch.cache}/" in one and one.split("\0")[0] == history.kind])
 
 
 def processes():
@@ -215,21 +212,18 @@ def processes():
 def test_two_at_once_both_get_it_and_clone_it_once(history, server, fetch, process):
     address = server.address(history)
     children = [process(history.kind, address, "v1", fetch.cache) for _ in range(2)]
-    assert {child.communicate(timeout=60)[0].strip() for child in children} == {history.nodes["second"]}
+    assert {child.communicate(timeout=HANG_SECONDS)[0].strip() for child in children} == {history.nodes["second"]}
     assert not list(fetch.place.rglob("*.partial-*"))
     assert len(list((fetch.place / "trees").iterdir())) == 2  # the files and their digest
 
 
-def test_an_interrupted_run_says_so_and_leaves_nothing_half_made(history, server, fetch, process):
+def test_an_interrupted_run_ends_by_its_signal_and_leaves_nothing_half_made(history, server, fetch, process):
     server.stuck = 5
     child = process(history.kind, server.address(history), "", fetch.cache)
-    end = time.monotonic() + 20
-    while not server.asked:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: server.asked)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=10)
-    assert child.returncode != 0 and not (fetch.place / "home").exists()
+    child.communicate(timeout=HANG_SECONDS)
+    assert child.returncode == -signal.SIGINT and not (fetch.place / "home").exists()
 
 
 # a damaged cache
@@ -266,7 +260,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("history, damage", [(kind, name) for kind in DAMAGE for name in DAMAGE[kind]], indirect=["history"])
-def test_a_damaged_clone_is_made_anew(history, fetch, damage):
+def test_a_damaged_clone_is_made_again(history, fetch, damage):
     fetch(history, history.nodes["first"])
     DAMAGE[history.kind][damage](fetch.place / "clone")
     assert content(fetch(history, "v1")) == "second"

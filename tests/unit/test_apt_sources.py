@@ -1,5 +1,6 @@
 import pytest
-from vmimage.apt_sources import _from_indexes, source_lines
+from apt_answers import AptGet
+from vmimage.apt_sources import source_lines
 from vmimage.errors import SettingsWrong
 
 D, S, T = "http://deb.example.org/debian/", "http://deb.example.org/debian-security", "http://tools.example.org/apt"
@@ -13,35 +14,46 @@ def lines(release):
     return [f"deb {D[:-1]} {release} main", f"deb {D[:-1]} {release}-updates main", f"deb {S} {release}-security main"]
 
 
+@pytest.fixture
+def lines_for(monkeypatch):
+    """``lines_for(indexes, release, distribution)`` on a machine whose apt has read these indexes."""
+
+    def ask(indexes, release, distribution):
+        monkeypatch.setattr("vmimage.apt_sources.run", AptGet(indexes))
+        return source_lines(release, distribution)
+
+    return ask
+
+
 @pytest.mark.parametrize("machine", ["bookworm", "trixie", "stable", "buster"])
-def test_a_release_gets_the_machines_own_archives_and_suites(machine):
-    assert _from_indexes(indexes(machine), "bookworm", "debian") == lines("bookworm")
+def test_a_release_gets_the_machines_own_archives_and_suites(lines_for, machine):
+    assert lines_for(indexes(machine), "bookworm", "debian") == lines("bookworm")
 
 
-def test_old_security_suites_with_a_slash_are_of_the_release():
-    found = _from_indexes([(D, "buster", "main", "Debian"), (S, "buster/updates", "main", "Debian")], "buster", "debian")
+def test_old_security_suites_with_a_slash_are_of_the_release(lines_for):
+    found = lines_for([(D, "buster", "main", "Debian"), (S, "buster/updates", "main", "Debian")], "buster", "debian")
     assert found == [f"deb {D[:-1]} buster main", f"deb {S} buster/updates main"]
 
 
 @pytest.mark.parametrize("other", [[(D, "sid", "main", "Debian")], indexes("trixie")], ids=["sid beside", "trixie beside"])
-def test_on_a_machine_with_two_releases_the_wanted_one_is_taken(other):
-    assert _from_indexes(other + indexes("bookworm"), "bookworm", "debian") == lines("bookworm")
+def test_on_a_machine_with_two_releases_the_wanted_one_is_taken(lines_for, other):
+    assert lines_for(other + indexes("bookworm"), "bookworm", "debian") == lines("bookworm")
 
 
-def test_archives_of_others_are_left_out():
+def test_archives_of_others_are_left_out(lines_for):
     others = [(T, "bookworm", "main", "Tools"), (D, "bookworm-backports", "main", "Debian Backports")]
-    assert _from_indexes(others + indexes("bookworm"), "bookworm", "debian") == lines("bookworm")
+    assert lines_for(others + indexes("bookworm"), "bookworm", "debian") == lines("bookworm")
 
 
-def test_components_are_gathered_once_each():
-    found = _from_indexes([(D, "noble", part, "Ubuntu") for part in ("main", "universe", "main")], "noble", "ubuntu")
+def test_components_are_gathered_once_each(lines_for):
+    found = lines_for([(D, "noble", part, "Ubuntu") for part in ("main", "universe", "main")], "noble", "ubuntu")
     assert found == [f"deb {D[:-1]} noble main universe"]
 
 
 @pytest.mark.parametrize("known", [[], indexes("bookworm")], ids=["no lists", "Debian's only"])
-def test_a_machine_that_knows_no_such_archive_is_told_what_to_do(known):
+def test_a_machine_that_knows_no_such_archive_is_told_what_to_do(lines_for, known):
     with pytest.raises(SettingsWrong, match="apt-get update") as caught:
-        _from_indexes(known, "noble", "ubuntu")
+        lines_for(known, "noble", "ubuntu")
     assert "ubuntu" in caught.value.message
 
 

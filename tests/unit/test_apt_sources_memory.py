@@ -4,35 +4,43 @@ import json
 import os
 
 import pytest
+from apt_answers import AptGet
 from vmimage import apt_sources
 from vmimage.apt_sources import source_lines
 
 LINES = ["deb http://deb.example.org/debian bookworm main"]
 
 
+class Asking:
+    """Who asks for the lines; ``asked`` is how often apt was."""
+
+    def __init__(self, top, apt, memory):
+        self.top, self.apt, self.memory = top, apt, memory
+
+    def __call__(self):
+        return source_lines("bookworm", "debian", memory=self.memory)
+
+    @property
+    def asked(self):
+        return self.apt.asked
+
+
 @pytest.fixture
-def machine(tmp_path, tree, monkeypatch):
-    """A machine whose apt was asked once; ``machine.asked`` counts, ``machine()`` asks for the lines."""
+def asking(tmp_path, tree, monkeypatch):
+    """A machine whose apt was asked once."""
     top = tree(tmp_path / "machine", {"apt/sources.list": "deb", "apt/parts/more.list": "deb", "lists/a_InRelease": "signed"})
     tree(tmp_path / "cache", {})
     monkeypatch.setattr(apt_sources, "_READ", (top / "apt", top / "apt/parts", top / "lists", top / "missing"))
 
-    def ask():
-        read.asked += 1
-        return read.answer
-
-    def read():
-        return source_lines("bookworm", "debian", memory=read.memory)
-
-    monkeypatch.setattr(apt_sources, "_ask_apt", ask)
-    read.top, read.memory, read.asked = top, tmp_path / "cache/apt_sources.json", 0
-    read.answer = [("http://deb.example.org/debian/", "bookworm", "main", "Debian")]
-    assert read() == LINES and read.asked == 1
-    return read
+    apt, memory = AptGet([("http://deb.example.org/debian/", "bookworm", "main", "Debian")]), tmp_path / "cache/apt_sources.json"
+    monkeypatch.setattr(apt_sources, "run", apt)
+    asking = Asking(top, apt, memory)
+    assert asking() == LINES and asking.asked == 1
+    return asking
 
 
-def test_apt_is_asked_once_while_nothing_changes(machine):
-    assert [machine(), machine()] == [LINES, LINES] and machine.asked == 1
+def test_apt_is_asked_once_while_nothing_changes(asking):
+    assert [asking(), asking()] == [LINES, LINES] and asking.asked == 1
 
 
 @pytest.mark.parametrize(
@@ -49,20 +57,20 @@ def test_apt_is_asked_once_while_nothing_changes(machine):
     ],
     ids=["added", "removed", "longer", "touched", "renamed", "updated", "a new directory", "a link"],
 )
-def test_after_a_change_of_what_apt_reads_it_is_asked_again(machine, change):
-    change(machine.top)
-    machine.answer = [("http://new.example.org/debian", "bookworm", "main", "Debian")]
-    assert machine() == ["deb http://new.example.org/debian bookworm main"] and machine.asked == 2
+def test_after_a_change_of_what_apt_reads_it_is_asked_again(asking, change):
+    change(asking.top)
+    asking.apt.answer = [("http://new.example.org/debian", "bookworm", "main", "Debian")]
+    assert asking() == ["deb http://new.example.org/debian bookworm main"] and asking.asked == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '"text"', "null", '{"state": 1}'])
-def test_a_memory_that_cannot_be_read_is_made_anew(machine, text):
-    machine.memory.write_text(text, encoding="utf-8")
-    assert machine() == LINES and machine.asked == 2
-    assert machine() == LINES and machine.asked == 2
+def test_a_memory_that_cannot_be_read_is_made_anew(asking, text):
+    asking.memory.write_text(text, encoding="utf-8")
+    assert asking() == LINES and asking.asked == 2
+    assert asking() == LINES and asking.asked == 2
 
 
-def test_a_memory_of_the_right_state_without_an_answer_is_made_anew(machine):
-    state = json.loads(machine.memory.read_text(encoding="utf-8"))["state"]
-    machine.memory.write_text(json.dumps({"state": state}), encoding="utf-8")
-    assert machine() == LINES and machine.asked == 2
+def test_a_memory_of_the_right_state_without_an_answer_is_made_anew(asking):
+    state = json.loads(asking.memory.read_text(encoding="utf-8"))["state"]
+    asking.memory.write_text(json.dumps({"state": state}), encoding="utf-8")
+    assert asking() == LINES and asking.asked == 2

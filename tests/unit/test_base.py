@@ -38,35 +38,44 @@ def prepare(settings):
     return base.prepare_base(settings, LOCATED, None)
 
 
-def stopped(work):
-    raise BuildStopped("stopped")
+@pytest.fixture
+def prepare_another(settings, monkeypatch):
+    """A function that begins to prepare a base that is not there yet, and is stopped: the rest needs root."""
+
+    def stopped(work):
+        raise BuildStopped("stopped")
+
+    def begin():
+        with pytest.raises(BuildStopped):
+            base.prepare_base(settings, {**LOCATED, "digest": f"sha256:{'1' * 64}"}, None)
+
+    monkeypatch.setattr(base, "run_privately", stopped)
+    return begin
 
 
-def test_a_base_that_nobody_has_used_for_long_goes_when_another_is_prepared(bases, settings, monkeypatch):
-    monkeypatch.setattr(base, "run_privately", stopped)  # no root here
-    with pytest.raises(BuildStopped):
-        prepare(settings)
+def test_a_base_that_nobody_has_used_for_long_goes_when_another_is_prepared(bases, prepare_another):
+    prepare_another()
     left = [f"{days}.{end}" for days in (1, 59) for end in ("img", "json")]
     assert sorted(path.name for path in bases.glob("[0-9]*") if path.suffix != ".lock") == left
 
 
-def test_half_a_base_goes_too_and_one_that_somebody_prepares_now_does_not(bases):
+def test_half_a_base_goes_too_and_one_that_somebody_prepares_now_does_not(bases, prepare_another):
     for name in ("half", "now"):
         (bases / f"{name}.img").touch()
         os.utime(bases / f"{name}.img", (0, 0))
     with open(bases / "now.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        base._remove_old(bases)
+        prepare_another()
         assert not (bases / "half.img").exists() and (bases / "now.img").exists()
-    base._remove_old(bases)
+    prepare_another()
     assert not (bases / "now.img").exists()
 
 
-def test_a_base_that_is_used_stays(bases, settings):
+def test_a_base_that_is_used_stays(bases, settings, prepare_another):
     image = base.image_path(settings, LOCATED)
     (bases / "61.img").rename(image), (bases / "61.json").rename(image.with_suffix(".json"))
     assert prepare(settings).image == str(image)
-    base._remove_old(bases)
+    prepare_another()
     assert prepare(settings).image == str(image)
 
 

@@ -1,10 +1,13 @@
 """Who we are to the cloud, by keystone.* and by OS_*."""
 
 import pickle
+from functools import partial
 
 import pytest
+import settings_sources
+from settings_sources import source
 from vmimage.credentials import Credentials, gather_credentials, secrets_of
-from vmimage.errors import CredentialsWrong, SettingsWrong, VmImageError
+from vmimage.errors import CredentialsWrong, SettingsWrong
 
 ADDRESS = "https://cloud.example.org:5000/v3"
 USER = {"auth_url": ADDRESS, "user": "builder", "password": "hunter2", "tenant": "images"}
@@ -19,14 +22,6 @@ TOKEN_VARIABLES = {"OS_AUTH_URL": ADDRESS, "OS_TOKEN": "hunter2", "OS_PROJECT_ID
 IN_DEFAULT = {"user_domain_id": "default", "project_domain_id": "default"}
 
 
-def source(where, mapping):
-    def get(key):
-        top, _, below = key.partition(":")
-        return (mapping.get(top) or {}).get(below) if below else mapping.get(top)
-
-    return where, mapping, get
-
-
 def without(mapping, *keys):
     return {key: value for key, value in mapping.items() if key not in keys}
 
@@ -39,11 +34,7 @@ def of_variables(variables, **options):
     return gather_credentials([], environment=variables, **options)
 
 
-def refusal(gather, *arguments, kind=CredentialsWrong, **options):
-    with pytest.raises(VmImageError) as caught:
-        gather(*arguments, **options)
-    assert type(caught.value) is kind and caught.value.hint and "hunter2" not in str(caught.value)
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, kind=CredentialsWrong)
 
 
 # what is found

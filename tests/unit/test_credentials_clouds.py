@@ -1,24 +1,19 @@
 """Who we are to the cloud, by an entry of clouds.yaml."""
 
 import os
+from functools import partial
 
 import pytest
+import settings_sources
 import yaml
+from settings_sources import source
 from vmimage import clouds
 from vmimage.credentials import gather_credentials, secrets_of
-from vmimage.errors import CredentialsWrong, SettingsWrong, VmImageError
+from vmimage.errors import CredentialsWrong, SettingsWrong
 
 ADDRESS = "https://cloud.example.org:5000/v3"
 AUTH = {"auth_url": ADDRESS, "username": "builder", "password": "hunter2", "project_name": "images"}
 APPLICATION = {"auth_url": ADDRESS, "application_credential_id": "a1", "application_credential_secret": "hunter2"}
-
-
-def source(where, mapping):
-    def get(key):
-        top, _, below = key.partition(":")
-        return (mapping.get(top) or {}).get(below) if below else mapping.get(top)
-
-    return where, mapping, get
 
 
 @pytest.fixture
@@ -45,11 +40,7 @@ def of_cloud(home, *, cloud="ami", keystone=None, **variables):
     return gather_credentials([source("pillar", {"keystone": keystone})], cloud=cloud, environment=environment)
 
 
-def refusal(home, *, kind=CredentialsWrong, **options):
-    with pytest.raises(VmImageError) as caught:
-        of_cloud(home, **options)
-    assert type(caught.value) is kind and caught.value.hint and "hunter2" not in str(caught.value)
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, of_cloud, kind=CredentialsWrong)
 
 
 def of_entry(home, entry, **options):

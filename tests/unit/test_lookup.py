@@ -1,22 +1,18 @@
+from functools import partial
+
 import pytest
-from vmimage.errors import SettingsWrong
+import settings_sources
+from settings_sources import source
 from vmimage.lookup import look_up
 
 KNOWN = ("user", "password", "tenant")
 
 
-def source(where, mapping):
-    def get(key):
-        top, _, below = key.partition(":")
-        return (mapping.get(top) or {}).get(below) if below else mapping.get(top)
-
-    return where, mapping, get
+def of_pillar(mapping, **options):
+    return look_up("keystone", KNOWN, [source("pillar", mapping)], **options)
 
 
-def refusal(mapping, **options):
-    with pytest.raises(SettingsWrong) as caught:
-        look_up("keystone", KNOWN, [source("pillar", mapping)], **options)
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, of_pillar)
 
 
 def test_a_key_is_found_nested_and_flat_with_the_place_where_it_stands():

@@ -4,11 +4,12 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from vmimage import metadata, metadata_drives
+from metadata_devices import mounted_devices
+from vmimage import metadata
 from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
 from vmimage.metadata import SOURCES, read_userdata
-from vmimage.metadata_drives import read_cloud_init, read_nocloud
+from vmimage.metadata_drives import read_cloud_init, read_config_drive, read_nocloud
 from vmimage.metadata_source import Found, Machine, Trouble
 
 DATA, NONE_HERE, NONE_AT_ALL = Found(b"ami.name: web", "a place"), Found(b"", "a server (404)", sure=False), Found(b"", "a drive")
@@ -138,7 +139,7 @@ def test_too_much_is_an_error_at_once(looking):
 
 @pytest.fixture
 def machine(tmp_path, confining_kernel, monkeypatch):
-    monkeypatch.setattr(metadata_drives, "_ask_blkid", lambda label: [])
+    mounted_devices(monkeypatch, lambda argv: "")
     return Machine(top=tmp_path)
 
 
@@ -207,12 +208,13 @@ def test_a_file_of_64_kib_is_read_and_a_larger_one_refused(machine, tree):
 
 
 def test_disks_are_found_by_the_links_of_udev_each_once(machine, tree, monkeypatch):
-    monkeypatch.setattr(metadata_drives, "_ask_blkid", lambda label: pytest.fail("blkid was asked"))
+    devices = mounted_devices(monkeypatch, lambda argv: pytest.fail("blkid was asked"))
     tree(machine.top, {"dev/vdb": "", "dev/disk/by-label/config-2": "-> ../../vdb", "dev/disk/by-label/CONFIG-2": "-> ../../vdb"})
-    assert metadata_drives._find_devices(("config-2", "CONFIG-2"), machine.top) == [str(machine.top / "dev/vdb")]
+    assert read_config_drive(machine) is None and devices == [str(machine.top / "dev/vdb")]
 
 
 def test_where_udev_made_no_link_the_disks_are_looked_at(machine, tree, monkeypatch):
-    monkeypatch.setattr(metadata_drives, "_ask_blkid", {"cidata": ["/dev/sr0"], "CIDATA": ["/dev/sr0", "/dev/sdb"]}.get)
+    printed = {"LABEL=cidata": "/dev/sr0\n", "LABEL=CIDATA": "/dev/sr0\n/dev/sdb\n"}
+    devices = mounted_devices(monkeypatch, lambda argv: printed[argv[-1]])
     tree(machine.top, {"dev/disk/by-label/cidata": "-> ../../gone"})
-    assert metadata_drives._find_devices(("cidata", "CIDATA"), machine.top) == ["/dev/sr0", "/dev/sdb"]
+    assert read_nocloud(machine) is None and devices == ["/dev/sr0", "/dev/sdb"]

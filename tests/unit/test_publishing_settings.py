@@ -1,18 +1,16 @@
 """The settings of publishing: what is meant is taken, what cannot be meant is refused by name."""
 
 import math
+from functools import partial
 
 import pytest
-from vmimage.errors import SettingsWrong
+import settings_sources
 from vmimage.settings import gather_settings
 
 UUID = "0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10"
 
 
-def refusal(**arguments):
-    with pytest.raises(SettingsWrong) as caught:
-        gather_settings([], arguments)
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, settings_sources.gathered)
 
 
 def test_who_says_nothing_publishes_privately_where_credentials_are_set_and_without_a_gate():

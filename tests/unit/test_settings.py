@@ -1,28 +1,11 @@
+from functools import partial
+
 import pytest
-from vmimage.errors import SettingsWrong
+import settings_sources
+from settings_sources import gathered, source
 from vmimage.settings import KEYS, gather_settings
 
-
-def source(where, mapping):
-    """A place to look settings up in, as Salt's config.get does: nested by colons, or a key that is written flat."""
-
-    def get(key):
-        value = mapping
-        for part in key.split(":"):
-            value = value.get(part) if isinstance(value, dict) else None
-        return value
-
-    return where, mapping, get
-
-
-def gathered(mapping=None, **arguments):
-    return gather_settings([source("pillar", mapping or {})], arguments)
-
-
-def refusal(mapping=None, **arguments):
-    with pytest.raises(SettingsWrong) as caught:
-        gathered(mapping, **arguments)
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, gathered)
 
 
 @pytest.mark.parametrize(

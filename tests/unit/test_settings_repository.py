@@ -1,6 +1,10 @@
 """Settings of repositories: what cannot be meant is refused at the door, by its name and the place where it stands."""
 
+from functools import partial
+
 import pytest
+import settings_sources
+from settings_sources import gathered
 from vmimage.errors import SettingsWrong
 from vmimage.settings import gather_settings
 from vmimage.userdata import sort_userdata
@@ -8,14 +12,11 @@ from vmimage.userdata import sort_userdata
 HG, GIT = "https://hg.example.org/web", "https://git.example.org/web"
 
 
-def pillar(**told):
-    return "pillar", {"ami": told}, lambda key: told.get(key.removeprefix("ami:"))
+def of_pillar(**told):
+    return gathered({"ami": told})
 
 
-def refusal(**told):
-    with pytest.raises(SettingsWrong) as caught:
-        gather_settings([pillar(**told)])
-    return str(caught.value)
+refusal = partial(settings_sources.refusal, of_pillar)
 
 
 @pytest.mark.parametrize("ending", ["_variation", ""], ids=["of the variation", "of the code"])
@@ -44,12 +45,12 @@ def test_an_address_beside_a_variation_is_refused(variation):
 
 
 def test_an_address_beside_an_id_alone_is_good():
-    told = pillar(git_address_variation=GIT, git_rev_variation="v1", variation={"id": "web1"})
-    assert gather_settings([told]).repository == ("git", GIT, "v1")
+    settings = of_pillar(git_address_variation=GIT, git_rev_variation="v1", variation={"id": "web1"})
+    assert settings.repository == ("git", GIT, "v1")
 
 
 def test_the_variation_and_the_code_may_come_from_different_kinds():
-    settings = gather_settings([pillar(hg_address_variation=HG, git_address=GIT, git_rev="v1")])
+    settings = of_pillar(hg_address_variation=HG, git_address=GIT, git_rev="v1")
     assert (settings.repository, settings.git_address, settings.git_rev) == (("hg", HG, ""), GIT, "v1")
 
 
@@ -58,7 +59,7 @@ def test_without_any_address_there_is_no_repository():
 
 
 def test_an_address_taken_back_by_an_argument_leaves_none():
-    settings = gather_settings([pillar(hg_address_variation=HG)], {"hg_address_variation": "", "variation": "/srv/web"})
+    settings = gathered({"ami": {"hg_address_variation": HG}}, **{"hg_address_variation": "", "variation": "/srv/web"})
     assert settings.repository is None
 
 
@@ -98,8 +99,8 @@ def test_a_plain_number_is_no_revision_of_hg():
 
 
 def test_the_form_of_hg_log_is_a_revision():
-    told = pillar(hg_address_variation=HG, hg_rev_variation="249:9ed741a55f17")
-    assert gather_settings([told]).repository[2] == "249:9ed741a55f17"
+    settings = of_pillar(hg_address_variation=HG, hg_rev_variation="249:9ed741a55f17")
+    assert settings.repository[2] == "249:9ed741a55f17"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_the_form_of_hg_log_is_a_revision():
 )
 def test_when_done_is_stay_or_poweroff(value, good):
     if good:
-        assert gather_settings([pillar(when_done=value)]).when_done == value
+        assert of_pillar(when_done=value).when_done == value
     else:
         said = refusal(when_done=value)
         assert f"ami.when_done in the pillar is {value!r}" in said and "stay or poweroff" in said
@@ -124,7 +125,7 @@ def test_a_package_that_apt_would_take_for_something_else_is_refused(package):
 
 @pytest.mark.parametrize("package", ["curl", "g++", "curl=7.88.1-10+deb12u12", "curl/bookworm", "curl:amd64", "?essential"])
 def test_packages_are_named_as_apt_names_them(package):
-    assert gather_settings([pillar(packages=[package])]).packages == (package,)
+    assert of_pillar(packages=[package]).packages == (package,)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_a_mirror_that_mmdebstrap_would_take_for_something_else_is_refused(mirro
     "mirror", ["http://deb.example.org/debian", ["deb [trusted=yes] file:/srv/a ./", "deb http://a/ x main"]], ids=repr
 )
 def test_mirrors_are_addresses_or_lines_of_sources(mirror):
-    assert gather_settings([pillar(mirror=mirror)]).mirror == mirror
+    assert of_pillar(mirror=mirror).mirror == mirror
 
 
 @pytest.mark.parametrize("minion_id", ["../../etc", "a b", "a\nb", "$(x)"])

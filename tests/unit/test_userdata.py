@@ -11,6 +11,7 @@ from vmimage.settings import KEYS
 from vmimage.userdata import Sorted, sort_userdata
 
 BOM = b"\xef\xbb\xbf"
+HG, GIT = "ami.hg_address_variation: https://hg.example.org/web\n", "ami.git_address_variation: https://git.example.org/web\n"
 
 
 def ami(**settings):
@@ -71,6 +72,24 @@ OURS = {
         ami(base="https://x:8080/a.img", variation={"directory": "salt://web", "id": "web1"}),
         {},
     ),
+    "behind a mark of YAML": ("%YAML 1.1\n---\nami.name: web\n...\n", ami(name="web"), {}),
+    "hg at a revision": (
+        HG + "ami.hg_rev_variation: 249:9ed741a55f17\n",
+        ami(hg_address_variation="https://hg.example.org/web", hg_rev_variation="249:9ed741a55f17"),
+        {},
+    ),
+    "git at a branch": (
+        GIT + "ami.git_rev_variation: stable\n",
+        ami(git_address_variation="https://git.example.org/web", git_rev_variation="stable"),
+        {},
+    ),
+    "code of its own": ("ami.git_address: file:///srv/code\n", ami(git_address="file:///srv/code"), {}),
+    "a user of ssh is kept like a secret": (
+        "ami.hg_address_variation: ssh://hg@hg.example.org/web\n",
+        {},
+        ami(hg_address_variation="ssh://hg@hg.example.org/web"),
+    ),
+    "an end": ("ami.when_done: poweroff\n", ami(when_done="poweroff"), {}),
     "a key left empty is not set": ("ami.name: web\nami.base:\nkeystone.password:\n", ami(name="web"), {}),
 }
 
@@ -215,6 +234,26 @@ WRONG = {
     "a long wrong value": ("ami.pillar: [" + "hunter2, " * 5000 + "]", "ami.pillar in the userdata (line 1) is [***, "),
     "a password in an address, cut at a hash": ("ami.base_hash: http://me:hunter2 #@x/y", "ami.base_hash", "is ***"),
     "a password of a mirror": ("ami.mirror: http://me:hunter2@x/y", "ami.mirror holds a password", "line 1"),
+    "an end that is none": ("ami.when_done: reboot", "ami.when_done in the userdata (line 1) is 'reboot'", "stay or poweroff"),
+    "hg and git": (HG + GIT, "ami.git_address_variation in the userdata (line 2)", "ami.hg_address_variation is set, too"),
+    "a revision alone": ("ami.git_rev_variation: v1", "ami.git_rev_variation in the userdata (line 1) is 'v1'", "_address_"),
+    "a revision that is a number": (HG + "ami.hg_rev_variation: 249", "ami.hg_rev_variation", "line 2", "put it in quotes"),
+    "a revision to compute": (HG + "ami.hg_rev_variation: max(all())", "'max(all())' is neither a hash nor a name", "line 2"),
+    "a repository beside a directory": (HG + "ami.variation: /srv/web", "ami.variation in the userdata (line 2)", "keep one"),
+    "an option for an address": (
+        "ami.hg_address_variation: --config=alias.pull=!hunter2",
+        "ami.hg_address_variation in the userdata (line 1): the address, or a part of it, begins with '-'",
+    ),
+    "a transport of git": (
+        "ami.git_address_variation: 'ext::sh -c hunter2'",
+        "ami.git_address_variation in the userdata (line 1): the address names a transport of git",
+    ),
+    "a password in an address of a repository": (
+        "ami.hg_address_variation: https://me:hunter2@x/web",
+        "ami.hg_address_variation in the userdata (line 1): a password stands in the address",
+        "netrc",
+    ),
+    "an option for mmdebstrap": ("ami.mirror: ['--setup-hook=reboot']", "ami.mirror in the userdata (line 1) is no mirror"),
     "what contradicts itself": (
         "ami: {base: /a, base_hash: b,\n base_unverified: true}",
         "ami.base_unverified",
@@ -243,6 +282,7 @@ def test_what_is_wrong_is_told_with_key_and_line_and_without_secrets(document, w
     assert [word for word in words if word not in message] == [], message
     assert caught.value.hint and len(message) < 2000
     assert "hunter2" not in message and "8123" not in message
+    assert "".join(message.splitlines()).isprintable()  # it goes to a console
 
 
 def test_64_kib_are_not_too_much():

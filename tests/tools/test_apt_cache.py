@@ -5,46 +5,75 @@ import hashlib
 import os
 import shutil
 import time
+import traceback
 
 import pytest
-from vmimage import apt_cache, apt_unpacked
+from vmimage import apt_cache, apt_unpacked, kernel
 from vmimage.apt_cache import AptCache
-from vmimage.errors import CommandFailed
+from vmimage.shell import run
 
-NAME, DEB = "less_1%3a590-2_amd64.deb", b"the package"
+pytestmark = pytest.mark.needs("dpkg-deb")
+NAME = "less_1%3a590-2_amd64.deb"
 MANY_DAYS = 100 * 24 * 3600
 LIST = "mirror_dists_bookworm_main_binary-amd64_Packages"
 
 
-def stanza(package="less", version="1:590-2", architecture="amd64", content=DEB, size=None):
+def made_package(directory, text):
+    """The bytes of a package with one file."""
+    tree = directory / "tree"
+    for path in (tree / "DEBIAN", tree / "usr/share"):
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)
+    (tree / "DEBIAN/control").write_text("Package: less\nVersion: 1:590-2\nArchitecture: amd64\nMaintainer: a\nDescription: a\n")
+    (tree / "usr/share/text").write_text(text)
+    run(["dpkg-deb", "--root-owner-group", "--build", tree, directory / "made.deb"])
+    return (directory / "made.deb").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def deb(tmp_path_factory):
+    return made_package(tmp_path_factory.mktemp("deb"), "the package")
+
+
+def content_of(package, directory):
+    """The tar in a package, by the real dpkg-deb."""
+    (directory / "package.deb").write_bytes(package)
+    with open(directory / "package.tar", "wb") as tar:
+        run(["dpkg-deb", "--fsys-tarfile", directory / "package.deb"], stdout=tar)
+    return (directory / "package.tar").read_bytes()
+
+
+def stanza(content, package="less", version="1:590-2", architecture="amd64"):
     return (
         f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\nDescription: tells SHA256: of nothing\n"
-        f"Size: {len(content) if size is None else size}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
+        f"Size: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
     )
 
 
-def copy_like_cp(argv):
-    *files, target = argv[argv.index("--reflink=auto") + 1 :]
-    for path in files:
-        shutil.copyfile(path, target / path.name)
-        os.utime(target / path.name, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
-
-
-def unpack_like_dpkg(argv, stdout):
-    if not argv[-1].stat().st_size:
-        raise CommandFailed(argv, 2, "it is empty")
-    stdout.write(b"content of " + argv[-1].read_bytes())
+def begun(cache):
+    """A cache that was shown to its root: without its mounts, which need root, and by a process that ends, as a step of a build."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            kernel.mount = kernel.mount_setattr = lambda *_, **__: None
+            cache.show()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    return cache
 
 
 @pytest.fixture
-def apt(tmp_path, tree, monkeypatch):
+def apt(tmp_path, tree, deb):
     """The cache of a build whose root has been updated: it knows of one package."""
-    monkeypatch.setattr(apt_cache, "run", copy_like_cp)  # no test of this group starts a program
-    monkeypatch.setattr(apt_unpacked, "run", unpack_like_dpkg)
     root = tree(tmp_path / "root", {"etc/apt/sources.list": "deb mirror bookworm main\n"})
-    made = AptCache(tmp_path / "cache", tmp_path / "own", root, "sha256:base")
-    made._begin()
-    tree(made.own, {f"lists/{LIST}": f"{stanza('more')}\n{stanza()}\n", "bin/pkgcache.bin": "reckoned"})
+    made = begun(AptCache(tmp_path / "cache", tmp_path / "own", root, "sha256:base"))
+    made.deb = deb
+    tree(made.own, {f"lists/{LIST}": f"{stanza(deb, 'more')}\n{stanza(deb)}\n", "bin/pkgcache.bin": "reckoned"})
     return made
 
 
@@ -52,8 +81,8 @@ def kept(apt):
     return sorted(path.name for path in apt.archives.iterdir())
 
 
-def download(apt, content=DEB, name=NAME):
-    (apt.own / "archives" / name).write_bytes(content)
+def download(apt, content=None, name=NAME):
+    (apt.own / "archives" / name).write_bytes(apt.deb if content is None else content)
 
 
 def unpacked(apt):
@@ -68,48 +97,51 @@ def test_a_package_that_the_lists_vouch_for_is_shared(apt):
     download(apt)
     apt.keep_lists()
     apt.keep_archives()
-    assert kept(apt) == [NAME] and (apt.archives / NAME).read_bytes() == DEB
+    assert kept(apt) == [NAME] and (apt.archives / NAME).read_bytes() == apt.deb
 
 
-def test_a_package_is_decompressed_once(apt):
+def test_a_package_is_decompressed_once(apt, tmp_path):
     download(apt)
     apt.keep_lists()
     apt.keep_archives()
     then = (apt.unpacked / f"{NAME}.tar").stat().st_mtime_ns
     apt.keep_archives()
-    assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
+    assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
     assert (apt.unpacked / f"{NAME}.tar").stat().st_mtime_ns == then
 
 
-def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt):
+def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt, tmp_path):
     download(apt)
     apt.keep_lists()
-    apt.archives.mkdir(parents=True)
-    (apt.archives / NAME).write_bytes(b"cut")
+    apt.archives.mkdir(parents=True, exist_ok=True)
+    other = made_package(tmp_path, "another package by this name" * 999)
+    (apt.archives / NAME).write_bytes(other)
     apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
-    assert unpacked(apt) == {f"{NAME}.tar": b"content of cut"}
+    assert unpacked(apt) == {f"{NAME}.tar": content_of(other, tmp_path)}
     apt.keep_archives()
-    assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
+    assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
 
 
 def test_nothing_is_decompressed_where_that_would_take_the_images_room(apt):
-    apt.archives.mkdir(parents=True)
-    (apt.archives / NAME).write_bytes(DEB)
+    apt.archives.mkdir(parents=True, exist_ok=True)
+    (apt.archives / NAME).write_bytes(apt.deb)
     apt_unpacked.unpack_packages(apt.archives, apt.unpacked, spare_mib=1 << 40)
     assert unpacked(apt) == {}
 
 
-def test_a_package_that_cannot_be_decompressed_here_is_left_to_the_roots_dpkg(apt):
-    apt.archives.mkdir(parents=True)
+def test_a_package_that_cannot_be_decompressed_here_is_left_to_the_roots_dpkg(apt, tmp_path):
+    apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / "strange.deb").touch()
-    (apt.archives / NAME).write_bytes(DEB)
+    (apt.archives / NAME).write_bytes(apt.deb)
     apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
-    assert unpacked(apt) == {f"{NAME}.tar": b"content of " + DEB}
+    assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
 
 
-@pytest.mark.parametrize("content", [b"the pAckage", b"the package and more", b""], ids=["same size", "longer", "empty"])
+@pytest.mark.parametrize(
+    "content", [lambda deb: deb[:-1] + b"?", lambda deb: deb + b"more", lambda deb: b""], ids=["same size", "longer", "empty"]
+)
 def test_a_package_that_is_not_what_the_lists_say_is_not_shared(apt, content):
-    download(apt, content)
+    download(apt, content(apt.deb))
     apt.keep_lists()
     apt.keep_archives()
     assert kept(apt) == []
@@ -127,7 +159,7 @@ def test_a_package_that_no_list_names_is_not_shared(apt, name):
 
 def test_lists_that_the_variation_changed_vouch_for_nothing(apt, tree):
     apt.keep_lists()
-    tree(apt.own, {f"lists/{LIST}": stanza(content=b"a trap")})
+    tree(apt.own, {f"lists/{LIST}": stanza(b"a trap")})
     download(apt, b"a trap")
     apt.keep_archives()
     assert kept(apt) == []
@@ -170,8 +202,7 @@ def test_lists_of_the_same_content_get_their_old_times_and_others_do_not(apt, tr
 
 def test_the_next_build_begins_with_the_lists_and_their_times(apt, tmp_path):
     apt.keep_lists()
-    following = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
-    following._begin()
+    following = begun(AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base"))
     own, shared = following.own / "lists" / LIST, apt.shared / "lists" / LIST
     assert own.read_bytes() == shared.read_bytes() and own.stat().st_mtime_ns == shared.stat().st_mtime_ns
     assert (following.own / "bin/pkgcache.bin").read_text(encoding="utf-8") == "reckoned"
@@ -179,9 +210,7 @@ def test_the_next_build_begins_with_the_lists_and_their_times(apt, tmp_path):
 
 def test_the_next_build_knows_what_the_last_found_out(apt, tmp_path):
     def told(name):
-        following = AptCache(tmp_path / "cache", tmp_path / name, apt.root, "sha256:base")
-        following._begin()
-        return following.known()
+        return begun(AptCache(tmp_path / "cache", tmp_path / name, apt.root, "sha256:base")).known()
 
     known = {"offered": {"http://mirror/InRelease": "0" * 64}, "newest": "1" * 64}
     assert told("own2") == {"offered": None, "newest": None}
@@ -232,10 +261,10 @@ def test_a_huge_file_with_holes_is_not_even_read(apt, monkeypatch):
 def test_a_package_cut_short_by_a_crash_of_the_machine_is_replaced(apt):
     download(apt)
     apt.keep_lists()
-    apt.archives.mkdir(parents=True)
+    apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / NAME).touch()
     apt.keep_archives()
-    assert (apt.archives / NAME).read_bytes() == DEB
+    assert (apt.archives / NAME).read_bytes() == apt.deb
 
 
 def test_what_killed_builds_left_is_removed(apt, tree):
@@ -256,14 +285,14 @@ def test_copies_that_a_killed_step_left_half_made_are_made_anew(apt, tmp_path, t
     apt.keep_lists()
     own = tmp_path / "own2"
     tree(tmp_path, {f"own2.partial/lists/{LIST}": "hal"})
-    AptCache(tmp_path / "cache", own, apt.root, "sha256:base")._begin()
+    begun(AptCache(tmp_path / "cache", own, apt.root, "sha256:base"))
     assert (own / "lists" / LIST).read_bytes() == (apt.shared / "lists" / LIST).read_bytes()
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_lists_that_cannot_be_shared_whole_are_not_shared_and_leave_nothing(apt, monkeypatch):
     def full(argv):
-        copy_like_cp(argv)
+        run(argv)
         raise OSError(28, "No space left on device")
 
     apt.keep_lists()

@@ -1,0 +1,376 @@
+"""``systemctl`` in a root in which no systemd runs: what changes files is done, what starts and stops is remembered.
+
+This file is copied into the root's ``/run`` and run there as the program ``systemctl``; it imports nothing of this project.  Enabling,
+masking and the like are left to the root's own systemctl, which does them in files where it finds no systemd.  A service that a
+package enables counts as running, as on a machine, until something stops it; any other after it was started.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+REAL = "/usr/bin/systemctl"
+_REMEMBERED = "/run/vm_create/services.json"
+_KINDS = ("service", "socket", "target", "mount", "automount", "swap", "path", "timer", "slice", "scope", "device")
+_PLACES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/lib/systemd/system",
+    "/usr/lib/systemd/system",
+)
+_OF_PACKAGES = ("/lib/systemd/system/", "/usr/lib/systemd/system/")
+#: of which a boot reaches each
+_TARGETS = ("sysinit", "basic", "sockets", "timers", "paths", "local-fs", "multi-user", "graphical")
+#: options whose value is the next word
+_VALUED = (
+    "-p",
+    "-P",
+    "-t",
+    "-n",
+    "-o",
+    "-H",
+    "-M",
+    "-s",
+    "--property",
+    "--type",
+    "--state",
+    "--lines",
+    "--output",
+    "--signal",
+    "--root",
+)
+_VALUED += (
+    "--preset-mode",
+    "--kill-whom",
+    "--kill-who",
+    "--what",
+    "--job-mode",
+    "--message",
+    "--check-inhibitors",
+    "--timestamp",
+)
+_IN_FILES = ("enable", "disable", "reenable", "preset", "mask", "unmask", "link", "revert", "add-wants", "add-requires")
+_IN_FILES += ("preset-all", "set-default", "get-default", "is-enabled", "list-unit-files", "cat", "edit", "help")
+_STARTING = ("start", "restart", "reload-or-restart", "force-restart")
+_IF_ACTIVE = ("try-restart", "condrestart", "try-reload-or-restart", "reload", "force-reload")
+#: of a manager or a unit that does not run, and nothing of it is in the image
+_IDLE = ("daemon-reload", "daemon-reexec", "reset-failed", "kill", "clean", "freeze", "thaw", "set-environment", "log-level")
+_IDLE += ("unset-environment", "import-environment", "isolate", "set-property", "log-target", "service-watchdogs", "cancel")
+_POWER = (
+    "poweroff",
+    "reboot",
+    "halt",
+    "kexec",
+    "soft-reboot",
+    "suspend",
+    "hibernate",
+    "exit",
+    "switch-root",
+    "rescue",
+    "emergency",
+)
+
+
+class Refused(Exception):
+    """What systemctl says and the exit code that it ends with."""
+
+    def __init__(self, text, code=1):
+        super().__init__(text)
+        self.code = code
+
+
+def unit_name(word):
+    """The full name of a unit, as systemctl completes and escapes it."""
+    if word.startswith("/"):
+        return (
+            re.sub(r"[^\w:.-]", lambda odd: f"\\x{ord(odd[0]):02x}", word.strip("/").replace("-", "\\x2d").replace("/", "-"))
+            + ".mount"
+        )
+    if word.endswith((".slice.service", ".scope.service")) and unit_file(word.removesuffix(".service")):
+        word = word.removesuffix(".service")  # of a caller that does not know these kinds, as Salt
+    return word if word.rpartition(".")[2] in _KINDS and "." in word else f"{word}.service"
+
+
+def unit_file(name):
+    """Where the unit is described, its template counted; a SysV script for one that has no unit; None for nothing."""
+    stem, _, kind = name.rpartition(".")
+    names = [name, f"{stem.split('@', 1)[0]}@.{kind}"] if "@" in stem else [name]
+    for one in names:
+        for place in _PLACES:
+            if os.path.lexists(f"{place}/{one}"):
+                return f"{place}/{one}"
+    script = f"/etc/init.d/{stem}"
+    return script if kind == "service" and os.access(script, os.X_OK) else None
+
+
+def is_masked(name):
+    """Whether the unit cannot be started by anybody: it leads to /dev/null, or is empty."""
+    path = unit_file(name)
+    if path is None or path.startswith("/etc/init.d/"):
+        return False
+    target = os.path.realpath(path)
+    return target == "/dev/null" or os.path.isfile(target) and os.path.getsize(target) == 0
+
+
+def remembered():
+    """``{unit: whether it runs}`` of what was started and stopped."""
+    try:
+        with open(_REMEMBERED, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return {}
+
+
+def remember(name, runs):
+    """Note that a unit was started or stopped; an alias is the unit that it leads to."""
+    partial = f"{_REMEMBERED}.{os.getpid()}"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump({**remembered(), own_name(name): runs}, file)
+    os.replace(partial, _REMEMBERED)
+
+
+def own_name(name):
+    """The name of the unit that an alias leads to."""
+    path = unit_file(name)
+    if path is None or not os.path.islink(path) or is_masked(name):
+        return name
+    target = os.path.basename(os.path.realpath(path))
+    return target if target.rpartition(".")[2] in _KINDS and "@." not in target else name
+
+
+def is_active(name):
+    """Whether the unit would be running on a machine that got the same commands."""
+    noted = remembered().get(own_name(name))
+    if noted is not None:
+        return noted
+    path = unit_file(name)
+    if path is None or is_masked(name):
+        return False
+    brought = os.path.realpath(path).startswith(_OF_PACKAGES) or path.startswith("/etc/init.d/")
+    return brought and (file_state(name) in ("enabled", "alias", "generated") or is_pulled_in(name))
+
+
+def is_pulled_in(name):
+    """Whether the boot itself starts the unit: packages link units without an [Install] section to targets."""
+    places = ("/lib/systemd/system", "/usr/lib/systemd/system")
+    return any(os.path.lexists(f"{place}/{target}.target.wants/{name}") for place in places for target in _TARGETS)
+
+
+def file_state(name):
+    """What ``systemctl is-enabled`` says."""
+    done = run_real(["is-enabled", unit_name(name)], capture_output=True)
+    return done.stdout.decode().strip() or "not-found"
+
+
+def run_real(words, **options):
+    """The root's own systemctl, which works on files."""
+    environment = {**os.environ, "SYSTEMD_OFFLINE": "1"}
+    return subprocess.run([REAL, *words], check=False, env=environment, **options)
+
+
+def matching(word):
+    """The units that a word of a start or stop means: of a pattern those that run."""
+    if any(letter in word for letter in "*?["):
+        import fnmatch
+
+        return [name for name, runs in remembered().items() if runs and fnmatch.fnmatch(name, word)]
+    return [unit_name(word)]
+
+
+def parse(words):
+    """``(options, verb, units)``; ``options`` are those before and behind the verb, each with its value if it has one."""
+    options, plain, rest = [], [], iter(words)
+    for word in rest:
+        if word == "--":
+            plain.extend(rest)
+        elif word.startswith("-") and len(word) > 1:
+            options.append((word, next(rest, "")) if word in _VALUED else (word.partition("=")[0], word.partition("=")[2]))
+        else:
+            plain.append(word)
+    return options, (plain[0] if plain else ""), plain[1:]
+
+
+def main(words):
+    """Do what systemctl would; returns its exit code."""
+    options, verb, units = parse(words)
+    names = {name for name, _ in options}
+    if names & {"--version", "--help", "-h", "--user", "--global", "--root", "-H", "-M", "--host", "--machine"} and verb not in (
+        *_STARTING,
+        *_IF_ACTIVE,
+        *_IDLE,
+        "stop",
+    ):
+        return run_real([word for word in words if word != "--now"]).returncode
+    quiet = bool(names & {"-q", "--quiet"})
+    try:
+        if "--user" in names:
+            return 0  # no user's manager runs; what it starts at login is in files
+        if verb in _IN_FILES:
+            plain = [
+                unit_name(word) if word in units and word.endswith(".service") else word for word in words if word != "--now"
+            ]
+            return change_files(plain, verb, units, "--now" in names)
+        if verb in _STARTING:
+            return start(units)
+        if verb in ("stop", *_IF_ACTIVE):
+            return act_on_active(verb, units)
+        if verb in ("is-active", "is-failed"):
+            return say_state(verb, units, quiet)
+        if verb == "status":
+            return say_status(units)
+        if verb == "show":
+            return show(units, options)
+        if verb == "is-system-running":
+            print("running")
+            return 0
+        if verb in _IDLE:
+            return 0
+        if verb in _POWER:
+            raise Refused(
+                f"{verb}: no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
+            )
+        if verb in (
+            "",
+            "list-units",
+            "list-sockets",
+            "list-timers",
+            "list-jobs",
+            "list-machines",
+            "list-automounts",
+            "list-paths",
+        ):
+            return list_running(units)
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return refused.code
+    return run_real(words).returncode
+
+
+def change_files(words, verb, units, now):
+    code = run_real(words).returncode
+    if now and code == 0:
+        for word in units:
+            if verb in ("enable", "reenable"):
+                start([word])
+            elif verb in ("disable", "mask"):
+                remember(unit_name(word), False)
+    return code
+
+
+def start(units):
+    for word in units:
+        for name in matching(os.path.basename(word) if word.startswith("/") and word.rpartition(".")[2] in _KINDS else word):
+            needs_unit(name, "start")
+            make_mount_point(name)
+            remember(name, True)
+    return 0
+
+
+def make_mount_point(name):
+    """systemd makes the directory that it mounts on."""
+    path = unit_file(name)
+    if name.endswith((".mount", ".automount")):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = re.search(r"^Where=(/.*)$", file.read(), re.MULTILINE)
+        if found:
+            os.makedirs(found[1].strip(), mode=0o755, exist_ok=True)
+
+
+def needs_unit(name, verb):
+    if unit_file(name) is None:
+        raise Refused(f"Failed to {verb} {name}: Unit {name} not found.", 5)
+    if is_masked(name):
+        raise Refused(f"Failed to {verb} {name}: Unit {name} is masked.")
+
+
+def act_on_active(verb, units):
+    for word in units:
+        for name in matching(word):
+            if unit_file(name) is None:
+                raise Refused(f"Failed to {verb} {name}: Unit {name} not {'loaded' if verb == 'stop' else 'found'}.", 5)
+            if verb == "stop":
+                remember(name, False)
+            elif verb in ("reload", "force-reload") and not is_active(name):
+                raise Refused(f"{name} is not active, cannot reload.")
+    return 0
+
+
+def say_state(verb, units, quiet):
+    states = [("active" if is_active(unit_name(word)) else "inactive") for word in units]
+    if not quiet:
+        print(*states, sep="\n")
+    if verb == "is-failed":
+        return 1
+    return 0 if "active" in states else 3 if any(unit_file(unit_name(word)) for word in units) else 4
+
+
+def description(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = re.search(r"^Description=(.*)$", file.read(), re.MULTILINE)
+    except OSError:
+        return ""
+    return found[1] if found else ""
+
+
+def say_status(units):
+    code = 0
+    for word in units:
+        name = unit_name(word)
+        path = unit_file(name)
+        if path is None:
+            print(f"Unit {name} could not be found.", file=sys.stderr)
+            code = 4
+            continue
+        active = is_active(name)
+        loaded = "masked (Reason: Unit is masked.)" if is_masked(name) else f"loaded ({path}; {file_state(name)})"
+        print(f"{'●' if active else '○'} {name} - {description(path) or name}")
+        print(f"     Loaded: {loaded}\n     Active: {'active (running)' if active else 'inactive (dead)'}")
+        code = max(code, 0 if active else 3)
+    return code
+
+
+def properties(word):
+    name = unit_name(word)
+    path, active = unit_file(name), is_active(name)
+    loaded = "not-found" if path is None else "masked" if is_masked(name) else "loaded"
+    return {
+        "Id": own_name(name),
+        "Names": own_name(name),
+        "Description": description(path) if path else name,
+        "LoadState": loaded,
+        "ActiveState": "active" if active else "inactive",
+        "SubState": "running" if active else "dead",
+        "FragmentPath": path or "",
+        "UnitFileState": file_state(name) if path else "",
+        "MainPID": "0",
+        "ExecMainPID": "0",
+        "Result": "success",
+        "NeedDaemonReload": "no",
+    }
+
+
+def show(units, options):
+    wanted = [key for name, value in options if name in ("-p", "-P", "--property") for key in value.split(",")]
+    value_only = any(name in ("--value", "-P") for name, _ in options)
+    for number, word in enumerate(units):
+        if number:
+            print()
+        found = properties(word)
+        for key in wanted or found:
+            print(found.get(key, "") if value_only else f"{key}={found.get(key, '')}")
+    return 0
+
+
+def list_running(units):
+    for name in sorted(name for name, runs in remembered().items() if runs):
+        if not units or name in [unit_name(word) for word in units]:
+            print(f"{name} loaded active running {description(unit_file(name) or '') or name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,2 @@
+. "$CASES/words.sh"
+has /etc/mark changed

@@ -1,0 +1,3 @@
+. "$CASES/words.sh"
+has /etc/mark changed
+link /tmp var/tmp

@@ -1,0 +1,22 @@
+"""Real input: what users write, applied by real builds."""
+
+from pathlib import Path
+
+import pytest
+from building import Salt
+from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401  fixtures
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shared", type=Path, metavar="DIRECTORY", help="build the cases of this directory, too")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.root)
+
+
+@pytest.fixture
+def salt(tmp_path):
+    return Salt(tmp_path)

@@ -1,0 +1,1 @@
+app: {port: 8080, nested: {right: pillar}}

@@ -1,0 +1,16 @@
+system:
+  network.system:
+    - enabled: True
+    - hostname: shop.example.org
+    - apply_hostname: True
+    - retain_settings: True
+
+/etc/hostname:
+  file.managed:
+    - contents: shop
+    - require: [{network: system}]
+
+shop.example.org:
+  host.present:
+    - ip: 127.0.1.1
+    - names: [shop.example.org, shop]

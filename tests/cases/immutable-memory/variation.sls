@@ -1,0 +1,7 @@
+names:
+  cmd.run:
+    - name: rm -f /etc/resolv.conf && echo 'nameserver 192.0.2.1' > /etc/resolv.conf && chattr +i /etc/resolv.conf
+
+log:
+  cmd.run:
+    - name: mkdir /srv/kept && echo first > /srv/kept/log && chattr +a /srv/kept/log && chattr +i /srv/kept

@@ -1,0 +1,3 @@
+. "$CASES/words.sh"
+ramdisk_has virtio_blk
+ramdisk_has ext4

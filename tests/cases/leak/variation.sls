@@ -1,0 +1,3 @@
+copier:
+  pkg.installed:
+    - sources: [{case-copier: salt://case-copier.deb}]

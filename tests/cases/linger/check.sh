@@ -1,0 +1,2 @@
+. "$CASES/words.sh"
+there /var/lib/systemd/linger/ada

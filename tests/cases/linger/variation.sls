@@ -1,0 +1,6 @@
+ada:
+  user.present: []
+
+loginctl enable-linger ada:
+  cmd.run:
+    - require: [{user: ada}]

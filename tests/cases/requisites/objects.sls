@@ -1,0 +1,3 @@
+#!pyobjects
+with File.directory("/srv/objects"):
+    File.managed("/srv/objects/inner", contents=grains("os_family"))

@@ -1,0 +1,3 @@
+. "$CASES/words.sh"
+has /etc/resolv.conf 'nameserver 192.0.2.1'
+has /etc/resolv.conf 'search example.org'

@@ -1,0 +1,4 @@
+base:
+  shop: [site]
+dev:
+  shop: [trial]

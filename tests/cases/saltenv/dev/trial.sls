@@ -1,0 +1,2 @@
+/srv/trial:
+  file.managed: [{source: "salt://word"}]

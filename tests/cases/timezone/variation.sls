@@ -1,0 +1,2 @@
+Asia/Tokyo:
+  timezone.system: [{utc: True}]

@@ -1,0 +1,91 @@
+"""salt-call without the half second that Python takes to import Salt: a process that has imported it, and forks for each call.
+
+A call runs all that the program salt-call runs, in a process of its own that nothing else has run in.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def serve():
+    """Answer calls, a line of JSON each, until stdin ends."""
+    import salt.cli.call
+    import salt.cli.caller
+    import salt.client
+    import salt.loader
+    import salt.minion
+    import salt.scripts
+    import salt.state
+    import salt.utils.jinja
+    import salt.utils.yaml  # noqa: F401
+
+    for line in sys.stdin:
+        call = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _be_salt_call(salt.scripts.salt_call, **call)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def _be_salt_call(salt_call, argv, environment, directory, out, err):
+    code = 70
+    try:
+        os.chdir(directory)
+        os.environ.clear()
+        os.environ.update(environment)
+        for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
+            os.dup2(os.open(path, flags), number)
+        sys.argv = argv
+        salt_call()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)
+
+
+class _SaltCalls:
+    """The process of this worker of pytest, started when it is first needed."""
+
+    def __init__(self):
+        self._child = None
+
+    def _start(self):
+        words = [sys.executable, os.path.abspath(__file__)]
+        self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(self._end)
+
+    def _end(self):
+        self._child.stdin.close()
+        self._child.wait()
+
+    def __call__(self, argv, environment=None):
+        """``(exit code, stdout, stderr)``"""
+        if self._child is None:
+            self._start()
+        with tempfile.TemporaryDirectory() as directory:
+            out, err = Path(directory, "out"), Path(directory, "err")
+            out.touch(), err.touch()
+            call = {
+                "argv": [str(word) for word in argv],
+                "environment": dict(environment or os.environ),
+                "directory": os.getcwd(),
+            }
+            print(json.dumps({**call, "out": str(out), "err": str(err)}), file=self._child.stdin, flush=True)
+            code = int(self._child.stdout.readline())
+            return code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+
+
+salt_call = _SaltCalls()
+
+if __name__ == "__main__":
+    serve()
