@@ -26,6 +26,7 @@ WORKERS = {
     "root": ["-n", "2", *_FILES],
     "builder": ["-n", "2", *_FILES],
     "cases": ["-n", "2", "--dist", "load"],
+    "parity": ["-n", "2", "--dist", "load"],
 }
 #: files that take longest, to be begun first
 LONG = (
@@ -40,6 +41,7 @@ LONG = (
     "delivery",
 )
 GROUPS = tuple(WORKERS)
+BY_NAME_ALONE = ("parity",)  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
 NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"]}
@@ -181,7 +183,7 @@ def main(words):
     for group in options.groups:
         if group not in GROUPS:
             parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
-    groups = options.groups or list(GROUPS)
+    groups = options.groups or [group for group in GROUPS if group not in BY_NAME_ALONE]
     chosen = {group: long_first(TOP / "tests" / group) for group in groups}
     if options.changed:
         chosen = touched(changed_files(), groups)

@@ -20,10 +20,11 @@ ALLOWED = [
     (r"/(run|tmp|var/tmp|lost\+found|dev|proc|sys)(/.*)?", "of the machine that runs, or of the file system"),
     (r"/var/log/.*", "logs; each image has those of its own making"),
     (r"/etc/machine-id|/etc/\.pwd\.lock|/etc/\.updated|/var/\.updated", "a machine writes them when it boots"),
-    (r"/var/lib/systemd/(timers|timesync|catalog|linger|coredump|rfkill|backlight|ephemeral-trees|deb-systemd-helper-masked)/?.*?", "a machine notes there when it last did what"),
+    (r"/var/lib/systemd/((timers|timesync|catalog|coredump|rfkill|backlight|ephemeral-trees)(/.*)?|linger)", "a machine notes there when it last did what"),
     (r"/var/lib/private(/systemd)?|/var/cache/private|/var/log/private|/var/lib/systemd/pstore", "directories that systemd makes at boot"),
     (r"/var/cache/(ldconfig/aux-cache|apt/.*|man/.*|fontconfig/.*)", "caches that their programs make again"),
     (r"/var/lib/apt/(periodic/.*|extended_states\.bak|lists|mirrors/.*)", "apt's notes of when it looked for what"),
+    (r"/srv/.*/__pycache__/.*\.pyc", "compiled Python holds the time of its source"),
     (r"/srv/.*/(\.git/)?index", "git's index holds times and inode numbers"),
     (r"/(etc|var/lib/dpkg)/(passwd|group|shadow|gshadow|subuid|subgid)-", "the state before the last change; nobody reads it"),
 ]  # fmt: skip
@@ -35,7 +36,7 @@ ALLOWED_LINES = [
 _ALLOWED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in ALLOWED))
 _SHOWN_BYTES = 20000
 #: attributes that an overlay shows, or that the kernel keeps for itself
-_NOT_OURS = ("trusted.overlay.", "system.posix_acl_default_")
+_NOT_OURS = ("trusted.overlay.",)
 
 
 def find_differences(base, upper, image):
@@ -53,12 +54,12 @@ def _find_differences(base, upper, image):
     with _shown(base, upper, image) as (lower, machine, built):
         seal_root(machine, **_sealed())
         ours, theirs = _list_tree(built), _list_tree(machine)
-        before = _list_tree(lower)
+        before, written = _list_tree(lower), set(_list_tree(upper))
         found = []
         for path in sorted({*ours, *theirs}):
             if not _ALLOWED.fullmatch(path):
-                found += _compare(path, ours.get(path), theirs.get(path), before.get(path), built, machine)
-        return found + _compare_facts(built, machine)
+                found += _compare(path, ours.get(path), theirs.get(path), before.get(path), built, machine, path in written)
+        return found + (_compare_facts(built, machine) if found else [])  # they are made of the files
 
 
 @contextmanager
@@ -105,8 +106,8 @@ _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link",
 _KINDS |= {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
-def _compare(path, ours, theirs, before, built, machine):
-    """Lines about one path."""
+def _compare(path, ours, theirs, before, built, machine, is_written):
+    """Lines about one path; ``is_written`` where the machine touched it."""
     if ours is None or theirs is None:
         there, facts = ("machine", theirs) if ours is None else ("image", ours)
         kept = "; the base has it" if before is not None else ""
@@ -135,8 +136,9 @@ def _compare(path, ours, theirs, before, built, machine):
         and not _is_same_but_for_lines(path, left, right)
     ):
         found.append(f"{path}: content\n{_content_difference(left, right)}")
-    if _attributes(left) != _attributes(right):
-        found.append(f"{path}: attributes {_attributes(left)} on the image, {_attributes(right)} on the machine")
+    on_image = _attributes(left)
+    if (on_image or is_written) and on_image != (on_machine := _attributes(right)):
+        found.append(f"{path}: attributes {on_image} on the image, {on_machine} on the machine")
     return found
 
 

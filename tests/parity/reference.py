@@ -119,9 +119,7 @@ def booted(root, variation, directory, name):
     venv = Path(sys.executable).parents[1]
     argv = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network"]
     argv += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--directory={root}", f"--machine={name[:60]}"]
-    argv += [
-        f"--bind-ro={source}:{HOME}/{at}" for source, at in ((venv, "venv"), (directory / "own", "own"), (variation, "states"))
-    ]
+    argv += [f"--bind-ro={venv}:{HOME}/venv", f"--bind-ro={variation}:{HOME}/states", f"--bind={directory / 'own'}:{HOME}/own"]
     for ours in venv.glob("lib/python*/site-packages/salt_ami_cloud_builder-*.dist-info/entry_points.txt"):
         argv.append(f"--bind-ro=/dev/null:{HOME}/venv/{ours.relative_to(venv)}")  # plain Salt, without this project
     console = directory / "console"

@@ -32,7 +32,7 @@ archives:
         mkdir -p /srv/made/top/below && cd /srv/made
         echo text > top/file; echo more > top/below/more; ln -s file top/link; chmod 750 top/below
         for kind in a.tar b.tar.gz c.tar.xz d.tar.bz2; do tar --sort=name --mtime=@1000000000 --owner=0 --group=0 -caf $kind top; done
-        python3 -c 'import zipfile; z = zipfile.ZipFile("e.zip", "w"); z.writestr("top/file", "zipped"); z.close()'
+        python3 -c 'import zipfile; z = zipfile.ZipFile("e.zip", "w"); z.writestr(zipfile.ZipInfo("top/file"), "zipped"); z.close()'
         rm -r top
     - creates: /srv/made/e.zip
     - require: [{pkg: unzip is there}]

@@ -30,3 +30,7 @@ what it is called:
 linger:
   cmd.run:
     - name: loginctl enable-linger games
+
+the clock:
+  cmd.run:
+    - names: [timedatectl set-ntp false, timedatectl set-local-rtc 1]

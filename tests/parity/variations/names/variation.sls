@@ -21,6 +21,11 @@ the keyboard:
     - name: de
     - require: [{pkg: packages are there}]
 
+the keyboard of X:
+  cmd.run:
+    - name: localectl set-x11-keymap at pc105 nodeadkeys
+    - require: [{keyboard: the keyboard}]
+
 hosts:
   host.present:
     - ip: 192.0.2.7

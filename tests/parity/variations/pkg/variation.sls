@@ -85,16 +85,15 @@ purged:
 
 fetched alone:
   pkg.downloaded:
-    - name: parity-range
-    - version: '1.5'
-    - require: [{pkg: a range of versions}]
+    - name: ed
+    - require: [{pkg: it asks}]
 
 from the mirror without recommends:
   pkg.installed:
     - pkgs: [ed, less]
     - install_recommends: False
     - refresh: False
-    - require: [{pkg: it asks}]
+    - require: [{pkg: fetched alone}]
 
 a repository that goes:
   pkgrepo.absent:
