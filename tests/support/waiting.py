@@ -4,7 +4,7 @@ import signal
 import time
 from contextlib import contextmanager
 
-HANG_SECONDS = 120
+HANG_SECONDS = 300
 
 
 def wait_until(is_so, seconds=HANG_SECONDS, while_so=lambda: True):

@@ -5,9 +5,16 @@ import sys
 import pytest
 from vmimage.errors import CommandFailed, ProgramMissing
 from vmimage.shell import find_program, run, started
+from waiting import ended_if_it_hangs
 
 #: a loop of sh that takes a minute unless a file appears; a program that waits for it has done something wrong
 SLOWLY = "for n in $(seq 600); do [ -e {until} ] && break; sleep 0.1; done; [ -e {until} ]"
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    with ended_if_it_hangs():
+        yield
 
 
 def sh(script, **options):
