@@ -1,0 +1,3 @@
+. "$HELP/words.sh"
+has /etc/mark changed
+link /tmp var/tmp
