@@ -1,3 +1,0 @@
-. "$HELP/words.sh"
-has /etc/mark changed
-link /tmp var/tmp
