@@ -4,7 +4,7 @@ import hashlib
 
 from vmimage import inside
 from vmimage.apt_unpacked import apt_environment
-from vmimage.errors import RootNotOpen
+from vmimage.errors import CommandFailed, RootNotOpen
 from vmimage.mounts import run_inside
 from vmimage.runtime import HOME
 
@@ -24,7 +24,11 @@ def update_packages(root, say, fetched=lambda: None, *, is_fresh=False):
     before = list_packages(root)
     if not is_fresh:
         options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
-        run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+        try:
+            run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+        except CommandFailed as error:
+            error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
+            raise
         fetched()
     run_inside(
         root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say

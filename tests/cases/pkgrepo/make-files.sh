@@ -13,7 +13,9 @@ printf '%s\n' 'Package: case-brought' 'Version: 1' 'Architecture: all' 'Maintain
     printf '%s\n' 'Origin: case' 'Label: case' 'Suite: stable' "Date: $(LC_ALL=C date -Ru)" 'Architectures: all amd64 arm64' 'SHA256:'
     echo " $(sha256sum Packages | cut -d' ' -f1) $(stat -c %s Packages) Packages"
 } > Release
-export GNUPGHOME=$PWD/../home
+GNUPGHOME=$(mktemp -d)  # a short path: a socket lies in it
+export GNUPGHOME
+trap 'rm -rf "$GNUPGHOME"' EXIT
 gpg -q --batch --passphrase '' --quick-generate-key 'case <u@example.org>' rsa2048 sign never
 gpg -q --batch --clearsign -o InRelease Release
 gpg -q --batch --armor --export > ../key.asc
