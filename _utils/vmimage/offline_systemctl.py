@@ -85,8 +85,11 @@ class Refused(Exception):
 def unit_name(word):
     """The full name of a unit, as systemctl completes and escapes it."""
     if word.startswith("/"):
+        path = word.strip("/") or "-"
         return (
-            re.sub(r"[^\w:.-]", lambda odd: f"\\x{ord(odd[0]):02x}", word.strip("/").replace("-", "\\x2d").replace("/", "-"))
+            re.sub(r"[^\w:./]", lambda odd: "".join(f"\\x{byte:02x}" for byte in odd[0].encode()), path, flags=re.ASCII).replace(
+                "/", "-"
+            )
             + ".mount"
         )
     if word.endswith((".slice.service", ".scope.service")) and unit_file(word.removesuffix(".service")):

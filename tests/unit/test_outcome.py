@@ -84,3 +84,18 @@ def test_a_state_without_the_private_keys_takes_its_id_from_its_key():
 def test_of_a_long_comment_the_end_is_shown():
     message = failure({key("a"): state(0, False, "\n".join(f"line {number}." for number in range(100)))})
     assert "line 99." in message and "line 70." in message and "line 69." not in message
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        {key("a", "postgres_user", "present"): state(0, False, "Failed to create user app")},
+        {key("a", "cmd", "run"): state(0, False, "run", changes={"stderr": "curl: (7) Connection refused"})},
+    ],
+)
+def test_a_state_that_talks_to_a_service_says_that_none_runs(failed):
+    assert "no service runs while an image is made" in failure(failed)
+
+
+def test_another_failure_says_nothing_of_services():
+    assert "no service runs" not in failure({key("a"): state(0, False, "E: Unable to locate package nignx")})

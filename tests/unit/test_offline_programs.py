@@ -1,0 +1,82 @@
+"""What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
+
+import pytest
+from vmimage import offline_settings, offline_systemctl
+from vmimage.offline_settings import quoted, read_pairs, write_pairs
+from vmimage.offline_systemctl import parse, unit_name
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("nginx", "nginx.service"),
+        ("nginx.service", "nginx.service"),
+        ("fstrim.timer", "fstrim.timer"),
+        ("php8.2-fpm", "php8.2-fpm.service"),
+        ("getty@tty1", "getty@tty1.service"),
+        ("/srv/my-data", "srv-my\\x2ddata.mount"),
+    ],
+)
+def test_a_word_is_completed_to_the_name_of_a_unit(word, name):
+    assert unit_name(word) == name
+
+
+def test_options_may_stand_anywhere_and_take_their_value_along():
+    options, verb, units = parse(["--no-pager", "show", "-p", "ActiveState", "nginx", "--value", "--property=Id"])
+    assert (verb, units) == ("show", ["nginx"])
+    assert options == [("--no-pager", ""), ("-p", "ActiveState"), ("--value", ""), ("--property", "Id")]
+
+
+@pytest.fixture
+def units(tmp_path, monkeypatch):
+    """A directory of units in place of the root's, and a file of what runs."""
+    monkeypatch.setattr(offline_systemctl, "_PLACES", (str(tmp_path),))
+    monkeypatch.setattr(offline_systemctl, "_REMEMBERED", str(tmp_path / "remembered"))
+    monkeypatch.setattr(offline_systemctl, "file_state", lambda name: "disabled")
+    return tmp_path
+
+
+def test_what_is_started_runs_until_it_is_stopped(units, capsys):
+    (units / "own.service").write_text("[Unit]\nDescription=Ours\n")
+    assert offline_systemctl.main(["is-active", "own"]) == 3
+    assert offline_systemctl.main(["start", "own"]) == 0 and offline_systemctl.main(["is-active", "own"]) == 0
+    assert offline_systemctl.main(["stop", "own"]) == 0 and offline_systemctl.main(["is-active", "own"]) == 3
+    assert capsys.readouterr().out.split() == ["inactive", "active", "inactive"]
+
+
+def test_a_unit_that_is_not_there_or_masked_is_not_started(units, capsys):
+    (units / "masked.service").symlink_to("/dev/null")
+    assert offline_systemctl.main(["start", "nothing"]) == 5
+    assert offline_systemctl.main(["start", "masked"]) == 1
+    said = capsys.readouterr().err
+    assert "Unit nothing.service not found" in said and "Unit masked.service is masked" in said
+
+
+def test_an_alias_is_the_unit_that_it_leads_to(units):
+    (units / "ssh.service").write_text("[Unit]\n")
+    (units / "sshd.service").symlink_to("ssh.service")
+    offline_systemctl.main(["start", "sshd"])
+    assert offline_systemctl.is_active("ssh.service")
+
+
+def test_where_a_mount_is_started_its_directory_is_made(units):
+    (units / "data.mount").write_text(f"[Mount]\nWhat=tmpfs\nWhere={units}/data\n")
+    assert offline_systemctl.main(["start", "data.mount"]) == 0 and (units / "data").is_dir()
+
+
+def test_what_needs_a_machine_is_refused_with_what_to_do(units, capsys):
+    assert offline_systemctl.main(["reboot"]) == 1 and offline_settings.main("poweroff", []) == 1
+    assert capsys.readouterr().err.count("first boot") == 2
+
+
+def test_assignments_are_replaced_and_other_lines_stay(tmp_path):
+    file = tmp_path / "locale"
+    file.write_text("# by hand\nLANG=C\nLC_TIME=de_DE.UTF-8\n")
+    write_pairs(str(file), {"LANG": "en_GB.UTF-8", "LC_TIME": "", "LC_PAPER": "de_DE.UTF-8"})
+    assert file.read_text() == "# by hand\nLANG=en_GB.UTF-8\nLC_PAPER=de_DE.UTF-8\n"
+    assert read_pairs(str(file)) == {"LANG": "en_GB.UTF-8", "LC_PAPER": "de_DE.UTF-8"}
+
+
+@pytest.mark.parametrize(("value", "text"), [("web", "web"), ("here, there", '"here, there"'), ('a "b" $c', '"a \\"b\\" \\$c"')])
+def test_a_value_is_quoted_where_a_shell_would_read_it_otherwise(value, text):
+    assert quoted(value, "") == text
