@@ -6,6 +6,7 @@ root sees the image, a minimal ``/dev``, its own ``/proc``, and nothing of the m
 
 import os
 import re
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,7 +121,35 @@ def furnish(root):
     with open(f"{root}/run/host/container-manager", "w", encoding="ascii") as file:
         file.write("vm_create\n")
     kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, "mode=1777")
+    source = source_of(root)  # before /dev is mounted over it
     _furnish_dev(inside.own_directory(root, "dev"))
+    _furnish_root_device(root, source)
+
+
+def _furnish_root_device(root, source):
+    """Let grub-probe find a device for ``/``: the base's, read-only, under the name that the overlay has as its source.
+
+    Its file system has the UUID that the image will have, and so a grub.cfg that update-grub writes names the right root.
+    """
+    base = _base_device(root)
+    if base is None or not (source or "").startswith("/dev/vm_create-"):
+        return
+    os.mknod(f"{root}{source}", 0o400 | stat.S_IFBLK, os.stat(base).st_rdev)
+    identity = run(["blkid", "-o", "value", "-s", "UUID", base], ok=(0, 2)).output.strip()
+    if identity:
+        os.makedirs(f"{root}/dev/disk/by-uuid")
+        os.symlink(f"../../{os.path.basename(source)}", f"{root}/dev/disk/by-uuid/{identity}")
+
+
+def _base_device(root):
+    """The loop device of the base below an overlay, or None."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            fields, _, more = line.partition(" - ")
+            if fields.split()[4] == os.path.realpath(root) and (found := re.search(r"lowerdir=((?:[^,\\]|\\.)+)", more)):
+                device = source_of(re.sub(r"\\(.)", r"\1", found[1]))
+                return device if device and device.startswith("/dev/loop") else None
+    return None
 
 
 def _furnish_dev(dev):

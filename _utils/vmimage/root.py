@@ -43,7 +43,8 @@ def open_root(workspace, base_image, root, *, kept=False, memory_mib=0):
         "nodev",
         *([] if kept else ["volatile"]),
     ]
-    source = f"vm_create-{uuid.uuid4().hex}"  # tells this mount from another that is later at the same place
+    # tells this mount from another that is later at the same place; below /dev, where programs look for the device of a root
+    source = f"/dev/vm_create-{uuid.uuid4().hex}"
     workspace.note(
         "opened", {"root": os.fspath(root), "base_image": os.fspath(base_image), "source": source, "in_memory": in_memory}
     )
