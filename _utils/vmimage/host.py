@@ -155,6 +155,14 @@ class Host:
         self.functions["cp.cache_files"]([f"salt://{name}" for name in names], environment)
         return [Path(self.opts["cachedir"]) / "files" / environment]
 
+    def environments(self):
+        """``{name: directories}`` of the other environments of a minion without a master; one with a master gets none."""
+        if self.opts.get("file_client") != "local":
+            return {}
+        own = self.opts.get("saltenv") or "base"
+        found = {name: tuple(filter(os.path.isdir, roots)) for name, roots in self.opts["file_roots"].items() if name != own}
+        return {name: roots for name, roots in found.items() if roots}
+
     def compile_pillar(self, minion_id, grains):
         """The builder's pillar for the variation: compiled anew for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":

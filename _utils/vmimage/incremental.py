@@ -108,7 +108,9 @@ def _shaping(build, sls):
     shaping = [(key, value) for key, value in asdict(build.settings).items() if key not in BESIDE | _IN_STATES]
     code = [digest_of_trees(sorted(Path(__file__).parent.glob("*.py"))), build.host.providers()]
     own = [f"{top}/{directory}" for top in found.file_roots for directory in sorted(LOADED)]
+    others = sorted(root for roots in found.environments.values() for root in roots)
     return {
+        **({"what other environments of the minion hold": digest_of_trees(others)} if others else {}),
         **{f"the setting {key}": _digest(value) for key, value in shaping},
         **{f"the version of {program}": version for program, version in build.host.versions().items()},
         **{f"the SLS {name}": _digest_of_sls(build, name, found.id) for name in sls},

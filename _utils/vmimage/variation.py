@@ -3,7 +3,7 @@
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +33,7 @@ _PROJECT = "project.tar"
 #: what runs in a root
 _IN_ROOT = ("salt_driver", "reapply", "brought", "offline_salt", "offline_systemctl", "offline_settings")
 #: where the Salt in a root caches files of its file_roots
-_FILES = "salt/var/cache/salt/minion/files/base"
+_FILES = "salt/var/cache/salt/minion/files"
 #: top keys of the pillar that never reach a root
 _SECRET = ("keystone", "ami")
 
@@ -47,6 +47,7 @@ class Variation:
     :ivar tuple file_roots: directories, the first that has a file wins
     :ivar tuple pillar_roots: directories of the variation's own pillar
     :ivar str id: the minion id that top files and pillar see
+    :ivar dict environments: directories of the other environments, by name
     :ivar tuple trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
     """
 
@@ -56,6 +57,7 @@ class Variation:
     pillar_roots: tuple
     id: str
     trees: tuple
+    environments: dict = field(default_factory=dict)
 
     @property
     def digest(self):
@@ -122,8 +124,9 @@ def _from_file_roots(states, minion_id, host):
                 hint="let ami.variation be a directory, or name states of salt-call cp.list_states",
             )
     paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in states for ending in (".sls", "")]
-    trees = tuple(paths if states else roots)  # a highstate may lead anywhere
-    return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, trees)
+    others = host.environments()
+    trees = (*(paths if states else roots), *(root for more in others.values() for root in more))  # a highstate may lead anywhere
+    return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, trees, others)
 
 
 def apply_variation(variation, settings, root, host, say, *, updated=False, known=None):
@@ -148,14 +151,18 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     for name in _IN_ROOT:
         text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
         (home / f"{name}.py").write_text(text, encoding="utf-8")
-    fill_cache(home, variation.file_roots)
+    others = {name: show(roots, home, f"environments/{name}") for name, roots in variation.environments.items()}
+    fill_cache(home, "base", file_roots)
+    for name, shown in others.items():
+        fill_cache(home, name, shown)
     for kind, text in host.providers().items():
         (home / f"modules/vm_{kind}.py").write_text(text, encoding="utf-8")
     delivery.write_project(home / _PROJECT, variation.file_roots)
     pillar = host.compile_pillar(variation.id, grains_of(root))
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
     _write_private(
-        home / "etc/minion", minion_config(variation, settings, file_roots, pillar_roots, _loaded(variation, file_roots), root)
+        home / "etc/minion",
+        minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
     )
     called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
@@ -181,18 +188,19 @@ def _places_of(program):
     return [f"/usr/{directory}/{program}" for directory in ("bin", "sbin")]
 
 
-def fill_cache(home, file_roots):
-    """Let the cache of the Salt in a root hold the files of its file_roots without copying them.
+def fill_cache(home, environment, shown):
+    """Let the cache of the Salt in a root hold the files of an environment's file_roots without copying them.
 
     An overlay: what a module writes to a cached file, or moves away, is the module's own.  Where none can be mounted (file_roots
     that lie in each other), Salt copies each file that it needs, as it does on a machine.
 
-    :param Path home: ours in the furnished root, with the file_roots shown in it
+    :param Path home: ours in the furnished root
+    :param list shown: the file_roots, as the root sees them
     """
-    upper, work, files = home / "cache/upper", home / "cache/work", home / _FILES
+    upper, work, files = home / f"cache/{environment}/upper", home / f"cache/{environment}/work", home / _FILES / environment
     for directory in (upper, work, files):
         directory.mkdir(parents=True)
-    layers = ":".join(escaped_option(home / f"states/{number}") for number in range(len(file_roots)))
+    layers = ":".join(escaped_option(home / os.path.relpath(path, HOME)) for path in shown)
     options = f"lowerdir={layers},upperdir={escaped_option(upper)},workdir={escaped_option(work)}"
     with suppress(OSError):
         kernel.mount("vm_create", files, "overlay", kernel.MS_NODEV | kernel.MS_NOSUID, options)
@@ -222,7 +230,7 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
         "local": True,  # as salt-call --local tells: no minion runs that would wait for events
         "root_dir": f"{HOME}/salt",
         "log_file": f"{HOME}/salt/log",
-        "file_roots": {"base": file_roots},
+        "file_roots": file_roots,
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],

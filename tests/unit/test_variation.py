@@ -9,11 +9,14 @@ from vmimage.variation import find_variation, grains_of, minion_config, visible_
 class Files:
     """A Salt that has these directories as its file_roots."""
 
-    def __init__(self, *roots):
-        self.roots = roots
+    def __init__(self, *roots, **environments):
+        self.roots, self.others = roots, environments
 
     def file_roots(self):
         return self.roots
+
+    def environments(self):
+        return self.others
 
     def cache_tree(self, url):
         return None
@@ -112,10 +115,20 @@ def test_passwords_of_the_cloud_never_reach_a_root(tmp_path, tree, root):
 def test_the_salt_in_a_root_writes_only_below_its_own_home(tmp_path, tree, root):
     top = tree(tmp_path / "v", {"variation.sls": ""})
     variation, settings = found(tmp_path, variation=str(top)), gather_settings([], {"name": "web"})
-    config = minion_config(variation, settings, ["/run/vm_create/states/0"], [], {"module_dirs": []}, root)
+    config = minion_config(variation, settings, {"base": ["/run/vm_create/states/0"]}, [], {"module_dirs": []}, root)
     assert config["file_client"] == "local" and config["id"] == "web"
     assert all(config[key].startswith("/run/vm_create/") for key in ("root_dir", "log_file"))
     assert config["file_roots"] == {"base": ["/run/vm_create/states/0"]}
+
+
+def test_what_other_environments_of_a_minion_hold_counts_and_is_shown(tmp_path, tree):
+    tree(tmp_path / "base", {"variation.sls": "x"})
+    dev = tree(tmp_path / "dev", {"word": "old"})
+    variation = find_variation(gather_settings([], {"name": "web"}), Files(tmp_path / "base", dev=(str(dev),)))
+    assert variation.environments == {"dev": (str(dev),)}
+    before = variation.digest
+    (dev / "word").write_text("new")
+    assert variation.digest != before
 
 
 def test_grains_are_read_from_the_release_of_the_root(root, tree):
