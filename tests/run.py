@@ -24,7 +24,7 @@ WORKERS = {
     "salt": ["-n", "2", *_FILES],
     "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", *_FILES],
-    "builder": ["-n", "2", *_FILES],
+    "builder": ["-n", "1"],  # a machine runs one builder at a time
     "cases": ["-n", "2", "--dist", "load"],
     "parity": ["-n", "2", "--dist", "load"],
 }

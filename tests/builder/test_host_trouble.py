@@ -94,7 +94,8 @@ def wait_until_it_builds(process):
     """Until the variation is applied: its sign is the program that takes long."""
     deadline = time.monotonic() + 120
     while not any("sleep 200" in one for one in processes_inside()):
-        assert time.monotonic() < deadline and process.poll() is None, "the variation never began"
+        assert time.monotonic() < deadline, "the variation never began"
+        assert process.poll() is None, f"it ended before: {process.communicate()[0]}"
         time.sleep(0.05)
 
 

@@ -44,6 +44,9 @@ def processes_inside():
             if (space := os.readlink(process / "ns/pid")) != ours:
                 words = (process / "cmdline").read_text(errors="replace").replace(chr(0), " ")
                 is_ours = f"{OWNER}={os.getpid()}".encode() in (process / "environ").read_bytes().split(b"\0")
+                is_ours = is_ours or any(
+                    f"{top}/" in words for top in OWN_DIRECTORIES
+                )  # Salt writes its title over its environment
                 spaces.setdefault(space, []).append((f"{process.name} {words}", is_ours))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
