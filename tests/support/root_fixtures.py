@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, what_is_left
 from once import made_once
-from vmimage import base
+from vmimage import base, kernel
 from vmimage.progress import Progress
 from vmimage.settings import Settings
 
@@ -20,8 +20,13 @@ def machine(lacking):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_directories(tmp_path_factory):
-    """Builds of this process are known by their environment and by where their files lie."""
+def own_directories(machine, tmp_path_factory):
+    """Builds of this process are known by their environment and by where their files lie.
+
+    Its mounts are its own: whatever kills it, the kernel takes them away, and their loop devices with them.
+    """
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     OWN_DIRECTORIES.append(tmp_path_factory.getbasetemp())
     os.environ[OWNER] = str(os.getpid())
 
