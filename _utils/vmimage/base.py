@@ -24,7 +24,7 @@ from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
 IMAGE_PREFIX = "glance:"
-_PREPARATION = 3  # raise it when the same input is prepared otherwise than before
+_PREPARATION = 4  # raise it when the same input is prepared otherwise than before
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
 

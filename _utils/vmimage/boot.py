@@ -7,6 +7,8 @@ import stat
 from vmimage import inside
 from vmimage.errors import KernelMissing, RamdiskMissing
 
+_CONFIGURATIONS = ("/usr/share/initramfs-tools/conf.d", "/etc/initramfs-tools/conf.d")
+
 
 def newest_kernel(root):
     """The version of the newest kernel in ``/boot``.
@@ -58,14 +60,40 @@ def _has_bytes(root, path):
     return stat.S_ISREG(facts.st_mode) and facts.st_size > 0
 
 
-def copy_boot_files(root, kernel_target, ramdisk_target):
+def needs_modules_of_this_machine(root):
+    """Whether update-initramfs takes only the drivers of the machine that it runs on, and which file says so.
+
+    :returns: the path in the image of the file with ``MODULES=dep``, or an empty str; the last file that names MODULES counts
+    """
+    paths = ["/etc/initramfs-tools/initramfs.conf"]
+    for directory in _CONFIGURATIONS:
+        paths += [
+            f"{directory}/{name}" for name in sorted(inside.list_directory(root, directory)) if re.fullmatch(r"[\w.-]+", name)
+        ]
+    says = ""
+    for path in paths:
+        if inside.is_file(root, path):
+            for value in re.findall(r"^\s*MODULES=[\"']?(\w+)", inside.read_text(root, path, ""), re.MULTILINE):
+                says = path if value == "dep" else ""
+    return says
+
+
+def copy_boot_files(root, kernel_target, ramdisk_target, changes=None):
     """Copy kernel and ramdisk out of the image.
 
     :param Path kernel_target: new file
     :param Path ramdisk_target: new file
+    :param Path changes: the directory of what the build changed, to see whether the ramdisk was made here
     :returns: their version
+    :raises RamdiskMissing: also if the ramdisk was made here, with the drivers of this machine only
     """
     version, kernel, ramdisk = find_boot_files(root)
+    path = needs_modules_of_this_machine(root)
+    if path and changes and inside.is_file(changes, ramdisk):
+        raise RamdiskMissing(
+            f"the ramdisk {ramdisk} has the drivers of this builder only: MODULES=dep in {path}",
+            hint="say MODULES=most there, and run update-initramfs -u after it",
+        )
     inside.copy_out(root, kernel, kernel_target)
     inside.copy_out(root, ramdisk, ramdisk_target)
     return version

@@ -8,7 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from vmimage import inside
+from vmimage import host_keys, inside
 from vmimage.apt_sources import source_lines
 from vmimage.errors import CommandFailed, SettingsWrong
 from vmimage.mounts import ROOT_ENVIRONMENT
@@ -49,12 +49,7 @@ _FILES = {
     "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
     # the last in order: what cloud-init writes for the instance comes before it
     "/etc/systemd/network/90-dhcp.network": "[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n",
-    "/etc/systemd/system/ssh-host-keys.service": (
-        "[Unit]\nDescription=Make the host keys of ssh that are missing\nBefore=ssh.service\n"
-        "ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n\n"
-        "[Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n\n"
-        "[Install]\nWantedBy=multi-user.target\n"
-    ),
+    host_keys.PATH: host_keys.TEXT,
 }
 _ENABLED = ["systemd-networkd.service", "systemd-resolved.service", "ssh-host-keys.service", "ssh.service"]
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 from typing import NamedTuple
 
+from vmimage.attributes import read_flags, unprotect, write_flags
 from vmimage.sparse import copy_data
 
 _BLOCK = 4096
@@ -106,10 +107,11 @@ def apply_changes(changes, root, target):
     :param Path target: a copy of the base, mounted; changed in place
     :raises LinksTorn: if the copy would get two files where the root has one with two names
     """
-    links = {}
+    links, flags = {}, {}
     for change in changes:
         path = _at(target, change.name)
         if change.is_merged:
+            unprotect(path, os.lstat(path))
             continue
         _remove(path)
         if _is_directory(change.facts):
@@ -122,14 +124,26 @@ def apply_changes(changes, root, target):
     for change in reversed(changes):  # last: what is made in a directory changes its times
         if _is_directory(change.facts):
             _copy_facts(_at(root, change.name), _at(target, change.name), change.facts)
+        if change.facts:
+            flags[change.name] = read_flags(_at(root, change.name), change.facts)
+    for name in filter(flags.get, flags):  # last of all, and what is in a directory before it: a protected file takes no change
+        write_flags(_at(target, name), flags[name])
 
 
 def _remove(path):
     facts = _lstat(path)
-    if _is_directory(facts):
-        shutil.rmtree(path)
-    elif facts:
+    if facts is None:
+        return
+    unprotect(path, facts)
+    if not _is_directory(facts):
         os.unlink(path)
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:  # something in there is protected
+        for change in _all_below(path, ""):
+            unprotect(_at(path, change.name), change.facts)
+        shutil.rmtree(path)
 
 
 def _make(source, path, facts, links):

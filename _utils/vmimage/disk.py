@@ -1,12 +1,11 @@
 """From what a base is published as (a disk, a qcow2, a tar, a file system) to one ext4 image with all of the root in it."""
 
 import os
-import shutil
-from pathlib import Path
 
 from vmimage import fstab, header, inside
 from vmimage.errors import BaseRefused, CommandFailed
 from vmimage.mounts import mounted
+from vmimage.partitions import bring_along, copy_range, names_of, repair
 from vmimage.shell import run
 
 _TAR_IMAGE_GIB = 64  # sparse: only what the tar holds takes space
@@ -33,7 +32,7 @@ def make_root_image(source, kind, target, scratch):
 
 def _from_raw(source, target, scratch):
     run([*_COPIED, "--no-preserve=mode,ownership", source, target])
-    _repair(target)
+    repair(target)
     _settle(target, scratch)
 
 
@@ -105,18 +104,14 @@ def make_empty_image(target, scratch):
 def _from_disk(source, target, scratch):
     partitions = header.read_partitions(source)
     candidates = {one: header.read_ext(source, one.offset) for one in partitions}
-    candidates = {one: ext for one, ext in candidates.items() if ext}
-    chosen = _choose_root(source, candidates, scratch)
-    _copy_range(source, chosen.offset, chosen.size, target)
-    _repair(target)
-    _merge_boot(source, target, {one: ext for one, ext in candidates.items() if one is not chosen}, scratch)
+    chosen = _choose_root(source, {one: ext for one, ext in candidates.items() if ext}, scratch)
+    copy_range(source, chosen.offset, chosen.size, target)
+    repair(target)
+    others = {one: ext for one, ext in candidates.items() if one is not chosen}
+    places = bring_along(source, target, others, scratch)
     names = {f"PARTUUID={one.identity}" for one in partitions}
-    names |= {name for one, ext in candidates.items() if one is not chosen for name in _names(one, ext)}
-    _settle(target, scratch, names)
-
-
-def _names(partition, ext):
-    return {f"UUID={ext.uuid}", f"PARTUUID={partition.identity}", *([f"LABEL={ext.label}"] if ext.label else [])}
+    names |= {name for one, ext in others.items() for name in names_of(one, ext)}
+    _settle(target, scratch, names, places)
 
 
 def _choose_root(source, candidates, scratch):
@@ -143,37 +138,7 @@ def _holds_system(source, partition, scratch):
         return False
 
 
-def _copy_range(source, offset, size, target):
-    argv = ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=sparse", "iflag=skip_bytes,count_bytes", "status=none"]
-    run([*argv, f"skip={offset}", f"count={size}"])
-    os.truncate(target, size)
-
-
-def _merge_boot(source, target, others, scratch):
-    """Take a separate /boot along: its kernel belongs to the root."""
-    point, boot = scratch / "point", scratch / "boot"
-    point.mkdir(exist_ok=True), boot.mkdir(exist_ok=True)
-    with mounted(target, point):
-        wanted = {
-            fields[0].replace('"', "")
-            for fields in fstab.lines_of(inside.read_text(point, "/etc/fstab", ""))
-            if fields[1] == "/boot"
-        }
-        for one, ext in others.items():
-            if wanted & _names(one, ext):
-                into = inside.own_directory(point, "boot")
-                for name in inside.list_directory(point, "/boot"):  # cp would write through a link that stands there already
-                    inside.remove(point, f"/boot/{name}")
-                with mounted(source, boot, "ro", "noload", "nosuid", offset=one.offset, size=one.size):
-                    run(["cp", "--archive", f"{boot}/.", f"{into}/"])
-                shutil.rmtree(Path(into) / "lost+found", ignore_errors=True)
-
-
-def _repair(image):
-    run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected
-
-
-def _settle(image, scratch, gone=()):
+def _settle(image, scratch, gone=(), brought=()):
     """Let the fstab name the file system that it is in now."""
     point = scratch / "point"
     point.mkdir(exist_ok=True)
@@ -181,4 +146,4 @@ def _settle(image, scratch, gone=()):
     with mounted(image, point):
         if not inside.is_file(point, "/etc/os-release"):
             raise BaseRefused("the base holds no /etc/os-release", hint="is it the root file system of a Debian or Ubuntu?")
-        fstab.settle(point, ext.label, ext.uuid, gone)
+        fstab.settle(point, ext.label, ext.uuid, gone, brought)

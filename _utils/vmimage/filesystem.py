@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from vmimage.errors import CommandFailed, ImageUnsound
+from vmimage.left_out import add_left_out, find_left_out
 from vmimage.shell import run
 
 BLOCK = 4096
@@ -90,9 +91,9 @@ def plan_size(content, journal=True, spare_inodes=64):
 
 
 def pack_image(root, target, *, label="", uuid="", journal=True, spare_inodes=64):
-    """Write a new ext4 image with the files of a directory.
+    """Write a new ext4 image with the files of a directory.  For a private namespace: mounts things.
 
-    :param root: the mounted root; its modes, owners, hard links of files, ACLs, xattrs, capabilities and holes are kept
+    :param root: the mounted root; its modes, owners, hard links of files, ACLs, xattrs, capabilities, flags of chattr and holes are kept
     :param Path target: the image to make
     :param str label: of the file system
     :param str uuid: of the file system; empty for a new one
@@ -107,11 +108,23 @@ def pack_image(root, target, *, label="", uuid="", journal=True, spare_inodes=64
         target.unlink(missing_ok=True)
         try:
             run([*argv, "-N", inodes, "-d", root, target, blocks])
-            return content
+            break
         except CommandFailed as error:
             if not re.search(r"(?i)could not allocate|no space|not enough", error.output) or attempt == _TRIES - 1:
                 raise
             blocks, inodes = blocks + blocks // 20, inodes + inodes // 20  # the estimate was short: what mke2fs needs decides
+    left_out = find_left_out(root)
+    if left_out.swap or left_out.flags:
+        grow_image(target, sum(left_out.swap.values()))
+        add_left_out(root, target, left_out)
+    return content
+
+
+def grow_image(image, size):
+    """Make an image and its file system larger by so many bytes."""
+    os.truncate(image, -(-(image.stat().st_size + size) // BLOCK) * BLOCK)
+    if size:
+        run(["resize2fs", image])
 
 
 def _mke2fs(label, uuid, journal):

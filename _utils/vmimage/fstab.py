@@ -7,6 +7,7 @@ from vmimage import inside
 _DEFAULTS = "defaults,errors=remount-ro,x-systemd.growfs"
 _BY_PARTITION = re.compile(r"(LABEL|UUID|PARTUUID|PARTLABEL)=|/dev/(?!mapper/|shm)")
 _LEFT_BEHIND = "# this file system is not part of the image: "
+_BROUGHT = "# what was in this file system is in the image: "
 
 
 def names_of_root(text):
@@ -23,11 +24,17 @@ def lines_of(text):
     return [fields for fields in map(str.split, text.splitlines()) if len(fields) >= 3 and not fields[0].startswith("#")]
 
 
-def fit_fstab(text, label, uuid, gone=()):
+def names_partition(name):
+    """Whether the first field of a line stands for a partition or logical volume of some disk."""
+    return bool(_BY_PARTITION.match(name)) or name.startswith("/dev/mapper/")
+
+
+def fit_fstab(text, label, uuid, gone=(), brought=()):
     """An fstab for the file system with this label and UUID, alone on its disk.
 
     :param str text: the old one
     :param gone: names (``LABEL=...``, ``UUID=...``, ``PARTUUID=...``) of partitions that stay behind
+    :param brought: mount points whose files are in this file system now
     :returns: the new text; the same if it fits already
     """
     ours = {f"UUID={uuid}", *([f"LABEL={label}"] if label else [])}
@@ -41,6 +48,8 @@ def fit_fstab(text, label, uuid, gone=()):
         if fields[1] == "/":
             has_root = True
             lines.append(line if name in ours else line.replace(fields[0], f"UUID={uuid}", 1))
+        elif fields[1].rstrip("/") in brought:
+            lines.append(_BROUGHT + line)
         elif name in gone or (_BY_PARTITION.match(name) and (fields[1] in ("/boot", "/boot/efi") or fields[2] == "swap")):
             lines.append(_LEFT_BEHIND + line)
         else:
@@ -51,10 +60,10 @@ def fit_fstab(text, label, uuid, gone=()):
     return text if new.split() == text.split() else new
 
 
-def settle(root, label, uuid, gone=()):
+def settle(root, label, uuid, gone=(), brought=()):
     """Write the fstab of a mounted root anew where it does not fit; returns whether it did."""
     old = inside.read_text(root, "/etc/fstab", "")
-    new = fit_fstab(old, label, uuid, gone)
+    new = fit_fstab(old, label, uuid, gone, brought)
     if new != old:
         inside.make_directory(root, "/etc")
         inside.write_text(root, "/etc/fstab", new)

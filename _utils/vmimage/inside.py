@@ -103,6 +103,13 @@ def make_directory(root, path, mode=0o755):
         so_far = f"{so_far}/{name}"
 
 
+def make_link(root, path, target):
+    """Make a symbolic link of the image; the target is text, and is not looked at."""
+    directory, name = _place(path)
+    with opened(root, directory, _DIRECTORY) as parent:
+        os.symlink(target, name, dir_fd=parent)
+
+
 def lstat(root, path):
     """The stat of an entry itself (a link is not followed), or None where there is none."""
     directory, name = os.path.split("/" + _relative(path))

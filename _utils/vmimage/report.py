@@ -163,7 +163,7 @@ def _settings(manifest):
         else None,
         [
             folded(f"{len(sealed[key])} paths {key} by the seal", element("pre", "\n".join(sealed[key]), class_="log"))
-            for key in ("removed", "truncated")
+            for key in ("removed", "truncated", "written")
             if sealed.get(key)
         ],
         folded(f"{len(manifest['packages'])} packages", table(["Package", "Version"], sorted(manifest["packages"].items())))

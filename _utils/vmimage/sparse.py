@@ -6,6 +6,19 @@ import os
 _PIECE_BYTES = 1 << 30
 _ZEROS = bytes(1 << 16)
 _SWAP, _SWAP_AT = b"SWAPSPACE2", 4086
+_LEAST_SWAP_BYTES = 10 * 4096  # mkswap takes no smaller file
+
+
+def is_swap(path, facts):
+    """Whether a regular file is a swap file without holes: the kernel takes none with holes, so no copy of it may get them.
+
+    :param os.stat_result facts: of the file
+    """
+    if facts.st_size < _LEAST_SWAP_BYTES or facts.st_blocks * 512 < facts.st_size:
+        return False
+    with open(path, "rb") as file:
+        file.seek(_SWAP_AT)
+        return file.read(len(_SWAP)) == _SWAP
 
 
 def copy_data(source, target):

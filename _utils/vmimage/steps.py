@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from vmimage import base, boot, filesystem, fstab, inside
+from vmimage import base, boot, filesystem, fstab, host_keys, inside
 from vmimage.apt_cache import AptCache
 from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.beside import Beside
@@ -265,12 +265,17 @@ def seal(build, remove, truncate, *, dry=False):
     build.needs_open()
     if dry:
         return seal_root(build.root, remove, truncate, dry=True)
-    with build.step("seal"):
+    with build.step("seal") as say:
         sealed = seal_root(build.root, remove, truncate)
+        if host_keys.lacks_maker(build.root):
+            sealed["written"] = host_keys.add_maker(build.root)
+            say(
+                "nothing in the root makes host keys for its sshd: ssh-host-keys.service is added, and makes them at the first boot"
+            )
         if any(sealed.values()):
             build.workspace.drop(*_MADE_OF_ROOT)
         before = build.workspace.noted("sealed", {"removed": [], "truncated": []})
-        build.workspace.note("sealed", {key: sorted({*before[key], *sealed[key]}) for key in sealed})
+        build.workspace.note("sealed", {key: sorted({*before.get(key, []), *paths}) for key, paths in (before | sealed).items()})
     return sealed
 
 
@@ -281,7 +286,7 @@ def extract(build):
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         kernel, ramdisk = build.triplet.partial("kernel"), build.triplet.partial("ramdisk")
         kernel.unlink(missing_ok=True), ramdisk.unlink(missing_ok=True)
-        version = boot.copy_boot_files(build.root, kernel, ramdisk)
+        version = boot.copy_boot_files(build.root, kernel, ramdisk, build.workspace.upper)
         build.workspace.note("extracted", {"version": version})
     return version
 

@@ -7,12 +7,21 @@ import subprocess
 
 import pytest
 from vmimage import filesystem
+from vmimage.attributes import read_flags, write_flags
 from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
 from vmimage.repack import Unfit, pack_changes
 from vmimage.root import close_root, open_root
 from vmimage.workspace import Workspace
 
+IMMUTABLE, APPENDED, NO_ATIME = 0x10, 0x20, 0x80  # chattr's i, a and A
+PROTECTED = {
+    "etc/removed": IMMUTABLE,
+    "var/replaced/1": APPENDED,
+    "var/replaced": IMMUTABLE,
+    "usr/lib/a/1": NO_ATIME,
+    "usr": APPENDED,
+}
 CAPABILITY = b"\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 ACL = bytes.fromhex("0200000001000600ffffffff02000600e803000004000400ffffffff10000600ffffffff20000400ffffffff")
 
@@ -36,6 +45,8 @@ def base_files(top, big_mib):
 
 def change(root):
     """What variations do to roots, and then some."""
+    for name in ("etc/removed", "var/replaced", "var/replaced/1", "usr"):
+        write_flags(root / name, 0)
     write(root / "etc/rewritten", "of the variation")
     (root / "etc/removed").unlink()
     (root / "etc/becomes a directory").unlink()
@@ -66,6 +77,9 @@ def change(root):
     os.chmod(root / "usr/lib/a", 0o2750)
     os.chown(root / "usr", 7, 8)
     (root / "srv/deep").joinpath(*["d"] * 60).mkdir(parents=True)
+    write_flags(write(root / "srv/protected/fixed"), IMMUTABLE)
+    write_flags(root / "srv/protected", IMMUTABLE | APPENDED)
+    write_flags(root / "usr", APPENDED)
 
 
 def facts_of(top):
@@ -91,6 +105,7 @@ def facts_of(top):
             content,
             xattrs,
             holes,
+            read_flags(path, facts),
         )
     return found, sorted(links.values())
 
@@ -107,6 +122,9 @@ def changed(tmp_path):
             base = tmp_path / "base.img"
             base_files(tmp_path / "base", big_mib)
             filesystem.pack_image(tmp_path / "base", base, label="root", journal=False)
+            with mounted(base, tmp_path / "base"):
+                for name, flags in PROTECTED.items():
+                    write_flags(tmp_path / "base" / name, flags)
             filesystem.cut_image(base)
             workspace, root = Workspace(tmp_path, "one"), tmp_path / "root"
             workspace.make()

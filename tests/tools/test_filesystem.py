@@ -205,3 +205,19 @@ def test_an_image_can_grow_as_a_first_boot_does(packed):
     facts = superblock(packed)
     assert int(facts["Block count"]) == (10 << 30) // 4096
     assert int(facts["Inode count"]) >= (10 << 30) // 32768  # one for every 32 KiB
+
+
+def test_a_swap_file_is_written_whole(tmp_path, debugfs):
+    root, image = tmp_path / "root", tmp_path / "root.img"
+    root.mkdir()
+    (root / "swap.img").write_bytes(bytes(4 * MIB))
+    run(["mkswap", root / "swap.img"])
+    (root / "zeros").write_bytes(bytes(4 * MIB))
+    pack_image(root, image)
+    shrink_image(image)
+    assert _blocks_in_image(debugfs, image, "/swap.img") == 1024
+    assert _blocks_in_image(debugfs, image, "/zeros") == 0
+
+
+def _blocks_in_image(debugfs, image, path):
+    return int(re.search(r"Blockcount: (\d+)", debugfs(image, f"stat {path}")).group(1)) // 8

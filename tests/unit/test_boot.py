@@ -101,3 +101,29 @@ def test_a_kernel_elsewhere_in_the_image_is_copied_out_through_its_link(root, tr
     )
     assert copy_boot_files(root, tmp_path / "k", tmp_path / "r") == "6.1"
     assert ((tmp_path / "k").read_text(), (tmp_path / "r").read_text()) == ("kernel", "ramdisk")
+
+
+CONFIGURED = {
+    "most": ({"initramfs.conf": "MODULES=most\n"}, ""),
+    "dep": ({"initramfs.conf": "MODULES=dep\n"}, "initramfs.conf"),
+    "a later file counts": ({"initramfs.conf": "MODULES=dep\n", "conf.d/policy": "MODULES='most'\n"}, ""),
+    "the last word counts": (
+        {"initramfs.conf": "MODULES=most\n", "conf.d/policy": 'MODULES=most\n MODULES="dep"\n'},
+        "conf.d/policy",
+    ),
+    "a backup is no configuration": ({"initramfs.conf": "MODULES=most\n", "conf.d/policy~": "MODULES=dep\n"}, ""),
+    "a comment": ({"initramfs.conf": "# MODULES=dep\n"}, ""),
+}
+
+
+@pytest.mark.parametrize(("files", "says"), CONFIGURED.values(), ids=CONFIGURED)
+def test_a_ramdisk_made_for_this_machine_is_no_image(root, tree, tmp_path, files, says):
+    boot(root, tree, "vmlinuz-6.1", "initrd.img-6.1")
+    tree(root, {f"etc/initramfs-tools/{name}": text for name, text in files.items()})
+    copy_boot_files(root, tmp_path / "k", tmp_path / "r", tree(tmp_path / "nothing changed", {}))
+    changes = tree(tmp_path / "changes", {"boot/initrd.img-6.1": "made here"})
+    if not says:
+        copy_boot_files(root, tmp_path / "k2", tmp_path / "r2", changes)
+        return
+    with pytest.raises(RamdiskMissing, match=f"MODULES=dep in /etc/initramfs-tools/{says}"):
+        copy_boot_files(root, tmp_path / "k2", tmp_path / "r2", changes)

@@ -119,3 +119,9 @@ def test_settle_writes_only_where_it_must(root):
     assert settle(root, "cloud", UUID) is True
     assert (root / "etc/fstab").read_text().startswith("LABEL=cloud / ext4")
     assert settle(root, "cloud", UUID) is False
+
+
+def test_what_came_along_is_no_longer_mounted():
+    line = "LABEL=more /home/ ext4 defaults 0 2"
+    new = fit_fstab(f"UUID={UUID} / ext4 defaults 0 1\n{line}\n", "", UUID, {"LABEL=more"}, ["/home"])
+    assert line not in mounting(new) and f"# what was in this file system is in the image: {line}" in new
