@@ -62,7 +62,7 @@ def plan_bootstrap(settings, architecture):
     resolved = [] if settings.release in _RESOLVED_INSIDE_SYSTEMD else ["systemd-resolved"]
     packages = sorted({*_PACKAGES, *settings.packages} - {"systemd-resolved"} | set(resolved))
     return {
-        "format": 1,
+        "format": 2,
         "type": settings.type,
         "release": settings.release,
         "architecture": architecture,
@@ -110,5 +110,7 @@ def _finish(plan, root):
         inside.make_directory(root, str(Path(path).parent))
         inside.write_text(root, path, text)
     run(["chroot", root, "systemctl", "enable", *plan["enabled"]], env=ROOT_ENVIRONMENT)
+    for path in inside.match(root, "/etc/.resolv.conf*"):  # what systemd-resolved found when it was installed
+        inside.remove(root, path)
     inside.remove(root, "/etc/resolv.conf")
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")

@@ -3,17 +3,17 @@
 import os
 import stat
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
-from vmimage import inside, network
+from vmimage import inside, name_servers, network
 from vmimage.mounts import furnish
+from vmimage.name_servers import build_name_servers
 from vmimage.namespace import run_privately
 from vmimage.runtime import STAND_INS
 
 _MARK = "# lent by vm_create for the time of the build"
-_RESOLV, _POLICY = "/etc/resolv.conf", "/usr/sbin/policy-rc.d"
+_POLICY = "/usr/sbin/policy-rc.d"
 PROGRAMS = "/usr/local/bin"
-_LENT = (_RESOLV, _POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
+_LENT = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
 def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST):
@@ -29,70 +29,10 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
     def furnished_work():
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         furnish(root)
-        with lent_name_servers(root, kind_of_network), forbidden_daemons(root):
+        with build_name_servers(root, kind_of_network), forbidden_daemons(root):
             return work()
 
     return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
-
-
-@contextmanager
-def lent_name_servers(root, kind_of_network=network.HOST):
-    """A resolv.conf for the time of the block, the machine's or that of a private network; what a package makes of it is kept."""
-    text = f"{_MARK}\n{_name_servers(kind_of_network)}"
-    target = _link_into_run(root)
-    if target:  # the usual case: /run is a tmpfs of ours, there is nothing to take back
-        inside.make_directory(root, os.path.dirname(target))
-        inside.write_text(root, target, text)
-        yield
-        _keep_name_servers(root, target, text)
-        return
-    take_back(root, _RESOLV)
-    link = _read_link(root, _RESOLV)
-    before = None if link else inside.read_text(root, _RESOLV, "") if inside.exists(root, _RESOLV) else None
-    inside.write_text(root, _RESOLV, text)
-    try:
-        yield
-    finally:
-        if inside.read_text(root, _RESOLV, "") == text:
-            inside.remove(root, _RESOLV)
-            if link:
-                with inside.opened(root, os.path.dirname(_RESOLV), os.O_PATH | os.O_DIRECTORY) as etc:
-                    os.symlink(link, os.path.basename(_RESOLV), dir_fd=etc)
-            elif before is not None:
-                inside.write_text(root, _RESOLV, before)
-
-
-def _name_servers(kind_of_network):
-    if kind_of_network == network.PRIVATE:
-        return f"nameserver {network.NAME_SERVER}\n"
-    return Path("/etc/resolv.conf").read_text(encoding="utf-8") if os.path.exists("/etc/resolv.conf") else ""
-
-
-def _keep_name_servers(root, target, lent):
-    """What was written through the link into /run would be gone: the image gets it as a file."""
-    if _link_into_run(root) != target or not inside.is_file(root, target):
-        return
-    text = inside.read_text(root, target, lent)
-    if text != lent:
-        inside.remove(root, _RESOLV)
-        inside.write_text(root, _RESOLV, text)
-
-
-def _read_link(root, path):
-    try:
-        with inside.opened(root, os.path.dirname(path), os.O_PATH | os.O_DIRECTORY) as parent:
-            return os.readlink(os.path.basename(path), dir_fd=parent)
-    except OSError:
-        return None
-
-
-def _link_into_run(root):
-    """Where below /run a resolv.conf that is a link leads to, as an absolute path of the image, or None."""
-    link = _read_link(root, _RESOLV)
-    if not link:
-        return None
-    target = os.path.normpath(os.path.join("/etc", link))
-    return target if target.startswith("/run/") else None
 
 
 @contextmanager
@@ -146,7 +86,8 @@ def take_back(root, *paths):
 
     A link that leads to something lent (a resolv.conf into ``/run``) is the image's own and stays.
     """
-    return [path for path in paths or _LENT if _is_lent(root, path) and inside.remove(root, path) is None]
+    servers = [] if paths else name_servers.take_back(root)
+    return servers + [path for path in paths or _LENT if _is_lent(root, path) and inside.remove(root, path) is None]
 
 
 def _is_lent(root, path):

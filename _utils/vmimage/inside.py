@@ -189,6 +189,13 @@ def truncate(root, path):
         os.ftruncate(descriptor, 0)
 
 
+def overwrite(root, path, content):
+    """Give a regular file of the image another content (bytes), keeping its mode and owner."""
+    with opened(root, path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as descriptor:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, content)
+
+
 def copy_out(root, path, target):
     """Copy a regular file of the image to a new host file, holes and all; returns its size in bytes."""
     with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:

@@ -21,6 +21,7 @@ from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
 from vmimage.manifest import make_manifest
 from vmimage.memory import memory_for
+from vmimage.name_servers import remove_copies
 from vmimage.network import HOST, kind_of_network
 from vmimage.offers import is_offered_to, note_offers
 from vmimage.packages import changed_packages, digest_of_packages, list_packages, update_packages
@@ -253,6 +254,7 @@ def variate(build):
         with Beside(lambda: found.digest, "reading the variation") as reading:
             states, noted = work_inside(build.root, apply, hostname=found.id, kind_of_network=build.network())
             digest = reading.finish()
+        remove_copies(build.root, build.workspace.upper, build.network())
         _share(build, lambda: apt.keep_archives(spare_mib=2 * build.settings.room_mib))
         build.workspace.note("states", noted)
         facts = {"reference": found.reference, "digest": digest, "id": found.id, "revision": build.settings.revision}

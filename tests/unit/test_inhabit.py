@@ -1,47 +1,17 @@
 import os
 
 import pytest
-from vmimage.inhabit import forbidden_daemons, lent_name_servers, take_back
+from vmimage.inhabit import forbidden_daemons, take_back
+from vmimage.name_servers import build_name_servers
 
 RESOLV, POLICY = "etc/resolv.conf", "usr/sbin/policy-rc.d"
 
 
-def state(path):
-    return os.readlink(path) if path.is_symlink() else path.read_text() if path.exists() else None
-
-
-@pytest.mark.parametrize(
-    "before",
-    ["nameserver 192.0.2.1\n", "-> /etc/resolvconf/run/resolv.conf", "-> ../somewhere/file", None],
-    ids=["a file", "a dangling link", "a relative link", "none"],
-)
-def test_the_name_servers_are_lent_and_taken_back(root, tree, before):
-    tree(root, {RESOLV: before} if before else {})
-    then = state(root / RESOLV)
-    with lent_name_servers(root):
-        assert "lent by vm_create" in (root / RESOLV).read_text()
-    assert state(root / RESOLV) == then
-
-
-@pytest.mark.parametrize("link", ["../run/systemd/resolve/stub-resolv.conf", "/run/resolvconf/resolv.conf"])
-def test_a_link_into_run_stays_and_its_target_is_lent(root, tree, link):
-    tree(root, {RESOLV: f"-> {link}"})
-    with lent_name_servers(root):
-        assert os.readlink(root / RESOLV) == link
-        assert "lent by vm_create" in (root / link.replace("../", "").lstrip("/")).read_text()
-
-
-def test_a_resolv_conf_that_the_work_wrote_is_kept(root):
-    with lent_name_servers(root):
-        (root / RESOLV).write_text("nameserver 192.0.2.9\n")
-    assert state(root / RESOLV) == "nameserver 192.0.2.9\n"
-
-
 def test_what_was_lent_is_taken_back_when_the_work_fails(root, tree):
     tree(root, {RESOLV: "nameserver 192.0.2.1\n"})
-    with pytest.raises(RuntimeError), lent_name_servers(root), forbidden_daemons(root):
+    with pytest.raises(RuntimeError), build_name_servers(root), forbidden_daemons(root):
         raise RuntimeError
-    assert state(root / RESOLV) == "nameserver 192.0.2.1\n" and not (root / POLICY).exists()
+    assert (root / RESOLV).read_text() == "nameserver 192.0.2.1\n" and not (root / POLICY).exists()
 
 
 def test_daemons_are_forbidden_for_the_time_of_the_block(root):
