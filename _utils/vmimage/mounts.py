@@ -112,6 +112,7 @@ def furnish(root):
     for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
         if os.path.exists(f"{proc}/{guarded}"):
             bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
+    _hide_init(f"{proc}/1")
     kernel.mount("sysfs", inside.own_directory(root, "sys"), "sysfs", hardened | kernel.MS_NOEXEC | kernel.MS_RDONLY)
     kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, "mode=755")
     os.mkdir(f"{root}/run/lock", 0o755)
@@ -124,6 +125,25 @@ def furnish(root):
     source = source_of(root)  # before /dev is mounted over it
     _furnish_dev(inside.own_directory(root, "dev"))
     _furnish_root_device(root, source)
+
+
+def _hide_init(directory):
+    """Show programs a process 1 as a machine has it, with another root than theirs.
+
+    The real one is ours.  By the other root systemd's programs see, in whatever environment, that they run in a chroot, and
+    leave alone what only a running systemd could do.
+    """
+    shown = {"comm": "systemd\n", "cmdline": "/sbin/init\0", "environ": "", "cgroup": "0::/init.scope\n"}
+    own = Path(directory, "comm").read_text(encoding="ascii", errors="replace").strip()
+    for name in ("stat", "status"):
+        shown[name] = Path(directory, name).read_text(encoding="utf-8", errors="replace").replace(own, "systemd", 1)
+    kernel.mount("tmpfs", directory, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, "mode=555")
+    for name, text in shown.items():
+        Path(directory, name).write_text(text, encoding="utf-8")
+    for name in ("root", "cwd"):
+        os.mkdir(f"{directory}/{name}", 0o555)
+    for name in ("mounts", "mountinfo"):
+        os.symlink(f"../self/{name}", f"{directory}/{name}")
 
 
 def _furnish_root_device(root, source):
