@@ -15,13 +15,14 @@ from vmimage.document import name_place, read_document
 from vmimage.errors import SettingsWrong, UserdataWrong
 from vmimage.identity import CONNECTION, IDENTITY
 from vmimage.lookup import known_key
-from vmimage.userdata_kind import is_of_cloud_config, kind_of_others
+from vmimage.userdata_kind import is_of_cloud_config, kind_of_others, settings_among
 from vmimage.veil import holds_secret, texts_in, veiled
 
 _WHAT = "the userdata"
 _LONGEST = 4096  # characters of one text outside of ami.pillar
 _LONGEST_MESSAGE = 400
 _BOM = b"\xef\xbb\xbf"
+_OF_SHELL = re.compile(r"(?:^|\s)OS_[A-Z_]+=")
 #: keys of keystone that are no text
 _NO_TEXT = ("timeout", "insecure", "verify_ssl")
 
@@ -49,9 +50,11 @@ def sort_userdata(data):
     :raises UserdataWrong: if it should be settings and is not, or not only
     :raises SettingsWrong: naming the unknown, mistyped or contradictory key and its line
     """
-    data = bytes(data).removeprefix(_BOM)
+    data = bytes(data).removeprefix(_BOM).rstrip(b"\0")  # some services fill up with zeros
     kind = kind_of_others(data)
     if kind:
+        if misplaced := settings_among(data, kind):
+            raise UserdataWrong(f"{_WHAT} is {misplaced[0]}", hint=misplaced[1])
         return Sorted(kind=kind)
     told, lines = read_document(data, _WHAT)
     ami, keystone = _settings_of(told, lines)
@@ -72,6 +75,11 @@ def _filled(mapping):
 
 def _settings_of(told, lines):
     """``(ami, keystone)``: what is set, by key; what is left empty is not set."""
+    if isinstance(told, str) and _OF_SHELL.search(told):
+        raise UserdataWrong(
+            f"{_WHAT} is lines of a shell (OS_...), no settings",
+            hint="write them as keystone.auth_url: ADDRESS, keystone.user: NAME and so on",
+        )
     if told is not None and not isinstance(told, dict):
         raise UserdataWrong(f"{_WHAT} is YAML, but no settings", hint="write them as KEY: VALUE, such as ami.name: web")
     found = {"ami": {}, "keystone": {}}

@@ -1,12 +1,12 @@
 """Userdata that is none of our business, told by its first bytes: a script, cloud-config, MIME, base64, or anything packed."""
 
+import base64
 import re
 
 #: how what is not ours begins, in lower case
 _BEGINNINGS = {
     "script": (b"#!", b"<powershell>", b"<script>"),
-    "cloud-config": (b"#cloud-config",),
-    "cloud-init": (b"#cloud-", b"#include", b"#part-handler", b"#upstart-job", b"## template:"),
+    "cloud-init": (b"## template:",),
     "compressed": (
         b"\x1f\x8b",  # gzip
         b"\xfd7zxz\0",
@@ -19,6 +19,13 @@ _BEGINNINGS = {
     ),
     "program": (b"\x7felf",),
 }
+#: first lines that cloud-init knows; a comment that only begins like one is a comment
+_FIRST_LINE = re.compile(
+    rb"#(?:(cloud-config|cloud-config-archive|cloud-config-jsonp)|cloud-boothook|include|include-once|part-handler|upstart-job)[ \t\r]*$",
+    re.I,
+)
+_SETTING = re.compile(rb"^[\"']?((?:ami|keystone)(?:\.\w+)?)[\"']?[ \t]*:", re.MULTILINE)
+_MOST_ENCODED = 3
 _BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)")
 _MIME = re.compile(rb"^(mime-version|content-type)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
@@ -37,12 +44,46 @@ def kind_of_others(data):
     for kind, beginnings in _BEGINNINGS.items():
         if head.startswith(beginnings):
             return kind
+    if known := _FIRST_LINE.match(data.split(b"\n", 1)[0]):
+        return "cloud-config" if known[1] else "cloud-init"
     if _BZIP2.match(data):
         return "compressed"
     if _MIME.search(data[:4096]):
         return "mime"
+    return "base64" if _is_base64(data) else ""
+
+
+def _is_base64(data):
     joined = b"".join(data.split())
-    return "base64" if _BASE64.fullmatch(joined) and len(joined) % 4 == 0 else ""
+    return bool(_BASE64.fullmatch(joined)) and len(joined) % 4 == 0
+
+
+def settings_among(data, kind):
+    """Settings of ours in userdata that is something else by its first bytes: they would be left alone.
+
+    :param str kind: of :func:`kind_of_others`
+    :returns: ``(what is there, what to do)``, or None; of a script nothing is said, it may write any text
+    """
+    if kind == "base64":
+        for _ in range(_MOST_ENCODED):
+            if not _is_base64(data):
+                break
+            data = base64.b64decode(b"".join(data.split()))
+        inner = data.decode("utf-8", "replace")
+        return (
+            ("base64 of settings", "give it as it is: clients of clouds encode it themselves")
+            if _SETTING.search(inner.encode())
+            else None
+        )
+    found = _SETTING.search(data) if kind in ("cloud-config", "cloud-init") else None
+    if not found:
+        return None
+    first = data.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    line = data.count(b"\n", 0, found.start()) + 1
+    what = f"cloud-init's by its first line, {first}, and sets {found[1].decode()} (line {line})"
+    if first.startswith("## template"):
+        return what, "settings are no template of jinja: write the values themselves, without the first line"
+    return what, "take the first line away if it is a comment, or put the settings elsewhere"
 
 
 def is_of_cloud_config(key):

@@ -121,7 +121,7 @@ NOT_OURS = {
     "lz4": (b"\x04\x22\x4d\x18\x64\x40", "compressed"),
     "zip": (b"PK\x03\x04\x14\x00", "compressed"),
     "a program": (b"\x7fELF\x02\x01\x01\x00", "program"),
-    "base64": (b"YW1pLm5hbWU6IHdl\nYgphbWkua2VlcDogMwo=\n", "base64"),
+    "base64": (b"IyEvYmluL3NoCmVj\naG8gaGVsbG8Kc2xlZXAK\n", "base64"),
 }
 
 WRONG = {
@@ -208,7 +208,7 @@ WRONG = {
     "deep in blocks": ("- " * 30000, "nested too deeply"),
     "a key without an end": (f"? {'a' * 5000}\n: 1", "very long key"),
     "a value without an end": (f"ami.base: {'a' * 60000}", "ami.base", "very long"),
-    "null bytes": (b"ami.name: web\0", "null bytes"),
+    "null bytes": (b"ami.name: web\0b", "null bytes"),
     "utf-16": ("ami.name: web\n".encode("utf-16"), "null bytes", "UTF-8"),
     "latin-1": ("ami.name: web\nami.pillar: {a: Bücher}\n".encode("latin-1"), "line 2", "not UTF-8"),
     "rubbish": (bytes(range(1, 256)), "not UTF-8"),
@@ -302,3 +302,31 @@ def test_secrets_are_not_in_what_a_sorted_userdata_shows():
 
 def test_the_example_of_the_project_is_good(request):
     sort_userdata((request.config.rootpath / "userdata.example").read_bytes())
+
+
+MISPLACED = {
+    "base64": (b"YW1pLm5hbWU6IHdl\nYgphbWkua2VlcDogMwo=\n", "base64 of settings"),
+    "base64 twice": (b"WVcxcExtNWhiV1U2SUhkbFlncGhiV2t1YTJWbGNEb2dNd289\n", "base64 of settings"),
+    "below cloud-config": (b"#cloud-config\npackages: [x]\nami.name: web\n", r"#cloud-config, and sets ami.name \(line 3\)"),
+    "below an include": (b"#include\nami:\n  name: web\n", r"#include, and sets ami \(line 2\)"),
+    "a template": (b"## template: jinja\nkeystone.user: {{ x }}\n", "template"),
+    "of a shell": (b"export OS_USERNAME=x\nOS_PASSWORD=secret\n", "lines of a shell"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), MISPLACED.values(), ids=MISPLACED)
+def test_settings_of_ours_are_never_left_to_others(data, words):
+    with pytest.raises(UserdataWrong, match=words) as wrong:
+        sort_userdata(data)
+    assert "secret" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    "first", ["#cloud settings", "#include-list of the shop", "#cloud-settings", "# cloud-config", "#Cloud-configured"]
+)
+def test_a_comment_that_begins_like_a_word_of_cloud_init_is_a_comment(first):
+    assert sort_userdata(f"{first}\nami.name: web\n".encode()).grains == {"ami": {"name": "web"}}
+
+
+def test_zeros_at_the_end_are_no_part_of_it():
+    assert sort_userdata(b"ami.name: web\n\0\0").kind == "settings"
