@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,9 @@ WORKERS = {
     "unit": ["-n", "2", "--dist", "worksteal"],
     "tools": ["-n", "3", *_FILES],
     "salt": ["-n", "2", *_FILES],
+    "builder": ["-n", "1"],  # a machine runs one builder at a time, those of tools among them
     "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", *_FILES],
-    "builder": ["-n", "1"],  # a machine runs one builder at a time
     "cases": ["-n", "2", "--dist", "load"],
     "parity": ["-n", "2", "--dist", "load"],
 }
@@ -41,6 +42,8 @@ LONG = (
     "delivery",
 )
 GROUPS = tuple(WORKERS)
+#: run beside the groups that follow it: with one worker that waits for an emulated machine it leaves room
+BESIDE = "builder"
 BY_NAME_ALONE = ("parity",)  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
@@ -68,18 +71,47 @@ class Outcome:
         )
 
 
-def run_group(group, paths, arguments, reports):
-    """One group by pytest, then a look at the machine for what its tests have left behind."""
-    print(f"\n=== {group}", flush=True)
+def run_groups(chosen, arguments, reports):
+    """All groups, one after the other but for the one that runs beside others; an :class:`Outcome` each."""
+    outcomes, beside = {}, None
+
+    def run(group, output=None):
+        outcomes[group] = run_group(group, chosen[group], arguments(group), reports, output)
+
+    log = Path(reports, f"{BESIDE}.log")
+    for group in chosen:
+        if group == BESIDE and group != list(chosen)[-1]:
+            beside = threading.Thread(target=run_beside, args=(run, log))
+            beside.start()
+        else:
+            run(group)
+    if beside:
+        beside.join()
+        print(log.read_text(encoding="utf-8", errors="replace"), flush=True)
+    return [outcomes[group] for group in chosen]
+
+
+def run_beside(run, log):
+    """The group beside others, its output kept for the end."""
+    with log.open("w", encoding="utf-8") as output:
+        run(BESIDE, output)
+
+
+def run_group(group, paths, arguments, reports, output=None):
+    """One group by pytest, then a look at the machine for what its tests have left behind.
+
+    :param output: an open file, default the terminal
+    """
+    print(f"\n=== {group}", flush=True, file=output)
     begun, directory = time.monotonic(), f"{reports}/{group}"
     report = Path(f"{directory}.xml")
     # short: sockets lie below it, whose paths have 107 characters at most
     argv = [sys.executable, "-m", "pytest", *WORKERS[group], "--basetemp", directory, "--junitxml", report, *arguments]
-    code = subprocess.run([*argv, *paths], cwd=TOP, check=False, env={**os.environ, RUN: directory}).returncode
+    code = subprocess.run([*argv, *paths], cwd=TOP, check=False, env={**os.environ, RUN: directory}, stdout=output).returncode
     seconds = time.monotonic() - begun
     left = left_behind(directory)
     for what in left:
-        print(f"left behind by {group}: {what}", flush=True)
+        print(f"left behind by {group}: {what}", flush=True, file=output)
     return Outcome(group, seconds, *counted(report), code, left)
 
 
@@ -183,15 +215,14 @@ def main(words):
     for group in options.groups:
         if group not in GROUPS:
             parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
-    groups = options.groups or [group for group in GROUPS if group not in BY_NAME_ALONE]
+    groups = [group for group in GROUPS if group in options.groups or not options.groups and group not in BY_NAME_ALONE]
     chosen = {group: long_first(TOP / "tests" / group) for group in groups}
     if options.changed:
         chosen = touched(changed_files(), groups)
-    begun, outcomes = time.monotonic(), []
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
-        for group, paths in chosen.items():
-            named = NAMED.get(group, []) if group in options.groups else []
-            outcomes.append(run_group(group, paths, ["--durations=10", *named, *more], reports))
+        named = {group: NAMED.get(group, []) for group in options.groups}
+        outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
     print()
     for outcome in outcomes:
         print(outcome.line())
