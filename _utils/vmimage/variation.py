@@ -11,7 +11,7 @@ from vmimage import delivery, inside, kernel
 from vmimage.apt_unpacked import apt_environment
 from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
-from vmimage.errors import VariationFailed, VariationMissing
+from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.inhabit import lent_programs
 from vmimage.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
 from vmimage.outcome import judge
@@ -70,7 +70,20 @@ def find_variation(settings, host):
 
     :param host: the builder's Salt (:mod:`vmimage.host`)
     :raises VariationMissing: naming where it was looked for
+    :raises SettingsWrong: if the build would take place below it
     """
+    found = _find(settings, host)
+    for top in (os.path.realpath(directory) for directory in (*found.file_roots, *found.pillar_roots)):
+        for key in ("root", "workspace", "output", "cache"):
+            place = getattr(settings, key)
+            if place and f"{os.path.realpath(place)}/".startswith(f"{top}/"):
+                raise SettingsWrong(
+                    f"ami.{key} is {place}, below {top}, where the states are", hint="set it to a directory that is no part of them"
+                )
+    return found
+
+
+def _find(settings, host):
     told = settings.variation or ({} if settings.repository else {"states": ["variation"]})
     told = {"directory": told} if isinstance(told, str) else told
     minion_id = told.get("id") or settings.name

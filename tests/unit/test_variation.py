@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from vmimage.errors import VariationMissing
+from vmimage.errors import SettingsWrong, VariationMissing
 from vmimage.settings import gather_settings
 from vmimage.variation import find_variation, grains_of, minion_config, visible_pillar
 
@@ -141,3 +141,11 @@ def test_grains_are_read_from_the_release_of_the_root(root, tree):
         "oscodename": "noble",
         "osfullname": "Ubuntu",
     }
+
+
+@pytest.mark.parametrize("key", ["root", "workspace", "output", "cache"])
+def test_a_build_does_not_take_place_among_the_states(tmp_path, tree, key):
+    top = tree(tmp_path / "v", {"variation.sls": ""})
+    with pytest.raises(SettingsWrong, match=f"ami.{key} is {top}/below, below {top}"):
+        found(tmp_path, variation=str(top), **{key: f"{top}/below"})
+    assert found(tmp_path, variation=str(top), **{key: f"{top}-beside"})
