@@ -16,7 +16,7 @@ that a cloud can boot, and publishes them to OpenStack Glance.
 
         ami:
           name: web
-          release: bookworm
+          release: trixie
           variation: /srv/variations/web
 """
 

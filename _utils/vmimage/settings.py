@@ -31,7 +31,7 @@ class Settings:
         "variation", "name of the variation; its files are NAME.img, kernel_NAME, ramdisk_NAME, NAME.manifest.json"
     )
     type: str = _setting("debian", "distribution of a bootstrapped base: debian or ubuntu")
-    release: str = _setting("bookworm", "release of a bootstrapped base, by its code name")
+    release: str = _setting("trixie", "release of a bootstrapped base, by its code name")
     architecture: str = _setting("", "Debian's name of the architecture; default: the machine's own")
     mirror: str | list = _setting(
         "", "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources"

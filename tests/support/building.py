@@ -92,6 +92,7 @@ class Salt:
             "ami.workspace": str(self.workspace),
             "ami.cache": CACHE,
             "ami.root": str(self.directory / "root"),
+            "ami.release": "bookworm",  # one base for nearly all tests; what is said of its content is said of this one
             **more,
         }
         (self.directory / "etc/minion").write_text(json.dumps(config), encoding="utf-8")
