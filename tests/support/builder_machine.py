@@ -67,6 +67,7 @@ class Builder:
             "log_granular_levels": {"salt": "warning"},
             "log_level_logfile": "debug",
             **{f"ami.{key}": str(self.directory / key) for key in ("output", "workspace", "cache", "root")},
+            "ami.release": "bookworm",  # the base that other tests have
             **more,
         }
         (self.etc / "minion").write_text(json.dumps(config), encoding="utf-8")
