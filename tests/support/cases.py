@@ -29,7 +29,7 @@ from building import CACHE, PROJECT
 from looking import looked_into
 from vmimage.mounts import mounted
 
-#: where the words of check.sh and make-base.sh are
+#: where the words that the scripts of cases share are
 WORDS = PROJECT / "tests/cases"
 _SHOW_DEVICES = (
     *("unshare", "--mount", "sh", "-c"),
