@@ -74,6 +74,7 @@ def test_a_script_is_nothing_to_build_and_no_failure(machine):
         "vm_create: sync",
         "vm_create: code",
     ]
+    assert not (machine.top / "etc/grains").exists() and not list(machine.top.glob("etc/minion.d/*-userdata.conf"))
 
 
 def test_where_the_minion_config_names_a_repository_a_script_is_no_reason_not_to_build(machine, tmp_path):
@@ -150,5 +151,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_switches_nothing_off(machi
         code, lines = machine.run(OFF)
         first.send_signal(signal.SIGTERM)
         first.stdout.read()
-    assert code == 1 and f"is already being built, by process {first.pid}" in failed_at("userdata", lines)
+    assert code == 1 and f"the image of this builder is already being built, by process {first.pid}" in failed_at(
+        "userdata", lines
+    )
     assert not machine.is_off
