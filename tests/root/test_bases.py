@@ -170,25 +170,6 @@ def test_a_base_laid_out_as_ubuntus_becomes_a_triplet_that_boots(salt, ubuntu_sh
     assert 18000 * MIB < grown_to(Triplet(salt.output, "mark"))
 
 
-def test_a_base_without_a_digest_is_refused_unless_asked_for(salt, root_image):
-    settings = {"name": "mark", "variation": salt.variation("mark", variation=VARIATION), "base": str(root_image)}
-    assert "ami.base_unverified: true" in salt.bad("vm_create.create_variation", **settings)
-    assert salt.good("vm_create.plan", **settings, base_unverified=True)["base"]["verified"] == "not verified"
-
-
-def test_a_base_with_another_digest_is_refused(salt, root_image):
-    wrong = "sha256:" + "0" * 64
-    said = salt.bad(
-        "vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base=str(root_image), base_hash=wrong
-    )
-    assert wrong in said and hashed(root_image) in said
-
-
-def test_a_missing_base_is_named(salt):
-    said = salt.bad("vm_create.create_variation", variation=salt.variation("mark", variation=VARIATION), base="/nowhere/base.img")
-    assert "there is no file /nowhere/base.img" in said
-
-
 def test_a_qcow2_with_a_backing_file_is_refused(salt, root_image):
     thief = salt.directory / "thief.qcow2"
     run("qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", root_image, thief)
