@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from building import PROJECT
 
 OFF = "ami.when_done: poweroff\n"
 #: the builder with a lock of its own: that of this machine is for root alone
@@ -121,6 +122,17 @@ def test_a_machine_whose_salt_is_broken_goes_off_as_its_userdata_asks(machine):
     code, lines = machine.run(OFF)
     assert code == 1 and "Error parsing configuration file" in failed_at("sync", lines)
     assert machine.is_off
+
+
+def test_a_run_begins_with_the_code_that_the_builder_came_with(machine):
+    """Code that was fetched and cannot run must not keep the next run from other code."""
+    home = machine.top / "home"
+    (home / "fetched").mkdir(parents=True)
+    (home / "project").symlink_to(PROJECT)
+    (home / "current").symlink_to("fetched")
+    (machine.top / "etc/minion").write_text("a: [\n")
+    failed_at("sync", machine.run("ami.name: web\n")[1])
+    assert (home / "current").resolve() == PROJECT
 
 
 def test_settings_that_contradict_each_other_are_told_by_key_and_place(machine):
