@@ -38,7 +38,7 @@ class Machine:
 
     def start(self, userdata):
         (self.top / "userdata").write_text(userdata)
-        argv = [sys.executable, "-c", RUN, "--config-dir", "etc", "--home", "home", "--userdata", "userdata"]
+        argv = [sys.executable, "-c", RUN, "--config-dir", "etc", "--home", self.top / "home", "--userdata", "userdata"]
         environment = {**os.environ, "PATH": f"{self.top}/bin:{os.environ['PATH']}"}
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(argv, cwd=self.top, env=environment, **options)
