@@ -15,6 +15,19 @@ OFF = "ami.when_done: poweroff\n"
 RUN = "import sys; from pathlib import Path; from vmimage import builder; builder.LOCK = Path('lock'); sys.exit(builder.main())"
 
 
+#: a vm_create that has nothing to do
+PUBLISHED_BEFORE = """
+from vmimage.settings import KEYS, Settings
+
+def settings():
+    return {key: {"value": getattr(Settings(), key)} for key in KEYS}
+
+def create_variation(**_):
+    published = {"name": "web-amd64", "changed": False, "image": "one", "kernel": "two", "ramdisk": "three"}
+    return {"name": "web", "manifest": "/web.manifest.json", "variation": {"revision": "249:9ed741a55f17"}, "published": published}
+"""
+
+
 class Machine:
     """A masterless minion whose highstate is one state, and a systemctl that only tells that it was called."""
 
@@ -133,6 +146,14 @@ def test_a_run_begins_with_the_code_that_the_builder_came_with(machine):
     (machine.top / "etc/minion").write_text("a: [\n")
     failed_at("sync", machine.run("ami.name: web\n")[1])
     assert (home / "current").resolve() == PROJECT
+
+
+def test_what_was_published_before_is_told_to_be_there_already(machine):
+    (machine.states / "_modules").mkdir()
+    (machine.states / "_modules/vm_create.py").write_text(PUBLISHED_BEFORE)
+    code, lines = machine.run("ami.name: web\n")
+    parts = "image one, kernel two, ramdisk three"
+    assert (code, lines[-1]) == (0, f"vm_create: web-amd64 was already published: {parts}, from 249:9ed741a55f17")
 
 
 def test_settings_that_contradict_each_other_are_told_by_key_and_place(machine):
