@@ -26,7 +26,7 @@ from vmimage.lookup import known_key, look_up
 
 PREFIX = "keystone"
 #: by our keys, the names that a user may write; messages use the first
-_KEYSTONE = {
+KEYSTONE_KEYS = {
     **{key: (key,) for key in (*IDENTITY, *CONNECTION)},
     "username": ("user", "username"),
     "project_name": ("tenant", "project", "project_name"),
@@ -157,13 +157,13 @@ def _ways(ambient=True):
 
 
 def _keystone_way(sources):
-    known = {*itertools.chain(*_KEYSTONE.values()), *_ADMIN_TOKEN}
+    known = {*itertools.chain(*KEYSTONE_KEYS.values()), *_ADMIN_TOKEN}
     found = look_up(PREFIX, known, sources, example="auth_url: ADDRESS, user: NAME", secret=True)
     admin = [found[key][1] for key in _ADMIN_TOKEN if key in found]
     if admin:
         hint = f"{_ways(ambient=False)}; the address of the image service itself is keystone.image_endpoint"
         raise CredentialsWrong(f"{listed(admin)} cannot be used: an admin token is of Identity v2, which is gone", hint=hint)
-    names = {key: tuple(f"{PREFIX}.{name}" for name in aliases) for key, aliases in _KEYSTONE.items()}
+    names = {key: tuple(f"{PREFIX}.{name}" for name in aliases) for key, aliases in KEYSTONE_KEYS.items()}
     told = _told(names, {f"{PREFIX}.{key}": one for key, one in found.items()})
     places = {place.partition(" in the ")[2] for _, place in told.values()}
     origin = f"keystone.* in the {' and '.join(where for where, *_ in sources if where in places)}"

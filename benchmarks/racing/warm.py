@@ -10,14 +10,15 @@ _PIECE_BYTES = 1 << 20
 def warm_up(places):
     """Read all files below some directories, and see that nothing is left to write that an earlier run wrote."""
     piece = bytearray(_PIECE_BYTES)
-    for path in _files(places):
+    for path in plain_files(places):
         with suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:  # a log may just have gone
             while file.readinto(piece):
                 pass
     os.sync()
 
 
-def _files(places):
+def plain_files(places):
+    """Files below some directories, without what is behind a link or never ends."""
     for place in places:
         for directory, _, names in os.walk(place):
             for path in (Path(directory, name) for name in names):

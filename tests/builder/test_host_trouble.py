@@ -49,45 +49,12 @@ def test_a_wrong_password_is_told_before_anything_is_built_and_not_shown(builder
     assert "a-password-of-nobody" not in str(ended) and "variation done" not in str(ended)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "step", "words"),
-    [
-        (
-            {"ami.relese": "trixie"},
-            "userdata",
-            "unknown setting ami.relese in the userdata (line 5)\n  -> did you mean ami.release?",
-        ),
-        ({"ami.hg_rev_variation": "0123456789ab"}, "variation", "has no revision 0123456789ab"),
-        ({"ami.hg_address_variation": "ext::sh -c id"}, "userdata", "ami.hg_address_variation"),
-    ],
-    ids=lambda value: "".join(value)[4:] if isinstance(value, dict) else "",
-)
-def test_what_is_wrong_is_named(builder, told, wrong, step, words):
-    ended = builder.run({**told, "ami.publish": False, **wrong})
-    assert words in words_of_failure(ended, step), ended
-    if step == "userdata":
-        assert not (builder.etc / "grains").exists() and not (builder.etc / "minion.d").exists()
-
-
-def test_a_script_is_left_alone(builder):
-    ended = builder.run(b"#!/bin/sh\ntouch /nobody/runs/this\n")
-    assert (ended.code, ended.last) == (0, "vm_create: nothing to build: the userdata is script, and ami.variation is not set")
-    assert not (builder.etc / "grains").exists() and not list(builder.etc.glob("minion.d/*-userdata.conf"))
-
-
 def test_empty_userdata_builds_what_the_machine_itself_is_told(builder):
     (builder.states / "variation.sls").write_text(text_of("own").replace('{{ pillar["colour"] }}', "sky"), encoding="utf-8")
     builder.configure(**{"ami.update": False})
     ended = builder.run(b"\n")
     assert ended.code == 0 and ended.last.startswith("vm_create: variation is built: "), ended
     assert page_of(builder.output / "variation.img") == "own sky"
-
-
-def test_a_dry_run_tells_the_keys_and_no_value_and_changes_nothing(builder, told):
-    ended = builder.run(told | {"keystone.password": "not-to-be-seen"}, "--dry-run")
-    assert (ended.code, ended.last) == (0, "vm_create: nothing was changed")
-    assert "userdata: secret keystone.password" in ended.lines and "not-to-be-seen" not in str(ended)
-    assert not (builder.etc / "grains").exists() and not (builder.etc / "minion.d").exists()
 
 
 def wait_until_it_builds(process):

@@ -1,14 +1,13 @@
 """From the variation to the name in the store: create_variation as a user calls it, on a machine that builds."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from building import Salt
 from looking import looked_into
 from looking_at import assert_published, images_of, named, sha256_of
+from root_fixtures import machine  # noqa: F401  a fixture of all these tests
 from triplets import Publisher, make_triplet
 from vmimage.errors import NotPublished
 from vmimage.triplet import Triplet
@@ -24,12 +23,6 @@ what the root can see of the builder:
     - name: /etc/seen
     - contents: {{ [salt["config.get"]("keystone.password", "no"), salt["config.get"]("keystone", "no"), pillar, opts] | json }}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def machine(lacking):
-    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
-        lacking("needs root and loop devices: sudo ./run-tests openstack")
 
 
 def keystone_of(cloud, region="RegionOne"):

@@ -11,14 +11,13 @@ pytestmark = pytest.mark.boot
 
 @pytest.fixture(scope="module")
 def two_instances(sample, tmp_path_factory):
-    """What two instances of the sample say of themselves, and the page that the first one serves."""
-    triplet, said, page = Triplet(sample.output, "variation"), [], ""
-    for number in range(2):
-        with asked(triplet, tmp_path_factory.mktemp(f"instance{number}")) as (facts, ports):
-            said.append(facts)
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
-                page = answer.read().decode()
-    return said, page
+    """What two instances of the sample say of themselves, the second only who it is, and the page that the first one serves."""
+    triplet = Triplet(sample.output, "variation")
+    with asked(triplet, tmp_path_factory.mktemp("instance")) as (facts, ports):
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
+            page = answer.read().decode()
+    with asked(triplet, tmp_path_factory.mktemp("another"), is_early=True) as (identity, _):
+        return (facts, identity), page
 
 
 def test_it_comes_up_with_no_failed_unit(two_instances):

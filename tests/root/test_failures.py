@@ -19,10 +19,8 @@ CASES = {
         ["2 of 3 states", "cmd.run", "a command that fails", "this is why", "1 more that required"],
     ),
     "a Jinja error": ({"variation": "{{ nothing.at.all }}"}, ["does not compile", "nothing"]),
-    "wrong YAML": ({"variation": "a:\n  - b\n c: d"}, ["does not compile", "variation"]),
     "an unknown state module": ({"variation": "a:\n  nosuch.thing: []\n"}, ["nosuch"]),
     "no states": ({"variation": "# nothing\n"}, ["holds no states"]),
-    "an empty directory": ({"README": "nothing"}, ["neither variation.sls nor top.sls"]),
     "a top file that matches nobody": ({"top.sls": "base:\n  'other':\n    - web\n"}, ["variation"]),
     "a pillar that does not render": (
         {"variation": GOOD, "pillar/top.sls": "base: {'*': [a]}", "pillar/a.sls": "{{ x.y.z }}"},
@@ -106,9 +104,3 @@ def test_a_name_that_is_being_built_is_refused(salt, bootstrapped):
     finally:
         first.kill()
         first.wait()
-
-
-def test_an_unknown_key_is_named(salt):
-    assert "did you mean ami.variation?" in salt.bad("vm_create.create_variation", variaton="/srv/web")
-    salt.configure(ami={"relese": "bookworm"})
-    assert "unknown setting ami.relese in the minion config" in salt.bad("vm_create.create_variation")

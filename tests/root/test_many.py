@@ -8,6 +8,7 @@ import pytest
 from looking import looked_into
 
 GOOD = "a file is there:\n  file.managed: [{name: /srv/name, contents: '{{ grains.id }}'}]\n"
+BUILT_AGAIN = GOOD + "another, too:\n  file.managed: [{name: /srv/more, contents: x}]\n"
 BAD = "this fails:\n  cmd.run: [{name: exit 3}]\n"
 SLOW = "this takes its time:\n  cmd.run: [{name: sleep 60}]\n"
 
@@ -48,6 +49,20 @@ def test_some_are_named_and_an_unknown_name_is_told(many):
     salt = many(one=GOOD, two=GOOD)
     assert "ami.variations does not hold three" in salt.bad("vm_create.create_variations", "three")
     assert list(salt.good("vm_create.create_variations", "two")) == ["two"]
+
+
+def test_what_has_not_changed_is_not_built_again(many):
+    salt = many(one=GOOD, two=GOOD)
+    settings = {"skip_unchanged": True}
+    first = salt.good("vm_create.create_variations", **settings)
+    salt = many(one=GOOD, two=BUILT_AGAIN)
+    again = salt.good("vm_create.create_variations", **settings)
+    assert {name: one["unchanged"] for name, one in first.items()} == {"one": False, "two": False}
+    assert {name: one["unchanged"] for name, one in again.items()} == {"one": True, "two": False}
+    assert {name: again[name]["files"]["root_image"] == first[name]["files"]["root_image"] for name in again} == {
+        "one": True,
+        "two": False,
+    }
 
 
 def test_stopped_it_leaves_nothing_of_any(many):

@@ -14,7 +14,7 @@ DEMANDING = """
   file.managed:
     - contents: '{{ {"id": grains["id"], "own": grains["own_grain"], "module": salt["own_module.hello"](), "pillar": pillar.get("colour"),
         "operator": pillar.get("site"), "release": ami["release"], "ami_in_pillar": pillar["ami"]["name"], "seen": pillar | string,
-        "init": grains["init"], "path": salt["environ.get"]("PATH")} | tojson }}'
+        "init": grains["init"], "path": salt["environ.get"]("PATH"), "host": salt["cmd.run"]("hostname")} | tojson }}'
 
 tools are installed:
   pkg.installed:
@@ -63,6 +63,10 @@ salt-call from a state:
   cmd.run:
     - name: salt-call --local --out json grains.get own_grain > /etc/from-salt-call
 
+systemctl without the path of the build, as sudo has it:
+  cmd.run:
+    - name: env -i sh -c 'command -v systemctl' > /etc/which
+
 a service is enabled and restarted:
   service.running:
     - name: cron
@@ -102,7 +106,7 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
     salt.good("vm_create.create_variation", name="demanding", variation=where, publish=False)
     with looked_into(salt.output / "demanding.img") as root:
         facts = json.loads((root / "etc/facts.json").read_text(encoding="utf-8"))
-        assert facts["id"] == facts["ami_in_pillar"] == "demanding"
+        assert facts["id"] == facts["host"] == facts["ami_in_pillar"] == "demanding"
         assert facts["own"] == "grown here" and facts["module"] == "hello from bookworm"
         assert facts["pillar"] == "green" and facts["operator"] == {"name": "here"}
         assert facts["release"] == "bookworm" and facts["init"] == "systemd"
@@ -113,6 +117,8 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
         assert (root / "etc/from-script").read_text(encoding="utf-8") == "Debian\n"
         assert (root / "home/builder/clone/.git").is_dir()
         assert (root / "srv/venv/bin/pip").exists()
+        assert (root / "etc/which").read_text(encoding="utf-8") == "/usr/local/bin/systemctl\n"
+        assert not (root / "usr/local/bin/systemctl").exists()
         assert json.loads((root / "etc/from-salt-call").read_text(encoding="utf-8")) == {"local": "grown here"}
         assert (root / "etc/systemd/system/multi-user.target.wants/cron.service").is_symlink()
         assert "vm.swappiness = 7" in (root / "etc/sysctl.d/99-salt.conf").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 import yaml
 from minions import PROJECT
-from vmimage.credentials import _KEYSTONE, gather_credentials
+from vmimage.credentials import KEYSTONE_KEYS, gather_credentials
 from vmimage.settings import KEYS
 from vmimage.userdata import sort_userdata
 
@@ -26,7 +26,7 @@ def test_userdata_example_is_good_userdata_and_its_grains_are_settings(minion):
 
 
 def test_userdata_example_has_every_key_with_a_line_of_its_own():
-    wanted = {*(f"ami.{key}" for key in KEYS), *(f"keystone.{name}" for names in _KEYSTONE.values() for name in names)}
+    wanted = {*(f"ami.{key}" for key in KEYS), *(f"keystone.{name}" for names in KEYSTONE_KEYS.values() for name in names)}
     shown = re.findall(r"^#?((?:ami|keystone)\.\w+):", USERDATA, re.MULTILINE)
     assert wanted - set(shown) == set() and set(shown) - wanted == set()
 

@@ -1,6 +1,7 @@
 """What a variation's repository tells reaches the states of pre and post and what they call, at one revision, in the real Salt."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -144,5 +145,6 @@ def test_what_is_wrong_in_the_repository_stops_the_build_by_its_name(ours, sourc
 
 def test_where_name_is_given_what_needs_no_more_asks_no_repository(ours, source, tmp_path):
     source.path.rename(source.path.with_name("away"))
-    assert "there is no build web" in ours.bad("vm_create.release", "web")
+    wanted = "there is no build web" if os.geteuid() == 0 else "building an image needs root"
+    assert wanted in ours.bad("vm_create.release", "web")
     assert not (tmp_path / "cache").exists()

@@ -26,10 +26,10 @@ from pathlib import Path
 
 import yaml
 from building import CACHE, PROJECT
+from changeable import changeable
 from looking import looked_into
-from vmimage.mounts import mounted
 
-#: where the words of check.sh and make-base.sh are
+#: where the words that the scripts of cases share are
 WORDS = PROJECT / "tests/cases"
 _SHOW_DEVICES = (
     *("unshare", "--mount", "sh", "-c"),
@@ -176,15 +176,10 @@ class Run:
     def _make_base(self):
         """A base by the case's script, from the machine's prepared one with an overlay that takes what the script changes."""
         work = self.salt.directory / "base"
-        places = {name: work / name for name in ("lower", "upper", "work", "root")}
-        for place in places.values():
-            place.mkdir(parents=True)
         made = work / "base"
-        layers = f"lowerdir={places['lower']},upperdir={places['upper']},workdir={places['work']},index=off"
-        with mounted(self.base.image, places["lower"], "ro"), _overlay(layers, places["root"]):
-            words = {"$ROOT": places["root"], "$FILE": made, "$WORK": work}
+        with changeable(self.base.image, work) as root:
+            words = {"$ROOT": root, "$FILE": made, "$WORK": work}
             self._good("make-base.sh", *(words.get(word, word) for word in self.case.make_base))
-        shutil.rmtree(places["upper"])
         return made
 
     @contextmanager
@@ -249,15 +244,6 @@ def _complaint(name, done):
 
 class CannotBeMade(Exception):
     """The case's own files cannot be made: that is no fault of what it is about."""
-
-
-@contextmanager
-def _overlay(options, target):
-    subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", target], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", target], check=True)
 
 
 def _assignments(path):

@@ -16,7 +16,7 @@ from vmimage.settings import Settings
 def machine(lacking):
     """A machine that can build, or a reason why not."""
     if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
-        lacking("needs root and loop devices: sudo ./run-tests root")
+        lacking("needs root and loop devices: sudo ./run-tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,10 +8,24 @@ import subprocess
 import sys
 
 import pytest
+from building import PROJECT
 
 OFF = "ami.when_done: poweroff\n"
 #: the builder with a lock of its own: that of this machine is for root alone
 RUN = "import sys; from pathlib import Path; from vmimage import builder; builder.LOCK = Path('lock'); sys.exit(builder.main())"
+
+
+#: a vm_create that has nothing to do
+PUBLISHED_BEFORE = """
+from vmimage.settings import KEYS, Settings
+
+def settings():
+    return {key: {"value": getattr(Settings(), key)} for key in KEYS}
+
+def create_variation(**_):
+    published = {"name": "web-amd64", "changed": False, "image": "one", "kernel": "two", "ramdisk": "three"}
+    return {"name": "web", "manifest": "/web.manifest.json", "variation": {"revision": "249:9ed741a55f17"}, "published": published}
+"""
 
 
 class Machine:
@@ -37,7 +51,7 @@ class Machine:
 
     def start(self, userdata):
         (self.top / "userdata").write_text(userdata)
-        argv = [sys.executable, "-c", RUN, "--config-dir", "etc", "--home", "home", "--userdata", "userdata"]
+        argv = [sys.executable, "-c", RUN, "--config-dir", "etc", "--home", self.top / "home", "--userdata", "userdata"]
         environment = {**os.environ, "PATH": f"{self.top}/bin:{os.environ['PATH']}"}
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(argv, cwd=self.top, env=environment, **options)
@@ -74,6 +88,7 @@ def test_a_script_is_nothing_to_build_and_no_failure(machine):
         "vm_create: sync",
         "vm_create: code",
     ]
+    assert not (machine.top / "etc/grains").exists() and not list(machine.top.glob("etc/minion.d/*-userdata.conf"))
 
 
 def test_where_the_minion_config_names_a_repository_a_script_is_no_reason_not_to_build(machine, tmp_path):
@@ -122,6 +137,25 @@ def test_a_machine_whose_salt_is_broken_goes_off_as_its_userdata_asks(machine):
     assert machine.is_off
 
 
+def test_a_run_begins_with_the_code_that_the_builder_came_with(machine):
+    """Code that was fetched and cannot run must not keep the next run from other code."""
+    home = machine.top / "home"
+    (home / "fetched").mkdir(parents=True)
+    (home / "project").symlink_to(PROJECT)
+    (home / "current").symlink_to("fetched")
+    (machine.top / "etc/minion").write_text("a: [\n")
+    failed_at("sync", machine.run("ami.name: web\n")[1])
+    assert (home / "current").resolve() == PROJECT
+
+
+def test_what_was_published_before_is_told_to_be_there_already(machine):
+    (machine.states / "_modules").mkdir()
+    (machine.states / "_modules/vm_create.py").write_text(PUBLISHED_BEFORE)
+    code, lines = machine.run("ami.name: web\n")
+    parts = "image one, kernel two, ramdisk three"
+    assert (code, lines[-1]) == (0, f"vm_create: web-amd64 was already published: {parts}, from 249:9ed741a55f17")
+
+
 def test_settings_that_contradict_each_other_are_told_by_key_and_place(machine):
     machine.configure(**{"ami.variation": "/srv/web"})
     code, lines = machine.run("ami.hg_address_variation: /srv/hg\n")
@@ -150,5 +184,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_switches_nothing_off(machi
         code, lines = machine.run(OFF)
         first.send_signal(signal.SIGTERM)
         first.stdout.read()
-    assert code == 1 and f"is already being built, by process {first.pid}" in failed_at("userdata", lines)
+    assert code == 1 and f"the image of this builder is already being built, by process {first.pid}" in failed_at(
+        "userdata", lines
+    )
     assert not machine.is_off

@@ -62,6 +62,18 @@ def test_an_image_that_a_cloud_could_not_use_is_refused(image, damage, words):
         check_image(image)
 
 
+def test_an_image_is_corrected_before_it_is_cut(image):
+    run(["debugfs", "-w", "-R", "set_inode_field /data links_count 7", image])
+    shrink_image(image)
+    check_image(image)
+
+
+def test_an_image_that_is_no_good_when_it_is_cut_is_refused(image):
+    poke(image, 510, b"\x55\xaa")
+    with pytest.raises(ImageUnsound, match="boot block"):
+        shrink_image(image)
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "image").touch()
     with pytest.raises(ImageUnsound):

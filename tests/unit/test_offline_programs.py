@@ -52,6 +52,18 @@ def test_a_unit_that_is_not_there_or_masked_is_not_started(units, capsys):
     assert "Unit nothing.service not found" in said and "Unit masked.service is masked" in said
 
 
+def test_what_a_package_enables_runs_and_another_unit_only_once_it_is_started(units, monkeypatch):
+    monkeypatch.setattr(offline_systemctl, "_OF_PACKAGES", (f"{units}/lib/",))
+    monkeypatch.setattr(offline_systemctl, "file_state", lambda name: "enabled")
+    (units / "lib").mkdir()
+    (units / "lib/nginx.service").write_text("[Unit]\n")
+    (units / "nginx.service").symlink_to("lib/nginx.service")
+    (units / "own.service").write_text("[Unit]\n")
+    assert offline_systemctl.is_active("nginx.service") and not offline_systemctl.is_active("own.service")
+    offline_systemctl.main(["start", "own"])
+    assert offline_systemctl.is_active("own.service")
+
+
 def test_an_alias_is_the_unit_that_it_leads_to(units):
     (units / "ssh.service").write_text("[Unit]\n")
     (units / "sshd.service").symlink_to("ssh.service")

@@ -1,8 +1,7 @@
 import io
-import logging
 
 import pytest
-from vmimage.progress import Log, Moment, Progress, Terminal, amount, event_watcher
+from vmimage.progress import Moment, Progress, Terminal, amount, event_watcher
 
 
 @pytest.fixture
@@ -94,19 +93,6 @@ def test_events_carry_their_place_in_the_tag(told):
     watch = event_watcher(lambda tag, data: told.append((tag, data)), "web")
     watch(Moment("root image", "moved", done=1, total=2, seconds=0.12345))
     assert told == [("vm_create/web/root_image/moved", {"text": "", "done": 1, "total": 2, "seconds": 0.123})]
-
-
-def test_the_log_gets_one_line_for_what_is_worth_one(caplog):
-    caplog.set_level(logging.DEBUG, "vm_create")
-    for moment in (
-        Moment("a", "started"),
-        Moment("b", "moved"),
-        Moment("c", "said", "x"),
-        Moment("d", "done"),
-        Moment("e", "failed", "why"),
-    ):
-        Log()(moment)
-    assert [(one.levelname, one.getMessage()[:1]) for one in caplog.records] == [("DEBUG", "c"), ("INFO", "d"), ("ERROR", "e")]
 
 
 @pytest.mark.parametrize(

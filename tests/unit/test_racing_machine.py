@@ -59,4 +59,4 @@ def test_a_warm_run_reads_plain_files_and_nothing_that_never_ends(tmp_path, tree
     (tmp_path / "cache/lost").symlink_to("nowhere")
     places = [tmp_path / "cache", tmp_path / "missing"]
     warm_up(places)
-    assert {path.name for path in warm._files(places)} == {"a", "b"}
+    assert {path.name for path in warm.plain_files(places)} == {"a", "b"}

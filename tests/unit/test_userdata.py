@@ -240,14 +240,6 @@ WRONG = {
     "a revision that is a number": (HG + "ami.hg_rev_variation: 249", "ami.hg_rev_variation", "line 2", "put it in quotes"),
     "a revision to compute": (HG + "ami.hg_rev_variation: max(all())", "'max(all())' is neither a hash nor a name", "line 2"),
     "a repository beside a directory": (HG + "ami.variation: /srv/web", "ami.variation in the userdata (line 2)", "keep one"),
-    "an option for an address": (
-        "ami.hg_address_variation: --config=alias.pull=!hunter2",
-        "ami.hg_address_variation in the userdata (line 1): the address, or a part of it, begins with '-'",
-    ),
-    "a transport of git": (
-        "ami.git_address_variation: 'ext::sh -c hunter2'",
-        "ami.git_address_variation in the userdata (line 1): the address names a transport of git",
-    ),
     "a password in an address of a repository": (
         "ami.hg_address_variation: https://me:hunter2@x/web",
         "ami.hg_address_variation in the userdata (line 1): a password stands in the address",

@@ -3,8 +3,7 @@ import os
 from contextlib import suppress
 
 import pytest
-from vmimage.errors import WorkspaceBusy
-from vmimage.workspace import Workspace, all_workspaces, locked, read_json, write_json
+from vmimage.workspace import Workspace, all_workspaces, read_json, write_json
 
 
 @pytest.fixture
@@ -44,16 +43,6 @@ def test_two_workspaces_do_not_disturb_each_other(tmp_path):
     one, other = Workspace(tmp_path, "one"), Workspace(tmp_path, "other")
     with one.locked(), other.locked():
         assert one.is_busy() and other.is_busy()
-
-
-def test_a_busy_base_is_called_what_it_is(tmp_path, monkeypatch):
-    from vmimage import workspace
-
-    with locked(tmp_path / "lock", "the base X"):
-        monkeypatch.setattr(workspace, "_held", set())  # as another process sees it
-        with pytest.raises(WorkspaceBusy, match=f"the base X is already being built, by process {os.getpid()}"):
-            with locked(tmp_path / "lock", "the base X"):
-                pass
 
 
 def test_notes_are_found_again_by_another_who_opens_the_workspace(workspace):

@@ -1,6 +1,4 @@
 set -e
 cd "$1"
-. "$CASES/small-root.sh"
-rm -rf etc/apt/sources.list.d/*
-echo 'deb cdrom:[Debian 12 of the installer]/ bookworm main' > etc/apt/sources.list
+. "$CASES/installed-root.sh"
 tar -c -f "$2" .
