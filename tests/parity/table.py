@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [os.fspath(HERE), os.fspath(HERE.parent / "support"), os.fspath(HERE.parents[1] / "_utils")]
 
 import judge  # noqa: E402
+from building import RELEASE  # noqa: E402
 from vmimage import base  # noqa: E402
 from vmimage.progress import Progress  # noqa: E402
 from vmimage.settings import Settings  # noqa: E402
@@ -30,7 +31,7 @@ def rows(verdicts):
 
 
 def main(words):
-    settings, progress = Settings(), Progress()
+    settings, progress = Settings(release=RELEASE), Progress()
     prepared = base.prepare_base(settings, base.locate_base(settings, progress), progress)
     verdicts = []
     for name in [word for word in words if not word.startswith("-")] or judge.names():

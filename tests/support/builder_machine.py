@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from building import CACHE, PROJECT
+from building import CACHE, PROJECT, RELEASE
 from vmimage.shell import die_with_parent
 
 RUN_SECONDS = 300
@@ -67,7 +67,7 @@ class Builder:
             "log_granular_levels": {"salt": "warning"},
             "log_level_logfile": "debug",
             **{f"ami.{key}": str(self.directory / key) for key in ("output", "workspace", "cache", "root")},
-            "ami.release": "bookworm",  # the base that other tests have
+            "ami.release": RELEASE,
             **more,
         }
         (self.etc / "minion").write_text(json.dumps(config), encoding="utf-8")

@@ -13,6 +13,8 @@ from signals import as_from_a_terminal
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
+#: of the base that nearly all tests share: what is said of its content is said of this one
+RELEASE = "bookworm"
 LEFT_BEHIND_SECONDS = 20
 #: a variable of the environment by which a build tells which process of the tests has started it
 OWNER = "VMIMAGE_TESTS_OWNER"
@@ -92,7 +94,7 @@ class Salt:
             "ami.workspace": str(self.workspace),
             "ami.cache": CACHE,
             "ami.root": str(self.directory / "root"),
-            "ami.release": "bookworm",  # one base for nearly all tests; what is said of its content is said of this one
+            "ami.release": RELEASE,
             **more,
         }
         (self.directory / "etc/minion").write_text(json.dumps(config), encoding="utf-8")

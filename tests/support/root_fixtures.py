@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, what_is_left
+from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, RELEASE, what_is_left
 from once import made_once
 from vmimage import base, kernel
 from vmimage.progress import Progress
@@ -46,8 +46,8 @@ def nothing_is_left(own_directories):
 
 @pytest.fixture(scope="session")
 def bootstrapped(tmp_path_factory):
-    """The default base, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.Base`."""
-    settings, progress = Settings(cache=CACHE), Progress()
+    """The base that tests share, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.Base`."""
+    settings, progress = Settings(cache=CACHE, release=RELEASE), Progress()
     return made_once(
         tmp_path_factory, "bootstrapped", lambda _: base.prepare_base(settings, base.locate_base(settings, progress), progress)
     )
