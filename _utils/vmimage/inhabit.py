@@ -73,6 +73,14 @@ def lent_programs(root, programs):
             take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
 
 
+def show_systemd(root):
+    """Let scripts find what they find where systemd runs (sd_booted), so that they ask it: the lent programs answer.
+
+    policy-rc.d still lets no package start a daemon.
+    """
+    inside.make_directory(root, "/run/systemd/system")
+
+
 @contextmanager
 def _times_kept(root, facts):
     """The directory of programs does not show that something was lent."""

@@ -22,8 +22,21 @@ _PLACES = (
     "/usr/lib/systemd/system",
 )
 _OF_PACKAGES = ("/lib/systemd/system/", "/usr/lib/systemd/system/")
-#: of which a boot reaches each
+#: of which a boot reaches each, and starts what they want
 _TARGETS = ("sysinit", "basic", "sockets", "timers", "paths", "local-fs", "multi-user", "graphical")
+#: reached by each boot, though nothing in files says so
+_PASSIVE = (
+    "network",
+    "nss-user-lookup",
+    "getty",
+    "getty-pre",
+    "local-fs-pre",
+    "remote-fs",
+    "slices",
+    "swap",
+    "time-set",
+    "cryptsetup",
+)
 #: options whose value is the next word
 _VALUED = (
     "-p",
@@ -152,8 +165,21 @@ def is_active(name):
     path = unit_file(name)
     if path is None or is_masked(name):
         return False
+    if own_name(name) in {f"{target}.target" for target in (*_TARGETS, *_PASSIVE)}:
+        return True
     brought = os.path.realpath(path).startswith(_OF_PACKAGES) or path.startswith("/etc/init.d/")
-    return brought and (file_state(name) in ("enabled", "alias", "generated") or is_pulled_in(name))
+    return brought and (
+        is_pulled_in(name) or is_linked(name) or file_state(name) in ("enabled", "alias", "generated")
+    )  # in the order of what they cost
+
+
+def is_linked(name):
+    """Whether a link enables the unit: systemctl says "enabled" of each that has one."""
+    top = _PLACES[0]
+    return os.path.isdir(top) and any(
+        directory.endswith((".wants", ".requires")) and os.path.islink(f"{top}/{directory}/{name}")
+        for directory in os.listdir(top)
+    )
 
 
 def is_pulled_in(name):
@@ -245,7 +271,7 @@ def main(words):
             "list-automounts",
             "list-paths",
         ):
-            return list_running(units)
+            return list_running(verb, units, options)
     except Refused as refused:
         print(refused, file=sys.stderr)
         return refused.code
@@ -368,10 +394,36 @@ def show(units, options):
     return 0
 
 
-def list_running(units):
-    for name in sorted(name for name, runs in remembered().items() if runs):
-        if not units or name in [unit_name(word) for word in units]:
-            print(f"{name} loaded active running {description(unit_file(name) or '') or name}")
+def running():
+    """The units that would be running, as far as files and commands tell, sorted."""
+    places = (f"{place}/{target}.target.wants" for place in _PLACES for target in _TARGETS)
+    wanted = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
+    targets = {f"{target}.target" for target in (*_TARGETS, *_PASSIVE)}
+    found = {own_name(name) for name in wanted | targets | set(remembered())}
+    return sorted(name for name in found if is_active(name))
+
+
+#: the one kind that a verb lists
+_LISTED = {"list-sockets": "socket", "list-timers": "timer", "list-automounts": "automount", "list-paths": "path"}
+
+
+def list_running(verb, units, options):
+    import fnmatch
+
+    kinds = {kind for name, value in options if name in ("-t", "--type") for kind in value.split(",")}
+    kinds = {_LISTED[verb]} if verb in _LISTED else kinds
+    patterns = [
+        unit_name(word) if word.rpartition(".")[2] not in _KINDS and not set(word) & set("*?[") else word for word in units
+    ]
+    for name in [] if verb in ("list-jobs", "list-machines") else running():
+        kind = name.rpartition(".")[2]
+        if kinds and kind not in kinds or patterns and not any(fnmatch.fnmatch(name, one) for one in patterns):
+            continue
+        if verb == "list-timers":
+            print(f"- - - - {name} {name.removesuffix('timer')}service")
+        else:
+            state = {"service": "running", "timer": "waiting", "path": "waiting", "socket": "listening", "mount": "mounted"}
+            print(f"{name} loaded active {state.get(kind, 'active')} {description(unit_file(name) or '') or name}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import pytest
-from vmimage import offline_settings, offline_systemctl
+from vmimage import offline_run, offline_settings, offline_systemctl
 from vmimage.offline_settings import quoted, read_pairs, write_pairs
 from vmimage.offline_systemctl import parse, unit_name
 
@@ -62,6 +62,30 @@ def test_an_alias_is_the_unit_that_it_leads_to(units):
 def test_where_a_mount_is_started_its_directory_is_made(units):
     (units / "data.mount").write_text(f"[Mount]\nWhat=tmpfs\nWhere={units}/data\n")
     assert offline_systemctl.main(["start", "data.mount"]) == 0 and (units / "data").is_dir()
+
+
+def test_what_is_linked_to_a_target_is_listed_as_running(units, monkeypatch, capsys):
+    monkeypatch.setattr(offline_systemctl, "_OF_PACKAGES", (f"{units}/",))
+    monkeypatch.setattr(offline_systemctl, "file_state", lambda name: pytest.fail(f"systemctl was asked about {name}"))
+    (units / "multi-user.target.wants").mkdir()
+    for name in ("web.service", "clean.timer", "multi-user.target"):
+        (units / name).write_text(f"[Unit]\nDescription=The {name}\n")
+        (units / "multi-user.target.wants" / name).symlink_to(units / name)
+    offline_systemctl.main(["list-units", "--no-legend", "--type=service"])
+    assert capsys.readouterr().out == "web.service loaded active running The web.service\n"
+    offline_systemctl.main(["list-timers", "--no-legend"])
+    assert capsys.readouterr().out == "- - - - clean.timer clean.service\n"
+    assert offline_systemctl.main(["is-active", "multi-user.target", "web"]) == 0
+    offline_systemctl.main(["stop", "web"])
+    capsys.readouterr()
+    offline_systemctl.main(["list-units", "-t", "service"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("option", ["--on-active=5m", "--user", "--machine=other"])
+def test_systemd_run_refuses_what_would_be_done_later_or_elsewhere(option, tmp_path, capsys):
+    assert offline_run.main([option, "touch", str(tmp_path / "done")]) == 1
+    assert "no machine runs here" in capsys.readouterr().err and not (tmp_path / "done").exists()
 
 
 def test_what_needs_a_machine_is_refused_with_what_to_do(units, capsys):
