@@ -6,8 +6,10 @@ the daemons behind these programs write on Debian and Ubuntu.  What only a runni
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 _HINT = "no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
 
@@ -87,7 +89,7 @@ def timedatectl(verb, words, options=()):
     elif verb == "set-local-rtc":
         local = (words or [""])[0].lower() in ("1", "yes", "y", "true", "t", "on")
         if local or os.path.exists("/etc/adjtime"):
-            write_whole("/etc/adjtime", f"0.0 0 0.0\n0\n{'LOCAL' if local else 'UTC'}\n")
+            write_whole("/etc/adjtime", f"0.0 0 0\n0\n{'LOCAL' if local else 'UTC'}\n")
     else:
         raise Refused(f"timedatectl {verb}: {_HINT}")
 
@@ -160,6 +162,20 @@ def set_hostname(wanted, options):
             os.unlink("/etc/hostname")
         return
     write_whole("/etc/hostname", f"{static}\n")
+    name_kernel(static)
+
+
+def name_kernel(name):
+    """Let the first process give the root's kernel the name (:mod:`vmimage.namespace`): nobody else may."""
+    if os.uname().nodename == name:
+        return
+    try:
+        os.kill(1, signal.SIGUSR2)
+    except PermissionError:
+        return
+    until = time.monotonic() + 5
+    while os.uname().nodename != name and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def locale_file():

@@ -1,15 +1,13 @@
 packages that bring daemons are installed:
   pkg.installed:
-    - pkgs: [nginx-light, cron, dbus, chrony, rsyslog, at]
+    - pkgs: [cron, dbus, rsyslog, at, chrony]
     - install_recommends: False
 
-one of the base is installed again:
+packages of the base are installed again:
   cmd.run:
-    - name: apt-get install --yes --reinstall openssh-server
+    - name: apt-get install --yes --reinstall openssh-server dbus
 
-jobs are handed to the daemon:
-  at.present:
-    - name: touch /srv/done-by-at
-    - timespec: '9:09 11/09/2049'
-    - tag: parity
+what runs then:
+  cmd.run:
+    - name: systemctl is-active cron ssh dbus.socket rsyslog atd chrony > /srv/runs; systemctl is-enabled cron ssh rsyslog atd chrony > /srv/enabled
     - require: [{pkg: packages that bring daemons are installed}]
