@@ -39,7 +39,7 @@ def write_whole(path, text):
     os.replace(f"{path}.partial", path)
 
 
-def write_pairs(path, pairs, quote=""):
+def write_pairs(path, pairs):
     """Replace the assignments of a file; other lines stay."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -51,17 +51,17 @@ def write_pairs(path, pairs, quote=""):
         name = line.partition("=")[0].strip()
         if name in pairs and "=" in line:
             if left.get(name):
-                kept.append(f"{name}={quoted(left[name], quote)}")
+                kept.append(f"{name}={quoted(left[name])}")
             left.pop(name, None)
         else:
             kept.append(line)
-    kept += [f"{name}={quoted(value, quote)}" for name, value in left.items() if value]
+    kept += [f"{name}={quoted(value)}" for name, value in left.items() if value]
     write_whole(path, "".join(f"{line}\n" for line in kept))
 
 
-def quoted(value, quote):
-    """The value as a shell reads it, in quotes where it needs them or all of the file has them."""
-    if quote or re.search(r"[^A-Za-z0-9_.,:/@%+-]", value):
+def quoted(value):
+    """The value as a shell reads it, in quotes where it needs them."""
+    if re.search(r"[^A-Za-z0-9_.,:/@%+-]", value):
         return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
     return value
 
@@ -208,18 +208,48 @@ def localectl(verb, words):
         pairs = dict(word.partition("=")[::2] if "=" in word else ("LANG", word) for word in words)
         for value in pairs.values():
             if value and plain_locale(value) not in {plain_locale(one) for one in installed_locales()}:
-                raise Refused(f"Failed to issue method call: Locale {value} not installed, refusing.")
+                make_locale(value)
         write_pairs(locale_file(), pairs)
     elif verb == "set-x11-keymap":
         values = (words + [""] * 4)[:4]
-        write_pairs("/etc/default/keyboard", dict(zip(_KEYBOARD.values(), values, strict=True)), quote='"')
+        write_keyboard(dict(zip(_KEYBOARD.values(), values, strict=True)))
     elif verb == "set-keymap":
         keymap = (words or [""])[0]
-        write_pairs("/etc/default/keyboard", x11_of(keymap), quote='"')
+        if keymap and not has_keymap(keymap):
+            raise Refused(f"Failed to set keymap: Keymap {keymap} is not installed.")
+        write_keyboard(x11_of(keymap))
         if os.path.exists("/etc/vconsole.conf"):
             write_pairs("/etc/vconsole.conf", {"KEYMAP": keymap})
     else:
         raise Refused(f"localectl {verb}: {_HINT}")
+
+
+def write_keyboard(values, path="/etc/default/keyboard"):
+    """Write the file whole, as systemd does: other assignments stay, comments do not, nor what is empty."""
+    pairs = {**read_pairs(path), **values}
+    write_whole(path, "".join(f"{key}={quoted(value)}\n" for key, value in pairs.items() if value or key not in values))
+
+
+_KEYMAPS = ("/usr/share/keymaps", "/usr/share/kbd/keymaps", "/usr/lib/kbd/keymaps")
+
+
+def has_keymap(name):
+    """Whether a keymap of this name is installed: Debian has none without console-data."""
+    wanted = {f"{name}.map", f"{name}.map.gz"}
+    return any(wanted & set(files) for top in _KEYMAPS for _, _, files in os.walk(top))
+
+
+def make_locale(name):
+    """Let the package locales make a locale that it knows."""
+    if not os.path.exists("/usr/sbin/locale-gen"):
+        raise Refused(f"Failed to issue method call: Locale {name} not installed, refusing.")
+    known = [line for line in open_or_empty("/usr/share/i18n/SUPPORTED").splitlines() if line.split()[:1] == [name]]
+    if not known:
+        raise Refused(f"Failed to issue method call: Can not enable locale generation for invalid locale: {name}")
+    text = open_or_empty("/etc/locale.gen")
+    enabled, count = re.subn(rf"^#?[ \t]*{re.escape(known[0])}[ \t]*$", known[0], text, count=1, flags=re.MULTILINE)
+    write_whole("/etc/locale.gen", enabled if count else f"{text}{known[0]}\n")
+    subprocess.run(["/usr/sbin/locale-gen"], check=False, stdout=subprocess.DEVNULL)
 
 
 def x11_of(keymap):

@@ -103,4 +103,22 @@ def test_assignments_are_replaced_and_other_lines_stay(tmp_path):
 
 @pytest.mark.parametrize(("value", "text"), [("web", "web"), ("here, there", '"here, there"'), ('a "b" $c', '"a \\"b\\" \\$c"')])
 def test_a_value_is_quoted_where_a_shell_would_read_it_otherwise(value, text):
-    assert quoted(value, "") == text
+    assert quoted(value) == text
+
+
+def test_the_keyboards_file_is_written_whole_as_systemd_does(tmp_path):
+    file = tmp_path / "keyboard"
+    file.write_text('# by hand\nXKBMODEL="pc104"\nXKBLAYOUT="us"\nXKBOPTIONS="compose:menu"\n\nBACKSPACE="guess"\n')
+    values = {"XKBLAYOUT": "at", "XKBMODEL": "pc105", "XKBVARIANT": "nodeadkeys", "XKBOPTIONS": ""}
+    offline_settings.write_keyboard(values, str(file))
+    assert file.read_text() == "XKBMODEL=pc105\nXKBLAYOUT=at\nBACKSPACE=guess\nXKBVARIANT=nodeadkeys\n"
+
+
+def test_a_keymap_that_is_not_installed_is_refused_in_systemds_words(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(offline_settings, "_KEYMAPS", (str(tmp_path),))
+    monkeypatch.setattr(offline_settings, "write_keyboard", lambda values: pytest.fail("it was written"))
+    assert offline_settings.main("localectl", ["set-keymap", "de"]) == 1
+    assert capsys.readouterr().err == "Failed to set keymap: Keymap de is not installed.\n"
+    (tmp_path / "i386").mkdir()
+    (tmp_path / "i386/de.map.gz").touch()
+    assert offline_settings.has_keymap("de")
