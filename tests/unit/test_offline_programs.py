@@ -82,6 +82,24 @@ def test_what_is_linked_to_a_target_is_listed_as_running(units, monkeypatch, cap
     assert capsys.readouterr().out == ""
 
 
+def test_of_a_unit_with_a_link_systemctl_need_not_be_asked(units, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(offline_systemctl, "run_real", lambda words: asked.append(words) or 0)
+    (units / "multi-user.target.wants").mkdir()
+    (units / "masked.service").symlink_to("/dev/null")
+    (units / "web.service").write_text("[Service]\n")
+    (units / "other.service").write_text("[Service]\n")
+    (units / "alias.service").symlink_to("web.service")
+    for name in ("web", "masked", "alias", "gone"):
+        (units / f"multi-user.target.wants/{name}.service").symlink_to(units / f"{name}.service")
+    assert offline_systemctl.main(["is-enabled", "web"]) == 0 and capsys.readouterr().out == "enabled\n"
+    assert offline_systemctl.main(["is-enabled", "--quiet", "web.service"]) == 0 and capsys.readouterr().out == ""
+    assert asked == []
+    for words in (["other"], ["masked"], ["alias"], ["gone"], ["web", "other"], ["--full", "web"]):
+        offline_systemctl.main(["is-enabled", *words])
+    assert len(asked) == 6
+
+
 @pytest.mark.parametrize("option", ["--on-active=5m", "--user", "--machine=other"])
 def test_systemd_run_refuses_what_would_be_done_later_or_elsewhere(option, tmp_path, capsys):
     assert offline_run.main([option, "touch", str(tmp_path / "done")]) == 1
