@@ -10,13 +10,6 @@ an option of git:
     - global: True
     - require: [{pkg: git is there}]
 
-no option of git:
-  git.config_unset:
-    - name: user.name
-    - value_regex: Parity
-    - global: True
-    - require: [{git: an option of git}]
-
 the machine is not busy:
   status.loadavg:
     - name: 1-min
