@@ -79,7 +79,8 @@ def find_variation(settings, host):
             place = getattr(settings, key)
             if place and f"{os.path.realpath(place)}/".startswith(f"{top}/"):
                 raise SettingsWrong(
-                    f"ami.{key} is {place}, below {top}, where the states are", hint="set it to a directory that is no part of them"
+                    f"ami.{key} is {place}, below {top}, where the states are",
+                    hint="set it to a directory that is no part of them",
                 )
     return found
 

@@ -1,10 +1,11 @@
-"""What a root sees of its machine: the name that it gave itself, and a first process of systemd's name."""
+"""What a root sees of its machine: the name that it gave itself, and a log."""
 
 import os
 import socket
 import time
 from pathlib import Path
 
+from vmimage.inhabit import swallow_log
 from vmimage.namespace import RENAME, run_privately
 
 
@@ -30,5 +31,14 @@ def test_a_name_that_cannot_be_read_ends_nothing():
     assert run_privately(work, hostname="before", read_hostname=lambda: Path("/nothing/there").read_text()) == "before"
 
 
-def test_the_first_process_has_the_name_that_scripts_look_for():
-    assert run_privately(lambda: Path("/proc/1/comm").read_text()) == "systemd\n"
+def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):
+    (tmp_path / "dev").mkdir()
+
+    def work():
+        swallow_log(tmp_path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.settimeout(20)
+            ours.connect(f"{tmp_path}/dev/log")
+            return sum(ours.send(b"a line") for _ in range(2000))  # more than a socket holds
+
+    assert run_privately(work) == 12000

@@ -1,6 +1,6 @@
 packages that bring daemons are installed:
   pkg.installed:
-    - pkgs: [cron, dbus, rsyslog, at, chrony]
+    - pkgs: [nginx-light, cron, dbus, chrony, rsyslog, at]
     - install_recommends: False
 
 packages of the base are installed again:
@@ -9,5 +9,12 @@ packages of the base are installed again:
 
 what runs then:
   cmd.run:
-    - name: systemctl is-active cron ssh dbus.socket rsyslog atd chrony > /srv/runs; systemctl is-enabled cron ssh rsyslog atd chrony > /srv/enabled
+    - name: systemctl is-active cron ssh dbus.socket rsyslog atd nginx > /srv/runs; systemctl is-enabled cron ssh rsyslog atd chrony nginx > /srv/enabled
+    - require: [{pkg: packages that bring daemons are installed}]
+
+jobs are handed to the daemon:
+  at.present:
+    - name: touch /srv/done-by-at
+    - timespec: '9:09 11/09/2049'
+    - tag: parity
     - require: [{pkg: packages that bring daemons are installed}]
