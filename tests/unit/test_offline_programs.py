@@ -100,6 +100,14 @@ def test_of_a_unit_with_a_link_systemctl_need_not_be_asked(units, monkeypatch, c
     assert len(asked) == 6
 
 
+def test_a_target_that_each_boot_reaches_is_active_and_another_is_not(units):
+    for name in ("network.target", "rescue.target"):
+        (units / name).write_text("[Unit]\n")
+    assert offline_systemctl.main(["is-active", "network.target"]) == 0
+    assert offline_systemctl.main(["is-active", "rescue.target"]) == 3
+    assert offline_systemctl.main(["is-active", "remote-fs.target"]) == 4
+
+
 @pytest.mark.parametrize("option", ["--on-active=5m", "--user", "--machine=other"])
 def test_systemd_run_refuses_what_would_be_done_later_or_elsewhere(option, tmp_path, capsys):
     assert offline_run.main([option, "touch", str(tmp_path / "done")]) == 1
@@ -140,3 +148,25 @@ def test_a_keymap_that_is_not_installed_is_refused_in_systemds_words(tmp_path, m
     (tmp_path / "i386").mkdir()
     (tmp_path / "i386/de.map.gz").touch()
     assert offline_settings.has_keymap("de")
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """``{path: text}`` of what is written, and no file is."""
+    found = {}
+    monkeypatch.setattr(offline_settings, "write_whole", found.__setitem__)
+    return found
+
+
+def test_the_clock_in_local_time_is_noted_as_systemd_writes_it(written):
+    assert offline_settings.main("timedatectl", ["set-local-rtc", "1"]) == 0
+    assert written == {"/etc/adjtime": "0.0 0 0\n0\nLOCAL\n"}
+
+
+def test_a_static_name_is_the_kernels_too_and_a_pretty_one_is_not(written, monkeypatch):
+    asked = []
+    monkeypatch.setattr(offline_settings, "name_kernel", asked.append)
+    monkeypatch.setattr(offline_settings, "read_pairs", lambda path: {})
+    assert offline_settings.main("hostnamectl", ["set-hostname", "--pretty", "The Web"]) == 0 and asked == []
+    assert offline_settings.main("hostnamectl", ["set-hostname", "web.example.org"]) == 0
+    assert asked == ["web.example.org"] and written["/etc/hostname"] == "web.example.org\n"
