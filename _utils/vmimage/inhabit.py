@@ -1,6 +1,7 @@
 """Working inside a root: furnish it, lend it what the work needs, take that back, and leave no process behind."""
 
 import os
+import socket
 import stat
 from contextlib import contextmanager, nullcontext
 
@@ -29,10 +30,32 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
     def furnished_work():
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         furnish(root)
+        swallow_log(root)
         with build_name_servers(root, kind_of_network), forbidden_daemons(root):
             return work()
 
-    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
+    def read_hostname():
+        return inside.read_text(root, "/etc/hostname", "")
+
+    return run_privately(furnished_work, hostname=hostname, read_hostname=read_hostname, kind_of_network=kind_of_network)
+
+
+def swallow_log(root):
+    """A /dev/log as on a machine, which ``logger`` asks for; what is written there is read and forgotten.
+
+    For a private namespace only: the process that reads ends with it.
+    """
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with inside.opened(root, "/dev", os.O_PATH | os.O_DIRECTORY) as dev:
+        ours.bind(f"/proc/self/fd/{dev}/log")  # a socket's path may have 107 bytes
+        os.chmod(f"/proc/self/fd/{dev}/log", 0o666)
+    if os.fork() == 0:
+        try:
+            while True:
+                ours.recv(1)
+        finally:
+            os._exit(0)  # never back into the caller's code
+    ours.close()
 
 
 @contextmanager
@@ -71,6 +94,14 @@ def lent_programs(root, programs):
         is_as_we_left_it = inside.lstat(root, PROGRAMS).st_mtime_ns == changed.st_mtime_ns
         with _times_kept(root, before) if is_as_we_left_it else nullcontext():
             take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+
+
+def show_systemd(root):
+    """Let scripts find what they find where systemd runs (sd_booted), so that they ask it: the lent programs answer.
+
+    policy-rc.d still lets no package start a daemon.
+    """
+    inside.make_directory(root, "/run/systemd/system")
 
 
 @contextmanager

@@ -6,8 +6,10 @@ the daemons behind these programs write on Debian and Ubuntu.  What only a runni
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 _HINT = "no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
 
@@ -37,7 +39,7 @@ def write_whole(path, text):
     os.replace(f"{path}.partial", path)
 
 
-def write_pairs(path, pairs, quote=""):
+def write_pairs(path, pairs):
     """Replace the assignments of a file; other lines stay."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -49,17 +51,17 @@ def write_pairs(path, pairs, quote=""):
         name = line.partition("=")[0].strip()
         if name in pairs and "=" in line:
             if left.get(name):
-                kept.append(f"{name}={quoted(left[name], quote)}")
+                kept.append(f"{name}={quoted(left[name])}")
             left.pop(name, None)
         else:
             kept.append(line)
-    kept += [f"{name}={quoted(value, quote)}" for name, value in left.items() if value]
+    kept += [f"{name}={quoted(value)}" for name, value in left.items() if value]
     write_whole(path, "".join(f"{line}\n" for line in kept))
 
 
-def quoted(value, quote):
-    """The value as a shell reads it, in quotes where it needs them or all of the file has them."""
-    if quote or re.search(r"[^A-Za-z0-9_.,:/@%+-]", value):
+def quoted(value):
+    """The value as a shell reads it, in quotes where it needs them."""
+    if re.search(r"[^A-Za-z0-9_.,:/@%+-]", value):
         return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
     return value
 
@@ -87,7 +89,7 @@ def timedatectl(verb, words, options=()):
     elif verb == "set-local-rtc":
         local = (words or [""])[0].lower() in ("1", "yes", "y", "true", "t", "on")
         if local or os.path.exists("/etc/adjtime"):
-            write_whole("/etc/adjtime", f"0.0 0 0.0\n0\n{'LOCAL' if local else 'UTC'}\n")
+            write_whole("/etc/adjtime", f"0.0 0 0\n0\n{'LOCAL' if local else 'UTC'}\n")
     else:
         raise Refused(f"timedatectl {verb}: {_HINT}")
 
@@ -160,6 +162,20 @@ def set_hostname(wanted, options):
             os.unlink("/etc/hostname")
         return
     write_whole("/etc/hostname", f"{static}\n")
+    name_kernel(static)
+
+
+def name_kernel(name):
+    """Let the first process give the root's kernel the name (:mod:`vmimage.namespace`): nobody else may."""
+    if os.uname().nodename == name:
+        return
+    try:
+        os.kill(1, signal.SIGUSR2)
+    except PermissionError:
+        return
+    until = time.monotonic() + 5
+    while os.uname().nodename != name and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def locale_file():
@@ -192,18 +208,48 @@ def localectl(verb, words):
         pairs = dict(word.partition("=")[::2] if "=" in word else ("LANG", word) for word in words)
         for value in pairs.values():
             if value and plain_locale(value) not in {plain_locale(one) for one in installed_locales()}:
-                raise Refused(f"Failed to issue method call: Locale {value} not installed, refusing.")
+                make_locale(value)
         write_pairs(locale_file(), pairs)
     elif verb == "set-x11-keymap":
         values = (words + [""] * 4)[:4]
-        write_pairs("/etc/default/keyboard", dict(zip(_KEYBOARD.values(), values, strict=True)), quote='"')
+        write_keyboard(dict(zip(_KEYBOARD.values(), values, strict=True)))
     elif verb == "set-keymap":
         keymap = (words or [""])[0]
-        write_pairs("/etc/default/keyboard", x11_of(keymap), quote='"')
+        if keymap and not has_keymap(keymap):
+            raise Refused(f"Failed to set keymap: Keymap {keymap} is not installed.")
+        write_keyboard(x11_of(keymap))
         if os.path.exists("/etc/vconsole.conf"):
             write_pairs("/etc/vconsole.conf", {"KEYMAP": keymap})
     else:
         raise Refused(f"localectl {verb}: {_HINT}")
+
+
+def write_keyboard(values, path="/etc/default/keyboard"):
+    """Write the file whole, as systemd does: other assignments stay, comments do not, nor what is empty."""
+    pairs = {**read_pairs(path), **values}
+    write_whole(path, "".join(f"{key}={quoted(value)}\n" for key, value in pairs.items() if value or key not in values))
+
+
+_KEYMAPS = ("/usr/share/keymaps", "/usr/share/kbd/keymaps", "/usr/lib/kbd/keymaps")
+
+
+def has_keymap(name):
+    """Whether a keymap of this name is installed: Debian has none without console-data."""
+    wanted = {f"{name}.map", f"{name}.map.gz"}
+    return any(wanted & set(files) for top in _KEYMAPS for _, _, files in os.walk(top))
+
+
+def make_locale(name):
+    """Let the package locales make a locale that it knows."""
+    if not os.path.exists("/usr/sbin/locale-gen"):
+        raise Refused(f"Failed to issue method call: Locale {name} not installed, refusing.")
+    known = [line for line in open_or_empty("/usr/share/i18n/SUPPORTED").splitlines() if line.split()[:1] == [name]]
+    if not known:
+        raise Refused(f"Failed to issue method call: Can not enable locale generation for invalid locale: {name}")
+    text = open_or_empty("/etc/locale.gen")
+    enabled, count = re.subn(rf"^#?[ \t]*{re.escape(known[0])}[ \t]*$", known[0], text, count=1, flags=re.MULTILINE)
+    write_whole("/etc/locale.gen", enabled if count else f"{text}{known[0]}\n")
+    subprocess.run(["/usr/sbin/locale-gen"], check=False, stdout=subprocess.DEVNULL)
 
 
 def x11_of(keymap):

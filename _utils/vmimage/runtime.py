@@ -45,6 +45,7 @@ STAND_INS = {
     "systemctl": "offline_systemctl",
     **dict.fromkeys(("timedatectl", "hostnamectl", "localectl", "loginctl"), "offline_settings"),
     **dict.fromkeys(("udevadm", "journalctl", "resolvectl", "networkctl"), "offline_settings"),
+    "systemd-run": "offline_run",
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
 }
 
@@ -125,7 +126,7 @@ def bind_runtime(runtime, root):
 def stand_in(program):
     """The text of a program that does in a root what one of systemd's does on a machine."""
     module = STAND_INS[program]
-    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words="" if module == "offline_systemctl" else f"{program} ")
+    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=f"{program} " if module == "offline_settings" else "")
 
 
 def _bind_file(source, target):

@@ -26,6 +26,7 @@ from vmimage.network import HOST, kind_of_network
 from vmimage.offers import is_offered_to, note_offers
 from vmimage.packages import changed_packages, digest_of_packages, list_packages, update_packages
 from vmimage.preflight import check_machine
+from vmimage.queued_jobs import free_jobs
 from vmimage.reapply import BuildClean
 from vmimage.repack import Unfit, begin_copy, pack_changes
 from vmimage.report_data import keep, kept_path, previous_build, read_log, report_data
@@ -255,6 +256,7 @@ def variate(build):
             states, noted = work_inside(build.root, apply, hostname=found.id, kind_of_network=build.network())
             digest = reading.finish()
         remove_copies(build.root, build.workspace.upper, build.network())
+        free_jobs(build.root, build.workspace.upper)
         _share(build, lambda: apt.keep_archives(spare_mib=2 * build.settings.room_mib))
         build.workspace.note("states", noted)
         facts = {"reference": found.reference, "digest": digest, "id": found.id, "revision": build.settings.revision}

@@ -12,9 +12,10 @@ from vmimage.apt_unpacked import apt_environment
 from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
-from vmimage.inhabit import lent_programs
+from vmimage.inhabit import lent_programs, show_systemd
 from vmimage.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
 from vmimage.outcome import judge
+from vmimage.own_grains import keep_grains, show_grains
 from vmimage.reapply import BuildClean
 from vmimage.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
 from vmimage.variation_repository import fetch_variation
@@ -31,7 +32,7 @@ LOADED = {
 #: this project's own code, in our home in a root
 _PROJECT = "project.tar"
 #: what runs in a root
-_IN_ROOT = ("salt_driver", "reapply", "brought", "offline_salt", "offline_systemctl", "offline_settings")
+_IN_ROOT = ("salt_driver", "reapply", "brought", "offline_salt", "offline_systemctl", "offline_settings", "offline_run")
 #: where the Salt in a root caches files of its file_roots
 _FILES = "salt/var/cache/salt/minion/files"
 #: top keys of the pillar that never reach a root
@@ -181,14 +182,18 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
     _write_private(home / "task.json", {"function": called[0], "arguments": called[1], "keywords": keywords, "known": known})
+    grains = show_grains(root)
     if updated:
         install_wrapper(root, HOME)
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
     programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(inside.exists, root), _places_of(name)))}
     for name, text in programs.items():
         write_program(home / "bin" / name, text)
+    if "systemctl" in programs:
+        show_systemd(root)
     with lent_programs(root, programs):
         run_inside(root, [PYTHON, "-s", f"{HOME}/salt_driver.py", HOME], env=environment, on_line=say)
+    keep_grains(root, grains)
     answer = inside.read_text(root, f"{HOME}/answer.json", "")
     if not answer:
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")

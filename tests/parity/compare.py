@@ -26,12 +26,24 @@ ALLOWED = [
     (r"/var/lib/apt/(periodic/.*|extended_states\.bak|lists|mirrors/.*)", "apt's notes of when it looked for what"),
     (r"/srv/.*/__pycache__/.*\.pyc", "compiled Python holds the time of its source"),
     (r"/srv/.*/(\.git/)?index", "git's index holds times and inode numbers"),
+    (r"/var/lib/nginx/(body|fastcgi|proxy|scgi|uwsgi)", "empty directories that nginx makes when it starts, which is at the first boot"),
     (r"/(etc|var/lib/dpkg)/(passwd|group|shadow|gshadow|subuid|subgid)-", "the state before the last change; nobody reads it"),
 ]  # fmt: skip
 #: (path, regular expression for a line, reason): such lines of a file do not count
 ALLOWED_LINES = [
+    (
+        r"/var/spool/cron/atjobs/.*",
+        r"PATH=(/run/reference/own/bin:)?/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH"
+        r"|PYTHONDONTWRITEBYTECODE=1; export PYTHONDONTWRITEBYTECODE",
+        "at notes its environment; the comparison calls Salt on the machine with these",
+    ),
     (r"/var/spool/cron/crontabs/.*", r"# \(.* installed on .*\)", "crontab notes when it was called, and a temporary name"),
     (r"/srv/.*/\.?(git/)?logs/.*", r".*", "git notes when it did what"),
+    (
+        r"/srv/environment",
+        r"/run/(vm_create|reference/own)/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "each side finds salt-call first in a directory of its own on /run",
+    ),
 ]
 _ALLOWED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in ALLOWED))
 _SHOWN_BYTES = 20000

@@ -49,6 +49,12 @@ def expected(name):
     return "refused", [line for line in refused.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
 
 
+def reason(name):
+    """Why a variation is refused, as its file says."""
+    lines = (VARIATIONS / name / "refused").read_text(encoding="utf-8").splitlines()
+    return " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+
+
 def judge_variation(name, base, directory):
     """Build the variation, let the machine do the same, and compare.
 

@@ -36,6 +36,10 @@ from salt.scripts import salt_call; sys.exit(salt_call())' --local --config-dir=
 """
 
 
+#: a machine has its configuration in /etc/salt; what Salt wrote beside ours, which lies on /run, is of the machine
+_KEEP_GRAINS = f"test ! -e {HOME}/own/etc/grains || install -D -m 644 {HOME}/own/etc/grains /etc/salt/grains"
+
+
 class MachineFailed(Exception):
     """The reference machine did not do what a machine does."""
 
@@ -106,6 +110,7 @@ def _run_machine(variation, base, directory, name):
                 seconds["boot"] = time.monotonic() - begun
                 with _connected(leader):
                     states, said = _call_salt(leader, variation)
+                    _in_machine(leader, ["sh", "-c", _KEEP_GRAINS])
                 seconds["states"] = time.monotonic() - begun - seconds["boot"]
         finally:
             subprocess.run(["umount", root], check=True)

@@ -17,17 +17,17 @@ from vmimage.settings import Settings  # noqa: E402
 
 
 def rows(verdicts):
-    """``(state function, variations, outcome)``, one row for each function."""
+    """``(state, outcome, reason)``: a row for each state function, and for each variation that is refused."""
     found = {}
     for verdict in verdicts:
         for function in verdict.functions:
             found.setdefault(function, []).append(verdict)
     for function, seen in sorted(found.items()):
         outcome = "equal" if all(one.outcome == "equal" for one in seen) else "different"
-        yield function, ", ".join(one.name for one in seen), outcome
+        yield function, outcome, f"as in {', '.join(one.name for one in seen)}"
     for verdict in verdicts:
         if verdict.outcome == "refused":
-            yield f"({verdict.name})", verdict.name, f"refused: {' '.join(judge.expected(verdict.name)[1])}"
+            yield f"(variation {verdict.name})", "refused", judge.reason(verdict.name)
 
 
 def main(words):
@@ -42,7 +42,7 @@ def main(words):
             shutil.rmtree(directory)
         print(verdicts[-1], file=sys.stderr, flush=True)
     if "--markdown" in words:
-        print("| state function | variation | outcome |\n|-|-|-|")
+        print("| state | outcome | reason |\n|-|-|-|")
         for row in rows(verdicts):
             print(f"| {' | '.join(row)} |")
     return 0 if all(verdict.is_good for verdict in verdicts) else 1

@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from vmimage.inhabit import forbidden_daemons, take_back
+from vmimage.inhabit import forbidden_daemons, show_systemd, take_back
 from vmimage.name_servers import build_name_servers
 
 RESOLV, POLICY = "etc/resolv.conf", "usr/sbin/policy-rc.d"
@@ -31,3 +31,8 @@ def test_nothing_is_taken_back_that_was_not_lent(root, tree):
     tree(root, {RESOLV: "nameserver 192.0.2.1\n", POLICY: "#!/bin/sh\nexit 0\n"})
     assert take_back(root) == []
     assert (root / RESOLV).exists() and (root / POLICY).exists()
+
+
+def test_a_root_looks_as_if_systemd_runs(root):
+    show_systemd(root)
+    assert (root / "run/systemd/system").is_dir()

@@ -1,7 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import pytest
-from vmimage import offline_settings, offline_systemctl
+from vmimage import offline_run, offline_settings, offline_systemctl
 from vmimage.offline_settings import quoted, read_pairs, write_pairs
 from vmimage.offline_systemctl import parse, unit_name
 
@@ -76,6 +76,56 @@ def test_where_a_mount_is_started_its_directory_is_made(units):
     assert offline_systemctl.main(["start", "data.mount"]) == 0 and (units / "data").is_dir()
 
 
+def test_what_is_linked_to_a_target_is_listed_as_running(units, monkeypatch, capsys):
+    monkeypatch.setattr(offline_systemctl, "_OF_PACKAGES", (f"{units}/",))
+    monkeypatch.setattr(offline_systemctl, "file_state", lambda name: pytest.fail(f"systemctl was asked about {name}"))
+    (units / "multi-user.target.wants").mkdir()
+    for name in ("web.service", "clean.timer", "multi-user.target"):
+        (units / name).write_text(f"[Unit]\nDescription=The {name}\n")
+        (units / "multi-user.target.wants" / name).symlink_to(units / name)
+    offline_systemctl.main(["list-units", "--no-legend", "--type=service"])
+    assert capsys.readouterr().out == "web.service loaded active running The web.service\n"
+    offline_systemctl.main(["list-timers", "--no-legend"])
+    assert capsys.readouterr().out == "- - - - clean.timer clean.service\n"
+    assert offline_systemctl.main(["is-active", "multi-user.target", "web"]) == 0
+    offline_systemctl.main(["stop", "web"])
+    capsys.readouterr()
+    offline_systemctl.main(["list-units", "-t", "service"])
+    assert capsys.readouterr().out == ""
+
+
+def test_of_a_unit_with_a_link_systemctl_need_not_be_asked(units, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(offline_systemctl, "run_real", lambda words: asked.append(words) or 0)
+    (units / "multi-user.target.wants").mkdir()
+    (units / "masked.service").symlink_to("/dev/null")
+    (units / "web.service").write_text("[Service]\n")
+    (units / "other.service").write_text("[Service]\n")
+    (units / "alias.service").symlink_to("web.service")
+    for name in ("web", "masked", "alias", "gone"):
+        (units / f"multi-user.target.wants/{name}.service").symlink_to(units / f"{name}.service")
+    assert offline_systemctl.main(["is-enabled", "web"]) == 0 and capsys.readouterr().out == "enabled\n"
+    assert offline_systemctl.main(["is-enabled", "--quiet", "web.service"]) == 0 and capsys.readouterr().out == ""
+    assert asked == []
+    for words in (["other"], ["masked"], ["alias"], ["gone"], ["web", "other"], ["--full", "web"]):
+        offline_systemctl.main(["is-enabled", *words])
+    assert len(asked) == 6
+
+
+def test_a_target_that_each_boot_reaches_is_active_and_another_is_not(units):
+    for name in ("network.target", "rescue.target"):
+        (units / name).write_text("[Unit]\n")
+    assert offline_systemctl.main(["is-active", "network.target"]) == 0
+    assert offline_systemctl.main(["is-active", "rescue.target"]) == 3
+    assert offline_systemctl.main(["is-active", "remote-fs.target"]) == 4
+
+
+@pytest.mark.parametrize("option", ["--on-active=5m", "--user", "--machine=other"])
+def test_systemd_run_refuses_what_would_be_done_later_or_elsewhere(option, tmp_path, capsys):
+    assert offline_run.main([option, "touch", str(tmp_path / "done")]) == 1
+    assert "no machine runs here" in capsys.readouterr().err and not (tmp_path / "done").exists()
+
+
 def test_what_needs_a_machine_is_refused_with_what_to_do(units, capsys):
     assert offline_systemctl.main(["reboot"]) == 1 and offline_settings.main("poweroff", []) == 1
     assert capsys.readouterr().err.count("first boot") == 2
@@ -91,4 +141,44 @@ def test_assignments_are_replaced_and_other_lines_stay(tmp_path):
 
 @pytest.mark.parametrize(("value", "text"), [("web", "web"), ("here, there", '"here, there"'), ('a "b" $c', '"a \\"b\\" \\$c"')])
 def test_a_value_is_quoted_where_a_shell_would_read_it_otherwise(value, text):
-    assert quoted(value, "") == text
+    assert quoted(value) == text
+
+
+def test_the_keyboards_file_is_written_whole_as_systemd_does(tmp_path):
+    file = tmp_path / "keyboard"
+    file.write_text('# by hand\nXKBMODEL="pc104"\nXKBLAYOUT="us"\nXKBOPTIONS="compose:menu"\n\nBACKSPACE="guess"\n')
+    values = {"XKBLAYOUT": "at", "XKBMODEL": "pc105", "XKBVARIANT": "nodeadkeys", "XKBOPTIONS": ""}
+    offline_settings.write_keyboard(values, str(file))
+    assert file.read_text() == "XKBMODEL=pc105\nXKBLAYOUT=at\nBACKSPACE=guess\nXKBVARIANT=nodeadkeys\n"
+
+
+def test_a_keymap_that_is_not_installed_is_refused_in_systemds_words(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(offline_settings, "_KEYMAPS", (str(tmp_path),))
+    monkeypatch.setattr(offline_settings, "write_keyboard", lambda values: pytest.fail("it was written"))
+    assert offline_settings.main("localectl", ["set-keymap", "de"]) == 1
+    assert capsys.readouterr().err == "Failed to set keymap: Keymap de is not installed.\n"
+    (tmp_path / "i386").mkdir()
+    (tmp_path / "i386/de.map.gz").touch()
+    assert offline_settings.has_keymap("de")
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """``{path: text}`` of what is written, and no file is."""
+    found = {}
+    monkeypatch.setattr(offline_settings, "write_whole", found.__setitem__)
+    return found
+
+
+def test_the_clock_in_local_time_is_noted_as_systemd_writes_it(written):
+    assert offline_settings.main("timedatectl", ["set-local-rtc", "1"]) == 0
+    assert written == {"/etc/adjtime": "0.0 0 0\n0\nLOCAL\n"}
+
+
+def test_a_static_name_is_the_kernels_too_and_a_pretty_one_is_not(written, monkeypatch):
+    asked = []
+    monkeypatch.setattr(offline_settings, "name_kernel", asked.append)
+    monkeypatch.setattr(offline_settings, "read_pairs", lambda path: {})
+    assert offline_settings.main("hostnamectl", ["set-hostname", "--pretty", "The Web"]) == 0 and asked == []
+    assert offline_settings.main("hostnamectl", ["set-hostname", "web.example.org"]) == 0
+    assert asked == ["web.example.org"] and written["/etc/hostname"] == "web.example.org\n"
