@@ -16,20 +16,21 @@ PROGRAMS = "/usr/local/bin"
 _LENT = (_RESOLV, _POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
-def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST):
+def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST, starts_daemons=False):
     """Do something in a root, in a namespace of its own: what it starts ends with it.
 
     :param Path root: the mounted directory
     :param work: a callable without arguments that finds the root furnished
     :param str hostname: what the programs in there see
     :param str kind_of_network: of :mod:`vmimage.network`
+    :param bool starts_daemons: whether packages may start theirs, as on a machine
     :returns: what the work returns
     """
 
     def furnished_work():
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         furnish(root)
-        with lent_name_servers(root, kind_of_network), forbidden_daemons(root):
+        with lent_name_servers(root, kind_of_network), nullcontext() if starts_daemons else forbidden_daemons(root):
             return work()
 
     return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
@@ -39,7 +40,7 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
 def lent_name_servers(root, kind_of_network=network.HOST):
     """A resolv.conf for the time of the block, the machine's or that of a private network; what a package makes of it is kept."""
     text = f"{_MARK}\n{_name_servers(kind_of_network)}"
-    target = _link_into_run(root)
+    target = link_into_run(root)
     if target:  # the usual case: /run is a tmpfs of ours, there is nothing to take back
         inside.make_directory(root, os.path.dirname(target))
         inside.write_text(root, target, text)
@@ -70,7 +71,7 @@ def _name_servers(kind_of_network):
 
 def _keep_name_servers(root, target, lent):
     """What was written through the link into /run would be gone: the image gets it as a file."""
-    if _link_into_run(root) != target or not inside.is_file(root, target):
+    if link_into_run(root) != target or not inside.is_file(root, target):
         return
     text = inside.read_text(root, target, lent)
     if text != lent:
@@ -86,7 +87,7 @@ def _read_link(root, path):
         return None
 
 
-def _link_into_run(root):
+def link_into_run(root):
     """Where below /run a resolv.conf that is a link leads to, as an absolute path of the image, or None."""
     link = _read_link(root, _RESOLV)
     if not link:
