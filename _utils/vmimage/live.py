@@ -60,6 +60,7 @@ _DROPPED = "CAP_MKNOD,CAP_DAC_READ_SEARCH"
 _MACHINE_ID, _ID = "/etc/machine-id", re.compile(r"[0-9a-f]{32}\n?")
 #: what a machine that runs leaves, and an image in whose making none ran does not have
 _TRACES = ("/var/lib/systemd/timers/*", "/var/lib/systemd/timesync/*", "/etc/.updated", "/var/.updated")
+_EMPTY_TRACES = ("/var/lib/systemd/timers", "/var/lib/systemd/timesync", "/var/lib/systemd/linger")
 _FAILED_UNITS = """systemctl --failed --plain --no-legend | cut -d" " -f1 | while read -r unit; do
     echo "the journal of $unit, which failed:"; journalctl --no-pager --quiet --output=cat --lines=30 --unit="$unit"
 done"""
@@ -93,22 +94,29 @@ class Machine:
         words = [f"--setenv={key}={value}" for key, value in environment.items()]
         start = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "--property=TasksMax=infinity", *words, "--"]
         try:
-            return run([*self._entered(), *start, *argv], on_line=on_line)
+            finished = run([*self._entered(), *start, *argv], on_line=on_line)
         except CommandFailed as error:
-            if not self.is_running():
-                raise VariationFailed(
-                    "the machine ended while the states ran",
-                    hint="a state that reboots it or powers it off belongs to the first boot",
-                ) from error
+            self._check_up()
             raise CommandFailed(argv, error.code, error.output) from error
+        self._check_up()
+        return finished
+
+    def _check_up(self):
+        """Refuse what a machine did that is on its way down: its services were stopped before they were done."""
+        try:
+            state = run([*self._entered(), "systemctl", "is-system-running"], ok=(0, 1)).output.strip()
+        except CommandFailed:
+            state = "stopping"
+        if state in ("stopping", "offline"):
+            raise VariationFailed(
+                "the machine ended while the states ran",
+                hint="let what reboots it or powers it off be done at the first boot, or leave it out of the variation",
+            )
 
     def tell_failed_units(self, say):
         """Hand out the last lines of the journal of each unit that failed: it is gone with the machine."""
         with suppress(CommandFailed):
             run([*self._entered(), "sh", "-c", _FAILED_UNITS], on_line=say)
-
-    def is_running(self):
-        return os.path.exists(f"/proc/{self.leader}/root/run/systemd/private")
 
     def set_hostname(self, hostname):
         """What the kernel calls the machine; the image's own name is in its files."""
@@ -273,12 +281,19 @@ def _power_off(machine, nspawn):
 @contextmanager
 def _traces_removed(root):
     """The machine's id is what it was; what it leaves only because it ran is removed."""
-    before = {path for pattern in _TRACES for path in inside.match(root, pattern)}
+
+    def found():
+        paths = {path for pattern in _TRACES for path in inside.match(root, pattern)}
+        return paths | {path for path in _EMPTY_TRACES if inside.exists(root, path) and not inside.list_directory(root, path)}
+
+    before = found() | {path for path in _EMPTY_TRACES if inside.exists(root, path)}
     try:
         with _machine_id_kept(root):
             yield
     finally:
-        for path in {path for pattern in _TRACES for path in inside.match(root, pattern)} - before:
+        for path in sorted(found() - before):
+            inside.remove(root, path)
+        for path in sorted(found() - before):  # empty by now
             inside.remove(root, path)
 
 
