@@ -120,7 +120,8 @@ class Machine:
 
     def set_hostname(self, hostname):
         """What the kernel calls the machine; the image's own name is in its files."""
-        run(["nsenter", f"--target={self.leader}", "--uts", "hostname", hostname[:64]])
+        write = 'printf %s "$1" > /proc/sys/kernel/hostname'  # the program hostname refuses what a minion may be called
+        run(["nsenter", f"--target={self.leader}", "--uts", "sh", "-c", write, "sh", hostname[:64]])
 
     def _entered(self):
         words = [f"{key}={value}" for key, value in ROOT_ENVIRONMENT.items() if key != "SYSTEMD_OFFLINE"]
@@ -152,7 +153,7 @@ def booted(root, hostname, group):
         f"--directory={_TOP}/root",
     ]
     argv += ["--machine=vm-create", "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--drop-capability={_DROPPED}"]
-    argv += [f"--bind={source}:{target}" for source, target in _shown(root)]
+    argv += [f"--bind={_escaped(source)}:{_escaped(target)}" for source, target in _shown(root)]
     with own_groups(group) as groups, _traces_removed(root), open(f"{_TOP}/console", "wb") as console, _notified() as (at, told):
         environment = {"PATH": ROOT_ENVIRONMENT["PATH"], "LC_ALL": "C.UTF-8", "NOTIFY_SOCKET": at}
         with started([*argv, *_ARGUMENTS], console, env=environment, preexec=lambda: enter_groups(groups)) as nspawn:
@@ -170,6 +171,11 @@ def _bind_root(root):
         kernel.mount(source, f"{_TOP}/{name}", flags=kernel.MS_BIND | kernel.MS_REC)
     for name in ("proc", "sys", "run", "tmp", "dev"):
         kernel.umount(f"{_TOP}/root/{name}", kernel.MNT_DETACH)
+
+
+def _escaped(path):
+    """A path in an option of systemd-nspawn, where a colon separates."""
+    return path.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def _shown(root):

@@ -83,6 +83,7 @@ def judge_variation(name, base, directory, *, live=False):
         return Verdict(name, "different", [f"the build failed, the machine did not:\n{text}"], functions, seconds)
     begun = time.monotonic()
     lines = compare.find_other_results(machine.states, salt.manifest(name)["states"])
-    lines += compare.find_differences(base.image, machine.upper, salt.output / f"{name}.img")
+    if outcome == "equal":  # what only a machine can do writes what is never the same twice, as databases do
+        lines += compare.find_differences(base.image, machine.upper, salt.output / f"{name}.img")
     seconds["compare"] = round(time.monotonic() - begun, 1)
     return Verdict(name, "different" if lines else "equal", lines, functions, seconds)

@@ -105,7 +105,8 @@ def test_a_machine_leaves_in_the_image_only_what_the_states_do(salt, bootstrappe
     assert {path for path in trees[0].keys() | trees[1].keys() if trees[0].get(path) != trees[1].get(path)} == set()
 
 
-def test_killed_in_the_middle_a_machine_leaves_nothing_and_the_next_build_succeeds(salt, bootstrapped):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_killed_in_the_middle_a_machine_leaves_nothing_and_the_next_build_succeeds(number, salt, bootstrapped):
     text = "it goes on:\n  cmd.run: [{name: 'sleep 300'}, {require: [{file: /etc/shop.conf}]}]\n"
     settings = {"name": "killed", "update": False, "publish": False, "live": True}
     mounts, loops, _ = what_is_left()
@@ -117,8 +118,8 @@ def test_killed_in_the_middle_a_machine_leaves_nothing_and_the_next_build_succee
     assert groups_of(salt, "killed"), "the machine has no groups of its own"
     running = descendants(process.pid)
     assert any("/usr/lib/systemd/systemd" in words for words in running.values()), "no machine was running when it was killed"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process.pid, number)
+    process.communicate()
     deadline = time.monotonic() + LEFT_BEHIND_SECONDS
     while time.monotonic() < deadline and (still(running) or what_is_left()[:2] != (mounts, loops) or groups_of(salt, "killed")):
         time.sleep(0.05)
