@@ -64,6 +64,8 @@ def judge_variation(name, base, directory, *, live=False):
     seconds = {"build": round(time.monotonic() - begun, 1)}
     outcome, wanted = expected(name)
     text = f"{json.dumps(data, ensure_ascii=False)}\n{said}"
+    if outcome == "refused" and live:
+        wanted = []  # a machine has words of its own
     if outcome == "refused" and not (live and code == 0):
         if code == 0:
             return Verdict(name, "different", ["the build went through, though it cannot do this"], [], seconds)
