@@ -57,6 +57,8 @@ _UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/li
 _ARGUMENTS = (f"systemd.unit={_TARGET}", "systemd.condition-needs-update=no", "fstab=no", "cloud-init=disabled")
 #: a machine could make the nodes of the builder's disks with the first, and open their files by number with the second
 _DROPPED = "CAP_MKNOD,CAP_DAC_READ_SEARCH"
+#: of systemd-nspawn; a systemd from 256 on runs with control groups of version 2 only, whatever the builder has
+_ENVIRONMENT = {"PATH": ROOT_ENVIRONMENT["PATH"], "LC_ALL": "C.UTF-8", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 _MACHINE_ID, _ID = "/etc/machine-id", re.compile(r"[0-9a-f]{32}\n?")
 #: what a machine that runs leaves, and an image in whose making none ran does not have
 _TRACES = ("/var/lib/systemd/timers/*", "/var/lib/systemd/timesync/*", "/etc/.updated", "/var/.updated")
@@ -155,7 +157,7 @@ def booted(root, hostname, group):
     argv += ["--machine=vm-create", "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--drop-capability={_DROPPED}"]
     argv += [f"--bind={_escaped(source)}:{_escaped(target)}" for source, target in _shown(root)]
     with own_groups(group) as groups, _traces_removed(root), open(f"{_TOP}/console", "wb") as console, _notified() as (at, told):
-        environment = {"PATH": ROOT_ENVIRONMENT["PATH"], "LC_ALL": "C.UTF-8", "NOTIFY_SOCKET": at}
+        environment = {**_ENVIRONMENT, "NOTIFY_SOCKET": at}
         with started([*argv, *_ARGUMENTS], console, env=environment, preexec=lambda: enter_groups(groups)) as nspawn:
             machine = Machine(_wait_for_boot(nspawn, told))
             machine.set_hostname(hostname)

@@ -1,4 +1,5 @@
 . "$CASES/words.sh"
+has /srv/begun active
 has /srv/said 42
 has /srv/said "shop of app"
 data=$(cd "$ROOT" && ls -d var/lib/postgresql/*/main)

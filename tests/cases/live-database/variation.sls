@@ -3,7 +3,9 @@ the database:
 
 few connections:
   cmd.run:
-    - name: printf 'max_connections = 42\n' > $(ls -d /etc/postgresql/*/main)/conf.d/few.conf
+    - name: |
+        systemctl is-active postgresql > /srv/begun
+        printf 'max_connections = 42\n' > $(ls -d /etc/postgresql/*/main)/conf.d/few.conf
     - require: [{pkg: the database}]
 
 it runs:
