@@ -11,6 +11,7 @@ from vmimage.namespace import run_privately
 from vmimage.runtime import STAND_INS
 
 _MARK = "# lent by vm_create for the time of the build"
+_OF_RESOLVED = "managed by man:systemd-resolved"
 _RESOLV, _POLICY = "/etc/resolv.conf", "/usr/sbin/policy-rc.d"
 PROGRAMS = "/usr/local/bin"
 _LENT = (_RESOLV, _POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
@@ -70,11 +71,14 @@ def _name_servers(kind_of_network):
 
 
 def _keep_name_servers(root, target, lent):
-    """What was written through the link into /run would be gone: the image gets it as a file."""
+    """What was written through the link into /run would be gone: the image gets it as a file.
+
+    Not what only adds to what we lent, nor what systemd-resolved writes there on a machine that runs: then the link stays, as on a machine.
+    """
     if link_into_run(root) != target or not inside.is_file(root, target):
         return
     text = inside.read_text(root, target, lent)
-    if text != lent:
+    if text != lent and _MARK not in text and _OF_RESOLVED not in text:
         inside.remove(root, _RESOLV)
         inside.write_text(root, _RESOLV, text)
 

@@ -37,6 +37,23 @@ def test_a_resolv_conf_that_the_work_wrote_is_kept(root):
     assert state(root / RESOLV) == "nameserver 192.0.2.9\n"
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("nameserver 192.0.2.9\n", "nameserver 192.0.2.9\n"),
+        ("{lent}domain example.com\n", "../run/resolv.conf"),
+        ("# This is a file managed by man:systemd-resolved(8).\nnameserver 127.0.0.53\n", "../run/resolv.conf"),
+    ],
+    ids=["a state", "an addition to what was lent", "systemd-resolved"],
+)
+def test_of_what_is_written_through_a_link_into_run_only_what_a_state_wrote_is_kept(root, tree, written, kept):
+    tree(root, {RESOLV: "-> ../run/resolv.conf"})
+    with lent_name_servers(root):
+        path = root / "run/resolv.conf"
+        path.write_text(written.format(lent=path.read_text()))
+    assert state(root / RESOLV) == kept
+
+
 def test_what_was_lent_is_taken_back_when_the_work_fails(root, tree):
     tree(root, {RESOLV: "nameserver 192.0.2.1\n"})
     with pytest.raises(RuntimeError), lent_name_servers(root), forbidden_daemons(root):
