@@ -15,6 +15,7 @@ the programs that build images are installed:
       - mmdebstrap
       - mount
       - qemu-utils
+      - systemd-container
       - tar
       - xz-utils
       - zstd

@@ -8,6 +8,7 @@ import os
 from vmimage import base, steps
 from vmimage.description import image_name
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.groups import swept
 from vmimage.incremental import find_basis, note_shaping, remember
 from vmimage.memory import is_full
 from vmimage.namespace import run_privately
@@ -43,7 +44,8 @@ def create_variation(build):
             return {**known, "unchanged": True}, publish_after(build, store) if store else None
         steps.begin(build)
         try:
-            manifest = _made(build)
+            with swept(build.settings):
+                manifest = _made(build)
         except BaseException as error:
             build.triplet.clear_partials()
             notes = {step: build.workspace.noted(step) for step in steps.NOTES}

@@ -17,13 +17,14 @@ PROGRAMS = "/usr/local/bin"
 _LENT = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
-def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST):
+def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST, starts_daemons=False):
     """Do something in a root, in a namespace of its own: what it starts ends with it.
 
     :param Path root: the mounted directory
     :param work: a callable without arguments that finds the root furnished
     :param str hostname: what the programs in there see
     :param str kind_of_network: of :mod:`vmimage.network`
+    :param bool starts_daemons: whether packages may start theirs, as on a machine
     :returns: what the work returns
     """
 
@@ -31,7 +32,7 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         furnish(root)
         swallow_log(root)
-        with build_name_servers(root, kind_of_network), forbidden_daemons(root):
+        with build_name_servers(root, kind_of_network), nullcontext() if starts_daemons else forbidden_daemons(root):
             return work()
 
     def read_hostname():

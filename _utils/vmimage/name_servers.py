@@ -14,6 +14,8 @@ _MARK = "user.vm_create.build"
 _PLACES = ("/etc", "/var/spool", "/var/lib")
 _SPARED = ("/var/lib/dpkg", "/var/lib/apt")
 _LARGEST_BYTES = 1 << 16
+#: in a file that systemd-resolved writes on a machine that runs: no state's doing
+_OF_RESOLVED = "managed by man:systemd-resolved"
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def _keep(root, target, ours):
     if link_into_run(root) != target or not inside.is_file(root, target):
         return
     text = inside.read_text(root, target, ours)
-    if text != ours and _own_lines(text, ours):
+    if text != ours and _OF_RESOLVED not in text and _own_lines(text, ours):
         inside.remove(root, RESOLV)
         inside.write_text(root, RESOLV, _without_ours(text))
 

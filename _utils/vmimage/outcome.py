@@ -5,7 +5,10 @@ import re
 from vmimage.errors import VariationFailed
 
 _REQUISITE = "One or more requisite failed"
-_NOTHING_RUNS = "no service runs while an image is made: let what talks to one be done at the first boot, by cloud-init or a unit of the image"
+_NOTHING_RUNS = (
+    "no service runs while an image is made: set ami.live: true, and the states are applied on a machine that runs; or let what talks to a"
+    " service be done at the first boot, by cloud-init or a unit of the image"
+)
 #: states that talk to a service of their own machine
 _TALKING = ("postgres_", "mysql_", "mongodb_", "docker_", "rabbitmq_", "influxdb_", "elasticsearch_", "http.wait_for", "redis_")
 #: what programs and clients say whose service does not run
@@ -16,11 +19,12 @@ _NO_ANSWER = (
 )
 
 
-def judge(result, what):
+def judge(result, what, *, live=False):
     """The states of a run, if all of them succeeded.
 
     :param result: what ``state.sls`` or ``state.highstate`` returned
     :param str what: for messages: ``the variation web``
+    :param bool live: whether they were applied on a machine that runs
     :returns: list of dicts with id, state, name, sls, changed, comment and duration_ms, in the order they ran
     :raises VariationFailed: if states failed, did not compile or were none; names each with its comment
     """
@@ -37,7 +41,7 @@ def judge(result, what):
     failed = [one for one in states if one["result"] is False]
     if failed:
         text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}"
-        error = VariationFailed(text, hint=_NOTHING_RUNS if any(map(_needs_a_service, failed)) else None)
+        error = VariationFailed(text, hint=_NOTHING_RUNS if not live and any(map(_needs_a_service, failed)) else None)
         error.states = states
         raise error
     return states

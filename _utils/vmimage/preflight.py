@@ -10,6 +10,7 @@ from vmimage.shell import PACKAGE_OF, find_program
 
 _PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
 _OF_FORMAT = {"bootstrap": ("mmdebstrap",), "qcow2": ("qemu-img",)}
+_OF_LIVE = ("systemd-nspawn", "nsenter")
 _UNPACKED = {"tar": 4, "qcow2": 3}  # what a compressed file grows to, at a guess
 _BOOTSTRAPPED_MIB = 512  # Debian bookworm: 483
 _BOOT_MIB = 64  # kernel and ramdisk
@@ -25,7 +26,7 @@ def check_machine(settings, base_format, base, file_bytes=0):
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
-    check_programs(*_OF_FORMAT.get(base_format, ()))
+    check_programs(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()))
     base_bytes = base.content_bytes if base else file_bytes * _UNPACKED.get(base_format, 1)
     for needs in needed_space(settings, (base_bytes >> 20) or _BOOTSTRAPPED_MIB, is_prepared=bool(base)):
         check_space(needs)

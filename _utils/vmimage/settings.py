@@ -77,6 +77,9 @@ class Settings:
         "",
         "of the root while it is varied: private (behind NAT by slirp4netns), host (the builder's own), none; default: private where slirp4netns is installed",
     )
+    live: bool = _setting(
+        False, "run the root as a machine while it is varied (systemd-nspawn): services that states start are started"
+    )
     room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
     memory: bool | str | int = _setting(
         "auto", "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well"

@@ -27,12 +27,14 @@ PACKAGE_OF = {
     "mke2fs": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
     "mount": "mount",
+    "nsenter": "util-linux",
     "qemu-img": "qemu-utils",
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "ip": "iproute2",
     "resize2fs": "e2fsprogs",
     "ssh": "openssh-client",
+    "systemd-nspawn": "systemd-container",
     "tar": "tar",
     "tune2fs": "e2fsprogs",
     "umount": "mount",
@@ -119,18 +121,26 @@ def _end(child, grace_seconds):
 
 
 @contextmanager
-def started(argv, log):
+def started(argv, log, *, env=None, preexec=None):
     """A program that runs for the time of the block and is killed at its end.
 
     :param list argv: program and arguments
     :param log: an open file that takes what it prints
+    :param dict env: the whole environment, default :func:`host_environment`
+    :param preexec: called in the child before the program starts
     :returns: the ``subprocess.Popen``
     :raises ProgramMissing: with the Debian package to install
     """
     argv = _words(argv)
     _check_installed(argv[0])
+
+    def prepare():
+        die_with_parent()
+        if preexec:
+            preexec()
+
     child = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=host_environment(), preexec_fn=die_with_parent
+        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env or host_environment(), preexec_fn=prepare
     )
     try:
         yield child

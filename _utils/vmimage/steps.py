@@ -17,8 +17,10 @@ from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.beside import Beside
 from vmimage.contents import measure_contents
 from vmimage.errors import CommandFailed, NotReady, RootNotOpen, WorkspaceOpen
+from vmimage.groups import swept
 from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
+from vmimage.live import check_base
 from vmimage.manifest import make_manifest
 from vmimage.memory import memory_for
 from vmimage.name_servers import remove_copies
@@ -180,6 +182,17 @@ def open_build_root(build):
         lasting = build.settings.keep_on_failure or not build.host.is_inside_create_variation()
         memory_mib = 0 if lasting or build.workspace.noted("full") else memory_for(build.settings)
         open_root(build.workspace, Path(fetched["image"]), build.root, memory_mib=memory_mib)
+        if build.settings.live:
+            _check_live(build)
+
+
+def _check_live(build):
+    """Refuse, before anything is done in the root, one that cannot run as a machine."""
+    try:
+        check_base(build.root)
+    except NotReady:
+        close_root(build.workspace)
+        raise
 
 
 def begin_copy_of_base(build):
@@ -253,7 +266,9 @@ def variate(build):
 
         known = (build.workspace.noted("basis") or {}).get("states")
         with Beside(lambda: found.digest, "reading the variation") as reading:
-            states, noted = work_inside(build.root, apply, hostname=found.id, kind_of_network=build.network())
+            how = {"hostname": found.id, "kind_of_network": build.network(), "starts_daemons": build.settings.live}
+            with swept(build.settings):
+                states, noted = work_inside(build.root, apply, **how)
             digest = reading.finish()
         remove_copies(build.root, build.workspace.upper, build.network())
         free_jobs(build.root, build.workspace.upper)

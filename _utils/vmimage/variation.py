@@ -12,7 +12,9 @@ from vmimage.apt_unpacked import apt_environment
 from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
+from vmimage.groups import group_name
 from vmimage.inhabit import lent_programs, show_systemd
+from vmimage.live import booted
 from vmimage.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
 from vmimage.outcome import judge
 from vmimage.own_grains import keep_grains, show_grains
@@ -186,13 +188,13 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     if updated:
         install_wrapper(root, HOME)
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
-    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(inside.exists, root), _places_of(name)))}
-    for name, text in programs.items():
-        write_program(home / "bin" / name, text)
-    if "systemctl" in programs:
-        show_systemd(root)
-    with lent_programs(root, programs):
-        run_inside(root, [PYTHON, "-s", f"{HOME}/salt_driver.py", HOME], env=environment, on_line=say)
+    argv = [PYTHON, "-s", f"{HOME}/salt_driver.py", HOME]
+    if settings.live:
+        with booted(root, variation.id, group_name(settings)) as machine:
+            machine.run(argv, env=environment, on_line=say)
+            machine.tell_failed_units(say)
+    else:
+        _apply_offline(root, argv, environment, say)
     keep_grains(root, grains)
     answer = inside.read_text(root, f"{HOME}/answer.json", "")
     if not answer:
@@ -200,7 +202,18 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     told = json.loads(answer)
     if "unsafe" in told:
         raise BuildClean(told["unsafe"])
-    return judge(told["answer"], f"the variation {settings.name}"), told.get("states")
+    return judge(told["answer"], f"the variation {settings.name}", live=settings.live), told.get("states")
+
+
+def _apply_offline(root, argv, environment, say):
+    """Run Salt in a root in which no systemd runs, with programs that stand in for those that would ask it."""
+    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(inside.exists, root), _places_of(name)))}
+    for name, text in programs.items():
+        write_program(Path(f"{root}{HOME}/bin") / name, text)
+    if "systemctl" in programs:
+        show_systemd(root)
+    with lent_programs(root, programs):
+        run_inside(root, argv, env=environment, on_line=say)
 
 
 def _places_of(program):

@@ -16,7 +16,7 @@ FILE = "ami.yaml"
 #: what a repository may tell
 _TOLD = frozenset(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
-    headroom_mib properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
+    headroom_mib live properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
 )
 #: of what would otherwise be a file of the builder
 _NO_FILE = {

@@ -1,4 +1,4 @@
-"""Judge variations and print what came out: python tests/parity/table.py [--markdown] [VARIATION...]; none: all."""
+"""Judge variations and print what came out: python tests/parity/table.py [--live] [--markdown] [VARIATION...]; none: all."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def main(words):
     for name in [word for word in words if not word.startswith("-")] or judge.names():
         directory = Path(tempfile.mkdtemp(prefix="parity-"))
         try:
-            verdicts.append(judge.judge_variation(name, prepared, directory))
+            verdicts.append(judge.judge_variation(name, prepared, directory, live="--live" in words))
         finally:
             shutil.rmtree(directory)
         print(verdicts[-1], file=sys.stderr, flush=True)

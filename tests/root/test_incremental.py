@@ -141,6 +141,7 @@ def test_the_plan_tells_what_a_build_would_start_from_or_why_it_would_be_clean(o
     one.build(PLAIN.format("one"), incremental=False)
     assert planned(incremental=True) == {"of": one.manifest("one")["build"], "generation": 1}
     assert planned(incremental=True, headroom_mib=9) == "building clean: the setting headroom_mib has changed"
+    assert planned(incremental=True, live=True) == "building clean: the setting live has changed"
 
 
 # dpkg replaces what it finds where it unpacks a program

@@ -48,8 +48,9 @@ def reached(salt, listening, **settings):
         return json.loads((root / "srv/reached").read_text()), (root / "srv/updated").read_text().strip()
 
 
-def test_in_a_private_network_only_its_own_loopback_and_the_world_are_reached(salt, bootstrapped, listening):
-    found, updated = reached(salt, listening, network="private")
+@pytest.mark.parametrize("live", [False, pytest.param(True, marks=pytest.mark.needs("systemd-nspawn"))], ids=["offline", "live"])
+def test_in_a_private_network_only_its_own_loopback_and_the_world_are_reached(live, salt, bootstrapped, listening):
+    found, updated = reached(salt, listening, network="private", live=live)
     assert found["own"] == 0 and updated == "0"
     assert 0 not in (found["loopback"], found["gateway"], found["metadata"]), found
 

@@ -36,8 +36,9 @@ def test_the_file_of_the_root_is_there_again_after_the_work(root, tree, before, 
         (f"# rewritten\n\n  {OURS}", None),
         ("nameserver 192.0.2.9\n", "nameserver 192.0.2.9\n"),
         (f"search example.org\n{OURS}", "search example.org\n"),
+        ("# This is a file managed by man:systemd-resolved(8).\nnameserver 127.0.0.53\n", None),
     ],
-    ids=["untouched", "rewritten", "a state's", "a line more"],
+    ids=["untouched", "rewritten", "a state's", "a line more", "systemd-resolved"],
 )
 def test_a_link_into_run_stays_unless_something_else_is_written_through_it(root, tree, link, text, kept):
     tree(root, {RESOLV: f"-> {link}"})

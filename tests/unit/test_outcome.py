@@ -93,8 +93,12 @@ def test_of_a_long_comment_the_end_is_shown():
         {key("a", "cmd", "run"): state(0, False, "run", changes={"stderr": "curl: (7) Connection refused"})},
     ],
 )
-def test_a_state_that_talks_to_a_service_says_that_none_runs(failed):
-    assert "no service runs while an image is made" in failure(failed)
+def test_a_state_that_talks_to_a_service_says_that_none_runs_and_by_which_setting_they_do(failed):
+    (line,) = [line for line in failure(failed).splitlines() if "no service runs while an image is made" in line]
+    assert "ami.live: true" in line
+    with pytest.raises(VariationFailed) as caught:
+        judge(failed, "it", live=True)
+    assert "no service runs" not in str(caught.value)
 
 
 def test_another_failure_says_nothing_of_services():

@@ -48,6 +48,7 @@ def test_the_same_has_the_same_digest(build):
 
 CHANGES = {
     "a setting": lambda build: {"build": with_settings(build, headroom_mib=9)},
+    "a machine that runs": lambda build: {"build": with_settings(build, live=True)},
     "a state of pre": lambda build: (build.top / "pre.sls").write_text("second"),
     "the pillar": lambda build: build.host.pillar.update(a=2),
     "Salt": lambda build: setattr(build.host, "salt", "3008.4"),

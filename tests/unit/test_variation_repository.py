@@ -54,6 +54,7 @@ refusal = partial(settings_sources.refusal, read_own_settings, kind=RepositoryWr
         ("ami: {headroom_mib: 5}\nami.update: false\n", {"headroom_mib": 5, "update": False}),
         ("\ufeffami.name: web\n", {"name": "web"}),
         ("ami.name:\nami.keep: 2\n", {"keep": 2}),
+        ("ami.live: true\n", {"live": True}),
         ("ami:\n", {}),
         ("ami: {}\n", {}),
         ("", {}),
@@ -95,7 +96,7 @@ def test_what_follows_a_forgotten_space_is_not_told(checkout):
 #: what a repository may tell; a new setting is the builder's until somebody thought about it
 MAY_BE_TOLD = set(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
-    headroom_mib properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
+    headroom_mib live properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
 )
 
 
@@ -224,3 +225,8 @@ def test_the_fetching_is_told_all_that_the_settings_say(monkeypatch):
         "tries": 2,
         "say": os.write,
     }
+
+
+def test_a_builder_that_lets_no_root_run_as_a_machine_is_not_overruled(pinned):
+    assert pinned("ami.live: true\n")[0].live
+    assert not pinned("ami.live: true\n", pillar={"live": False})[0].live
