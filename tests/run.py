@@ -6,11 +6,13 @@ python tests/run.py [--changed] [GROUP...] [-- ARGUMENTS OF PYTEST]
 import argparse
 import ast
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -147,15 +149,31 @@ def mounts_below(directory):
 
 
 def processes_of(directory):
-    """They have the directory in their environment, whoever is their parent by now."""
+    """Of each process that the tests of a group have started, whoever is its parent by now: its pid and command line."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if f"{RUN}={directory}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            environment = (process / "environ").read_bytes().split(b"\0")
+            if f"{RUN}={directory}".encode() in environment:
                 found.append(f"process {process.name} {(process / 'cmdline').read_text(errors='replace').replace(chr(0), ' ')}")
         except OSError:
             continue
     return found
+
+
+def end_groups(groups, reports):
+    """Kill what the groups have started, pytest first; namespaces, mounts and loop devices go with their processes."""
+    for group in groups:
+        while left := processes_of(f"{reports}/{group}"):
+            for line in left:
+                with suppress(ProcessLookupError):
+                    os.kill(int(line.split()[1]), signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def stop_by_signal(number, _frame):
+    """End like a program that the signal has killed, but by the way of exceptions."""
+    sys.exit(128 + number)
 
 
 def changed_files():
@@ -220,9 +238,14 @@ def main(words):
     if options.changed:
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, stop_by_signal)
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
         named = {group: NAMED.get(group, []) for group in options.groups}
-        outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
+        try:
+            outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
+        except BaseException:
+            end_groups(chosen, reports)
+            raise
     print()
     for outcome in outcomes:
         print(outcome.line())
