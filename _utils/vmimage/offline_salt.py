@@ -3,17 +3,33 @@
 This file is copied into the root's ``/run``; whatever starts Salt there imports it first.  It imports nothing of this project.
 """
 
+import glob
 import os
 import sys
 
 
 def prepare():
-    """Change Salt for this process, before it loads its modules."""
+    """Change Salt for this process, before anything of it is imported."""
+    _find_own_libraries()
     _say_that_systemd_runs()
     _find_files_in_the_cache()
     _show_pillar_to_states()
     _refuse_unknown_renderers()
     _use_the_pip_of_the_root()
+
+
+def _find_own_libraries():
+    """A shared library that Salt looks up by its name is the builder's, of the directories that its loader has: a root may lack it."""
+    import ctypes.util
+
+    below = f"{os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))}/libraries"  # of vmimage.runtime
+    found_in_root = ctypes.util.find_library
+
+    def find_library(name):
+        own = sorted(glob.glob(f"{below}/*/lib{glob.escape(name)}.so.[0-9]*"), key=len)  # the one without a number is for linkers
+        return os.path.basename(own[0]) if own else found_in_root(name)
+
+    ctypes.util.find_library = find_library
 
 
 def _say_that_systemd_runs():

@@ -20,12 +20,12 @@ class Unsafe(BaseException):
 def main(home):
     with open(f"{home}/task.json", encoding="utf-8") as file:
         task = json.load(file)
+    offline_salt.prepare()
     import salt.client
     import salt.config
 
     logging.getLogger().handlers[:] = []
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="[%(levelname)s] %(message)s")
-    offline_salt.prepare()
     caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
     told = {}
     look_at_states(told, task["known"])
