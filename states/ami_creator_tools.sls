@@ -12,9 +12,11 @@ the programs that build images are installed:
     - pkgs:
       - e2fsprogs
       - gpgv
+      - iproute2
       - mmdebstrap
       - mount
       - qemu-utils
+      - slirp4netns
       - systemd-container
       - tar
       - xz-utils

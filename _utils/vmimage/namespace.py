@@ -145,12 +145,13 @@ def _be_init(work, pen, hostname, read_hostname, lifeline):
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     if hostname:
         socket.sethostname(hostname[:64])
-    worker = os.fork()
-    if worker == 0:
-        _end_with(lambda: _work(work, pen))
-    os.close(pen)
     if read_hostname:  # what works in a root may not name its machine itself
         signal.signal(RENAME, lambda *_: _rename(read_hostname))
+    worker = os.fork()
+    if worker == 0:
+        signal.signal(RENAME, signal.SIG_DFL)
+        _end_with(lambda: _work(work, pen))
+    os.close(pen)
     while True:  # reap orphans, too
         pid, status = os.wait()
         if pid == worker:

@@ -20,7 +20,8 @@ UNIT = "/etc/systemd/system/vm_create.service"
 #: what a root that was used has besides the files of its packages; what the removal leaves is told in its SLS
 EXPLAINED = (
     r"/(run|tmp|dev|proc|sys|root|srv/(salt|pillar|other)|etc/(alternatives|ssl|salt|mercurial)"
-    r"|var/(log|cache|lib/(apt|dpkg|systemd|ucf|python|vm_create)))"
+    r"|var/(log|cache|lib/(apt|dpkg|systemd|ucf|python|vm_create|machines|portables))"
+    r"|etc/systemd/system/multi-user.target.wants/machines.target)"  # the package systemd-container stays, enabled
 )
 
 

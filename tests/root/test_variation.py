@@ -175,7 +175,7 @@ the machine is out of reach:
         ! ip link add vmtest type dummy 2>/dev/null || exit 2
         ! sysctl -w kernel.panic=7 2>/dev/null || exit 3
         ! date -s 2001-01-01 2>/dev/null || exit 4
-        test "$(ls /dev | grep -v '^vm_create-' | sort | tr '\\n' ' ')" = "disk fd full null ptmx pts random shm stderr stdin stdout tty urandom zero " || exit 5
+        test "$(ls /dev | grep -v '^vm_create-' | sort | tr '\\n' ' ')" = "disk fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero " || exit 5
         ! grep -E '^/dev/(vd|sd|nvme)' /proc/self/mounts | grep -v ' /run/vm_create/[a-z0-9./]* ext4 ro,' || exit 6
         ! ls /proc/1/root/ /proc/2/root/ 2>/dev/null || exit 7
         ! mount -t tmpfs none /mnt 2>/dev/null || exit 8

@@ -12,7 +12,7 @@ what an instance with nothing to do needs not is gone:
         cd /usr/share
         rm -rf doc man locale i18n info perl /usr/lib/*/perl /usr/lib/*/gconv /usr/lib/udev/hwdb.bin /usr/lib/udev/hwdb.d
         cd /usr/lib/modules/*/kernel
-        rm -rf arch drivers/[!bcnv]* drivers/net/[!nv]* net/[!cp]* fs/[!ejmo]* sound
+        rm -rf arch drivers/[!bcnv]* drivers/net/[!ntv]* net/[!cp]* fs/[!ejmo]* sound
 """
 
 
