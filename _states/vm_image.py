@@ -154,7 +154,7 @@ def sealed(name, remove=(), truncate=(), **settings):
         if build.workspace.noted("packed") and not is_open(build.workspace):
             return "the root is packed and closed already"
         found = steps.seal(build, remove, truncate, dry=True)
-        return "" if any(found.values()) else "nothing of this is in the root"
+        return "" if found["removed"] or found["truncated"] else "nothing of this is in the root"
 
     def work(build):
         found = steps.seal(build, remove, truncate)

@@ -89,3 +89,21 @@ temporary files are removed:
       - /tmp/.[!.]*
       - /var/tmp/*
       - /run/*
+
+# what packages draw by lot when they are installed; _utils/vmimage/drawn.py has the units that make it at the first boot
+the keys and names that packages have drawn are removed:
+  vm_image.sealed:
+    - remove:
+      - /etc/ssl/private/ssl-cert-snakeoil.key
+      - /etc/ssl/certs/ssl-cert-snakeoil.pem
+      - /etc/iscsi/initiatorname.iscsi
+      - /etc/nvme/hostnqn
+      - /etc/nvme/hostid
+      - /etc/bind/rndc.key
+      - /etc/dropbear/dropbear_*_host_key
+      - /etc/munge/munge.key
+      - /etc/xrdp/rsakeys.ini
+      - /etc/.git
+      - /var/lib/dkms/mok.*
+      - /var/lib/shim-signed/mok/MOK.*
+      - /var/lib/mysql/auto.cnf

@@ -150,6 +150,35 @@ def list_directory(root, path):
         return []
 
 
+def read_link(root, path):
+    """What a link of the image says, or None where there is none."""
+    try:
+        with opened(root, os.path.dirname(path), os.O_PATH | os.O_DIRECTORY) as parent:
+            return os.readlink(os.path.basename(path), dir_fd=parent)
+    except OSError:
+        return None
+
+
+def files_below(root, directory, largest, spared=()):
+    """The paths of regular files below a directory that are not empty.
+
+    :param int largest: bytes; larger ones are left out
+    :param spared: paths that are left out with all below
+    """
+    todo = [directory]
+    while todo:
+        directory = todo.pop()
+        for name in list_directory(root, directory):
+            path = f"{directory}/{name}"
+            facts = lstat(root, path)
+            if facts is None or path in spared:
+                continue
+            if stat.S_ISDIR(facts.st_mode):
+                todo.append(path)
+            elif stat.S_ISREG(facts.st_mode) and 0 < facts.st_size <= largest:
+                yield path
+
+
 def match(root, pattern):
     """The paths of the image that a shell pattern names, sorted; ``**`` stands for any depth of directories."""
     found = {""}

@@ -35,6 +35,7 @@ def make_manifest(notes, files, *, versions, created):
         "changes": changed_packages(base["packages"], packages),
         "states": varied.get("states", []),
         "sealed": notes.get("sealed", {}),
+        "keys": notes["packed"].get("keys", []),
         "steps": notes.get("timings", []),
         "settings": {key: value for key, value in notes["begun"]["settings"].items() if key != "pillar"},
         "versions": versions,

@@ -36,7 +36,7 @@ def build_name_servers(root, kind_of_network=network.HOST):
         _keep(root, target, text)
         return
     take_back(root)
-    link = _read_link(root)
+    link = inside.read_link(root, RESOLV)
     before = None if link else inside.read_text(root, RESOLV, "") if inside.exists(root, RESOLV) else None
     _write_ours(root, text)
     try:
@@ -107,17 +107,9 @@ def _without_ours(text):
     return "".join(line for line in text.splitlines(keepends=True) if network.NAME_SERVER not in line.split())
 
 
-def _read_link(root):
-    try:
-        with inside.opened(root, os.path.dirname(RESOLV), os.O_PATH | os.O_DIRECTORY) as parent:
-            return os.readlink(os.path.basename(RESOLV), dir_fd=parent)
-    except OSError:
-        return None
-
-
 def link_into_run(root):
     """Where below /run a resolv.conf that is a link leads to, as an absolute path of the image, or None."""
-    link = _read_link(root)
+    link = inside.read_link(root, RESOLV)
     if not link:
         return None
     target = os.path.normpath(os.path.join("/etc", link))
@@ -137,7 +129,7 @@ def remove_copies(root, changes, kind_of_network):
     """
     ours = _text(kind_of_network)
     found = []
-    for path in (path for place in _PLACES for path in _small_files(changes, place)):
+    for path in (path for place in _PLACES for path in inside.files_below(changes, place, _LARGEST_BYTES, _SPARED)):
         if path == RESOLV or not inside.is_file(root, path):
             continue
         with inside.opened(root, path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
@@ -147,18 +139,3 @@ def remove_copies(root, changes, kind_of_network):
             inside.overwrite(root, path, new.encode("utf-8", "surrogateescape"))
             found.append(path)
     return found
-
-
-def _small_files(changes, directory):
-    todo = [directory]
-    while todo:
-        directory = todo.pop()
-        for name in inside.list_directory(changes, directory):
-            path = f"{directory}/{name}"
-            facts = inside.lstat(changes, path)
-            if facts is None or path in _SPARED:
-                continue
-            if stat.S_ISDIR(facts.st_mode):
-                todo.append(path)
-            elif stat.S_ISREG(facts.st_mode) and 0 < facts.st_size <= _LARGEST_BYTES:
-                yield path

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from vmimage import base, boot, filesystem, fstab, host_keys, inside
+from vmimage import base, boot, drawn, filesystem, fstab, host_keys, inside
 from vmimage.apt_cache import AptCache
 from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.beside import Beside
@@ -34,7 +34,7 @@ from vmimage.repack import Unfit, begin_copy, pack_changes
 from vmimage.report_data import keep, kept_path, previous_build, read_log, report_data
 from vmimage.root import close_root, is_open, open_root
 from vmimage.runtime import HOME
-from vmimage.seal import seal_root
+from vmimage.seal import seal_root, written_by
 from vmimage.shell import run
 from vmimage.triplet import Triplet
 from vmimage.unchanged import digest_inputs
@@ -282,16 +282,23 @@ def variate(build):
 def seal(build, remove, truncate, *, dry=False):
     """seal: remove identity and residue by patterns."""
     build.needs_open()
+    own = written_by(build.workspace.noted("states") or ())
     if dry:
-        return seal_root(build.root, remove, truncate, dry=True)
+        return seal_root(build.root, remove, truncate, own=own, dry=True)
     with build.step("seal") as say:
-        sealed = seal_root(build.root, remove, truncate)
+        sealed = seal_root(build.root, remove, truncate, own=own)
+        for path in sealed["kept"]:
+            say(f"{path} stays: a state of the variation writes it")
+        sealed["written"], made = drawn.add_makers(build.root, sealed["removed"])
+        if made:
+            say(f"not in the image, and made by each machine at its first boot: {', '.join(made)}")
+        sealed["written"] += drawn.forget_host_id(build.root) + drawn.remove_links_to_nothing(build.root)
         if host_keys.lacks_maker(build.root):
-            sealed["written"] = host_keys.add_maker(build.root)
+            sealed["written"] += host_keys.add_maker(build.root)
             say(
                 "nothing in the root makes host keys for its sshd: ssh-host-keys.service is added, and makes them at the first boot"
             )
-        if any(sealed.values()):
+        if sealed["removed"] or sealed["truncated"] or sealed["written"]:
             build.workspace.drop(*_MADE_OF_ROOT)
         before = build.workspace.noted("sealed", {"removed": [], "truncated": []})
         build.workspace.note("sealed", {key: sorted({*before.get(key, []), *paths}) for key, paths in (before | sealed).items()})
@@ -314,7 +321,10 @@ def pack(build):
     """shrink, first half: write the root's files into an image that ends at its content."""
     build.needs_open()
     fetched = build.workspace.noted("fetched")
-    with build.step("pack"):
+    with build.step("pack") as say:
+        keys = sorted({*drawn.find_keys(build.root, build.workspace.upper)} - written_by(build.workspace.noted("states") or ()))
+        if keys:
+            say(f"every instance will have the same private keys in {', '.join(keys)}: seal them, if each should have its own")
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
@@ -323,7 +333,7 @@ def pack(build):
         with Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
             content = _packed(build, Path(fetched["image"]), label, identity)
             contents = measuring.finish()
-        facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes}
+        facts = {"label": label, "content_bytes": content.blocks * filesystem.BLOCK, "inodes": content.inodes, "keys": keys}
         facts |= {"packages": packages, "distribution": grains_of(build.root)}
         build.workspace.note("packed", facts)
         build.workspace.note("contents", contents)

@@ -1,6 +1,6 @@
 import pytest
 from vmimage.inhabit import forbidden_daemons
-from vmimage.seal import seal_root
+from vmimage.seal import seal_root, written_by
 
 FILES = {
     "etc/machine-id": "0123456789abcdef",
@@ -33,7 +33,7 @@ def test_what_the_patterns_name_is_removed_or_emptied_and_the_rest_stays(used):
     gone = {"etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "var/lib/dbus/machine-id", "var/cache/apt/archives/a.deb"}
     assert left(used) == set(FILES) - gone
     assert (used / "etc/machine-id").read_text() == ""
-    assert told == {"removed": sorted(f"/{path}" for path in gone), "truncated": ["/etc/machine-id"]}
+    assert told == {"removed": sorted(f"/{path}" for path in gone), "truncated": ["/etc/machine-id"], "kept": []}
 
 
 def test_logs_below_a_directory_that_goes_are_not_asked_to_be_emptied(used):
@@ -58,7 +58,7 @@ def test_a_slash_at_the_end_of_a_pattern_changes_nothing(used):
 def test_sealing_twice_finds_nothing_more(used):
     patterns = ["/etc/ssh/ssh_host_*", "/var/log/installer"], ["/etc/machine-id", "/var/log/*"]
     seal_root(used, *patterns)
-    assert seal_root(used, *patterns) == {"removed": [], "truncated": []}
+    assert seal_root(used, *patterns) == {"removed": [], "truncated": [], "kept": []}
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(used):
@@ -74,3 +74,25 @@ def test_what_a_killed_step_had_lent_the_root_goes_too(used):
     (used / "usr/sbin/policy-rc.d").write_text(lent)
     assert seal_root(used)["removed"] == ["/usr/sbin/policy-rc.d"]
     assert not (used / "usr/sbin/policy-rc.d").exists()
+
+
+def test_what_the_variation_has_written_stays_in_what_is_removed(used, tree):
+    tree(used, {"var/tmp/mine": "written", "var/log/installer/deep/other": "log"})
+    own = {"/etc/ssh/ssh_host_rsa_key", "/var/log/installer/status", "/var/log/dpkg.log", "/var/tmp/mine"}
+    told = seal_root(used, ["/etc/ssh/ssh_host_*", "/var/log/installer", "/var/tmp/*"], ["/var/log/*"], own=own)
+    assert told["kept"] == ["/etc/ssh/ssh_host_rsa_key", "/var/log/dpkg.log", "/var/log/installer/status"]
+    assert told["removed"] == ["/etc/ssh/ssh_host_rsa_key.pub", "/var/log/installer/deep", "/var/tmp/mine"]
+    assert {"etc/ssh/ssh_host_rsa_key", "var/log/installer/status"} <= left(used)
+    assert (used / "var/log/dpkg.log").read_text() == "log"
+
+
+def test_what_states_write_is_read_from_their_names():
+    states = [
+        {"state": "file.managed", "name": "/etc/one", "writes": ["/etc/one"]},
+        {"state": "file.recurse", "name": "/etc/two/", "writes": ["/etc/two/a"]},
+        {"state": "file.absent", "name": "/etc/three"},
+        {"state": "x509.private_key_managed", "name": "/etc/four"},
+        {"state": "cmd.run", "name": "touch /etc/five"},
+        {"state": "file.append", "name": "no path"},
+    ]
+    assert written_by(states) == {"/etc/one", "/etc/two", "/etc/two/a", "/etc/four"}
