@@ -5,7 +5,7 @@ from vmimage.manifest import make_manifest
 from vmimage.settings import gather_settings
 
 KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys name packages sealed settings states steps
-variation versions""".split()
+updated variation versions""".split()
 FILES = {role: {"path": f"{role}_web", "bytes": 1, "sha256": "ab" * 32} for role in ("root_image", "kernel", "ramdisk")}
 
 
