@@ -27,6 +27,7 @@ from vmimage.digest import digest_of_file
 from vmimage.mounts import escaped_option
 from vmimage.runtime import HOME
 from vmimage.shell import run
+from vmimage.trees import remove_tree
 from vmimage.workspace import locked, read_json, sync, write_json
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
@@ -63,7 +64,7 @@ class AptCache:
         places = {"lowerdir": self.archives, "upperdir": self.own / "archives", "workdir": self.own / "work"}
         options = ",".join(["volatile", *(f"{option}={escaped_option(place)}" for option, place in places.items())])
         # a volatile overlay is mounted once, unless told otherwise
-        shutil.rmtree(self.own / "work/work/incompat", ignore_errors=True)
+        remove_tree(self.own / "work/work/incompat", ignore_errors=True)
         point = inside.own_directory(self.root, f"{_CACHE}/archives")
         with suppress(OSError):  # then this build downloads for itself
             self.archives.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ class AptCache:
 
     def _begin(self):
         partial = self.own.with_name(f"{self.own.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        remove_tree(partial, ignore_errors=True)  # of a run that was killed
         for name in ("lists", "bin", "bin/archives", "archives", "archives/partial", "work"):
             (partial / name).mkdir(parents=True)
             (partial / name).chmod(0o755)  # apt looks into them as another user
@@ -115,7 +116,7 @@ class AptCache:
             return
         with self._locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
-                shutil.rmtree(left)
+                remove_tree(left)
             if _state(self.own / "lists") == _state(self.shared / "lists"):
                 if read_json(self.shared / "known.json") != known:
                     write_json(self.shared / "known.json", known)
@@ -129,10 +130,10 @@ class AptCache:
                 write_json(partial / "known.json", known)
                 for path in (partial / "lists").iterdir():
                     sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
-                shutil.rmtree(self.shared, ignore_errors=True)
+                remove_tree(self.shared, ignore_errors=True)
                 partial.rename(self.shared)
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                remove_tree(partial, ignore_errors=True)
 
     def keep_archives(self, spare_mib=0):
         """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old.
@@ -170,7 +171,7 @@ class AptCache:
                         path.unlink()
         for lists in self.top.iterdir():
             if re.fullmatch("[0-9a-f]{32}", lists.name) and is_old(lists):
-                shutil.rmtree(lists)
+                remove_tree(lists)
 
 
 @contextmanager

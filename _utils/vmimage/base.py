@@ -5,7 +5,6 @@ CACHE/bases/KEY.img, .json  prepared bases, until nobody has used one for 60 day
 """
 
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
 from vmimage.packages import list_packages
 from vmimage.shell import run
+from vmimage.trees import fitting_paths, remove_tree
 from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
@@ -204,7 +204,7 @@ def prepare_base(settings, located, progress):
             return found
         partial = image.with_suffix(".img.partial")
         scratch = image.with_suffix(".preparing")
-        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        remove_tree(scratch, ignore_errors=True)  # of a run that was killed
         scratch.mkdir()
         try:
             facts = run_privately(lambda: _prepare(located, partial, scratch, progress))
@@ -212,7 +212,7 @@ def prepare_base(settings, located, progress):
             partial.unlink(missing_ok=True)
             raise
         finally:
-            shutil.rmtree(scratch)
+            remove_tree(scratch)
         sync(partial)
         os.replace(partial, image)
         write_json(image.with_suffix(".json"), facts)
@@ -239,7 +239,7 @@ def _prepare(located, partial, scratch, progress):
     point = scratch / "point"
     point.mkdir(exist_ok=True)
     ext = header.read_ext(loose)
-    with mounted(loose, point, "ro"):
+    with mounted(loose, point, "ro"), fitting_paths(point):
         packages, content = list_packages(point), _used_bytes(point)
         filesystem.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False, spare_inodes=_SPARE_INODES)
     filesystem.cut_image(partial)

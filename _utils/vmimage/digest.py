@@ -8,8 +8,11 @@ import stat
 from pathlib import Path
 
 from vmimage.errors import BaseUnverified, SettingsWrong
+from vmimage.trees import entries_below
 from vmimage.workspace import locked, read_json, write_json
 
+#: of the programs that keep revisions, and no part of a tree
+METADATA = (".git", ".hg")
 _LENGTHS = {64: "sha256", 128: "sha512"}
 
 
@@ -62,11 +65,11 @@ def digest_of_trees(paths):
 def digest_of_tree(top):
     """One digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
     digest = hashlib.sha256()
-    for path in sorted(Path(top).rglob("*")):
-        name = path.relative_to(top)
-        if {".git", ".hg"} & set(name.parts):
-            continue
-        mode = path.lstat().st_mode
+    top = os.path.normpath(top)
+    entries = entries_below(top, enters=lambda entry: entry.name not in METADATA)
+    found = {entry.path[len(top) + 1 :]: entry for entry in entries if entry.name not in METADATA}
+    for name in sorted(found, key=lambda name: name.split("/")):
+        path, mode = found[name].path, found[name].stat(follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):
             what = f"link {os.readlink(path)}"
         elif stat.S_ISREG(mode):

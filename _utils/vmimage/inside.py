@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from vmimage import kernel
 from vmimage.errors import RootHostile
+from vmimage.trees import remove_tree
 
 _CONFINED = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
@@ -164,11 +165,14 @@ def match(root, pattern):
 
 
 def _directories_below(root, path):
-    for name in list_directory(root, path):
-        below = f"{path}/{name}"
-        if stat.S_ISDIR(lstat(root, below).st_mode):
-            yield below
-            yield from _directories_below(root, below)
+    todo = [path]
+    while todo:
+        path = todo.pop()
+        for name in list_directory(root, path):
+            below = f"{path}/{name}"
+            if stat.S_ISDIR(lstat(root, below).st_mode):
+                yield below
+                todo.append(below)
 
 
 def remove(root, path):
@@ -178,7 +182,7 @@ def remove(root, path):
         return
     with opened(root, directory, _DIRECTORY) as parent:
         if stat.S_ISDIR(_entry(parent, name).st_mode):
-            shutil.rmtree(name, dir_fd=parent)
+            remove_tree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
 

@@ -36,6 +36,7 @@ from vmimage.root import close_root, is_open, open_root
 from vmimage.runtime import HOME
 from vmimage.seal import seal_root
 from vmimage.shell import run
+from vmimage.trees import fitting_paths
 from vmimage.triplet import Triplet
 from vmimage.unchanged import digest_inputs
 from vmimage.variation import apply_variation, find_variation, grains_of
@@ -284,7 +285,7 @@ def seal(build, remove, truncate, *, dry=False):
     build.needs_open()
     if dry:
         return seal_root(build.root, remove, truncate, dry=True)
-    with build.step("seal") as say:
+    with build.step("seal") as say, fitting_paths(build.root):
         sealed = seal_root(build.root, remove, truncate)
         if host_keys.lacks_maker(build.root):
             sealed["written"] = host_keys.add_maker(build.root)
@@ -314,7 +315,10 @@ def pack(build):
     """shrink, first half: write the root's files into an image that ends at its content."""
     build.needs_open()
     fetched = build.workspace.noted("fetched")
-    with build.step("pack"):
+    with (
+        build.step("pack"),
+        fitting_paths(build.root, build.workspace.upper, build.workspace.lower, build.workspace.path / "image"),
+    ):
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])

@@ -10,12 +10,12 @@ WORKSPACE/NAME/build.log    what the programs of the build printed
 import fcntl
 import json
 import os
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.errors import WorkspaceBusy
+from vmimage.trees import remove_entry
 
 _held = set()  # by this thread and the processes that it forked: a step of a build that holds its lock may lock again
 
@@ -143,7 +143,7 @@ class Workspace:
         for entry in self.path.iterdir() if self.path.exists() else ():
             if entry.name in kept:
                 continue
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            remove_entry(entry)
 
 
 def all_workspaces(directory):
