@@ -10,7 +10,7 @@ import stat
 from contextlib import contextmanager
 from pathlib import Path
 
-from vmimage import inside, kernel
+from vmimage import header, inside, kernel
 from vmimage.errors import CommandFailed, StillMounted
 from vmimage.shell import run
 
@@ -61,9 +61,13 @@ def is_mounted(path):
 
 
 def mount_image(image, target, *options, offset=0, size=0):
-    """Mount a file system image by a loop device that goes away with the mount."""
+    """Mount a file system image by a loop device that goes away with the mount.
+
+    What an ext superblock says is to be done where the file system is damaged may be: panic.  It is not asked.
+    """
     window = [f"offset={offset}", f"sizelimit={size}"] if offset else []
-    run(["mount", "-o", ",".join(["loop", "nodev", *options, *window]), image, target])
+    harmless = ["errors=remount-ro"] if header.read_ext(image, offset) else []
+    run(["mount", "-o", ",".join(["loop", "nodev", *harmless, *options, *window]), image, target])
 
 
 def unmount(path):
