@@ -12,7 +12,7 @@ from pathlib import Path
 from vmimage import bootstrap, disk, filesystem, header
 from vmimage.address import name_of, public_address
 from vmimage.aging import is_old
-from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
+from vmimage.digest import check_digest, check_identity, find_in_checksums, identity_of, known_digest, parse_digest
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, WorkspaceBusy
 from vmimage.fetch import fetch, fetch_beside, forget_download
 from vmimage.mounts import mounted
@@ -65,7 +65,7 @@ def locate_base(settings, progress, cache_file=None, fetch_image=None):
 
     :param cache_file: turns a salt:// address into a path
     :param fetch_image: takes a name or id in the store and a directory, returns a path and ``(algorithm, hex)``
-    :returns: dict of reference, format, digest, verified, and path or plan
+    :returns: dict of reference, format, digest, verified, and path with identity, or plan
     :raises BaseMissing, BaseUnverified, BaseRefused:
     """
     if not settings.base:
@@ -78,6 +78,7 @@ def locate_base(settings, progress, cache_file=None, fetch_image=None):
         path, stored = fetch_image(settings.base.removeprefix(IMAGE_PREFIX), downloads)
     else:
         path, stored = fetch(settings.base, downloads, cache_file, progress.moved), None
+    identity = identity_of(path)
     kind = settings.base_format or header.read_format(path)
     if not kind:
         raise BaseRefused(
@@ -98,12 +99,14 @@ def locate_base(settings, progress, cache_file=None, fetch_image=None):
             forget_download(path)
         raise
     digest = known_digest(path, table, moved=progress.moved)
+    check_identity(path, identity)
     return {
         "reference": settings.as_dict()["base"],
         "format": kind,
         "digest": digest,
         "verified": verified,
         "path": os.fspath(path),
+        "identity": identity,
     }
 
 
@@ -208,6 +211,8 @@ def prepare_base(settings, located, progress):
         scratch.mkdir()
         try:
             facts = run_privately(lambda: _prepare(located, partial, scratch, progress))
+            if "identity" in located:  # what was prepared is what was verified: it stays in the cache for good
+                check_identity(located["path"], located["identity"])
         except BaseException:
             partial.unlink(missing_ok=True)
             raise

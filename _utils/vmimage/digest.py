@@ -33,16 +33,32 @@ def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None
 
     :param Path table: a JSON file of digests; remembers by path, size, inode and both times in nanoseconds
     """
-    facts = os.stat(path)
-    identity = [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    identity = identity_of(path)
     key = f"{algorithm} {os.path.realpath(path)}"
     known = _read_table(table)
     if known.get(key, [None])[0] == identity:
         return known[key][1]
     digest = digest_of_file(path, algorithm, moved)
+    check_identity(path, identity)
     with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
         write_json(table, {**_read_table(table), key: [identity, digest]})
     return digest
+
+
+def identity_of(path):
+    """What changes when a file is replaced or written to: device, inode, size and both times in nanoseconds."""
+    facts = os.stat(path)
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def check_identity(path, identity):
+    """Refuse a file that is no longer what it was when its digest was taken.
+
+    :param list identity: of :func:`identity_of`, before it was read
+    :raises BaseUnverified:
+    """
+    if identity_of(path) != identity:
+        raise BaseUnverified(f"{path} was changed while it was read", hint="try again when nobody writes to it")
 
 
 def _read_table(table):

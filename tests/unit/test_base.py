@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from vmimage import base
-from vmimage.errors import BuildStopped
+from vmimage.errors import BaseUnverified, BuildStopped
+from vmimage.progress import Progress
+from vmimage.settings import Settings
 
 DAY = 24 * 3600
 LOCATED = {
@@ -85,3 +87,43 @@ def test_holes_in_the_file_of_a_base_do_not_count(tmp_path):
     os.truncate(path, 1 << 30)
     assert 8192 <= base.file_bytes({"path": path}) < 1 << 20
     assert base.file_bytes({}) == 0
+
+
+def replaced(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes()[::-1])
+    other.rename(path)
+
+
+def written_to(path):
+    with open(path, "r+b") as file:
+        file.write(b"x")
+
+
+@pytest.mark.parametrize("change", [replaced, written_to, lambda path: None], ids=["replaced", "written to", "as it was"])
+def test_a_base_that_is_changed_between_its_digest_and_its_copy_is_not_cached(tmp_path, monkeypatch, change):
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    settings = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache"))
+    located = base.locate_base(settings, Progress())
+
+    def prepared(work):
+        change(path)
+        base.image_path(settings, located).with_suffix(".img.partial").write_bytes(b"prepared")
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
+
+    monkeypatch.setattr(base, "run_privately", prepared)
+    if change.__name__ == "<lambda>":
+        assert base.prepare_base(settings, located, Progress()).digest == located["digest"]
+        return
+    with pytest.raises(BaseUnverified, match=f"{path} was changed"):
+        base.prepare_base(settings, located, Progress())
+    assert base.find_prepared(settings, located) is None and not list(tmp_path.glob("cache/bases/*.img*"))
+
+
+def test_a_base_that_is_changed_while_its_digest_is_taken_is_refused(tmp_path):
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    progress = Progress(lambda moment: written_to(path) if moment.what == "moved" else None)
+    with pytest.raises(BaseUnverified, match=f"{path} was changed"):
+        base.locate_base(Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), progress)
