@@ -7,6 +7,7 @@ import stat
 from vmimage import inside
 from vmimage.errors import KernelMissing, RamdiskMissing
 
+_LARGEST_KERNEL, _LARGEST_RAMDISK = 1 << 30, 8 << 30
 _CONFIGURATIONS = ("/usr/share/initramfs-tools/conf.d", "/etc/initramfs-tools/conf.d")
 
 
@@ -40,24 +41,30 @@ def find_boot_files(root):
     """
     version = newest_kernel(root)
     kernel = f"/boot/vmlinuz-{version}"
-    if not _has_bytes(root, kernel):
+    size = _bytes_of(root, kernel)
+    if not size:
         raise KernelMissing(f"{kernel} of the image is empty or no file", hint="reinstall the kernel's package in the variation")
+    if size > _LARGEST_KERNEL:
+        raise KernelMissing(f"{kernel} of the image has {size} bytes: that is no kernel", hint="reinstall the kernel's package")
     for ramdisk in (f"/boot/initrd.img-{version}", f"/boot/initrd-{version}"):
-        if _has_bytes(root, ramdisk):
+        size = _bytes_of(root, ramdisk)
+        if size > _LARGEST_RAMDISK:
+            raise RamdiskMissing(f"{ramdisk} of the image has {size} bytes: that is no ramdisk", hint="run update-initramfs -u")
+        if size:
             return version, kernel, ramdisk
     raise RamdiskMissing(
         f"the root has no ramdisk for its kernel {version}", hint="install initramfs-tools in the base or the variation"
     )
 
 
-def _has_bytes(root, path):
-    """Whether the path leads, inside the image, to a regular file that is not empty."""
+def _bytes_of(root, path):
+    """The size of the regular file that the path leads to inside the image; 0 where there is none."""
     try:
         with inside.opened(root, path, os.O_PATH) as descriptor:
             facts = os.fstat(descriptor)
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return stat.S_ISREG(facts.st_mode) and facts.st_size > 0
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
 def needs_modules_of_this_machine(root):

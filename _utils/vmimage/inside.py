@@ -8,17 +8,19 @@ import contextlib
 import errno
 import fnmatch
 import os
-import shutil
 import stat
 from contextlib import contextmanager
 
 from vmimage import kernel
 from vmimage.errors import RootHostile
+from vmimage.sparse import copy_data
 from vmimage.trees import remove_tree
 
 _CONFINED = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _TRIES = 1000
+#: bytes: what a configuration file may have, and what a list of packages or of their files may
+SMALL, LARGE = 1 << 20, 256 << 20
 
 
 @contextmanager
@@ -62,17 +64,25 @@ def _place(path):
     return directory, name
 
 
-def read_text(root, path, default=None):
+def read_text(root, path, default=None, *, limit=SMALL):
     """The text of a regular file, or the default where there is none.
 
+    :param int limit: of its size in bytes: an image may hold files larger than the memory, holes and all
     :raises FileNotFoundError: where there is none and no default is given
+    :raises RootHostile: if it is larger, or no regular file
     """
     try:
         with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
                 raise RootHostile(f"{path} of the image is no regular file")
+            if facts.st_size > limit:
+                raise RootHostile(
+                    f"{path} of the image has {facts.st_size} bytes; no more than {limit} of it are read",
+                    hint="mend or remove it",
+                )
             with os.fdopen(os.dup(descriptor), encoding="utf-8", errors="replace") as file:
-                return file.read()
+                return file.read(limit)
     except (FileNotFoundError, NotADirectoryError):
         if default is None:
             raise
@@ -206,8 +216,8 @@ def copy_out(root, path, target):
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RootHostile(f"{path} of the image is no regular file")
         with os.fdopen(os.dup(descriptor), "rb") as source, open(target, "xb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            return copy.tell()
+            copy_data(source.fileno(), copy.fileno())
+            return os.fstat(copy.fileno()).st_size
 
 
 def own_directory(root, path):

@@ -38,7 +38,7 @@ def update_packages(root, say, fetched=lambda: None, *, is_fresh=False):
 
 def list_packages(root):
     """``{name: version}`` of the installed packages, read from dpkg's own status file; foreign ones as ``name:arch``."""
-    text = inside.read_text(root, "/var/lib/dpkg/status", "")
+    text = inside.read_text(root, "/var/lib/dpkg/status", "", limit=inside.LARGE)
     if not text:
         raise RootNotOpen(f"{root} holds no Debian system (no /var/lib/dpkg/status)", hint="is the root open?")
     stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
@@ -57,7 +57,9 @@ def digest_of_packages(root, state):
 
     :param str state: of :func:`vmimage.apt_wrapper.state_of_update`
     """
-    told = [inside.read_text(root, name, "") for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")]
+    told = [
+        inside.read_text(root, name, "", limit=inside.LARGE) for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")
+    ]
     return hashlib.sha256("\0".join([state, *told]).encode(errors="replace")).hexdigest()
 
 

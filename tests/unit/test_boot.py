@@ -127,3 +127,12 @@ def test_a_ramdisk_made_for_this_machine_is_no_image(root, tree, tmp_path, files
         return
     with pytest.raises(RamdiskMissing, match=f"MODULES=dep in /etc/initramfs-tools/{says}"):
         copy_boot_files(root, tmp_path / "k2", tmp_path / "r2", changes)
+
+
+def test_what_is_too_large_to_be_a_kernel_or_a_ramdisk_is_refused_by_name(root, tree):
+    boot(root, tree, "vmlinuz-6.1", "initrd.img-6.1")
+    for name, error in {"initrd.img-6.1": RamdiskMissing, "vmlinuz-6.1": KernelMissing}.items():
+        with open(root / "boot" / name, "wb") as file:
+            file.truncate(40 << 30)
+        with pytest.raises(error, match=f"/boot/{name} of the image has 42949672960 bytes"):
+            find_boot_files(root)
