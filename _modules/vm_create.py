@@ -31,6 +31,7 @@ from vmimage import delivery, publish, qemu, steps
 from vmimage import many as _many
 from vmimage.errors import SettingsWrong, VmImageError
 from vmimage.host import Host
+from vmimage.namespace import stoppable
 from vmimage.root import owner_of
 from vmimage.settings import KEYS
 
@@ -45,9 +46,10 @@ def __virtual__():
 
 @contextlib.contextmanager
 def _salt_errors():
-    """Tell an error of the machinery in Salt's own way: its text, and an exit code that is not 0."""
+    """Tell an error of the machinery in Salt's own way: its text, and an exit code that is not 0; so is being stopped, from here on."""
     try:
-        yield
+        with stoppable():
+            yield
     except VmImageError as error:
         raise CommandExecutionError(str(error)) from error
     except OSError as error:
