@@ -8,6 +8,7 @@ from vmimage import inside
 from vmimage.errors import KernelMissing, RamdiskMissing
 
 _LARGEST_KERNEL, _LARGEST_RAMDISK = 1 << 30, 8 << 30
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 _CONFIGURATIONS = ("/usr/share/initramfs-tools/conf.d", "/etc/initramfs-tools/conf.d")
 
 
@@ -20,6 +21,12 @@ def newest_kernel(root):
     prefix = "vmlinuz-"
     versions = [name[len(prefix) :] for name in inside.list_directory(root, "/boot") if name.startswith(prefix)]
     versions = [version for version in versions if not version.endswith((".old", ".dpkg-new", ".dpkg-tmp"))]
+    strange = [version for version in versions if not _VERSION.fullmatch(version)]
+    versions = [version for version in versions if version not in strange]
+    if strange and not versions:
+        raise KernelMissing(
+            f"/boot/{prefix}{strange[0]} of the image has no name of a kernel", hint="a version is letters, digits and . + ~ _ -"
+        )
     if not versions:
         raise KernelMissing(
             "the root has no /boot/vmlinuz-*", hint="let the base or the variation install a kernel: linux-image-cloud-amd64"

@@ -215,9 +215,13 @@ def copy_out(root, path, target):
     with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RootHostile(f"{path} of the image is no regular file")
-        with os.fdopen(os.dup(descriptor), "rb") as source, open(target, "xb") as copy:
+        with os.fdopen(os.dup(descriptor), "rb") as source, open(target, "xb", opener=_private) as copy:
             copy_data(source.fileno(), copy.fileno())
             return os.fstat(copy.fileno()).st_size
+
+
+def _private(path, flags):
+    return os.open(path, flags, 0o600)
 
 
 def own_directory(root, path):

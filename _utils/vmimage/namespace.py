@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from vmimage import kernel, network
 from vmimage.errors import BuildDied, BuildStopped
+from vmimage.workspace import visible_pid, work_for
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 RENAME = signal.SIGUSR2
@@ -43,9 +44,11 @@ def run_privately(work, *, hostname="", read_hostname=None, kind_of_network=netw
     unshared, separate = os.pipe()
     connect, connection = os.pipe()
     sys.stdout.flush(), sys.stderr.flush()
+    caller = visible_pid()
     with stoppable():
         keeper = os.fork()
         if keeper == 0:
+            work_for(caller)
             os.close(answer), os.close(unshared), os.close(connection)
             _end_with(lambda: _keep(work, pen, (hostname, read_hostname), kind_of_network, separate, connect))
         os.close(pen), os.close(separate), os.close(connect)

@@ -4,7 +4,7 @@ import hashlib
 
 from vmimage import inside
 from vmimage.apt_unpacked import apt_environment
-from vmimage.errors import CommandFailed, RootNotOpen
+from vmimage.errors import CommandFailed, ImageUnsound, RootNotOpen
 from vmimage.mounts import run_inside
 from vmimage.runtime import HOME
 
@@ -42,6 +42,8 @@ def list_packages(root):
     if not text:
         raise RootNotOpen(f"{root} holds no Debian system (no /var/lib/dpkg/status)", hint="is the root open?")
     stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
+    if any("Package" not in one and one.get("Status", "").endswith(" installed") for one in stanzas):
+        raise ImageUnsound("/var/lib/dpkg/status of the image has an entry without Package", hint="mend it: dpkg --audit")
     native = next((one.get("Architecture") for one in stanzas if one.get("Package") == "dpkg"), "")
     return {
         one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get(

@@ -16,7 +16,7 @@ from vmimage.apt_cache import AptCache
 from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.beside import Beside
 from vmimage.contents import measure_contents
-from vmimage.errors import CommandFailed, NotReady, RootNotOpen, WorkspaceOpen
+from vmimage.errors import CommandFailed, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
 from vmimage.groups import swept
 from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
@@ -36,6 +36,7 @@ from vmimage.root import close_root, is_open, open_root
 from vmimage.runtime import HOME
 from vmimage.seal import seal_root
 from vmimage.shell import run
+from vmimage.soundness import check_bootable, check_files
 from vmimage.trees import fitting_paths
 from vmimage.triplet import Triplet
 from vmimage.unchanged import digest_inputs
@@ -113,7 +114,7 @@ class Build:
             with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
 
                 def say(line):
-                    log.write(f"{line}\n")
+                    log.write(f"{printable(line)}\n")
                     log.flush()
                     self.progress.say(line)
 
@@ -183,17 +184,13 @@ def open_build_root(build):
         lasting = build.settings.keep_on_failure or not build.host.is_inside_create_variation()
         memory_mib = 0 if lasting or build.workspace.noted("full") else memory_for(build.settings)
         open_root(build.workspace, Path(fetched["image"]), build.root, memory_mib=memory_mib)
-        if build.settings.live:
-            _check_live(build)
-
-
-def _check_live(build):
-    """Refuse, before anything is done in the root, one that cannot run as a machine."""
-    try:
-        check_base(build.root)
-    except NotReady:
-        close_root(build.workspace)
-        raise
+        try:  # before anything is done in the root
+            check_files(build.root)
+            if build.settings.live:
+                check_base(build.root)
+        except VmImageError:
+            close_root(build.workspace)
+            raise
 
 
 def begin_copy_of_base(build):
@@ -320,6 +317,7 @@ def pack(build):
         fitting_paths(build.root, build.workspace.upper, build.workspace.lower, build.workspace.path / "image"),
     ):
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
+        check_bootable(build.root)
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
@@ -385,7 +383,7 @@ def deliver(build):
         notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     )
     kept = report_data(notes, read_log(build.workspace.log), notes["contents"], previous_build(build.triplet))
-    build.triplet.complete(manifest)
+    build.triplet.complete(manifest, build.settings.file_mode)
     keep(kept_path(build.triplet), kept)
     return manifest
 
