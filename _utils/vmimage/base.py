@@ -2,6 +2,7 @@
 
 CACHE/downloads/            files that came over the network
 CACHE/bases/KEY.img, .json  prepared bases, until nobody has used one for 60 days; KEY is a digest of all that went in
+CACHE/bases/KEY.damaged     what was one, and was changed by somebody since
 """
 
 import os
@@ -12,7 +13,15 @@ from pathlib import Path
 from vmimage import bootstrap, disk, filesystem, header
 from vmimage.address import name_of, public_address
 from vmimage.aging import is_old
-from vmimage.digest import check_digest, check_identity, find_in_checksums, identity_of, known_digest, parse_digest
+from vmimage.digest import (
+    check_digest,
+    check_identity,
+    digest_of_file,
+    find_in_checksums,
+    identity_of,
+    known_digest,
+    parse_digest,
+)
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, WorkspaceBusy
 from vmimage.fetch import fetch, fetch_beside, forget_download
 from vmimage.mounts import mounted
@@ -24,6 +33,7 @@ from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
 IMAGE_PREFIX = "glance:"
+_RECORD = "image_as_prepared"  # key in the .json of a base
 _PREPARATION = 4  # raise it when the same input is prepared otherwise than before
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
@@ -186,6 +196,7 @@ def find_prepared(settings, located):
     facts = read_json(image.with_suffix(".json"))
     if not facts or not image.exists():
         return None
+    facts.pop(_RECORD, None)
     return Base(**{**facts, "reference": located["reference"], "verified": located["verified"], "image": os.fspath(image)})
 
 
@@ -198,13 +209,14 @@ def prepare_base(settings, located, progress):
     image = image_path(settings, located)
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
-    if found := find_prepared(settings, located):
+    if (found := find_prepared(settings, located)) and _is_whole(image):
         return found
     _remove_old(image.parent)
     with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
-        found = find_prepared(settings, located)
-        if found:
-            return found
+        if found := find_prepared(settings, located):
+            if _is_whole(image):
+                return found
+            _set_aside(image, progress)
         partial = image.with_suffix(".img.partial")
         scratch = image.with_suffix(".preparing")
         remove_tree(scratch, ignore_errors=True)  # of a run that was killed
@@ -220,12 +232,49 @@ def prepare_base(settings, located, progress):
             remove_tree(scratch)
         sync(partial)
         os.replace(partial, image)
-        write_json(image.with_suffix(".json"), facts)
+        write_json(image.with_suffix(".json"), {**facts, _RECORD: _record_of(image)})
     return find_prepared(settings, located)
+
+
+def _record_of(image):
+    """What tells later whether a prepared image is still what was prepared."""
+    return {"digest": digest_of_file(image), "state": _state_of(image)}
+
+
+def _state_of(image):
+    facts = os.stat(image)
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _is_whole(image):
+    """Whether a prepared image is what was prepared; it is read only where its file was written to since."""
+    path = image.with_suffix(".json")
+    facts = read_json(path, {})
+    before = facts.get(_RECORD)
+    if before and before["state"] == _state_of(image):
+        return True
+    now = _record_of(image)
+    if before and before["digest"] != now["digest"]:
+        return False
+    with suppress(OSError):  # the cache is only read
+        write_json(path, {**facts, _RECORD: now})
+    return True
+
+
+def _set_aside(image, progress):
+    damaged = image.with_suffix(".damaged")
+    progress.note(
+        f"the prepared base {image} was changed since it was prepared: it is kept as {damaged.name}, and prepared again"
+    )
+    image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+    os.replace(image, damaged)
 
 
 def _remove_old(directory):
     """Remove what nobody has used for long; a build that has it mounted keeps it for as long as that."""
+    for damaged in directory.glob("*.damaged"):
+        if is_old(damaged):
+            damaged.unlink(missing_ok=True)
     for image in directory.glob("*.img"):
         facts = image.with_suffix(".json")
         with suppress(FileNotFoundError, WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):

@@ -1,6 +1,7 @@
 """Prepared bases in the cache: which are used, and which go."""
 
 import fcntl
+import json
 import os
 import time
 from types import SimpleNamespace
@@ -127,3 +128,52 @@ def test_a_base_that_is_changed_while_its_digest_is_taken_is_refused(tmp_path):
     progress = Progress(lambda moment: written_to(path) if moment.what == "moved" else None)
     with pytest.raises(BaseUnverified, match=f"{path} was changed"):
         base.locate_base(Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), progress)
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """A function that prepares a base and counts how often that was work; the work itself needs root."""
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    settings, notes, work = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), [], []
+    located = base.locate_base(settings, Progress())
+    image = base.image_path(settings, located)
+
+    def prepare(function):
+        work.append(1)
+        image.with_suffix(".img.partial").write_bytes(b"prepared")
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
+
+    monkeypatch.setattr(base, "run_privately", prepare)
+
+    def begin():
+        base.prepare_base(settings, located, Progress(lambda moment: notes.append(moment.text)))
+        return image, len(work), notes
+
+    return begin
+
+
+def test_a_prepared_base_that_is_as_it_was_is_used_again(prepared):
+    image, *_ = prepared()
+    os.utime(image)  # touched, and the same
+    assert prepared()[1:] == (1, []) and prepared()[1:] == (1, [])
+
+
+def test_a_flipped_byte_in_a_prepared_base_is_found_set_aside_and_said(prepared):
+    image, *_ = prepared()
+    with open(image, "r+b") as file:
+        file.write(b"P")
+    _, works, notes = prepared()
+    assert works == 2 and image.read_bytes() == b"prepared"
+    assert image.with_suffix(".damaged").read_bytes() == b"Prepared"
+    assert len(notes) == 1 and str(image) in notes[0] and "prepared again" in notes[0]
+
+
+def test_of_a_base_of_an_earlier_version_the_digest_is_taken_at_its_next_use(prepared):
+    image, *_ = prepared()
+    facts = json.loads(image.with_suffix(".json").read_text())
+    del facts["image_as_prepared"]
+    image.with_suffix(".json").write_text(json.dumps(facts))
+    assert prepared()[1] == 1
+    written_to(image)
+    assert prepared()[1] == 2
