@@ -45,7 +45,7 @@ def check_bootable(root):
     for what, places in {"init": _INIT, "shell": _SHELL}.items():
         if not any(_is_program(root, place) for place in places):
             raise ImageUnsound(
-                f"the root has no {what}: {' nor '.join(places)} is a program; no machine can boot it",
+                f"the root has no {what}: {' or '.join(places)} is missing or no program; no machine can boot it",
                 hint="let the base bring it, and see which state of the variation removes it",
             )
     for name, place, *_ in fstab.lines_of(inside.read_text(root, "/etc/fstab", "")):
