@@ -209,7 +209,7 @@ def update(build):
         apt = _apt_cache(build)
 
         def work():
-            apt.show()
+            apt.show(say=say)
             known = apt.known()
             is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"])
             state = state_of_update(build.root)
@@ -258,7 +258,7 @@ def variate(build):
         is_fresh = time.time() - fetched["at"] < _FRESH_SECONDS
 
         def apply():
-            apt.show(varies=True)
+            apt.show(varies=True, say=say)
             recall_update(build.root, HOME, fetched["state"])
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
