@@ -29,7 +29,7 @@ from salt.exceptions import CommandExecutionError
 from vmimage import build as _build
 from vmimage import delivery, publish, qemu, steps
 from vmimage import many as _many
-from vmimage.errors import SettingsWrong, VmImageError
+from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.host import Host
 from vmimage.namespace import stoppable
 from vmimage.root import owner_of
@@ -52,9 +52,9 @@ def _salt_errors():
             yield
     except VmImageError as error:
         raise CommandExecutionError(str(error)) from error
-    except OSError as error:
+    except (OSError, UnicodeError, RecursionError) as error:
         log.exception("a file or system call failed")
-        raise CommandExecutionError(f"{type(error).__name__}: {error}") from error
+        raise CommandExecutionError(printable(f"{type(error).__name__}: {error}")) from error
 
 
 def _host():
