@@ -2,6 +2,7 @@
 
 CACHE/downloads/            files that came over the network
 CACHE/bases/KEY.img, .json  prepared bases, until nobody has used one for 60 days; KEY is a digest of all that went in
+CACHE/bases/KEY.digest      of such an image, and its size and time then
 CACHE/bases/KEY.damaged     what was one, and was changed by somebody since
 """
 
@@ -33,7 +34,6 @@ from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
 IMAGE_PREFIX = "glance:"
-_RECORD = "image_as_prepared"  # key in the .json of a base
 _PREPARATION = 4  # raise it when the same input is prepared otherwise than before
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
@@ -196,7 +196,6 @@ def find_prepared(settings, located):
     facts = read_json(image.with_suffix(".json"))
     if not facts or not image.exists():
         return None
-    facts.pop(_RECORD, None)
     return Base(**{**facts, "reference": located["reference"], "verified": located["verified"], "image": os.fspath(image)})
 
 
@@ -232,7 +231,8 @@ def prepare_base(settings, located, progress):
             remove_tree(scratch)
         sync(partial)
         os.replace(partial, image)
-        write_json(image.with_suffix(".json"), {**facts, _RECORD: _record_of(image)})
+        write_json(image.with_suffix(".digest"), _record_of(image))
+        write_json(image.with_suffix(".json"), facts)
     return find_prepared(settings, located)
 
 
@@ -248,16 +248,18 @@ def _state_of(image):
 
 def _is_whole(image):
     """Whether a prepared image is what was prepared; it is read only where its file was written to since."""
-    path = image.with_suffix(".json")
-    facts = read_json(path, {})
-    before = facts.get(_RECORD)
+    path = image.with_suffix(".digest")  # a file of its own: earlier versions take what is in the .json for facts of a base
+    try:
+        before = read_json(path)
+    except ValueError:  # half a file, of before a crash of the machine
+        before = None
     if before and before["state"] == _state_of(image):
         return True
     now = _record_of(image)
     if before and before["digest"] != now["digest"]:
         return False
     with suppress(OSError):  # the cache is only read
-        write_json(path, {**facts, _RECORD: now})
+        write_json(path, now)
     return True
 
 
@@ -267,6 +269,7 @@ def _set_aside(image, progress):
         f"the prepared base {image} was changed since it was prepared: it is kept as {damaged.name}, and prepared again"
     )
     image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+    image.with_suffix(".digest").unlink(missing_ok=True)
     os.replace(image, damaged)
 
 
@@ -280,6 +283,7 @@ def _remove_old(directory):
         with suppress(FileNotFoundError, WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
             if is_old(facts if facts.exists() else image):
                 facts.unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+                image.with_suffix(".digest").unlink(missing_ok=True)
                 image.unlink()
 
 
