@@ -196,7 +196,7 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     else:
         _apply_offline(root, argv, environment, say)
     keep_grains(root, grains)
-    answer = inside.read_text(root, f"{HOME}/answer.json", "")
+    answer = inside.read_text(root, f"{HOME}/answer.json", "", limit=inside.LARGE)
     if not answer:
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
     told = json.loads(answer)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vmimage.inhabit import swallow_log
 from vmimage.namespace import RENAME, run_privately
+from vmimage.workspace import visible_pid
 
 
 def test_a_root_takes_another_name_and_the_machine_keeps_its_own():
@@ -42,3 +43,7 @@ def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):
             return sum(ours.send(b"a line") for _ in range(2000))  # more than a socket holds
 
     assert run_privately(work) == 12000
+
+
+def test_work_is_known_by_the_process_that_the_machine_sees():
+    assert run_privately(lambda: run_privately(visible_pid)) == os.getpid()
