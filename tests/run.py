@@ -5,7 +5,6 @@ python tests/run.py [--changed] [GROUP...] [-- ARGUMENTS OF PYTEST]
 
 import argparse
 import ast
-import ctypes
 import os
 import signal
 import subprocess
@@ -162,14 +161,14 @@ def processes_of(directory):
     return found
 
 
-def adopt_orphans():
-    """What loses its parent becomes a child of this process, so that it is found whatever name and environment it gives itself."""
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+def end_all(groups, reports):
+    """Kill what the groups have started; namespaces, mounts and loop devices go with their processes.
 
-
-def end_all():
-    """Kill what the groups have started; namespaces, mounts and loop devices go with their processes."""
-    while left := descendants(os.getpid()):
+    Found as descendants, for Salt's processes change their environment; and by that, for daemons have another parent.
+    """
+    while left := descendants(os.getpid()) | {
+        int(line.split()[1]) for group in groups for line in processes_of(f"{reports}/{group}")
+    }:
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -188,11 +187,6 @@ def descendants(top):
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {top}
-
-
-def stop_by_signal(number, _frame):
-    """End like a program that the signal has killed, but by the way of exceptions."""
-    sys.exit(128 + number)
 
 
 def changed_files():
@@ -257,15 +251,15 @@ def main(words):
     if options.changed:
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()
-    signal.signal(signal.SIGTERM, stop_by_signal)
-    adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
         named = {group: NAMED.get(group, []) for group in options.groups}
-        try:
-            outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
-        except BaseException:
-            end_all()
-            raise
+
+        def stop(number, _frame):
+            end_all(chosen, reports)  # before pytest ends: then its workers' programs are descendants no more
+            sys.exit(128 + number)
+
+        signal.signal(signal.SIGTERM, stop)
+        outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
     print()
     for outcome in outcomes:
         print(outcome.line())
