@@ -134,7 +134,7 @@ def opened(name, **settings):
     return _ensure(name, settings, is_done, lambda build: f"mount the root at {build.root}", "the root is open", work)
 
 
-def sealed(name, remove=(), truncate=(), **settings):
+def sealed(name, remove=(), truncate=(), keep_written=False, **settings):
     """
     Identity and residue are gone from the root.
 
@@ -146,6 +146,9 @@ def sealed(name, remove=(), truncate=(), **settings):
 
     truncate
         Shell patterns of files in the image to empty; they keep mode and owner.
+
+    keep_written : False
+        Leave what a state of the variation writes (``file.managed`` and the like).
     """
 
     def is_done(build):
@@ -153,15 +156,15 @@ def sealed(name, remove=(), truncate=(), **settings):
             return _delivered(build)
         if build.workspace.noted("packed") and not is_open(build.workspace):
             return "the root is packed and closed already"
-        found = steps.seal(build, remove, truncate, dry=True)
+        found = steps.seal(build, remove, truncate, keep_written=keep_written, dry=True)
         return "" if found["removed"] or found["truncated"] else "nothing of this is in the root"
 
     def work(build):
-        found = steps.seal(build, remove, truncate)
+        found = steps.seal(build, remove, truncate, keep_written=keep_written)
         return {key: paths for key, paths in found.items() if paths}
 
     def would(build):
-        return f"seal {steps.seal(build, remove, truncate, dry=True)}"
+        return f"seal {steps.seal(build, remove, truncate, keep_written=keep_written, dry=True)}"
 
     return _ensure(name, settings, is_done, would, "sealed", work)
 

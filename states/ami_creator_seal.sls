@@ -13,6 +13,7 @@ ssh host keys are removed, and made at first boot:
     - remove:
       - /etc/ssh/ssh_host_*_key
       - /etc/ssh/ssh_host_*_key.pub
+      - /etc/dropbear/dropbear_*_host_key
 
 the random seed is removed:
   vm_image.sealed:
@@ -90,9 +91,11 @@ temporary files are removed:
       - /var/tmp/*
       - /run/*
 
-# what packages draw by lot when they are installed; _utils/vmimage/drawn.py has the units that make it at the first boot
+# what packages draw by lot when they are installed; _utils/vmimage/drawn.py has the units that make it at the first boot. A key that the
+# variation brings, such as that of a cluster, is not drawn, and stays.
 the keys and names that packages have drawn are removed:
   vm_image.sealed:
+    - keep_written: True
     - remove:
       - /etc/ssl/private/ssl-cert-snakeoil.key
       - /etc/ssl/certs/ssl-cert-snakeoil.pem
@@ -100,7 +103,6 @@ the keys and names that packages have drawn are removed:
       - /etc/nvme/hostnqn
       - /etc/nvme/hostid
       - /etc/bind/rndc.key
-      - /etc/dropbear/dropbear_*_host_key
       - /etc/munge/munge.key
       - /etc/xrdp/rsakeys.ini
       - /etc/.git

@@ -13,8 +13,6 @@ _WRITES = re.compile(
     r"file\.(managed|copy|symlink|hardlink|recurse|serialize|decode|rename|append|prepend|keyvalue|blockreplace|touch|mknod)"
     r"|x509\..*_managed"
 )
-#: here nothing stays, whoever has written it
-_TEMPORARY = ("/tmp", "/var/tmp", "/run", "/var/lib/apt/lists", "/var/cache")
 
 
 def seal_root(root, remove=(), truncate=(), *, own=(), dry=False):
@@ -23,20 +21,19 @@ def seal_root(root, remove=(), truncate=(), *, own=(), dry=False):
     :param Path root: the mounted directory
     :param remove: shell patterns of paths of the image; directories go whole
     :param truncate: shell patterns of files that stay, empty, with mode and owner
-    :param own: paths that the variation itself has written: they stay, unless they are temporary
+    :param own: paths that stay, for the variation itself has written them
     :param bool dry: only tell
     :returns: ``{"removed": [...], "truncated": [...], "kept": [...]}``, empty lists if the root is sealed in this already
     """
-    own = {path for path in own if not _is_within(path, _TEMPORARY)}
-    kept, gone = set(), []
-    for path in (path for pattern in remove for path in inside.match(root, pattern)):
-        gone += _without_own(root, path, own, kept)
-    emptied = []
-    for path in (path for pattern in truncate for path in inside.match(root, pattern)):
-        if path in own:
-            kept.add(path)
-        elif not _is_within(path, gone) and _has_content(root, path):
-            emptied.append(path)
+    found = [path for pattern in remove for path in inside.match(root, pattern)]
+    gone = [path for path in found if path not in own]
+    kept = set(found) - set(gone)
+    emptied = [
+        path
+        for pattern in truncate
+        for path in inside.match(root, pattern)
+        if not _is_within(path, gone) and _has_content(root, path)
+    ]
     if not dry:
         gone += take_back(root)
         for path in gone:
@@ -60,20 +57,6 @@ def written_by(states):
         if _WRITES.fullmatch(noted["state"]):
             found |= {os.path.normpath(path) for path in (noted["name"], *noted.get("writes", ()))}
     return {path for path in found if path.startswith("/")}
-
-
-def _without_own(root, path, own, kept):
-    """The path; or, where the variation has written something in it, all else in it."""
-    todo, gone = [path], []
-    while todo:
-        path = todo.pop()
-        if path in own:
-            kept.add(path)
-        elif any(mine.startswith(f"{path}/") for mine in own):
-            todo += [f"{path}/{name}" for name in inside.list_directory(root, path)]
-        else:
-            gone.append(path)
-    return gone
 
 
 def _printable(path):

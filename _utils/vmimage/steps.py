@@ -277,16 +277,19 @@ def variate(build):
     return states
 
 
-def seal(build, remove, truncate, *, dry=False):
+def seal(build, remove, truncate, *, keep_written=False, dry=False):
     """seal: remove identity and residue by patterns."""
     build.needs_open()
-    own = written_by(build.workspace.noted("states") or ())
+    written = written_by(build.workspace.noted("states") or ())
+    own = written if keep_written else ()
     if dry:
         return seal_root(build.root, remove, truncate, own=own, dry=True)
     with build.step("seal") as say, fitting_paths(build.root):
         sealed = seal_root(build.root, remove, truncate, own=own)
         for path in sealed["kept"]:
             say(f"{path} stays: a state of the variation writes it")
+        for path in sorted(written & {*sealed["removed"], *sealed["truncated"]}):
+            say(f"{path} is sealed: a state of the variation writes it, and no image may have it")
         sealed["written"], made = drawn.add_makers(build.root, sealed["removed"])
         if made:
             say(f"not in the image, and made by each machine at its first boot: {', '.join(made)}")

@@ -98,7 +98,8 @@ def _sealed():
     for state in states.values():
         for one in state["vm_image.sealed"]:
             for key, patterns in one.items():
-                lists[key] += patterns
+                if key in lists:
+                    lists[key] += patterns
     return lists
 
 
