@@ -35,10 +35,7 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
         with build_name_servers(root, kind_of_network), nullcontext() if starts_daemons else forbidden_daemons(root):
             return work()
 
-    def read_hostname():
-        return inside.read_text(root, "/etc/hostname", "")
-
-    return run_privately(furnished_work, hostname=hostname, read_hostname=read_hostname, kind_of_network=kind_of_network)
+    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
 
 
 def swallow_log(root):

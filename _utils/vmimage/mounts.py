@@ -11,27 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage import inside, kernel
+from vmimage.apart import go_apart
+from vmimage.confine import confine, filter_code
 from vmimage.errors import CommandFailed, StillMounted
 from vmimage.shell import run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
-#: what nothing in an image's making may do: touch the machine's clock, modules, disks, network set-up or power, mount what is
-#: not shown to it, open files of a shown disk by their numbers (open_by_handle_at leads out of any directory), or look at
-#: processes outside of the root (/proc/1/root leads to the machine's own files)
-_DROPPED = {
-    "dac_read_search": 2,
-    "net_admin": 12,
-    "sys_module": 16,
-    "sys_rawio": 17,
-    "sys_ptrace": 19,
-    "sys_admin": 21,
-    "sys_boot": 22,
-    "sys_time": 25,
-    "mknod": 27,
-    "mac_admin": 33,
-    "syslog": 34,
-}
 #: all of the environment that programs in a root get
 ROOT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -107,12 +93,7 @@ def furnish(root):
     root = os.fspath(root)
     kernel.mount(root, root, flags=kernel.MS_BIND | kernel.MS_REC)
     hardened = kernel.MS_NOSUID | kernel.MS_NODEV
-    proc = inside.own_directory(root, "proc")
-    kernel.mount("proc", proc, "proc", hardened | kernel.MS_NOEXEC)
-    for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
-        if os.path.exists(f"{proc}/{guarded}"):
-            bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
-    _hide_init(f"{proc}/1")
+    _furnish_proc(inside.own_directory(root, "proc"))
     kernel.mount("sysfs", inside.own_directory(root, "sys"), "sysfs", hardened | kernel.MS_NOEXEC | kernel.MS_RDONLY)
     kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, "mode=755")
     os.mkdir(f"{root}/run/lock", 0o755)
@@ -125,6 +106,17 @@ def furnish(root):
     source = source_of(root)  # before /dev is mounted over it
     _furnish_dev(inside.own_directory(root, "dev"))
     _furnish_root_device(root, source)
+
+
+def _furnish_proc(proc):
+    kernel.mount("proc", proc, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
+        if os.path.exists(f"{proc}/{guarded}"):
+            bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
+    _hide_init(f"{proc}/1")
+    for hidden in ("keys", "key-users"):  # the builder's root has the same user id
+        if os.path.exists(f"{proc}/{hidden}"):
+            bind_read_only(f"{proc}/1/environ", f"{proc}/{hidden}")  # an empty file
 
 
 def _hide_init(directory):
@@ -188,17 +180,26 @@ def _furnish_dev(dev):
 
 
 def run_inside(root, argv, *, env=None, **options):
-    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.shell.run`."""
-    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=lambda: _enter(os.fspath(root)), **options)
+    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.shell.run`.
+
+    All that it has started has ended when this returns.
+
+    :raises NotReady: where this machine cannot keep it in
+    """
+    code = filter_code()
+
+    def begin():
+        go_apart(lambda: _enter(os.fspath(root)), lambda: confine(code))
+
+    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=begin, **options)
 
 
 def _enter(root):
     """Make the root the world of this process, and leave the machine's own files behind for good."""
-    kernel.unshare(kernel.CLONE_NEWNS)
     os.chdir(root)
     kernel.pivot_root(".", ".")
     kernel.umount(".", kernel.MNT_DETACH)
     os.chdir("/")
     os.umask(0o022)
-    for number in _DROPPED.values():
-        kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+    kernel.umount("/proc", kernel.MNT_DETACH)  # it shows the processes of the build
+    _furnish_proc(inside.own_directory("/", "proc"))
