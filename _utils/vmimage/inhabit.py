@@ -1,12 +1,14 @@
 """Working inside a root: furnish it, lend it what the work needs, take that back, and leave no process behind."""
 
 import os
+import secrets
 import socket
 import stat
 from contextlib import contextmanager, nullcontext
 
 from vmimage import inside, name_servers, network
-from vmimage.mounts import furnish
+from vmimage.groups import limited, watched
+from vmimage.mounts import furnish, limiting
 from vmimage.name_servers import build_name_servers
 from vmimage.namespace import run_privately
 from vmimage.runtime import STAND_INS
@@ -33,9 +35,12 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
         furnish(root)
         swallow_log(root)
         with build_name_servers(root, kind_of_network), nullcontext() if starts_daemons else forbidden_daemons(root):
-            return work()
+            with limited(group) as groups, limiting(groups):
+                return work()
 
-    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
+    group = f"vm_create-{secrets.token_hex(8)}"
+    with watched(group):
+        return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
 
 
 def swallow_log(root):

@@ -18,6 +18,8 @@ from vmimage.shell import run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+#: control groups of the programs that this process runs in a root
+_limiting = []
 #: all of the environment that programs in a root get
 ROOT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -95,17 +97,22 @@ def furnish(root):
     hardened = kernel.MS_NOSUID | kernel.MS_NODEV
     _furnish_proc(inside.own_directory(root, "proc"))
     kernel.mount("sysfs", inside.own_directory(root, "sys"), "sysfs", hardened | kernel.MS_NOEXEC | kernel.MS_RDONLY)
-    kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, "mode=755")
+    kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, f"mode=755,{_limit(40)}")
     os.mkdir(f"{root}/run/lock", 0o755)
     os.mkdir(
         f"{root}/run/host", 0o755
     )  # systemd-detect-virt takes the root for a container: hooks of boot loaders then stay quiet
     with open(f"{root}/run/host/container-manager", "w", encoding="ascii") as file:
         file.write("vm_create\n")
-    kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, "mode=1777")
+    kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, f"mode=1777,{_limit(40)}")
     source = source_of(root)  # before /dev is mounted over it
     _furnish_dev(inside.own_directory(root, "dev"))
     _furnish_root_device(root, source)
+
+
+def _limit(percent):
+    """Options of a tmpfs: of the machine's memory, and as many files as that is worth.  All of a root's leave something of it."""
+    return f"size={percent}%,nr_inodes={os.sysconf('SC_PHYS_PAGES') * percent // 200}"
 
 
 def _furnish_proc(proc):
@@ -165,7 +172,7 @@ def _base_device(root):
 
 
 def _furnish_dev(dev):
-    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID, "mode=755")
+    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID, "mode=755,size=4m,nr_inodes=4096")
     for name, (major, minor) in _NODES.items():
         os.mknod(f"{dev}/{name}", 0o666 | 0o020000, os.makedev(major, minor))
         os.chmod(f"{dev}/{name}", 0o666)
@@ -176,7 +183,17 @@ def _furnish_dev(dev):
         "devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,gid=5"
     )
     os.mkdir(f"{dev}/shm")
-    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
+    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=1777,{_limit(10)}")
+
+
+@contextmanager
+def limiting(groups):
+    """Let programs that this process runs in a root be in these control groups, for the time of the block."""
+    _limiting[:] = groups
+    try:
+        yield
+    finally:
+        _limiting.clear()
 
 
 def run_inside(root, argv, *, env=None, **options):
@@ -189,7 +206,14 @@ def run_inside(root, argv, *, env=None, **options):
     code = filter_code()
 
     def begin():
-        go_apart(lambda: _enter(os.fspath(root)), lambda: confine(code))
+        doors = [os.open(group / "cgroup.procs", os.O_WRONLY) for group in _limiting]
+
+        def confine_program():
+            for door in doors:
+                os.write(door, b"0")  # this process
+            confine(code)
+
+        go_apart(lambda: _enter(os.fspath(root)), confine_program)
 
     return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=begin, **options)
 

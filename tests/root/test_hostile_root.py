@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import pytest
 from hostile import run_hostile, small_root
-from vmimage import confine, kernel
+from vmimage import confine, groups, kernel, network
 from vmimage.errors import BuildStopped, CommandFailed, NotReady
 from vmimage.namespace import run_privately
 from vmimage.shell import run
@@ -349,3 +349,65 @@ def test_a_name_that_cannot_be_read_ends_nothing(what, root):
     ]()
     text = "os.kill(1, signal.SIGUSR2)\ntime.sleep(0.2)\nprint(os.uname().nodename)"
     assert said(root, text, hostname="before") == "before"
+
+
+@pytest.mark.parametrize(("place", "share"), [("/run", 0.4), ("/tmp", 0.4), ("/dev/shm", 0.1), ("/dev", 0)])
+def test_what_is_kept_in_memory_has_an_end(place, share, root):
+    blocks, inodes = map(
+        int, said(root, f"facts = os.statvfs('{place}'); print(facts.f_blocks * facts.f_frsize, facts.f_files)").split()
+    )
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < blocks <= max(memory * share + 4096, 4 << 20) and 0 < inodes <= max(memory * share / 8192, 4096)
+
+
+@pytest.fixture
+def few_processes(monkeypatch, lacking):
+    monkeypatch.setattr(groups, "PROCESSES", 50)
+    with groups.limited("vm_create-test-probe") as made:
+        if not any((group / "pids.max").exists() for group in made):
+            lacking("needs a control group that limits processes: run as a service with Delegate=yes")
+
+
+def test_a_fork_bomb_ends_at_a_limit_and_with_its_program(few_processes, root):
+    text = """
+count = 0
+try:
+    while count < 2000:
+        if os.fork() == 0:
+            time.sleep(300)
+        count += 1
+except BlockingIOError:
+    print(count)
+"""
+    begun = time.monotonic()
+    assert 0 < int(said(root, text)) < 50
+    assert time.monotonic() - begun < 60
+
+
+def test_more_memory_than_the_share_is_an_error_of_the_program_alone(monkeypatch, root, lacking):
+    monkeypatch.setattr(groups, "MEMORY_SHARE", 0.02)
+    with groups.limited("vm_create-test-probe") as made:
+        if not any((group / f"memory.{name}").exists() for group in made for name in ("max", "limit_in_bytes")):
+            lacking("needs a control group that limits memory: run as a service with Delegate=yes")
+    swapped = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10
+    with pytest.raises(CommandFailed, match="killed by signal 9"):
+        run_hostile(root, f"kept = bytearray({swapped}); kept[::4096] = b'x' * len(kept[::4096]); print('had it')")
+
+
+@pytest.mark.needs("slirp4netns", "ip")
+def test_neither_abstract_sockets_nor_the_loopback_of_the_builder_are_reached(root):
+    with socket.socket(socket.AF_UNIX) as abstract, socket.create_server(("127.0.0.1", 0)) as loopback:
+        abstract.bind("\0vm_create-test")
+        abstract.listen()
+        text = f"""
+import socket
+for family, at in ((socket.AF_UNIX, "\\0vm_create-test"), (socket.AF_INET, {loopback.getsockname()})):
+    try:
+        socket.socket(family).connect(at)
+        print("reached", at)
+    except ConnectionRefusedError:
+        print("refused")
+"""
+        assert said(root, text, kind_of_network=network.PRIVATE).split() == ["refused", "refused"]
+        assert said(root, text, kind_of_network=network.NONE).split() == ["refused", "refused"]
+        assert "refused" not in said(root, text, kind_of_network=network.HOST)  # so the test can fail
