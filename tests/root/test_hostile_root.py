@@ -9,14 +9,16 @@ import pty
 import select
 import signal
 import socket
+import struct
 import sys
 import termios
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from hostile import run_hostile, small_root
-from vmimage import confine, groups, kernel, network
+from hostile import ASKING, run_hostile, small_root
+from vmimage import bootstrap, confine, groups, kernel, network
 from vmimage.errors import BuildStopped, CommandFailed, NotReady
 from vmimage.namespace import run_privately
 from vmimage.shell import run
@@ -98,6 +100,8 @@ for path in found:
         terminal = os.open(path, os.O_RDWR | os.O_NOCTTY)
     except OSError:
         continue
+    if os.isatty(terminal):
+        print("pushed into, had the kernel let it:", path)
     for character in b"pushed\\n":
         try:
             fcntl.ioctl(terminal, 0x5412, bytes([character]))
@@ -154,6 +158,31 @@ def test_what_prepares_a_base_has_no_terminal():
     os.waitpid(pid, 0)
     os.close(terminal)
     assert f"none {errno.ENXIO}".encode() in text + b"", text
+
+
+def test_mmdebstrap_and_what_it_starts_see_no_process_of_ours_and_meet_the_filter(monkeypatch, tmp_path):
+    text = f"{ASKING}\nnames = [name for name in os.listdir('/proc') if name.isdigit()]\n"
+    text += "held = open('/proc/self/status').read().split('CapBnd:\\t')[1].split()[0]\n"
+    text += f"print(len(names), os.getsid(0) == os.getpid(), held, asked({number('keyctl')}, 0, -3, 0), asked({number('mount')}, 0, 0, 0, 0, 0))"
+    begun = []
+
+    def instead(argv, *, preexec, **_):
+        begun.append((argv[0], run(["/usr/bin/python3", "-c", text], preexec=preexec).output.split()))
+
+    def work():
+        bootstrap.bootstrap(plan, tmp_path, print)
+        return begun
+
+    monkeypatch.setattr(bootstrap, "run", instead)
+    (tmp_path / "etc").mkdir()
+    words = {"type": "debian", "release": "bookworm", "architecture": "amd64", "sources": []}
+    plan = {**words, "packages": [], "files": {}, "enabled": []}
+    few = sum(1 << bit for bit in confine._KEPT.values() if bit in kernel.bounding_set())
+    more = few | sum(1 << bit for bit in confine._KEPT_TO_BOOTSTRAP.values() if bit in kernel.bounding_set())
+    assert run_privately(work) == [
+        ("mmdebstrap", ["2", "True", f"{more:016x}", "EPERM", "EFAULT"]),  # the kernel looked at the arguments of mount
+        ("chroot", ["2", "True", f"{few:016x}", "EPERM", "EPERM"]),
+    ]
 
 
 def test_no_capability_is_kept_but_those_on_the_list(root):
@@ -279,19 +308,50 @@ def test_a_key_of_the_builder_is_not_found(root):
         session = f"print(asked({number('keyctl')}, 0, -3, 0))"
         assert said(root, session) == "EPERM"
         assert "vm_create-test" not in said(root, "print(open('/proc/keys').read() if os.path.exists('/proc/keys') else '')")
-        assert kernel_keyring_after_joining() != libc.syscall(number("keyctl"), 0, ctypes.c_long(-3), 0)
     finally:
         libc.syscall(number("keyctl"), 3, ctypes.c_long(key))  # revoked
 
 
-def kernel_keyring_after_joining():
-    """The number of the session keyring of a process that has joined a new one."""
+def confined_without_filter(look):
+    """What a look gives in a process that is confined, but for the filter: each wall stands by itself."""
 
     def work():
-        kernel.join_session_keyring()
-        return ctypes.CDLL(None).syscall(number("keyctl"), 0, ctypes.c_long(-3), 0)
+        confine.confine(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000))  # "allow"
+        return look()
 
     return run_privately(work)
+
+
+def test_a_session_keyring_of_the_builder_is_left():
+    def session():
+        return ctypes.CDLL(None).syscall(number("keyctl"), 0, ctypes.c_long(-3), ctypes.c_long(1))
+
+    if session() < 0:
+        pytest.skip("this kernel has no keys")
+    assert confined_without_filter(session) not in (session(), -1)
+
+
+def test_inheritable_capabilities_of_the_builder_are_cleared():
+    def inherited():
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return [status.split(f"Cap{name}:\t")[1].split()[0] for name in ("Inh", "Amb")]
+
+    def look():
+        bits = sum(1 << one for one in kernel.bounding_set())
+        every = [kernel._CapabilityData(*[(bits >> shift) & 0xFFFFFFFF] * 3) for shift in (0, 32)]
+        header = kernel._CapabilityHeader(kernel._CAPABILITY_VERSION, 0)
+        assert ctypes.CDLL(None).capset(ctypes.byref(header), (kernel._CapabilityData * 2)(*every)) == 0
+        assert ctypes.CDLL(None).prctl(47, 2, 0, 0, 0) == 0  # chown, to the ambient set
+        before = inherited()
+        confine.confine(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000))
+        return before, inherited()
+
+    before, after = run_privately(look)
+    assert int(before[0], 16) and int(before[1], 16) and [int(one, 16) for one in after] == [0, 0]
+
+
+def test_a_program_of_a_root_leads_a_session(root):
+    assert said(root, "print(os.getsid(0) == os.getpid())") == "True"
 
 
 def test_no_process_of_ours_is_seen(root):
