@@ -12,7 +12,7 @@ from pathlib import Path
 from vmimage import host_keys, inside
 from vmimage.apart import go_apart, show_processes
 from vmimage.apt_sources import source_lines
-from vmimage.confine import confine, filter_code
+from vmimage.confine import MOUNTING, TO_BOOTSTRAP, confine, filter_code
 from vmimage.errors import CommandFailed, SettingsWrong
 from vmimage.mounts import ROOT_ENVIRONMENT
 from vmimage.shell import check_installed, run
@@ -96,8 +96,8 @@ def bootstrap(plan, root, say):
     argv += ["--keyring", keyring] if Path(keyring).exists() else []
     argv += ["--skip=check/empty"]  # a fresh file system has its lost+found
     check_installed("mmdebstrap")
-    mounting = filter_code(may_mount=True)
-    apart = partial(go_apart, show_processes, lambda: confine(mounting, bootstraps=True))
+    mounting = filter_code(*MOUNTING)
+    apart = partial(go_apart, show_processes, lambda: confine(mounting, TO_BOOTSTRAP))
     try:
         run([*argv, plan["release"], root, *plan["sources"]], on_line=say, preexec=apart)
     except CommandFailed as error:

@@ -39,7 +39,9 @@ _KEPT = {
     "setfcap": 31,  # setcap in maintainer scripts
 }
 #: what mmdebstrap needs besides: it mounts /proc and the like in its chroot, and makes the nodes of /dev
-_KEPT_TO_BOOTSTRAP = {"sys_admin": 21, "mknod": 27}
+TO_BOOTSTRAP = {"sys_admin": 21, "mknod": 27}
+#: what nsenter needs to enter a machine, whose own programs have both
+TO_ENTER = {"sys_ptrace": 19, "sys_admin": 21}
 
 _CALLS = {
     errno.EPERM: (
@@ -55,8 +57,8 @@ _CALLS = {
     ),
 }
 #: without sys_admin the kernel refuses them, too; those that an older libseccomp does not know are left to it
-_MOUNTING = ("mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick")
-_MOUNTING += ("mount_setattr", "quotactl_fd", "open_tree_attr")
+MOUNTING = ("mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick")
+MOUNTING += ("mount_setattr", "quotactl_fd", "open_tree_attr")
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # the same on all architectures of ours
 _ARCHITECTURES = {"x86_64": ("x86_64", "x86"), "aarch64": ("aarch64", "arm")}  # calls of others, x32 among them, are not there
 
@@ -71,10 +73,10 @@ class _Comparison(ctypes.Structure):
 
 
 @functools.cache
-def filter_code(*, may_mount=False):
+def filter_code(*allowed):
     """The filter as the kernel takes it.  Made once, before the fork whose child loads it.
 
-    :param bool may_mount: leave the calls that mount
+    :param str allowed: names of calls to leave alone
     :raises NotReady: where libseccomp or the kernel cannot
     """
     try:
@@ -89,18 +91,20 @@ def filter_code(*, may_mount=False):
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
     try:
-        return _written(library, context, may_mount)
+        return _written(library, context, allowed)
     finally:
         library.seccomp_release(context)
 
 
-def _written(library, context, may_mount):
+def _written(library, context, allowed):
     def check(result, what):
         if result < 0:
             raise NotReady(f"libseccomp cannot write the filter ({what}: {os.strerror(-result)})", hint="update libseccomp2")
         return result
 
     def deny(number, name, *compared, may_be_unknown=False):
+        if name in allowed:
+            return
         call = library.seccomp_syscall_resolve_name(name.encode())
         if call == _UNKNOWN and may_be_unknown:
             return
@@ -117,7 +121,7 @@ def _written(library, context, may_mount):
     for number, names in _CALLS.items():
         for name in names:
             deny(number, name)
-    for name in () if may_mount else _MOUNTING:
+    for name in MOUNTING:
         deny(errno.EPERM, name, may_be_unknown=True)
     user = kernel.CLONE_NEWUSER
     for name in ("unshare", "clone"):
@@ -130,17 +134,17 @@ def _written(library, context, may_mount):
         return file.read()
 
 
-def confine(code, *, bootstraps=False):
+def confine(code, more=()):
     """Confine this process and all that it starts, for good.  It has to be a child that was forked for this.
 
     ``no_new_privs`` stays unset: su and sudo work in a root.
 
     :param bytes code: of :func:`filter_code`
-    :param bool bootstraps: whether mmdebstrap is to be started
+    :param dict more: capabilities to keep besides, by name
     """
     os.setsid()  # away from the terminal: its characters cannot be pushed, and Ctrl-C reaches the caller alone
     kernel.join_session_keyring()
-    kept = {*_KEPT.values(), *(_KEPT_TO_BOOTSTRAP.values() if bootstraps else ())}
+    kept = {*_KEPT.values(), *dict(more).values()}
     held = kernel.bounding_set() & kept
     for number in kernel.bounding_set() - kept:
         kernel.prctl(kernel.PR_CAPBSET_DROP, number)

@@ -178,7 +178,7 @@ def test_mmdebstrap_and_what_it_starts_see_no_process_of_ours_and_meet_the_filte
     words = {"type": "debian", "release": "bookworm", "architecture": "amd64", "sources": []}
     plan = {**words, "packages": [], "files": {}, "enabled": []}
     few = sum(1 << bit for bit in confine._KEPT.values() if bit in kernel.bounding_set())
-    more = few | sum(1 << bit for bit in confine._KEPT_TO_BOOTSTRAP.values() if bit in kernel.bounding_set())
+    more = few | sum(1 << bit for bit in confine.TO_BOOTSTRAP.values() if bit in kernel.bounding_set())
     assert run_privately(work) == [
         ("mmdebstrap", ["2", "True", f"{more:016x}", "EPERM", "EFAULT"]),  # the kernel looked at the arguments of mount
         ("chroot", ["2", "True", f"{few:016x}", "EPERM", "EPERM"]),
