@@ -148,6 +148,5 @@ def confine(code, more=()):
     held = kernel.bounding_set() & kept
     for number in kernel.bounding_set() - kept:
         kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-    kernel.clear_ambient_set()
     kernel.load_filter(code)  # now: it asks for sys_admin
-    kernel.capset(held)
+    kernel.capset(held)  # the ambient set goes with the inheritable

@@ -21,8 +21,8 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), 155)
 _KEYCTL = {"x86_64": 250, "aarch64": 219}.get(platform.machine(), 250)
 _JOIN_SESSION_KEYRING = 1
-_PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_CAPBSET_READ, _PR_CAP_AMBIENT = 21, 22, 23, 47
-_PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER = 4, 2
+_PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_CAPBSET_READ = 21, 22, 23
+_SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
 
 
@@ -87,11 +87,6 @@ def bounding_set():
     return {
         number for number in range(last + 1) if _checked(_libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0), "prctl")
     }
-
-
-def clear_ambient_set():
-    """prctl(PR_CAP_AMBIENT_CLEAR_ALL)"""
-    _checked(_libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0), "prctl ambient")
 
 
 class _CapabilityHeader(ctypes.Structure):
