@@ -64,9 +64,6 @@ def enter_groups(groups):
 @contextmanager
 def swept(settings):
     """See to it that the groups of a build are removed, even if this process and all others of the build are killed."""
-    if not settings.live:
-        yield
-        return
     with watched(group_name(settings)):
         yield
 
@@ -93,7 +90,9 @@ def limited(name):
     Where a hierarchy has no such controller for us (version 2 gives it to a service with ``Delegate=`` only), the limits of the builder's own
     group hold alone.
     """
-    groups = [parent / name for parent in _own_places() if _is_made(parent / name)]
+    places = [parent / name for parent in _own_places()]
+    _remove(places)  # of a build that was killed together with its watcher
+    groups = [group for group in places if _is_made(group)]
     try:
         yield groups
     finally:

@@ -7,10 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from building import LEFT_BEHIND_SECONDS, processes_inside, what_is_left
+from building import LEFT_BEHIND_SECONDS, groups_of, processes_inside, what_is_left
 from looking import looked_into, tree_of
-from vmimage.groups import group_name
-from vmimage.settings import Settings
 
 pytestmark = pytest.mark.needs("systemd-nspawn", "nsenter")
 
@@ -57,12 +55,6 @@ it asks the name servers of the network:
     - name: resolvectl dns > /srv/servers; cat /etc/resolv.conf >> /srv/servers
     - require: [{{service: a service of the base runs}}]
 """
-
-
-def groups_of(salt, name):
-    """Control groups of a build, wherever they are."""
-    wanted = group_name(Settings(workspace=str(salt.workspace), name=name))
-    return [str(path) for path in Path("/sys/fs/cgroup").rglob(wanted)]
 
 
 def descendants(pid):

@@ -4,6 +4,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+from vmimage.groups import watched
 from vmimage.inhabit import work_inside
 from vmimage.mounts import bind_read_only, run_inside
 from vmimage.shell import run
@@ -39,4 +40,10 @@ def small_root(directory):
 
 def run_hostile(root, text, *, ok=(0,), say=None, **how):
     """What a Python program prints that runs in the root as those of a variation do, with its exit code."""
-    return work_inside(root, lambda: run_inside(root, ["/usr/bin/python3", "-c", f"{ASKING}\n{text}"], ok=ok, on_line=say), **how)
+    with watched(group := f"vm_create-test-{os.getpid()}"):
+        return work_inside(
+            root,
+            lambda: run_inside(root, ["/usr/bin/python3", "-c", f"{ASKING}\n{text}"], ok=ok, on_line=say),
+            group=group,
+            **how,
+        )
