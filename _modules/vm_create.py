@@ -29,8 +29,9 @@ from salt.exceptions import CommandExecutionError
 from vmimage import build as _build
 from vmimage import delivery, publish, qemu, steps
 from vmimage import many as _many
-from vmimage.errors import SettingsWrong, VmImageError
+from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.host import Host
+from vmimage.namespace import stoppable
 from vmimage.root import owner_of
 from vmimage.settings import KEYS
 
@@ -45,14 +46,15 @@ def __virtual__():
 
 @contextlib.contextmanager
 def _salt_errors():
-    """Tell an error of the machinery in Salt's own way: its text, and an exit code that is not 0."""
+    """Tell an error of the machinery in Salt's own way: its text, and an exit code that is not 0; so is being stopped, from here on."""
     try:
-        yield
+        with stoppable():
+            yield
     except VmImageError as error:
         raise CommandExecutionError(str(error)) from error
-    except OSError as error:
+    except (OSError, UnicodeError, RecursionError) as error:
         log.exception("a file or system call failed")
-        raise CommandExecutionError(f"{type(error).__name__}: {error}") from error
+        raise CommandExecutionError(printable(f"{type(error).__name__}: {error}")) from error
 
 
 def _host():

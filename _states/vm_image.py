@@ -22,7 +22,7 @@ import logging
 
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
 from vmimage import base, publish, steps
-from vmimage.errors import VmImageError
+from vmimage.errors import VmImageError, printable
 from vmimage.host import Host
 from vmimage.root import is_open
 from vmimage.steps import Build
@@ -66,9 +66,9 @@ def _ensure(name, given, is_done, would, did, work, needs=None, ask=False):
         return answer | {"changes": changes, "comment": did}
     except VmImageError as error:
         return answer | {"result": False, "comment": str(error)}
-    except OSError as error:
+    except (OSError, UnicodeError, RecursionError) as error:
         log.exception("%s", name)
-        return answer | {"result": False, "comment": f"{type(error).__name__}: {error}"}
+        return answer | {"result": False, "comment": printable(f"{type(error).__name__}: {error}")}
 
 
 def _delivered(build):

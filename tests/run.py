@@ -5,6 +5,7 @@ python tests/run.py [--changed] [GROUP...] [-- ARGUMENTS OF PYTEST]
 
 import argparse
 import ast
+import ctypes
 import os
 import signal
 import subprocess
@@ -161,14 +162,32 @@ def processes_of(directory):
     return found
 
 
-def end_groups(groups, reports):
-    """Kill what the groups have started, pytest first; namespaces, mounts and loop devices go with their processes."""
-    for group in groups:
-        while left := processes_of(f"{reports}/{group}"):
-            for line in left:
-                with suppress(ProcessLookupError):
-                    os.kill(int(line.split()[1]), signal.SIGKILL)
-            time.sleep(0.05)
+def adopt_orphans():
+    """What loses its parent becomes a child of this process, so that it is found whatever name and environment it gives itself."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def end_all():
+    """Kill what the groups have started; namespaces, mounts and loop devices go with their processes."""
+    while left := descendants(os.getpid()):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def descendants(top):
+    """Pids of the living processes below one."""
+    parents = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, parent = (process / "stat").read_text(errors="replace").rpartition(") ")[2].split()[:2]
+            if state != "Z":
+                parents[int(process.name)] = int(parent)
+    found = {top}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {top}
 
 
 def stop_by_signal(number, _frame):
@@ -239,12 +258,13 @@ def main(words):
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()
     signal.signal(signal.SIGTERM, stop_by_signal)
+    adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
         named = {group: NAMED.get(group, []) for group in options.groups}
         try:
             outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
         except BaseException:
-            end_groups(chosen, reports)
+            end_all()
             raise
     print()
     for outcome in outcomes:

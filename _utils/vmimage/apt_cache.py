@@ -6,6 +6,7 @@ CACHE/apt/KEY/known.json       what the archives offered then, and which package
 CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
                                so that one base must not provide for another
 CACHE/apt/unpacked/KEY         their content, decompressed
+CACHE/apt/states/KEY.json      sizes and times of both, to see which were written to since
 
 A root is shown copies: what its variation does to them stays with the build.
 """
@@ -27,6 +28,7 @@ from vmimage.digest import digest_of_file
 from vmimage.mounts import escaped_option
 from vmimage.runtime import HOME
 from vmimage.shell import run
+from vmimage.trees import remove_tree
 from vmimage.workspace import locked, read_json, sync, write_json
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
@@ -49,11 +51,14 @@ class AptCache:
         key = hashlib.sha256("\n".join([base_digest, *_sources(root)]).encode()).hexdigest()[:32]
         self.shared, self.archives, self.unpacked = self.top / key, self.top / "archives" / key, self.top / "unpacked" / key
 
-    def show(self, *, varies=False):
+    def show(self, *, varies=False, say=lambda line: None):
         """Show the build's copies to its furnished root.  For a private namespace only: nothing is unmounted.
 
         :param bool varies: to a variation: what comes of the lists is not to be shared from now on
+        :param say: called with a line about each package that was changed in the cache
         """
+        with suppress(OSError):  # a cache that is only read
+            self._drop_changed(say)
         if not self.own.exists():
             self._begin()
         if varies:
@@ -63,7 +68,7 @@ class AptCache:
         places = {"lowerdir": self.archives, "upperdir": self.own / "archives", "workdir": self.own / "work"}
         options = ",".join(["volatile", *(f"{option}={escaped_option(place)}" for option, place in places.items())])
         # a volatile overlay is mounted once, unless told otherwise
-        shutil.rmtree(self.own / "work/work/incompat", ignore_errors=True)
+        remove_tree(self.own / "work/work/incompat", ignore_errors=True)
         point = inside.own_directory(self.root, f"{_CACHE}/archives")
         with suppress(OSError):  # then this build downloads for itself
             self.archives.mkdir(parents=True, exist_ok=True)
@@ -73,7 +78,7 @@ class AptCache:
 
     def _begin(self):
         partial = self.own.with_name(f"{self.own.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        remove_tree(partial, ignore_errors=True)  # of a run that was killed
         for name in ("lists", "bin", "bin/archives", "archives", "archives/partial", "work"):
             (partial / name).mkdir(parents=True)
             (partial / name).chmod(0o755)  # apt looks into them as another user
@@ -115,7 +120,7 @@ class AptCache:
             return
         with self._locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
-                shutil.rmtree(left)
+                remove_tree(left)
             if _state(self.own / "lists") == _state(self.shared / "lists"):
                 if read_json(self.shared / "known.json") != known:
                     write_json(self.shared / "known.json", known)
@@ -129,10 +134,10 @@ class AptCache:
                 write_json(partial / "known.json", known)
                 for path in (partial / "lists").iterdir():
                     sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
-                shutil.rmtree(self.shared, ignore_errors=True)
+                remove_tree(self.shared, ignore_errors=True)
                 partial.rename(self.shared)
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                remove_tree(partial, ignore_errors=True)
 
     def keep_archives(self, spare_mib=0):
         """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old.
@@ -143,11 +148,43 @@ class AptCache:
             self.archives.mkdir(parents=True, exist_ok=True)
             for left in [*self.archives.glob("*.partial"), *self.unpacked.glob("*.partial")]:  # of a run that was killed
                 left.unlink()
+            before = {name: state for name, (_, state) in self._found().items()}
             found = {path.name: path for path in _files(self.own / "archives", "*.deb")}
             for name, told in (_told(self.shared / "lists", set(found)) if found else {}).items():
                 self._keep_archive(found[name], *told)
             self._remove_old()
             unpack_packages(self.archives, self.unpacked, spare_mib)
+            self._note_states(before)
+
+    def _note_states(self, before):
+        """Keep what packages are like that came just now; of those that were here, what was kept of them."""
+        known, now = read_json(self._states, {}), self._found()
+        states = {name: known.get(name, state) if before.get(name) == state else state for name, (_, state) in now.items()}
+        self._states.parent.mkdir(exist_ok=True)
+        write_json(self._states, states, lasts=False)
+
+    @property
+    def _states(self):
+        """The file of what each package was like when it came into the cache: apt looks at its size, dpkg-deb at nothing."""
+        return self.top / "states" / f"{self.archives.name}.json"
+
+    def _found(self):
+        """``{name: (path, [bytes, time])}`` of packages and of their content, decompressed."""
+        facts = {path: path.stat() for directory in (self.archives, self.unpacked) for path in _files(directory, "*.deb*")}
+        return {f"{path.parent.parent.name}/{path.name}": (path, [one.st_size, one.st_mtime_ns]) for path, one in facts.items()}
+
+    def _drop_changed(self, say):
+        """Remove packages that were written to since they came into the cache: they are fetched and decompressed again."""
+        if not self._states.exists():
+            return
+        with self._locked(), _unless_shown(self.archives) as free:
+            known = read_json(self._states, {}) if free else {}  # else the build that is shown them has looked
+            changed = {name: path for name, (path, state) in self._found().items() if known.get(name, state) != state}
+            for path in changed.values():
+                path.unlink()
+                say(f"{path} was changed in the cache of apt: it is removed, and made again")
+            if changed:
+                write_json(self._states, {name: state for name, state in known.items() if name not in changed}, lasts=False)
 
     def _keep_archive(self, path, size, digest):
         target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"
@@ -170,7 +207,7 @@ class AptCache:
                         path.unlink()
         for lists in self.top.iterdir():
             if re.fullmatch("[0-9a-f]{32}", lists.name) and is_old(lists):
-                shutil.rmtree(lists)
+                remove_tree(lists)
 
 
 @contextmanager

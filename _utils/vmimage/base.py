@@ -2,10 +2,11 @@
 
 CACHE/downloads/            files that came over the network
 CACHE/bases/KEY.img, .json  prepared bases, until nobody has used one for 60 days; KEY is a digest of all that went in
+CACHE/bases/KEY.digest      of such an image, and its size and time then
+CACHE/bases/KEY.damaged     what was one, and was changed by somebody since
 """
 
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,13 +14,22 @@ from pathlib import Path
 from vmimage import bootstrap, disk, filesystem, header
 from vmimage.address import name_of, public_address
 from vmimage.aging import is_old
-from vmimage.digest import check_digest, find_in_checksums, known_digest, parse_digest
+from vmimage.digest import (
+    check_digest,
+    check_identity,
+    digest_of_file,
+    find_in_checksums,
+    identity_of,
+    known_digest,
+    parse_digest,
+)
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, WorkspaceBusy
 from vmimage.fetch import fetch, fetch_beside, forget_download
 from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
 from vmimage.packages import list_packages
 from vmimage.shell import run
+from vmimage.trees import fitting_paths, remove_tree
 from vmimage.workspace import locked, read_json, sync, write_json
 
 #: what the address of a base in the store begins with
@@ -65,7 +75,7 @@ def locate_base(settings, progress, cache_file=None, fetch_image=None):
 
     :param cache_file: turns a salt:// address into a path
     :param fetch_image: takes a name or id in the store and a directory, returns a path and ``(algorithm, hex)``
-    :returns: dict of reference, format, digest, verified, and path or plan
+    :returns: dict of reference, format, digest, verified, and path with identity, or plan
     :raises BaseMissing, BaseUnverified, BaseRefused:
     """
     if not settings.base:
@@ -78,6 +88,7 @@ def locate_base(settings, progress, cache_file=None, fetch_image=None):
         path, stored = fetch_image(settings.base.removeprefix(IMAGE_PREFIX), downloads)
     else:
         path, stored = fetch(settings.base, downloads, cache_file, progress.moved), None
+    identity = identity_of(path)
     kind = settings.base_format or header.read_format(path)
     if not kind:
         raise BaseRefused(
@@ -98,12 +109,14 @@ def locate_base(settings, progress, cache_file=None, fetch_image=None):
             forget_download(path)
         raise
     digest = known_digest(path, table, moved=progress.moved)
+    check_identity(path, identity)
     return {
         "reference": settings.as_dict()["base"],
         "format": kind,
         "digest": digest,
         "verified": verified,
         "path": os.fspath(path),
+        "identity": identity,
     }
 
 
@@ -195,37 +208,82 @@ def prepare_base(settings, located, progress):
     image = image_path(settings, located)
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
-    if found := find_prepared(settings, located):
+    if (found := find_prepared(settings, located)) and _is_whole(image):
         return found
     _remove_old(image.parent)
     with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
-        found = find_prepared(settings, located)
-        if found:
-            return found
+        if found := find_prepared(settings, located):
+            if _is_whole(image):
+                return found
+            _set_aside(image, progress)
         partial = image.with_suffix(".img.partial")
         scratch = image.with_suffix(".preparing")
-        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        remove_tree(scratch, ignore_errors=True)  # of a run that was killed
         scratch.mkdir()
         try:
             facts = run_privately(lambda: _prepare(located, partial, scratch, progress))
+            if "identity" in located:  # what was prepared is what was verified: it stays in the cache for good
+                check_identity(located["path"], located["identity"])
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
         finally:
-            shutil.rmtree(scratch)
+            remove_tree(scratch)
         sync(partial)
         os.replace(partial, image)
+        write_json(image.with_suffix(".digest"), _record_of(image))
         write_json(image.with_suffix(".json"), facts)
     return find_prepared(settings, located)
 
 
+def _record_of(image):
+    """What tells later whether a prepared image is still what was prepared."""
+    return {"digest": digest_of_file(image), "state": _state_of(image)}
+
+
+def _state_of(image):
+    facts = os.stat(image)
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _is_whole(image):
+    """Whether a prepared image is what was prepared; it is read only where its file was written to since."""
+    path = image.with_suffix(".digest")  # a file of its own: earlier versions take what is in the .json for facts of a base
+    try:
+        before = read_json(path)
+    except ValueError:  # half a file, of before a crash of the machine
+        before = None
+    if before and before["state"] == _state_of(image):
+        return True
+    now = _record_of(image)
+    if before and before["digest"] != now["digest"]:
+        return False
+    with suppress(OSError):  # the cache is only read
+        write_json(path, now)
+    return True
+
+
+def _set_aside(image, progress):
+    damaged = image.with_suffix(".damaged")
+    progress.note(
+        f"the prepared base {image} was changed since it was prepared: it is kept as {damaged.name}, and prepared again"
+    )
+    image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+    image.with_suffix(".digest").unlink(missing_ok=True)
+    os.replace(image, damaged)
+
+
 def _remove_old(directory):
     """Remove what nobody has used for long; a build that has it mounted keeps it for as long as that."""
+    for damaged in directory.glob("*.damaged"):
+        if is_old(damaged):
+            damaged.unlink(missing_ok=True)
     for image in directory.glob("*.img"):
         facts = image.with_suffix(".json")
         with suppress(FileNotFoundError, WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
             if is_old(facts if facts.exists() else image):
                 facts.unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+                image.with_suffix(".digest").unlink(missing_ok=True)
                 image.unlink()
 
 
@@ -239,7 +297,7 @@ def _prepare(located, partial, scratch, progress):
     point = scratch / "point"
     point.mkdir(exist_ok=True)
     ext = header.read_ext(loose)
-    with mounted(loose, point, "ro"):
+    with mounted(loose, point, "ro"), fitting_paths(point):
         packages, content = list_packages(point), _used_bytes(point)
         filesystem.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False, spare_inodes=_SPARE_INODES)
     filesystem.cut_image(partial)

@@ -7,6 +7,8 @@ import stat
 from vmimage import inside
 from vmimage.errors import KernelMissing, RamdiskMissing
 
+_LARGEST_KERNEL, _LARGEST_RAMDISK = 1 << 30, 8 << 30
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 _CONFIGURATIONS = ("/usr/share/initramfs-tools/conf.d", "/etc/initramfs-tools/conf.d")
 
 
@@ -19,6 +21,12 @@ def newest_kernel(root):
     prefix = "vmlinuz-"
     versions = [name[len(prefix) :] for name in inside.list_directory(root, "/boot") if name.startswith(prefix)]
     versions = [version for version in versions if not version.endswith((".old", ".dpkg-new", ".dpkg-tmp"))]
+    strange = [version for version in versions if not _VERSION.fullmatch(version)]
+    versions = [version for version in versions if version not in strange]
+    if strange and not versions:
+        raise KernelMissing(
+            f"/boot/{prefix}{strange[0]} of the image has no name of a kernel", hint="a version is letters, digits and . + ~ _ -"
+        )
     if not versions:
         raise KernelMissing(
             "the root has no /boot/vmlinuz-*", hint="let the base or the variation install a kernel: linux-image-cloud-amd64"
@@ -40,24 +48,30 @@ def find_boot_files(root):
     """
     version = newest_kernel(root)
     kernel = f"/boot/vmlinuz-{version}"
-    if not _has_bytes(root, kernel):
+    size = _bytes_of(root, kernel)
+    if not size:
         raise KernelMissing(f"{kernel} of the image is empty or no file", hint="reinstall the kernel's package in the variation")
+    if size > _LARGEST_KERNEL:
+        raise KernelMissing(f"{kernel} of the image has {size} bytes: that is no kernel", hint="reinstall the kernel's package")
     for ramdisk in (f"/boot/initrd.img-{version}", f"/boot/initrd-{version}"):
-        if _has_bytes(root, ramdisk):
+        size = _bytes_of(root, ramdisk)
+        if size > _LARGEST_RAMDISK:
+            raise RamdiskMissing(f"{ramdisk} of the image has {size} bytes: that is no ramdisk", hint="run update-initramfs -u")
+        if size:
             return version, kernel, ramdisk
     raise RamdiskMissing(
         f"the root has no ramdisk for its kernel {version}", hint="install initramfs-tools in the base or the variation"
     )
 
 
-def _has_bytes(root, path):
-    """Whether the path leads, inside the image, to a regular file that is not empty."""
+def _bytes_of(root, path):
+    """The size of the regular file that the path leads to inside the image; 0 where there is none."""
     try:
         with inside.opened(root, path, os.O_PATH) as descriptor:
             facts = os.fstat(descriptor)
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return stat.S_ISREG(facts.st_mode) and facts.st_size > 0
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
 def needs_modules_of_this_machine(root):

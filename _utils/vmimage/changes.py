@@ -5,12 +5,12 @@ root: what an overlay notes in its own ways (whiteouts, opaque and renamed direc
 """
 
 import os
-import shutil
 import stat
 from typing import NamedTuple
 
 from vmimage.attributes import read_flags, unprotect, write_flags
 from vmimage.sparse import copy_data
+from vmimage.trees import remove_tree
 
 _BLOCK = 4096
 _MARKS = {"trusted.overlay.opaque", "trusted.overlay.redirect"}
@@ -139,11 +139,11 @@ def _remove(path):
         os.unlink(path)
         return
     try:
-        shutil.rmtree(path)
+        remove_tree(path)
     except PermissionError:  # something in there is protected
         for change in _all_below(path, ""):
             unprotect(_at(path, change.name), change.facts)
-        shutil.rmtree(path)
+        remove_tree(path)
 
 
 def _make(source, path, facts, links):

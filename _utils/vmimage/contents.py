@@ -110,7 +110,7 @@ def _owners(root, packages):
         package = name[:-5] if name[:-5] in packages else name[:-5].split(":")[0]
         text = ""
         with contextlib.suppress(RootHostile):  # whose list is a trap owns nothing; a figure in a report is worth no failed build
-            text = inside.read_text(root, f"{_LISTS}/{name}", "")
+            text = inside.read_text(root, f"{_LISTS}/{name}", "", limit=inside.LARGE)
         for path in text.split("\n"):
             first, slash, rest = path[1:].partition("/")
             if first in links:

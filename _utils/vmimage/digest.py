@@ -8,8 +8,11 @@ import stat
 from pathlib import Path
 
 from vmimage.errors import BaseUnverified, SettingsWrong
+from vmimage.trees import entries_below
 from vmimage.workspace import locked, read_json, write_json
 
+#: of the programs that keep revisions, and no part of a tree
+METADATA = (".git", ".hg")
 _LENGTHS = {64: "sha256", 128: "sha512"}
 
 
@@ -30,16 +33,32 @@ def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None
 
     :param Path table: a JSON file of digests; remembers by path, size, inode and both times in nanoseconds
     """
-    facts = os.stat(path)
-    identity = [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    identity = identity_of(path)
     key = f"{algorithm} {os.path.realpath(path)}"
     known = _read_table(table)
     if known.get(key, [None])[0] == identity:
         return known[key][1]
     digest = digest_of_file(path, algorithm, moved)
+    check_identity(path, identity)
     with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
         write_json(table, {**_read_table(table), key: [identity, digest]})
     return digest
+
+
+def identity_of(path):
+    """What changes when a file is replaced or written to: device, inode, size and both times in nanoseconds."""
+    facts = os.stat(path)
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def check_identity(path, identity):
+    """Refuse a file that is no longer what it was when its digest was taken.
+
+    :param list identity: of :func:`identity_of`, before it was read
+    :raises BaseUnverified:
+    """
+    if identity_of(path) != identity:
+        raise BaseUnverified(f"{path} was changed while it was read", hint="try again when nobody writes to it")
 
 
 def _read_table(table):
@@ -62,11 +81,11 @@ def digest_of_trees(paths):
 def digest_of_tree(top):
     """One digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
     digest = hashlib.sha256()
-    for path in sorted(Path(top).rglob("*")):
-        name = path.relative_to(top)
-        if {".git", ".hg"} & set(name.parts):
-            continue
-        mode = path.lstat().st_mode
+    top = os.path.normpath(top)
+    entries = entries_below(top, enters=lambda entry: entry.name not in METADATA)
+    found = {entry.path[len(top) + 1 :]: entry for entry in entries if entry.name not in METADATA}
+    for name in sorted(found, key=lambda name: name.split("/")):
+        path, mode = found[name].path, found[name].stat(follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):
             what = f"link {os.readlink(path)}"
         elif stat.S_ISREG(mode):

@@ -134,7 +134,7 @@ def _holds_system(source, partition, scratch):
     try:
         with mounted(source, point, "ro", "noload", "nosuid", offset=partition.offset, size=partition.size):
             return any(inside.exists(point, path) for path in ("/etc/os-release", "/usr/lib/os-release"))
-    except CommandFailed:
+    except (CommandFailed, OSError):  # it is damaged
         return False
 
 

@@ -4,6 +4,16 @@ Every error that a user can meet is a :class:`VmImageError`: its text says what 
 what to do.  The face turns them into Salt's ``CommandExecutionError``; nothing below the face catches them to go on.
 """
 
+import re
+
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text):
+    """A text that a terminal only shows: without colours, and with any other control character, or byte that is no UTF-8, escaped."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", _COLOURS.sub("", str(text).replace("\r\n", "\n")))
+
 
 class VmImageError(Exception):
     """Base of all errors of this project.
@@ -18,7 +28,7 @@ class VmImageError(Exception):
         self.hint = hint
 
     def __str__(self):
-        return f"{self.message}\n  -> {self.hint}" if self.hint else self.message
+        return printable(f"{self.message}\n  -> {self.hint}" if self.hint else self.message)
 
     def __reduce__(self):
         return (_rebuilt, (type(self), self.args, self.__dict__))

@@ -106,6 +106,7 @@ def pack_image(root, target, *, label="", uuid="", journal=True, spare_inodes=64
     argv = _mke2fs(label, uuid, journal_mib(content) if journal else 0)
     for attempt in range(_TRIES):
         target.unlink(missing_ok=True)
+        target.touch(mode=0o600)  # passwords of the root are in it
         try:
             run([*argv, "-N", inodes, "-d", root, target, blocks])
             break

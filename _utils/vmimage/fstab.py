@@ -1,21 +1,34 @@
 """The fstab of a root that leaves its old disk and will live alone on a new one."""
 
+import os
 import re
 
 from vmimage import inside
+from vmimage.errors import ImageUnsound
 
 _DEFAULTS = "defaults,errors=remount-ro,x-systemd.growfs"
 _BY_PARTITION = re.compile(r"(LABEL|UUID|PARTUUID|PARTLABEL)=|/dev/(?!mapper/|shm)")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_LABEL_BYTES = 16
 _LEFT_BEHIND = "# this file system is not part of the image: "
 _BROUGHT = "# what was in this file system is in the image: "
 
 
 def names_of_root(text):
-    """``{"LABEL": ..., "UUID": ...}``, as far as the line of ``/`` gives them."""
+    """``{"LABEL": ..., "UUID": ...}``, as far as the line of ``/`` gives them.
+
+    :raises ImageUnsound: if a file system cannot have that name
+    """
     for fields in map(str.split, text.splitlines()):
         if len(fields) > 1 and not fields[0].startswith("#") and fields[1] == "/" and fields[0].startswith(("LABEL=", "UUID=")):
             kind, value = fields[0].split("=", 1)
-            return {kind: value.strip('"')}
+            value = value.strip('"')
+            if not (_UUID.fullmatch(value) if kind == "UUID" else 0 < len(os.fsencode(value)) <= _LABEL_BYTES):
+                raise ImageUnsound(
+                    f"/etc/fstab of the image names its root {fields[0]}, and that no file system can be",
+                    hint="a UUID is written 01234567-89ab-cdef-0123-456789abcdef, a label has 16 bytes at most",
+                )
+            return {kind: value}
     return {}
 
 

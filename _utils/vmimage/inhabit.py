@@ -7,13 +7,34 @@ from contextlib import contextmanager, nullcontext
 
 from vmimage import inside, name_servers, network
 from vmimage.groups import limited
-from vmimage.mounts import furnish, limiting
+from vmimage.mounts import furnish, limiting, run_inside
 from vmimage.name_servers import build_name_servers
 from vmimage.namespace import run_privately
 from vmimage.runtime import STAND_INS
 
 _MARK = "# lent by vm_create for the time of the build"
 _POLICY = "/usr/sbin/policy-rc.d"
+#: it forbids, and makes what the service would have below /run: check_cmd of a state, and daemons that test their files, look for it
+_FORBID = r"""#!/bin/sh
+MARK
+case $2 in *start) ;; *) exit 101 ;; esac
+unit=${1%.service}.service
+for directory in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+    [ -f "$directory/$unit" ] || continue
+    said() { sed -n "s/^$1=//p" "$directory/$unit" | tail -n 1; }
+    for name in $(said RuntimeDirectory); do
+        case $name in *%*|*..*|*:*|/*) continue ;; esac
+        [ -d "/run/$name" ] || mkdir -p -m "$(said RuntimeDirectoryMode | grep . || echo 755)" "/run/$name" || break
+        owner=$(said User):$(said Group)
+        [ "$owner" = : ] || chown "$owner" "/run/$name" || :
+    done
+    break
+done 2> /dev/null
+exit 101
+""".replace("MARK", _MARK)
+_RUNTIME_DIRECTORIES = r"""systemd-tmpfiles --create --boot --prefix=/run --exclude-prefix=/run/nologin
+cd /etc/systemd/system && for unit in *.wants/*.service; do POLICY "${unit##*/}" start; done
+""".replace("POLICY", _POLICY)
 PROGRAMS = "/usr/local/bin"
 _LENT = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
@@ -65,11 +86,17 @@ def forbidden_daemons(root):
     take_back(root, _POLICY)
     if not inside.exists(root, _POLICY):
         inside.make_directory(root, os.path.dirname(_POLICY))
-        inside.write_text(root, _POLICY, f"#!/bin/sh\n{_MARK}\nexit 101\n", mode=0o755)
+        inside.write_text(root, _POLICY, _FORBID, mode=0o755)
     try:
         yield
     finally:
         take_back(root, _POLICY)
+
+
+def make_runtime_directories(root):
+    """In a furnished root: what a boot, and the services that are enabled, would have made below ``/run``."""
+    if _is_lent(root, _POLICY):  # not one of the root's own
+        run_inside(root, ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"])
 
 
 @contextmanager

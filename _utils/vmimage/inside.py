@@ -8,16 +8,19 @@ import contextlib
 import errno
 import fnmatch
 import os
-import shutil
 import stat
 from contextlib import contextmanager
 
 from vmimage import kernel
 from vmimage.errors import RootHostile
+from vmimage.sparse import copy_data
+from vmimage.trees import remove_tree
 
 _CONFINED = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _TRIES = 1000
+#: bytes: what a configuration file may have, and what a list of packages or of their files may
+SMALL, LARGE = 1 << 20, 256 << 20
 
 
 @contextmanager
@@ -61,17 +64,25 @@ def _place(path):
     return directory, name
 
 
-def read_text(root, path, default=None):
+def read_text(root, path, default=None, *, limit=SMALL):
     """The text of a regular file, or the default where there is none.
 
+    :param int limit: of its size in bytes: an image may hold files larger than the memory, holes and all
     :raises FileNotFoundError: where there is none and no default is given
+    :raises RootHostile: if it is larger, or no regular file
     """
     try:
         with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
                 raise RootHostile(f"{path} of the image is no regular file")
+            if facts.st_size > limit:
+                raise RootHostile(
+                    f"{path} of the image has {facts.st_size} bytes; no more than {limit} of it are read",
+                    hint="mend or remove it",
+                )
             with os.fdopen(os.dup(descriptor), encoding="utf-8", errors="replace") as file:
-                return file.read()
+                return file.read(limit)
     except (FileNotFoundError, NotADirectoryError):
         if default is None:
             raise
@@ -193,11 +204,14 @@ def match(root, pattern):
 
 
 def _directories_below(root, path):
-    for name in list_directory(root, path):
-        below = f"{path}/{name}"
-        if stat.S_ISDIR(lstat(root, below).st_mode):
-            yield below
-            yield from _directories_below(root, below)
+    todo = [path]
+    while todo:
+        path = todo.pop()
+        for name in list_directory(root, path):
+            below = f"{path}/{name}"
+            if stat.S_ISDIR(lstat(root, below).st_mode):
+                yield below
+                todo.append(below)
 
 
 def remove(root, path):
@@ -207,7 +221,7 @@ def remove(root, path):
         return
     with opened(root, directory, _DIRECTORY) as parent:
         if stat.S_ISDIR(_entry(parent, name).st_mode):
-            shutil.rmtree(name, dir_fd=parent)
+            remove_tree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
 
@@ -230,9 +244,13 @@ def copy_out(root, path, target):
     with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RootHostile(f"{path} of the image is no regular file")
-        with os.fdopen(os.dup(descriptor), "rb") as source, open(target, "xb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            return copy.tell()
+        with os.fdopen(os.dup(descriptor), "rb") as source, open(target, "xb", opener=_private) as copy:
+            copy_data(source.fileno(), copy.fileno())
+            return os.fstat(copy.fileno()).st_size
+
+
+def _private(path, flags):
+    return os.open(path, flags, 0o600)
 
 
 def own_directory(root, path):

@@ -74,6 +74,11 @@ def prctl(option, value):
     _checked(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
 
 
+def syncfs(descriptor):
+    """syncfs(2): write all of a file system out, and say what could not be (Linux 5.8); ``os.sync`` says nothing"""
+    _checked(_libc.syncfs(descriptor), "syncfs")
+
+
 def openat2(directory, path, flags, mode=0, resolve=0):
     """openat2(2): an open whose resolution of the path can be confined to a directory (Linux 5.6)."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)

@@ -4,16 +4,17 @@
 root sees the image, a minimal ``/dev``, its own ``/proc``, and nothing of the machine's own files (pivot_root, not chroot).
 """
 
+import errno
 import os
 import re
 import stat
 from contextlib import contextmanager
 from pathlib import Path
 
-from vmimage import inside, kernel
+from vmimage import header, inside, kernel
 from vmimage.apart import go_apart
 from vmimage.confine import confine, filter_code
-from vmimage.errors import CommandFailed, StillMounted
+from vmimage.errors import CommandFailed, NotReady, StillMounted
 from vmimage.shell import run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
@@ -49,9 +50,13 @@ def is_mounted(path):
 
 
 def mount_image(image, target, *options, offset=0, size=0):
-    """Mount a file system image by a loop device that goes away with the mount."""
+    """Mount a file system image by a loop device that goes away with the mount.
+
+    What an ext superblock says is to be done where the file system is damaged may be: panic.  It is not asked.
+    """
     window = [f"offset={offset}", f"sizelimit={size}"] if offset else []
-    run(["mount", "-o", ",".join(["loop", "nodev", *options, *window]), image, target])
+    harmless = ["errors=remount-ro"] if header.read_ext(image, offset) else []
+    run(["mount", "-o", ",".join(["loop", "nodev", *harmless, *options, *window]), image, target])
 
 
 def unmount(path):
@@ -76,12 +81,38 @@ def escaped_option(path):
 
 @contextmanager
 def mounted(image, target, *options, offset=0, size=0):
-    """An image mounted for the time of the block."""
+    """An image mounted for the time of the block; what was written to it is in its file at the end.
+
+    :raises NotReady: if it is not: a disk that is full below a mounted image is no error for who writes to the image
+    """
     mount_image(image, target, *options, offset=offset, size=size)
     try:
-        yield Path(target)
+        if "ro" in options:
+            yield Path(target)
+        else:
+            with _written_out(image, target):
+                yield Path(target)
     finally:
         unmount(target)
+
+
+@contextmanager
+def _written_out(image, target):
+    """Tells of every write to a mounted image that did not reach its file; opened before the first, for a failure is told once."""
+    descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield
+        try:
+            kernel.syncfs(descriptor)
+            if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+                raise OSError(errno.EROFS, "it turned read-only after an error")
+        except OSError as error:
+            raise NotReady(
+                f"what was written to {image} did not reach its disk: {error.strerror}",
+                hint=f"free some room in {os.path.dirname(os.path.abspath(image))}, or see the kernel's log: dmesg",
+            ) from error
+    finally:
+        os.close(descriptor)
 
 
 def bind_read_only(source, target):

@@ -15,13 +15,16 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from contextlib import ExitStack, contextmanager, suppress
 
 from vmimage import kernel, network
 from vmimage.errors import BuildDied, BuildStopped
+from vmimage.workspace import visible_pid, work_for
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+_CLEANING_SECONDS = 60
 _PRIVATE = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
 
 
@@ -39,9 +42,11 @@ def run_privately(work, *, hostname="", kind_of_network=network.HOST):
     unshared, separate = os.pipe()
     connect, connection = os.pipe()
     sys.stdout.flush(), sys.stderr.flush()
+    caller = visible_pid()
     with stoppable():
         keeper = os.fork()
         if keeper == 0:
+            work_for(caller)
             os.close(answer), os.close(unshared), os.close(connection)
             _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect))
         os.close(pen), os.close(separate), os.close(connect)
@@ -67,22 +72,43 @@ def run_privately(work, *, hostname="", kind_of_network=network.HOST):
 
 @contextmanager
 def stoppable():
-    """Turn Ctrl-C and SIGTERM into an error: Salt's own handlers would end with the exit code 0, as if all were well."""
+    """Turn Ctrl-C and SIGTERM into an error: Salt's own handlers would end with the exit code 0, as if all were well.
 
-    def stop(number, frame):
-        raise BuildStopped(
-            f"stopped by {signal.Signals(number).name}", hint="nothing was left behind; the next run starts afresh"
-        )
-
+    The error also comes where this begins and ends within another: code of Salt's in between may have swallowed it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # a thread of a minion: signals do not come here
         return
-    before = {number: signal.signal(number, stop) for number in _STOPPING}
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    if _stop not in before.values():
+        _stops.clear()
+    _raise_if_stopped()
     try:
+        for number in _STOPPING:
+            signal.signal(number, _stop)
         yield
+        _raise_if_stopped()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_stops = []  # (signal, when): since the outermost stoppable() has begun
+
+
+def _stop(number, frame):
+    now = time.monotonic()
+    if _stops and now - _stops[-1][1] < _CLEANING_SECONDS:
+        return  # what is being cleaned up is cleaned up to its end: a terminal and a parent may both send one
+    _stops.append((number, now))
+    _raise_if_stopped()
+
+
+def _raise_if_stopped():
+    if _stops:
+        raise BuildStopped(
+            f"stopped by {signal.Signals(_stops[-1][0]).name}", hint="nothing was left behind; the next run starts afresh"
+        )
 
 
 def _end_with(body):

@@ -2,7 +2,7 @@
 
 import re
 
-from vmimage.errors import VariationFailed
+from vmimage.errors import VariationFailed, printable
 
 _REQUISITE = "One or more requisite failed"
 _NOTHING_RUNS = (
@@ -62,7 +62,7 @@ def _summary(key, one):
         "sls": one.get("__sls__", ""),
         "result": one.get("result"),
         "changed": bool(one.get("changes")),
-        "comment": str(one.get("comment", "")),
+        "comment": printable(one.get("comment", "")),
         "duration_ms": round(float(one.get("duration") or 0)),
         **_said(one),
         **({"warnings": list(map(str, one["warnings"]))} if one.get("warnings") else {}),
@@ -80,7 +80,7 @@ def _said(one):
     changes = one.get("changes")
     if one.get("result") is not False or not isinstance(changes, dict):
         return {}
-    return {key: str(changes[key]).strip() for key in ("stdout", "stderr") if changes.get(key)}
+    return {key: printable(changes[key]).strip() for key in ("stdout", "stderr") if changes.get(key)}
 
 
 def _listed(failed):

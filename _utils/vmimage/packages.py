@@ -4,7 +4,7 @@ import hashlib
 
 from vmimage import inside
 from vmimage.apt_unpacked import apt_environment
-from vmimage.errors import CommandFailed, RootNotOpen
+from vmimage.errors import CommandFailed, ImageUnsound, RootNotOpen
 from vmimage.mounts import run_inside
 from vmimage.runtime import HOME
 
@@ -38,10 +38,12 @@ def update_packages(root, say, fetched=lambda: None, *, is_fresh=False):
 
 def list_packages(root):
     """``{name: version}`` of the installed packages, read from dpkg's own status file; foreign ones as ``name:arch``."""
-    text = inside.read_text(root, "/var/lib/dpkg/status", "")
+    text = inside.read_text(root, "/var/lib/dpkg/status", "", limit=inside.LARGE)
     if not text:
         raise RootNotOpen(f"{root} holds no Debian system (no /var/lib/dpkg/status)", hint="is the root open?")
     stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
+    if any("Package" not in one and one.get("Status", "").endswith(" installed") for one in stanzas):
+        raise ImageUnsound("/var/lib/dpkg/status of the image has an entry without Package", hint="mend it: dpkg --audit")
     native = next((one.get("Architecture") for one in stanzas if one.get("Package") == "dpkg"), "")
     return {
         one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get(
@@ -57,7 +59,9 @@ def digest_of_packages(root, state):
 
     :param str state: of :func:`vmimage.apt_wrapper.state_of_update`
     """
-    told = [inside.read_text(root, name, "") for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")]
+    told = [
+        inside.read_text(root, name, "", limit=inside.LARGE) for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")
+    ]
     return hashlib.sha256("\0".join([state, *told]).encode(errors="replace")).hexdigest()
 
 

@@ -1,7 +1,6 @@
 """What a base mounts from other partitions of its disk: it comes along into the root image, or the base is refused by name."""
 
 import re
-import shutil
 from pathlib import Path, PurePosixPath
 
 from vmimage import fstab, inside
@@ -9,6 +8,7 @@ from vmimage.errors import BaseRefused, CommandFailed
 from vmimage.filesystem import grow_image
 from vmimage.mounts import mounted
 from vmimage.shell import run
+from vmimage.trees import remove_tree
 
 _FIRST_DISK = r"/dev/(?:[hsv]da|xvda|nvme0n1p|mmcblk0p)"
 _LEFT = ("/boot/efi", "/efi")  # a kernel that Glance hands over needs no boot loader
@@ -94,7 +94,7 @@ def _replace(root, place, image, point):
             run(["cp", "--archive", f"{point}/.", f"{into}/"])
         except CommandFailed as error:
             raise BaseRefused(f"{place} of the base cannot be copied into its root: {error.output.strip()[-300:]}") from error
-    shutil.rmtree(into / "lost+found", ignore_errors=True)
+    remove_tree(into / "lost+found", ignore_errors=True)
     image.unlink()
 
 

@@ -10,6 +10,8 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from vmimage.errors import printable
+
 log = logging.getLogger("vm_create")
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -47,6 +49,8 @@ class Progress:
         self._step, self._since, self._last_moved = "", time.monotonic(), 0.0
 
     def _tell(self, what, **more):
+        if "text" in more:
+            more["text"] = printable(more["text"])
         moment = Moment(self._step, what, seconds=time.monotonic() - self._since, **more)
         for watch in self.watchers:
             watch(moment)

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from vmimage.errors import BootFailed
+from vmimage.errors import BootFailed, printable
 from vmimage.shell import run, started
 
 _MEMORY_MIB = 1024
@@ -128,7 +128,12 @@ def look(triplet, seconds, ports):
     with booted(triplet, lambda text: "login:" in text, seconds, forwards) as (accelerator, took, console):
         answers = {port: greet(ours, "GET / HTTP/1.0\r\n\r\n" if port in (80, 8080) else "") for ours, port in forwards}
         lines = [line.rstrip() for line in _COLOURS.sub("", read_console(console)).splitlines() if line.strip()]
-    return {"seconds": round(took, 1), "accelerator": accelerator, "answers": answers, "console": lines[-5:]}
+    return {
+        "seconds": round(took, 1),
+        "accelerator": accelerator,
+        "answers": answers,
+        "console": [printable(line) for line in lines[-5:]],
+    }
 
 
 def greet(port, words, tries=20):

@@ -25,7 +25,7 @@ def free_jobs(root, changes):
     found = []
     for path in (f"{_DIRECTORY}/{name}" for name in inside.list_directory(changes, _DIRECTORY)):
         facts = inside.lstat(root, path)
-        if facts is None or not stat.S_ISREG(facts.st_mode):
+        if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size > inside.LARGE:  # at writes none so large
             continue
         with inside.opened(root, path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
             text = file.read()

@@ -27,6 +27,7 @@ def begin_copy(base_image, target):
     """Copy the base's image while something else is done."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
+    target.touch(mode=0o600)  # passwords of the root are in it
     _copies[target] = begun([*_COPY, base_image, target])
 
 

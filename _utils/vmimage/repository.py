@@ -11,7 +11,6 @@ The directory may be removed whenever no build runs.  The files are data: nothin
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.address import public_address
-from vmimage.digest import digest_of_tree
+from vmimage.digest import METADATA, digest_of_tree
 from vmimage.errors import RepositoryWrong
 from vmimage.repository_address import check_address, parse_revision
 from vmimage.repository_git import Git
@@ -27,6 +26,7 @@ from vmimage.repository_hg import Mercurial
 from vmimage.repository_home import furnished_home
 from vmimage.repository_program import ProgramFailed
 from vmimage.retry import retried
+from vmimage.trees import entries_below, remove_entry, remove_tree
 from vmimage.workspace import locked
 
 _PROGRAMS = {"hg": Mercurial, "git": Git}
@@ -105,7 +105,7 @@ def _swept(place):
         yield
     finally:
         for left in (*place.glob("*.partial-*"), *place.glob("trees/*.partial-*")):
-            shutil.rmtree(left, ignore_errors=True)
+            remove_tree(left, ignore_errors=True)
 
 
 def _partial(path):
@@ -232,8 +232,6 @@ def _is_unchanged(target, digest):
 
 def _remove_metadata(top):
     """Neither hg nor git shall take the files for a repository: its configuration could name commands."""
-    for directory, names, files in os.walk(top):
-        for name in {".hg", ".git"} & {*names, *files}:
-            path = Path(directory) / name
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        names[:] = [name for name in names if name not in (".hg", ".git")]
+    for entry in entries_below(top, enters=lambda entry: entry.name not in METADATA):
+        if entry.name in METADATA:
+            remove_entry(entry.path)

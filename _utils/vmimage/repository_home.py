@@ -12,7 +12,6 @@ import netrc
 import os
 import re
 import shlex
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,6 +20,7 @@ from vmimage.address import public_address
 from vmimage.errors import RepositoryWrong
 from vmimage.repository_address import host_of, scheme_of
 from vmimage.shell import host_environment
+from vmimage.trees import remove_tree
 
 _SILENT_SECONDS = 60  # after which a server that says nothing is given up
 
@@ -68,7 +68,7 @@ def furnished_home(home, address, credentials):
             f"there is no ssh_key for {public_address(address)}",
             hint="give credentials: a directory with ssh_key and known_hosts",
         )
-    shutil.rmtree(home, ignore_errors=True)
+    remove_tree(home, ignore_errors=True)
     home.mkdir(mode=0o700)
     try:
         for name, path in found.items():
@@ -78,7 +78,7 @@ def furnished_home(home, address, credentials):
         _write_private(home / "gitconfig", _gitconfig(address))
         yield _environment(home, address, ssh)
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        remove_tree(home, ignore_errors=True)
 
 
 def _write_private(path, text):

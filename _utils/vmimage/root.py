@@ -5,12 +5,12 @@ fsync of dpkg reaches the disk, because a build that does not finish is thrown a
 """
 
 import os
-import shutil
 import uuid
 
 from vmimage.errors import CommandFailed, NotReady, RootNotOpen, StillMounted
 from vmimage.mounts import escaped_option, is_mounted, mount_image, source_of, unmount
 from vmimage.shell import run
+from vmimage.trees import remove_tree
 from vmimage.workspace import all_workspaces
 
 
@@ -33,7 +33,7 @@ def open_root(workspace, base_image, root, *, kept=False, memory_mib=0):
     for directory in (workspace.lower, workspace.upper, workspace.work, root):
         directory.mkdir(parents=True, exist_ok=True)
     if kept:  # a volatile overlay refuses to be mounted again; this one was not interrupted by a crash of the machine
-        shutil.rmtree(workspace.work / "work" / "incompat", ignore_errors=True)
+        remove_tree(workspace.work / "work" / "incompat", ignore_errors=True)
     options = [
         f"lowerdir={escaped_option(workspace.lower)}",
         f"upperdir={escaped_option(workspace.upper)}",

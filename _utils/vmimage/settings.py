@@ -69,6 +69,9 @@ class Settings:
     post: str = _setting("ami_creator_post", "SLS that seals the root and makes the triplet")
     root: str = _setting("", "where the root is mounted; default: /mnt/NAME")
     output: str = _setting("/var/lib/vm_create/images", "directory of the triplets")
+    output_mode: str | int = _setting(
+        "0600", 'mode of the files of a triplet, in octal: an image holds its /etc/shadow; "0640" lets the group read it'
+    )
     workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
     cache: str = _setting(
         "/var/cache/vm_create", "directory of prepared bases, and of apt's lists and packages, these decompressed, too"
@@ -127,6 +130,11 @@ class Settings:
     def root_path(self):
         """Where the root is mounted, a Path."""
         return Path(self.root or f"/mnt/{self.name}")
+
+    @property
+    def file_mode(self):
+        """The mode of a triplet's files as a number: YAML reads 0640 as one, "0640" as text."""
+        return self.output_mode if isinstance(self.output_mode, int) else int(self.output_mode, 8)
 
     @property
     def repository(self):

@@ -69,6 +69,10 @@ def check_settings(settings, places):
         refuse("base_unverified", "ami.base_hash is set, too: keep one")
     if isinstance(settings.memory, str) and settings.memory != "auto" or type(settings.memory) is int and settings.memory <= 0:
         refuse("memory", "true, false, auto, or a number of MiB")
+    if not re.fullmatch(r"0?[0-7]{3}", str(settings.output_mode)) and isinstance(settings.output_mode, str):
+        refuse("output_mode", 'octal digits, such as "0640"')
+    if settings.file_mode & ~0o666 or settings.file_mode & 0o600 != 0o600:
+        refuse("output_mode", 'its owner reads and writes it, nobody executes it: "0600", "0640" or the like')
     if settings.jobs < 0:
         refuse("jobs", "a number, not negative")
     if not all(isinstance(name, str) and isinstance(told, dict) for name, told in settings.variations.items()):

@@ -5,6 +5,7 @@ a daemon behind which holds its output open does not keep us waiting: we wait fo
 """
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -44,6 +45,8 @@ PACKAGE_OF = {
 
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 _TAIL_BYTES = 64 * 1024
+_LINE_BYTES = 64 * 1024  # what is handed out of a line
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -201,15 +204,15 @@ def _follow(child, pipe, on_line):
     poller.register(gone, select.POLLIN)  # looked at first: when it has ended, its last words are in the pipe already
     poller.register(pipe, select.POLLIN)
     os.set_blocking(pipe.fileno(), False)
-    kept, line = bytearray(), bytearray()
+    kept, lines = bytearray(), _Lines(on_line) if on_line else None
     try:
         while True:
             ready = {fd for fd, _ in poller.poll()}
             chunk = pipe.read1(65536) if pipe.fileno() in ready else None
             if chunk:
                 kept += chunk
-                if on_line:
-                    line = _hand_out(line + chunk, on_line)
+                if lines:
+                    lines.take(chunk)
                     del kept[:-_TAIL_BYTES]
             elif gone in ready:
                 break
@@ -218,14 +221,37 @@ def _follow(child, pipe, on_line):
     finally:
         os.close(gone)
         pipe.close()
-    if on_line and line:
-        on_line(line.decode(errors="replace"))
+    if lines:
+        lines.end()
     return kept.decode(errors="replace")
 
 
-def _hand_out(data, on_line):
-    """Hand the complete lines out and return the rest."""
-    *lines, rest = bytes(data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    for whole in lines:
-        on_line(whole.decode(errors="replace"))
-    return bytearray(rest)
+class _Lines:
+    """Hands out each line of what comes in pieces; of a line without an end no more than 64 KiB are kept, and what is cut is said."""
+
+    def __init__(self, on_line):
+        self._on_line, self._line, self._cut, self._after_return = on_line, bytearray(), 0, False
+
+    def take(self, chunk):
+        if self._after_return and chunk[:1] == b"\n":
+            chunk = chunk[1:]
+        self._after_return = chunk[-1:] == b"\r"
+        *whole, rest = _LINE_END.split(chunk)
+        for part in whole:
+            self._add(part)
+            self._hand_out()
+        self._add(rest)
+
+    def end(self):
+        if self._line:
+            self._hand_out()
+
+    def _add(self, part):
+        room = _LINE_BYTES - len(self._line)
+        self._line += part[:room]
+        self._cut += max(0, len(part) - room)
+
+    def _hand_out(self):
+        line, cut = self._line.decode(errors="replace"), self._cut
+        self._line, self._cut = bytearray(), 0
+        self._on_line(f"{line} ... and {cut} bytes more in this line" if cut else line)

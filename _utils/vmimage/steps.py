@@ -16,7 +16,7 @@ from vmimage.apt_cache import AptCache
 from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.beside import Beside
 from vmimage.contents import measure_contents
-from vmimage.errors import CommandFailed, NotReady, RootNotOpen, WorkspaceOpen
+from vmimage.errors import CommandFailed, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
 from vmimage.groups import group_name, swept
 from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
@@ -36,6 +36,8 @@ from vmimage.root import close_root, is_open, open_root
 from vmimage.runtime import HOME
 from vmimage.seal import seal_root, written_by
 from vmimage.shell import run
+from vmimage.soundness import check_bootable, check_files
+from vmimage.trees import fitting_paths
 from vmimage.triplet import Triplet
 from vmimage.unchanged import digest_inputs
 from vmimage.variation import apply_variation, find_variation, grains_of
@@ -112,7 +114,7 @@ class Build:
             with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
 
                 def say(line):
-                    log.write(f"{line}\n")
+                    log.write(f"{printable(line)}\n")
                     log.flush()
                     self.progress.say(line)
 
@@ -182,17 +184,13 @@ def open_build_root(build):
         lasting = build.settings.keep_on_failure or not build.host.is_inside_create_variation()
         memory_mib = 0 if lasting or build.workspace.noted("full") else memory_for(build.settings)
         open_root(build.workspace, Path(fetched["image"]), build.root, memory_mib=memory_mib)
-        if build.settings.live:
-            _check_live(build)
-
-
-def _check_live(build):
-    """Refuse, before anything is done in the root, one that cannot run as a machine."""
-    try:
-        check_base(build.root)
-    except NotReady:
-        close_root(build.workspace)
-        raise
+        try:  # before anything is done in the root
+            check_files(build.root)
+            if build.settings.live:
+                check_base(build.root)
+        except VmImageError:
+            close_root(build.workspace)
+            raise
 
 
 def begin_copy_of_base(build):
@@ -211,7 +209,7 @@ def update(build):
         apt = _apt_cache(build)
 
         def work():
-            apt.show()
+            apt.show(say=say)
             known = apt.known()
             is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"])
             state = state_of_update(build.root)
@@ -262,7 +260,7 @@ def variate(build):
         is_fresh = time.time() - fetched["at"] < _FRESH_SECONDS
 
         def apply():
-            apt.show(varies=True)
+            apt.show(varies=True, say=say)
             recall_update(build.root, HOME, fetched["state"])
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
@@ -288,7 +286,7 @@ def seal(build, remove, truncate, *, dry=False):
     own = written_by(build.workspace.noted("states") or ())
     if dry:
         return seal_root(build.root, remove, truncate, own=own, dry=True)
-    with build.step("seal") as say:
+    with build.step("seal") as say, fitting_paths(build.root):
         sealed = seal_root(build.root, remove, truncate, own=own)
         for path in sealed["kept"]:
             say(f"{path} stays: a state of the variation writes it")
@@ -324,11 +322,15 @@ def pack(build):
     """shrink, first half: write the root's files into an image that ends at its content."""
     build.needs_open()
     fetched = build.workspace.noted("fetched")
-    with build.step("pack") as say:
+    with (
+        build.step("pack") as say,
+        fitting_paths(build.root, build.workspace.upper, build.workspace.lower, build.workspace.path / "image"),
+    ):
         keys = sorted({*drawn.find_keys(build.root, build.workspace.upper)} - written_by(build.workspace.noted("states") or ()))
         if keys:
             say(f"every instance will have the same private keys in {', '.join(keys)}: seal them, if each should have its own")
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
+        check_bootable(build.root)
         names = fstab.names_of_root(inside.read_text(build.root, "/etc/fstab", ""))
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
@@ -394,7 +396,7 @@ def deliver(build):
         notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     )
     kept = report_data(notes, read_log(build.workspace.log), notes["contents"], previous_build(build.triplet))
-    build.triplet.complete(manifest)
+    build.triplet.complete(manifest, build.settings.file_mode)
     keep(kept_path(build.triplet), kept)
     return manifest
 

@@ -55,9 +55,13 @@ class Triplet:
             list(synced)
         return described
 
-    def complete(self, manifest):
-        """Give the files in the making their names, the manifest last."""
+    def complete(self, manifest, mode=0o600):
+        """Give the files in the making their names, the manifest last.
+
+        :param int mode: of the three files: an image holds its /etc/shadow
+        """
         for role in ROLES:
+            self.partial(role).chmod(mode)
             sync(self.partial(role))
         self.manifest_path.unlink(missing_ok=True)
         for role, path in self.files().items():

@@ -17,7 +17,7 @@ from vmimage.variation import find_variation
 #: settings that say where and how something is built, or what is done with it afterwards; all others shape the image
 BESIDE = frozenset(
     """output workspace cache root room_mib memory tries keep gate publish cloud visibility properties carry_over kernel_id ramdisk_id
-    initrd_id when_done hg_address hg_rev git_address git_rev keep_on_failure force skip_unchanged revision jobs variations
+    initrd_id output_mode when_done hg_address hg_rev git_address git_rev keep_on_failure force skip_unchanged revision jobs variations
     hg_rev_variation git_rev_variation repository_credentials repository_stale incremental""".split()
 )
 

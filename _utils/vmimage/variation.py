@@ -13,7 +13,7 @@ from vmimage.apt_wrapper import install_wrapper
 from vmimage.digest import digest_of_tree, digest_of_trees
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.groups import group_name
-from vmimage.inhabit import lent_programs, show_systemd
+from vmimage.inhabit import lent_programs, make_runtime_directories, show_systemd
 from vmimage.live import booted
 from vmimage.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
 from vmimage.outcome import judge
@@ -196,7 +196,7 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     else:
         _apply_offline(root, argv, environment, say)
     keep_grains(root, grains)
-    answer = inside.read_text(root, f"{HOME}/answer.json", "")
+    answer = inside.read_text(root, f"{HOME}/answer.json", "", limit=inside.LARGE)
     if not answer:
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
     told = json.loads(answer)
@@ -212,6 +212,7 @@ def _apply_offline(root, argv, environment, say):
         write_program(Path(f"{root}{HOME}/bin") / name, text)
     if "systemctl" in programs:
         show_systemd(root)
+    make_runtime_directories(root)
     with lent_programs(root, programs):
         run_inside(root, argv, env=environment, on_line=say)
 

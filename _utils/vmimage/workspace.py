@@ -10,14 +10,26 @@ WORKSPACE/NAME/build.log    what the programs of the build printed
 import fcntl
 import json
 import os
-import shutil
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.errors import WorkspaceBusy
+from vmimage.trees import remove_entry
 
+_caller = None  # the pid by which the machine knows whose work this is, where it is done in a private namespace
 _held = set()  # by this thread and the processes that it forked: a step of a build that holds its lock may lock again
+
+
+def visible_pid():
+    """The pid of this process, or in a private namespace, where that says nothing to a user, of who called the work in it."""
+    return _caller or os.getpid()
+
+
+def work_for(pid):
+    """From now on this process works in a private namespace, for the process that the machine knows by this pid."""
+    global _caller
+    _caller = pid
 
 
 @contextmanager
@@ -43,7 +55,7 @@ def locked(path, what, *, wait=False, doing="built"):
                 f"{what} is already being {doing}, by process {holder}", hint="wait for it, or end that process"
             ) from None
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        os.write(descriptor, str(visible_pid()).encode())
         _held.add(ours)
         yield
     finally:
@@ -143,7 +155,7 @@ class Workspace:
         for entry in self.path.iterdir() if self.path.exists() else ():
             if entry.name in kept:
                 continue
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            remove_entry(entry)
 
 
 def all_workspaces(directory):

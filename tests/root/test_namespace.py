@@ -1,9 +1,11 @@
-"""What a root sees of its machine: a log."""
+"""What a root sees of its machine, a log, and by which process the machine knows its work."""
 
+import os
 import socket
 
 from vmimage.inhabit import swallow_log
 from vmimage.namespace import run_privately
+from vmimage.workspace import visible_pid
 
 
 def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):
@@ -17,3 +19,7 @@ def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):
             return sum(ours.send(b"a line") for _ in range(2000))  # more than a socket holds
 
     assert run_privately(work) == 12000
+
+
+def test_work_is_known_by_the_process_that_the_machine_sees():
+    assert run_privately(lambda: run_privately(visible_pid)) == os.getpid()

@@ -324,3 +324,37 @@ def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
         os.close(descriptor)
     apt.keep_archives()
     assert not list(shown.iterdir())
+
+
+@pytest.mark.parametrize("place", ["archives", "unpacked"])
+def test_a_flipped_byte_in_a_package_of_the_cache_is_found_and_said(apt, place):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    path = next(getattr(apt, place).iterdir())
+    with open(path, "r+b") as file:
+        file.seek(100)
+        byte = file.read(1)
+        file.seek(100)
+        file.write(bytes([byte[0] ^ 1]))
+    apt.keep_archives()  # of another build, which had no look at it
+    said = []
+    apt._drop_changed(said.append)
+    assert not path.exists() and len(said) == 1 and str(path) in said[0]
+    apt._drop_changed(said.append)
+    assert len(said) == 1
+    apt.keep_archives()
+    assert [name for name in unpacked(apt) if place == "unpacked"] == [f"{NAME}.tar"] * (place == "unpacked")
+
+
+def test_a_package_that_is_as_it_came_stays_and_so_does_one_that_was_replaced(apt, tmp_path):
+    download(apt)
+    apt.keep_lists()
+    other = made_package(tmp_path, "another package by this name" * 999)
+    apt.archives.mkdir(parents=True, exist_ok=True)
+    (apt.archives / NAME).write_bytes(other)
+    apt._note_states({})
+    apt.keep_archives()
+    said = []
+    apt._drop_changed(said.append)
+    assert said == [] and kept(apt) == [NAME] and list(unpacked(apt)) == [f"{NAME}.tar"]

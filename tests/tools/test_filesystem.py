@@ -221,3 +221,7 @@ def test_a_swap_file_is_written_whole(tmp_path, debugfs):
 
 def _blocks_in_image(debugfs, image, path):
     return int(re.search(r"Blockcount: (\d+)", debugfs(image, f"stat {path}")).group(1)) // 8
+
+
+def test_an_image_is_for_its_owner_alone_from_the_first_byte(packed):
+    assert packed.stat().st_mode & 0o777 == 0o600

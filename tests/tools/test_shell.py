@@ -180,3 +180,16 @@ def test_a_program_that_does_not_use_its_time_is_killed(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(["sh", "-c", script], on_line=stop, grace_seconds=0.5)
     assert not is_there(tmp_path / "pid") and not (tmp_path / "ended").exists()
+
+
+def test_of_a_line_without_an_end_the_beginning_is_handed_out_and_the_rest_counted():
+    lines = []
+    sh("head -c 150000000 /dev/zero | tr '\\0' x; echo; echo last", on_line=lines.append)
+    assert len(lines) == 2 and lines[1] == "last"
+    assert lines[0] == f"{'x' * 65536} ... and {150000000 - 65536} bytes more in this line"
+
+
+def test_lines_that_come_in_pieces_are_handed_out_whole():
+    lines = []
+    sh("printf 'a\\r'; sleep 0.2; printf '\\nb'; sleep 0.2; printf 'c\\rd\\n\\ne'", on_line=lines.append)
+    assert lines == ["a", "bc", "d", "", "e"]

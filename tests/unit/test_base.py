@@ -1,13 +1,16 @@
 """Prepared bases in the cache: which are used, and which go."""
 
 import fcntl
+import json
 import os
 import time
 from types import SimpleNamespace
 
 import pytest
 from vmimage import base
-from vmimage.errors import BuildStopped
+from vmimage.errors import BaseUnverified, BuildStopped
+from vmimage.progress import Progress
+from vmimage.settings import Settings
 
 DAY = 24 * 3600
 LOCATED = {
@@ -85,3 +88,99 @@ def test_holes_in_the_file_of_a_base_do_not_count(tmp_path):
     os.truncate(path, 1 << 30)
     assert 8192 <= base.file_bytes({"path": path}) < 1 << 20
     assert base.file_bytes({}) == 0
+
+
+def replaced(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes()[::-1])
+    other.rename(path)
+
+
+def written_to(path):
+    with open(path, "r+b") as file:
+        file.write(b"x")
+
+
+@pytest.mark.parametrize("change", [replaced, written_to, lambda path: None], ids=["replaced", "written to", "as it was"])
+def test_a_base_that_is_changed_between_its_digest_and_its_copy_is_not_cached(tmp_path, monkeypatch, change):
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    settings = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache"))
+    located = base.locate_base(settings, Progress())
+
+    def prepared(work):
+        change(path)
+        base.image_path(settings, located).with_suffix(".img.partial").write_bytes(b"prepared")
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
+
+    monkeypatch.setattr(base, "run_privately", prepared)
+    if change.__name__ == "<lambda>":
+        assert base.prepare_base(settings, located, Progress()).digest == located["digest"]
+        return
+    with pytest.raises(BaseUnverified, match=f"{path} was changed"):
+        base.prepare_base(settings, located, Progress())
+    assert base.find_prepared(settings, located) is None and not list(tmp_path.glob("cache/bases/*.img*"))
+
+
+def test_a_base_that_is_changed_while_its_digest_is_taken_is_refused(tmp_path):
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    progress = Progress(lambda moment: written_to(path) if moment.what == "moved" else None)
+    with pytest.raises(BaseUnverified, match=f"{path} was changed"):
+        base.locate_base(Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), progress)
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """A function that prepares a base and counts how often that was work; the work itself needs root."""
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    settings, notes, work = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), [], []
+    located = base.locate_base(settings, Progress())
+    image = base.image_path(settings, located)
+
+    def prepare(function):
+        work.append(1)
+        image.with_suffix(".img.partial").write_bytes(b"prepared")
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
+
+    monkeypatch.setattr(base, "run_privately", prepare)
+
+    def begin():
+        base.prepare_base(settings, located, Progress(lambda moment: notes.append(moment.text)))
+        return image, len(work), notes
+
+    return begin
+
+
+def test_a_prepared_base_that_is_as_it_was_is_used_again(prepared):
+    image, *_ = prepared()
+    os.utime(image)  # touched, and the same
+    assert prepared()[1:] == (1, []) and prepared()[1:] == (1, [])
+
+
+def test_a_flipped_byte_in_a_prepared_base_is_found_set_aside_and_said(prepared):
+    image, *_ = prepared()
+    with open(image, "r+b") as file:
+        file.write(b"P")
+    _, works, notes = prepared()
+    assert works == 2 and image.read_bytes() == b"prepared"
+    assert image.with_suffix(".damaged").read_bytes() == b"Prepared"
+    assert len(notes) == 1 and str(image) in notes[0] and "prepared again" in notes[0]
+
+
+def test_of_a_base_of_an_earlier_version_the_digest_is_taken_at_its_next_use(prepared):
+    image, *_ = prepared()
+    image.with_suffix(".digest").unlink()
+    assert prepared()[1] == 1
+    written_to(image)
+    assert prepared()[1] == 2
+
+
+def test_what_is_kept_of_an_image_is_no_fact_of_a_base(prepared):
+    """Earlier versions share the cache, and know no other facts than these."""
+    image, *_ = prepared()
+    facts = json.loads(image.with_suffix(".json").read_text())
+    assert set(facts) <= set(base.Base.__dataclass_fields__)
+    image.with_suffix(".digest").write_text("{")
+    assert prepared()[1] == 1

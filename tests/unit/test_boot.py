@@ -127,3 +127,22 @@ def test_a_ramdisk_made_for_this_machine_is_no_image(root, tree, tmp_path, files
         return
     with pytest.raises(RamdiskMissing, match=f"MODULES=dep in /etc/initramfs-tools/{says}"):
         copy_boot_files(root, tmp_path / "k2", tmp_path / "r2", changes)
+
+
+def test_what_is_too_large_to_be_a_kernel_or_a_ramdisk_is_refused_by_name(root, tree):
+    boot(root, tree, "vmlinuz-6.1", "initrd.img-6.1")
+    for name, error in {"initrd.img-6.1": RamdiskMissing, "vmlinuz-6.1": KernelMissing}.items():
+        with open(root / "boot" / name, "wb") as file:
+            file.truncate(40 << 30)
+        with pytest.raises(error, match=f"/boot/{name} of the image has 42949672960 bytes"):
+            find_boot_files(root)
+
+
+@pytest.mark.parametrize("version", ["6.1\udcff", "6.1 of mine", "6.1\x1b]52;c;x\x07"])
+def test_a_kernel_of_a_strange_name_is_not_taken_and_is_named_where_there_is_no_other(root, tree, version):
+    boot(root, tree, f"vmlinuz-{version}", f"initrd.img-{version}")
+    with pytest.raises(KernelMissing, match="/boot/vmlinuz-6.1.* no name of a kernel") as caught:
+        find_boot_files(root)
+    assert str(caught.value).encode().isascii() and "\x1b" not in str(caught.value)
+    boot(root, tree, "vmlinuz-5.10", "initrd.img-5.10")
+    assert find_boot_files(root)[0] == "5.10"

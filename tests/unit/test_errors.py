@@ -2,6 +2,8 @@ import pickle
 
 import pytest
 from vmimage import errors
+from vmimage.outcome import summarize
+from vmimage.progress import Progress
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VmImageError)]
 
@@ -49,3 +51,26 @@ def test_a_failed_command_shows_only_the_end_of_a_long_output():
     assert "line 39" in str(error) and "line 28" in str(error)
     assert "line 27" not in str(error)
     assert error.output.startswith("line 0")
+
+
+SEQUENCES = {
+    "the clipboard": ("\x1b]52;c;cm0gLXJmIC8=\x07", "\\x1b]52;c;cm0gLXJmIC8=\\x07"),
+    "a title in one byte": ("\x9d0;title\x9c", "\\x9d0;title\\x9c"),
+    "the cursor": ("\x1b[2Jgone\x08\x7f", "\\x1b[2Jgone\\x08\\x7f"),
+    "a colour": ("\x1b[1;31mred\x1b[0m", "red"),
+    "a line that is overwritten": ("bad\rgood", "bad\\x0dgood"),
+    "no UTF-8": ("name\udcff", "name\\xff"),
+    "text": ("Zürich\t\N{SNOWMAN}\nline", "Zürich\t\N{SNOWMAN}\nline"),
+}
+
+
+@pytest.mark.parametrize(("said", "shown"), SEQUENCES.values(), ids=SEQUENCES)
+def test_what_a_program_says_never_reaches_a_terminal_as_a_command(said, shown):
+    assert "\x1b" not in str(errors.CommandFailed(["x"], 1, said))
+    assert str(errors.BaseMissing(said, hint=said)) == f"{shown}\n  -> {shown}"
+    moments = []
+    progress = Progress(moments.append)
+    progress.say(said), progress.note(said)
+    assert [one.text for one in moments] == [shown, shown]
+    result = {"test_|-a_|-a_|-run": {"result": True, "comment": said, "changes": {}}}
+    assert summarize(result)[0]["comment"] == shown

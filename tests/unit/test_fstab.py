@@ -1,4 +1,5 @@
 import pytest
+from vmimage.errors import ImageUnsound
 from vmimage.fstab import fit_fstab, names_of_root, settle
 
 UUID = "0b1fe1d1-3e0c-4d1c-9d4b-6c1f1f1b2c3d"
@@ -125,3 +126,9 @@ def test_what_came_along_is_no_longer_mounted():
     line = "LABEL=more /home/ ext4 defaults 0 2"
     new = fit_fstab(f"UUID={UUID} / ext4 defaults 0 1\n{line}\n", "", UUID, {"LABEL=more"}, ["/home"])
     assert line not in mounting(new) and f"# what was in this file system is in the image: {line}" in new
+
+
+@pytest.mark.parametrize("name", ["UUID=clear", "UUID=", "UUID=1234", "LABEL=", "LABEL=longer-than-ext4-has-room", "UUID=\udcff"])
+def test_a_name_that_no_file_system_has_is_refused(name):
+    with pytest.raises(ImageUnsound, match="/etc/fstab of the image names its root"):
+        names_of_root(f"{name} / ext4 defaults 0 1\n")

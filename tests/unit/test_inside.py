@@ -103,3 +103,35 @@ def test_a_file_is_copied_out_whole_and_never_over_another(root, tree, tmp_path)
     assert (tmp_path / "kernel").read_bytes() == (root / "boot/vmlinuz").read_bytes()
     with pytest.raises(FileExistsError):
         inside.copy_out(root, "/boot/vmlinuz", tmp_path / "kernel")
+
+
+def sparse(path, size):
+    with open(path, "wb") as file:
+        file.truncate(size)
+
+
+def test_a_file_larger_than_its_limit_is_not_read_and_is_named(root):
+    sparse(root / "etc/fstab", 60 << 30)
+    with pytest.raises(RootHostile, match="/etc/fstab of the image has 64424509440 bytes"):
+        inside.read_text(root, "/etc/fstab", "")
+    (root / "etc/fstab").write_text("x" * inside.SMALL)
+    assert len(inside.read_text(root, "/etc/fstab")) == inside.SMALL
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a fifo", "a directory"])
+def test_what_is_no_file_is_not_waited_for_and_is_named(root, make):
+    make(root / "etc/machine-id")
+    with pytest.raises(RootHostile, match="/etc/machine-id of the image is no regular file"):
+        inside.read_text(root, "/etc/machine-id", "")
+
+
+def test_a_file_that_is_copied_out_keeps_its_holes(root, tmp_path):
+    sparse(root / "boot/vmlinuz", 2 << 30)
+    with open(root / "boot/vmlinuz", "r+b") as file:
+        file.seek(1 << 30)
+        file.write(b"x")
+    assert inside.copy_out(root, "/boot/vmlinuz", tmp_path / "copy") == 2 << 30
+    assert (tmp_path / "copy").stat().st_blocks * 512 < 1 << 20
+    with open(tmp_path / "copy", "rb") as file:
+        file.seek(1 << 30)
+        assert file.read(1) == b"x"

@@ -1,5 +1,5 @@
 import pytest
-from vmimage.errors import RootNotOpen
+from vmimage.errors import ImageUnsound, RootNotOpen
 from vmimage.packages import changed_packages, digest_of_packages, list_packages
 
 STATUS = """\
@@ -94,3 +94,9 @@ def test_the_digest_of_packages_tells_each_thing_that_an_upgrade_depends_on(root
 def test_the_digest_of_packages_that_are_as_they_were_is_the_same(root, tree):
     tree(root, {"var/lib/dpkg/status": STATUS})
     assert digest_of_packages(root, "state") == digest_of_packages(root, "state")
+
+
+def test_an_entry_without_a_name_is_refused_by_the_name_of_the_file(root, tree):
+    tree(root, {"var/lib/dpkg/status": f"{STATUS}\nStatus: install ok installed\nVersion: 1\n"})
+    with pytest.raises(ImageUnsound, match="/var/lib/dpkg/status of the image has an entry without Package"):
+        list_packages(root)

@@ -106,6 +106,7 @@ def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, va
         *[("architecture", architecture) for architecture in ("x86_64", "AMD64", "amd64,i386")],
         *[("base_format", kind) for kind in ("vmdk", "bootstrap", "RAW")],
         *[("room_mib", -1), ("headroom_mib", -1)],
+        *[("output_mode", mode) for mode in ("", "rw", "0700", "0644 ", "0400", "1600", 640, 600, 0, -1)],
         *[(key, "relative/path") for key in ("root", "output", "workspace", "cache")],
         *[(key, "/a\0b") for key in ("root", "output", "workspace", "cache")],
         *[("root", path) for path in ("/", "//", "/mnt/..", "/.")],
@@ -171,3 +172,8 @@ def test_as_dict_leaves_out_what_is_empty_and_keeps_what_is_false_or_zero():
 @pytest.mark.parametrize("key", sorted(KEYS))
 def test_every_setting_is_documented(key):
     assert len(KEYS[key].metadata["doc"]) > 10
+
+
+@pytest.mark.parametrize(("told", "mode"), [({}, 0o600), ({"output_mode": "0640"}, 0o640), ({"output_mode": 0o644}, 0o644)])
+def test_the_mode_of_the_files_is_octal_as_text_and_as_yaml_reads_it(told, mode):
+    assert gathered(**told).file_mode == mode

@@ -86,3 +86,12 @@ def test_nothing_is_replaced_where_a_file_is_not_made_yet(triplet):
     with pytest.raises(FileNotFoundError):
         triplet.complete({"build": "2"})
     assert triplet.check()["build"] == "1"
+
+
+@pytest.mark.parametrize("mode", [None, 0o640])
+def test_the_files_are_for_their_owner_unless_it_is_said(triplet, mode):
+    triplet.directory.mkdir()
+    for role in ROLES:
+        triplet.partial(role).write_bytes(CONTENT[role])
+    triplet.complete({}, *([mode] if mode else []))
+    assert {path.stat().st_mode & 0o777 for path in triplet.files().values()} == {mode or 0o600}
