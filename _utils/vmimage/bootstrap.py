@@ -6,13 +6,16 @@ system that grows to its disk at boot.
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 from vmimage import host_keys, inside
+from vmimage.apart import go_apart, show_processes
 from vmimage.apt_sources import source_lines
+from vmimage.confine import MOUNTING, TO_BOOTSTRAP, confine, filter_code
 from vmimage.errors import CommandFailed, SettingsWrong
 from vmimage.mounts import ROOT_ENVIRONMENT
-from vmimage.shell import run
+from vmimage.shell import check_installed, run
 
 LABEL = "root"
 _KERNEL = {"debian": "linux-image-cloud-{architecture}", "ubuntu": "linux-image-virtual"}
@@ -92,8 +95,11 @@ def bootstrap(plan, root, say):
     argv += ["--aptopt", 'APT::Install-Recommends "false"', "--dpkgopt", "force-unsafe-io"]
     argv += ["--keyring", keyring] if Path(keyring).exists() else []
     argv += ["--skip=check/empty"]  # a fresh file system has its lost+found
+    check_installed("mmdebstrap")
+    mounting = filter_code(*MOUNTING)
+    apart = partial(go_apart, show_processes, lambda: confine(mounting, TO_BOOTSTRAP))
     try:
-        run([*argv, plan["release"], root, *plan["sources"]], on_line=say)
+        run([*argv, plan["release"], root, *plan["sources"]], on_line=say, preexec=apart)
     except CommandFailed as error:
         if "NO_PUBKEY" in error.output:
             raise SettingsWrong(
@@ -109,7 +115,9 @@ def _finish(plan, root):
     for path, text in plan["files"].items():
         inside.make_directory(root, str(Path(path).parent))
         inside.write_text(root, path, text)
-    run(["chroot", root, "systemctl", "enable", *plan["enabled"]], env=ROOT_ENVIRONMENT)
+    code = filter_code()
+    apart = partial(go_apart, show_processes, lambda: confine(code))
+    run(["chroot", root, "systemctl", "enable", *plan["enabled"]], env=ROOT_ENVIRONMENT, preexec=apart)
     for path in inside.match(root, "/etc/.resolv.conf*"):  # what systemd-resolved found when it was installed
         inside.remove(root, path)
     inside.remove(root, "/etc/resolv.conf")

@@ -1,4 +1,4 @@
-"""Control groups of a machine's own: what its systemd makes in them goes when the machine is off, or when whoever built it was killed.
+"""Control groups of a root: of a machine's own, in which its systemd makes more, and of programs that may not take all of the builder.
 
 They lie below the groups that the builder itself is in, so that its limits hold for the machine, too.  The kernel takes no empty group
 away by itself: a watcher, which outlives the builder for a moment, does that.
@@ -14,6 +14,9 @@ from pathlib import Path
 from vmimage.shell import host_environment
 
 _SECONDS = 10
+#: of all programs in a root together: what no build needs, and what a machine survives
+PROCESSES = 8192
+MEMORY_SHARE = 0.9
 # reads until everybody who holds the other end of the pipe has ended: the build, and all that it forked
 _WATCHER = """
 trap '' HUP INT TERM
@@ -61,10 +64,13 @@ def enter_groups(groups):
 @contextmanager
 def swept(settings):
     """See to it that the groups of a build are removed, even if this process and all others of the build are killed."""
-    if not settings.live:
+    with watched(group_name(settings)):
         yield
-        return
-    name = group_name(settings)
+
+
+@contextmanager
+def watched(name):
+    """See to it that the groups of this name are removed when all processes have ended that were forked in the block, however they end."""
     reading, writing = os.pipe()
     argv = ["/bin/sh", "-c", _WATCHER, "sh", *(os.fspath(place / name) for place in _own_places())]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -75,6 +81,37 @@ def swept(settings):
     finally:
         os.close(writing)
         watcher.wait()
+
+
+@contextmanager
+def limited(name):
+    """Groups in which programs together can have a share of the processes and of the memory only; yields their paths.
+
+    Where a hierarchy has no such controller for us (version 2 gives it to a service with ``Delegate=`` only), the limits of the builder's own
+    group hold alone.
+    """
+    places = [parent / name for parent in _own_places()]
+    _remove(places)  # of a build that was killed together with its watcher
+    groups = [group for group in places if _is_made(group)]
+    try:
+        yield groups
+    finally:
+        _remove(groups)
+
+
+def _is_made(group):
+    """Make a group with limits, if it can have any."""
+    with suppress(OSError):
+        group.mkdir()
+        memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY_SHARE)
+        limits = {"pids.max": PROCESSES, "memory.max": memory, "memory.limit_in_bytes": memory}
+        there = {key: limit for key, limit in limits.items() if (group / key).exists()}
+        for key, limit in there.items():
+            (group / key).write_text(str(limit), encoding="ascii")
+        if there:
+            return True
+        group.rmdir()
+    return False
 
 
 def _own_places():

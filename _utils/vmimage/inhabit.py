@@ -6,7 +6,8 @@ import stat
 from contextlib import contextmanager, nullcontext
 
 from vmimage import inside, name_servers, network
-from vmimage.mounts import furnish, run_inside
+from vmimage.groups import limited
+from vmimage.mounts import furnish, limiting, run_inside
 from vmimage.name_servers import build_name_servers
 from vmimage.namespace import run_privately
 from vmimage.runtime import STAND_INS
@@ -38,7 +39,7 @@ PROGRAMS = "/usr/local/bin"
 _LENT = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
-def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST, starts_daemons=False):
+def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST, starts_daemons=False, group=""):
     """Do something in a root, in a namespace of its own: what it starts ends with it.
 
     :param Path root: the mounted directory
@@ -46,6 +47,7 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
     :param str hostname: what the programs in there see
     :param str kind_of_network: of :mod:`vmimage.network`
     :param bool starts_daemons: whether packages may start theirs, as on a machine
+    :param str group: name of the control groups that limit the programs in there; whoever starts a build has them watched
     :returns: what the work returns
     """
 
@@ -54,12 +56,10 @@ def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOS
         furnish(root)
         swallow_log(root)
         with build_name_servers(root, kind_of_network), nullcontext() if starts_daemons else forbidden_daemons(root):
-            return work()
+            with limited(group) if group else nullcontext([]) as groups, limiting(groups):
+                return work()
 
-    def read_hostname():
-        return inside.read_text(root, "/etc/hostname", "")
-
-    return run_privately(furnished_work, hostname=hostname, read_hostname=read_hostname, kind_of_network=kind_of_network)
+    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
 
 
 def swallow_log(root):

@@ -1,15 +1,17 @@
 """The system calls that Python's os module lacks, by their Linux names and nothing more."""
 
+import contextlib
 import ctypes
+import errno
 import os
 import platform
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWUSER, CLONE_NEWCGROUP = 0x40000000, 0x10000000, 0x02000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT = 0x02, 0x04, 0x10
 
@@ -17,6 +19,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _OPENAT2, _MOUNT_SETATTR = 437, 442  # the same on every architecture
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), 155)
+_KEYCTL = {"x86_64": 250, "aarch64": 219}.get(platform.machine(), 250)
+_JOIN_SESSION_KEYRING = 1
+_PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_CAPBSET_READ = 21, 22, 23
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION = 0x20080522
 
 
 class _OpenHow(ctypes.Structure):
@@ -76,3 +83,52 @@ def openat2(directory, path, flags, mode=0, resolve=0):
     """openat2(2): an open whose resolution of the path can be confined to a directory (Linux 5.6)."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     return _checked(_libc.syscall(_OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)), path)
+
+
+def bounding_set():
+    """The numbers of the capabilities that this process or what it executes can ever have."""
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        last = int(file.read())
+    return {
+        number for number in range(last + 1) if _checked(_libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0), "prctl")
+    }
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _CapabilityData(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable")]
+
+
+def capset(numbers):
+    """capset(2): these capabilities are permitted and effective, and none is inheritable."""
+    bits = sum(1 << number for number in numbers)
+    halves = [(bits >> shift) & 0xFFFFFFFF for shift in (0, 32)]
+    data = (_CapabilityData * 2)(*(_CapabilityData(half, half, 0) for half in halves))
+    _checked(_libc.capset(ctypes.byref(_CapabilityHeader(_CAPABILITY_VERSION, 0)), data), "capset")
+
+
+def join_session_keyring():
+    """keyctl(KEYCTL_JOIN_SESSION_KEYRING) with a new one; a kernel without keys has nothing to leave."""
+    if _libc.syscall(_KEYCTL, _JOIN_SESSION_KEYRING, None) < 0 and (number := ctypes.get_errno()) != errno.ENOSYS:
+        raise OSError(number, os.strerror(number), "keyctl")
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+
+
+def load_filter(code):
+    """Load a filter of system calls, in classic BPF: needs CAP_SYS_ADMIN, as ``no_new_privs`` is left alone."""
+    program = _Program(len(code) // 8, code)
+    mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
+    _checked(_libc.prctl(_PR_SET_SECCOMP, mode, ctypes.byref(program), 0, 0), "prctl seccomp")
+
+
+def has_filters():
+    """Whether the kernel knows filters of system calls."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/seccomp/actions_avail", encoding="ascii") as file:
+        return "errno" in file.read().split()
+    return _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0

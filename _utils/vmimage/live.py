@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmimage import inside, kernel
+from vmimage.confine import MOUNTING, TO_ENTER, confine, filter_code
 from vmimage.errors import CommandFailed, NotReady, VariationFailed
 from vmimage.groups import enter_groups, own_groups
 from vmimage.mounts import ROOT_ENVIRONMENT
@@ -57,6 +58,8 @@ _UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/li
 _ARGUMENTS = (f"systemd.unit={_TARGET}", "systemd.condition-needs-update=no", "fstab=no", "cloud-init=disabled")
 #: a machine could make the nodes of the builder's disks with the first, and open their files by number with the second
 _DROPPED = "CAP_MKNOD,CAP_DAC_READ_SEARCH"
+#: what systemd-nspawn lets through, and programs in other roots do not get either
+_REFUSED = "userfaultfd io_uring_setup io_uring_enter io_uring_register"
 #: of systemd-nspawn; a systemd from 256 on runs with control groups of version 2 only, whatever the builder has
 _ENVIRONMENT = {"PATH": ROOT_ENVIRONMENT["PATH"], "LC_ALL": "C.UTF-8", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 _MACHINE_ID, _ID = "/etc/machine-id", re.compile(r"[0-9a-f]{32}\n?")
@@ -96,7 +99,7 @@ class Machine:
         words = [f"--setenv={key}={value}" for key, value in environment.items()]
         start = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "--property=TasksMax=infinity", *words, "--"]
         try:
-            finished = run([*self._entered(), *start, *argv], on_line=on_line)
+            finished = self._run([*start, *argv], on_line=on_line)
         except CommandFailed as error:
             self._check_up()
             raise CommandFailed(argv, error.code, error.output) from error
@@ -106,7 +109,7 @@ class Machine:
     def _check_up(self):
         """Refuse what a machine did that is on its way down: its services were stopped before they were done."""
         try:
-            state = run([*self._entered(), "systemctl", "is-system-running"], ok=(0, 1)).output.strip()
+            state = self._run(["systemctl", "is-system-running"], ok=(0, 1)).output.strip()
         except CommandFailed:
             state = "stopping"
         if state in ("stopping", "offline"):
@@ -118,16 +121,19 @@ class Machine:
     def tell_failed_units(self, say):
         """Hand out the last lines of the journal of each unit that failed: it is gone with the machine."""
         with suppress(CommandFailed):
-            run([*self._entered(), "sh", "-c", _FAILED_UNITS], on_line=say)
+            self._run(["sh", "-c", _FAILED_UNITS], on_line=say)
 
     def set_hostname(self, hostname):
         """What the kernel calls the machine; the image's own name is in its files."""
         write = 'printf %s "$1" > /proc/sys/kernel/hostname'  # the program hostname refuses what a minion may be called
         run(["nsenter", f"--target={self.leader}", "--uts", "sh", "-c", write, "sh", hostname[:64]])
 
-    def _entered(self):
+    def _run(self, argv, **options):
+        """Run a program of the machine in it, which may be whatever a state has made of it: with no more than it has there."""
         words = [f"{key}={value}" for key, value in ROOT_ENVIRONMENT.items() if key != "SYSTEMD_OFFLINE"]
-        return ["nsenter", f"--target={self.leader}", "--all", "env", "-i", *words]
+        entering = ["nsenter", f"--target={self.leader}", "--all", "env", "-i", *words]
+        code = filter_code("setns", *MOUNTING)
+        return run([*entering, *argv], preexec=lambda: confine(code, TO_ENTER), **options)
 
 
 @contextmanager
@@ -155,6 +161,7 @@ def booted(root, hostname, group):
         f"--directory={_TOP}/root",
     ]
     argv += ["--machine=vm-create", "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--drop-capability={_DROPPED}"]
+    argv += [f"--system-call-filter=~{_REFUSED}"]
     argv += [f"--bind={_escaped(source)}:{_escaped(target)}" for source, target in _shown(root)]
     with own_groups(group) as groups, _traces_removed(root), open(f"{_TOP}/console", "wb") as console, _notified() as (at, told):
         environment = {**_ENVIRONMENT, "NOTIFY_SOCKET": at}

@@ -12,27 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage import header, inside, kernel
+from vmimage.apart import go_apart
+from vmimage.confine import confine, filter_code
 from vmimage.errors import CommandFailed, NotReady, StillMounted
 from vmimage.shell import run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
-#: what nothing in an image's making may do: touch the machine's clock, modules, disks, network set-up or power, mount what is
-#: not shown to it, open files of a shown disk by their numbers (open_by_handle_at leads out of any directory), or look at
-#: processes outside of the root (/proc/1/root leads to the machine's own files)
-_DROPPED = {
-    "dac_read_search": 2,
-    "net_admin": 12,
-    "sys_module": 16,
-    "sys_rawio": 17,
-    "sys_ptrace": 19,
-    "sys_admin": 21,
-    "sys_boot": 22,
-    "sys_time": 25,
-    "mknod": 27,
-    "mac_admin": 33,
-    "syslog": 34,
-}
+#: control groups of the programs that this process runs in a root
+_limiting = []
 #: all of the environment that programs in a root get
 ROOT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -138,24 +126,35 @@ def furnish(root):
     root = os.fspath(root)
     kernel.mount(root, root, flags=kernel.MS_BIND | kernel.MS_REC)
     hardened = kernel.MS_NOSUID | kernel.MS_NODEV
-    proc = inside.own_directory(root, "proc")
-    kernel.mount("proc", proc, "proc", hardened | kernel.MS_NOEXEC)
-    for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
-        if os.path.exists(f"{proc}/{guarded}"):
-            bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
-    _hide_init(f"{proc}/1")
+    _furnish_proc(inside.own_directory(root, "proc"))
     kernel.mount("sysfs", inside.own_directory(root, "sys"), "sysfs", hardened | kernel.MS_NOEXEC | kernel.MS_RDONLY)
-    kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, "mode=755")
+    kernel.mount("tmpfs", inside.own_directory(root, "run"), "tmpfs", hardened, f"mode=755,{_limit(40)}")
     os.mkdir(f"{root}/run/lock", 0o755)
     os.mkdir(
         f"{root}/run/host", 0o755
     )  # systemd-detect-virt takes the root for a container: hooks of boot loaders then stay quiet
     with open(f"{root}/run/host/container-manager", "w", encoding="ascii") as file:
         file.write("vm_create\n")
-    kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, "mode=1777")
+    kernel.mount("tmpfs", inside.own_directory(root, "tmp"), "tmpfs", hardened, f"mode=1777,{_limit(40)}")
     source = source_of(root)  # before /dev is mounted over it
     _furnish_dev(inside.own_directory(root, "dev"))
     _furnish_root_device(root, source)
+
+
+def _limit(percent):
+    """Options of a tmpfs: of the machine's memory, and as many files as that is worth.  All of a root's leave something of it."""
+    return f"size={percent}%,nr_inodes={os.sysconf('SC_PHYS_PAGES') * percent // 200}"
+
+
+def _furnish_proc(proc):
+    kernel.mount("proc", proc, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
+        if os.path.exists(f"{proc}/{guarded}"):
+            bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
+    _hide_init(f"{proc}/1")
+    for hidden in ("keys", "key-users"):  # the builder's root has the same user id
+        if os.path.exists(f"{proc}/{hidden}"):
+            bind_read_only(f"{proc}/1/environ", f"{proc}/{hidden}")  # an empty file
 
 
 def _hide_init(directory):
@@ -204,7 +203,7 @@ def _base_device(root):
 
 
 def _furnish_dev(dev):
-    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID, "mode=755")
+    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID, "mode=755,size=4m,nr_inodes=4096")
     for name, (major, minor) in _NODES.items():
         os.mknod(f"{dev}/{name}", 0o666 | 0o020000, os.makedev(major, minor))
         os.chmod(f"{dev}/{name}", 0o666)
@@ -215,21 +214,47 @@ def _furnish_dev(dev):
         "devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,gid=5"
     )
     os.mkdir(f"{dev}/shm")
-    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
+    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=1777,{_limit(10)}")
+
+
+@contextmanager
+def limiting(groups):
+    """Let programs that this process runs in a root be in these control groups, for the time of the block."""
+    _limiting[:] = groups
+    try:
+        yield
+    finally:
+        _limiting.clear()
 
 
 def run_inside(root, argv, *, env=None, **options):
-    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.shell.run`."""
-    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=lambda: _enter(os.fspath(root)), **options)
+    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.shell.run`.
+
+    All that it has started has ended when this returns.
+
+    :raises NotReady: where this machine cannot keep it in
+    """
+    code = filter_code()
+
+    def begin():
+        doors = [os.open(group / "cgroup.procs", os.O_WRONLY) for group in _limiting]
+
+        def confine_program():
+            for door in doors:
+                os.write(door, b"0")  # this process
+            confine(code)
+
+        go_apart(lambda: _enter(os.fspath(root)), confine_program)
+
+    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=begin, **options)
 
 
 def _enter(root):
     """Make the root the world of this process, and leave the machine's own files behind for good."""
-    kernel.unshare(kernel.CLONE_NEWNS)
     os.chdir(root)
     kernel.pivot_root(".", ".")
     kernel.umount(".", kernel.MNT_DETACH)
     os.chdir("/")
     os.umask(0o022)
-    for number in _DROPPED.values():
-        kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+    kernel.umount("/proc", kernel.MNT_DETACH)  # it shows the processes of the build
+    _furnish_proc(inside.own_directory("/", "proc"))

@@ -24,17 +24,15 @@ from vmimage.errors import BuildDied, BuildStopped
 from vmimage.workspace import visible_pid, work_for
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
-RENAME = signal.SIGUSR2
 _CLEANING_SECONDS = 60
 _PRIVATE = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC
 
 
-def run_privately(work, *, hostname="", read_hostname=None, kind_of_network=network.HOST):
+def run_privately(work, *, hostname="", kind_of_network=network.HOST):
     """Do the work in namespaces of its own and return what it returns.
 
     :param work: a callable without arguments; what it returns or raises must be picklable
     :param str hostname: the host name in there, default the caller's
-    :param read_hostname: a callable that returns the name to take when a process in there asks for it: it sends RENAME to pid 1
     :param str kind_of_network: of :mod:`vmimage.network`, default the caller's network
     :raises BuildDied: if the worker was killed
     :raises BuildStopped: on Ctrl-C or SIGTERM
@@ -50,7 +48,7 @@ def run_privately(work, *, hostname="", read_hostname=None, kind_of_network=netw
         if keeper == 0:
             work_for(caller)
             os.close(answer), os.close(unshared), os.close(connection)
-            _end_with(lambda: _keep(work, pen, (hostname, read_hostname), kind_of_network, separate, connect))
+            _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect))
         os.close(pen), os.close(separate), os.close(connect)
         try:
             with _network(kind_of_network, keeper, unshared, connection), os.fdopen(answer, "rb") as pipe:
@@ -140,7 +138,8 @@ def _network(kind, keeper, unshared, connection):
         yield
 
 
-def _keep(work, pen, names, kind_of_network, separate, connect):
+def _keep(work, pen, hostname, kind_of_network, separate, connect):
+    os.setsid()  # no terminal is ours: nothing is pushed into it from here, and Ctrl-C reaches the caller, who stops us
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if kind_of_network != network.HOST:
         kernel.unshare(kernel.CLONE_NEWNET)
@@ -157,36 +156,28 @@ def _keep(work, pen, names, kind_of_network, separate, connect):
     init = os.fork()
     if init == 0:
         os.close(held)
-        _end_with(lambda: _be_init(work, pen, *names, lifeline))
+        _end_with(lambda: _be_init(work, pen, hostname, lifeline))
     os.close(pen)
     for number in _STOPPING:  # init is reaped after all others in there: who waits for us may clean up where they worked
         signal.signal(number, lambda *_: os.kill(init, signal.SIGKILL))
     return _exit_code(os.waitpid(init, 0)[1])
 
 
-def _be_init(work, pen, hostname, read_hostname, lifeline):
+def _be_init(work, pen, hostname, lifeline):
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if select.select([lifeline], [], [], 0)[0]:
         return 1  # the keeper died before the line above could tie us to it
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     if hostname:
         socket.sethostname(hostname[:64])
-    if read_hostname:  # what works in a root may not name its machine itself
-        signal.signal(RENAME, lambda *_: _rename(read_hostname))
     worker = os.fork()
     if worker == 0:
-        signal.signal(RENAME, signal.SIG_DFL)
         _end_with(lambda: _work(work, pen))
     os.close(pen)
     while True:  # reap orphans, too
         pid, status = os.wait()
         if pid == worker:
             return _exit_code(status)
-
-
-def _rename(read_hostname):
-    with suppress(Exception):  # init goes on, whatever the root has there
-        socket.sethostname(read_hostname().strip()[:64])
 
 
 def _work(work, pen):

@@ -166,7 +166,7 @@ def set_hostname(wanted, options):
 
 
 def name_kernel(name):
-    """Let the first process give the root's kernel the name (:mod:`vmimage.namespace`): nobody else may."""
+    """Let the first process give the root's kernel the name (:mod:`vmimage.apart`): nobody else may."""
     if os.uname().nodename == name:
         return
     try:

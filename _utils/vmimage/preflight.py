@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from vmimage.confine import filter_code
 from vmimage.errors import NotReady
 from vmimage.progress import amount
 from vmimage.shell import PACKAGE_OF, find_program
@@ -33,13 +34,14 @@ def check_machine(settings, base_format, base, file_bytes=0):
 
 
 def check_basics():
-    """Refuse to work without being root, without loop devices, or without a program that every build needs."""
+    """Refuse to work without being root, without loop devices, a program that every build needs, or what keeps programs in a root."""
     check_root()
     if not _is_device("/dev/loop-control"):
         raise NotReady(
             "this machine has no loop devices (/dev/loop-control)", hint="modprobe loop; a container needs --privileged and /dev"
         )
     check_programs(*_PROGRAMS)
+    filter_code()
 
 
 def check_programs(*programs):

@@ -89,7 +89,7 @@ def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdo
     """
     argv = _words(argv)
     if preexec is None:
-        _check_installed(argv[0])
+        check_installed(argv[0])
     child = subprocess.Popen(
         argv,
         stdin=stdin if stdin is not None else subprocess.DEVNULL,
@@ -135,7 +135,7 @@ def started(argv, log, *, env=None, preexec=None):
     :raises ProgramMissing: with the Debian package to install
     """
     argv = _words(argv)
-    _check_installed(argv[0])
+    check_installed(argv[0])
 
     def prepare():
         die_with_parent()
@@ -160,7 +160,7 @@ def begun(argv):
     :raises CommandFailed: by the callable, on an exit code other than 0
     """
     argv = _words(argv)
-    _check_installed(argv[0])
+    check_installed(argv[0])
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -187,7 +187,11 @@ def _words(argv):
     return [os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in argv]
 
 
-def _check_installed(program):
+def check_installed(program):
+    """Refuse a host program that is not there.
+
+    :raises ProgramMissing: with the Debian package to install
+    """
     if find_program(program) is None:
         package = PACKAGE_OF.get(os.path.basename(program), program)
         raise ProgramMissing(f"the program {program} is not installed", hint=f"apt-get install {package}")

@@ -17,7 +17,7 @@ from vmimage.apt_wrapper import recall_update, state_of_update
 from vmimage.beside import Beside
 from vmimage.contents import measure_contents
 from vmimage.errors import CommandFailed, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
-from vmimage.groups import swept
+from vmimage.groups import group_name, swept
 from vmimage.incremental import find_basis
 from vmimage.inhabit import work_inside
 from vmimage.live import check_base
@@ -223,7 +223,9 @@ def update(build):
             newest = None if any(changed.values()) else digest_of_packages(build.root, state)
             return changed, {"offered": offered, "newest": newest}, state
 
-        changes, known, state = work_inside(build.root, work, kind_of_network=build.network())
+        with swept(build.settings):
+            how = {"kind_of_network": build.network(), "group": group_name(build.settings)}
+            changes, known, state = work_inside(build.root, work, **how)
         if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
             _share(build, lambda: apt.keep_lists(known))
         build.workspace.note("apt", {"state": state, "at": time.time()})
@@ -265,6 +267,7 @@ def variate(build):
         known = (build.workspace.noted("basis") or {}).get("states")
         with Beside(lambda: found.digest, "reading the variation") as reading:
             how = {"hostname": found.id, "kind_of_network": build.network(), "starts_daemons": build.settings.live}
+            how["group"] = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
             with swept(build.settings):
                 states, noted = work_inside(build.root, apply, **how)
             digest = reading.finish()

@@ -7,10 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from building import LEFT_BEHIND_SECONDS, processes_inside, what_is_left
+from building import LEFT_BEHIND_SECONDS, groups_of, processes_inside, what_is_left
 from looking import looked_into, tree_of
-from vmimage.groups import group_name
-from vmimage.settings import Settings
 
 pytestmark = pytest.mark.needs("systemd-nspawn", "nsenter")
 
@@ -57,12 +55,6 @@ it asks the name servers of the network:
     - name: resolvectl dns > /srv/servers; cat /etc/resolv.conf >> /srv/servers
     - require: [{{service: a service of the base runs}}]
 """
-
-
-def groups_of(salt, name):
-    """Control groups of a build, wherever they are."""
-    wanted = group_name(Settings(workspace=str(salt.workspace), name=name))
-    return [str(path) for path in Path("/sys/fs/cgroup").rglob(wanted)]
 
 
 def descendants(pid):
@@ -153,3 +145,45 @@ def test_the_journal_of_a_service_that_fails_is_in_the_log_and_the_hint_names_no
     said = salt.bad("vm_create.create_variation", variation=salt.variation("closed", variation=text), **settings)
     assert "the shop runs" in said and "ami.live: true" not in said
     assert "no goods today" in (salt.workspace / "closed/build.log").read_text(encoding="utf-8")
+
+
+REFUSED = """
+what is refused:
+  cmd.run:
+    - name: |
+        for call in 321 298 304 246 320 175 313 176 250 248 323 425; do
+            perl -e '$! = 0; $found = syscall($ARGV[0], 0, 0, 0, 0, 0); print "$ARGV[0] ", $found < 0 ? $! + 0 : "through", "\\n"' $call
+        done > /srv/calls
+        if (: < /dev/tty) 2>/dev/null; then echo terminal >> /srv/calls; fi
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of x86_64")
+def test_a_machine_meets_the_filter_of_systemd_nspawn_and_has_no_terminal_of_ours(salt, bootstrapped):
+    salt.good(
+        "vm_create.create_variation", name="calls", variation=salt.variation("calls", variation=REFUSED), update=False, live=True
+    )
+    with looked_into(salt.output / "calls.img") as root:
+        lines = (root / "srv/calls").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 12 and all(line.endswith(" 1") for line in lines), lines
+
+
+REPLACED = """
+what the builder calls is ours:
+  cmd.run:
+    - name: |
+        mv /usr/bin/systemctl /usr/bin/systemctl.real
+        printf '#!/bin/sh\\ngrep -E "CapEff|Seccomp:" /proc/$$/status >> /srv/seen\\nexec /usr/bin/systemctl.real "$@"\\n' > /usr/bin/systemctl
+        chmod +x /usr/bin/systemctl
+"""
+
+
+def test_a_program_that_the_builder_calls_in_a_machine_has_no_more_than_the_machine(salt, bootstrapped):
+    text = salt.variation("replaced", variation=REPLACED)
+    salt.good("vm_create.create_variation", name="replaced", variation=text, update=False, live=True)
+    with looked_into(salt.output / "replaced.img") as root:
+        seen = (root / "srv/seen").read_text(encoding="utf-8").split()
+    held = {int(after, 16) for word, after in zip(seen, seen[1:], strict=False) if word == "CapEff:"}
+    filters = [after for word, after in zip(seen, seen[1:], strict=False) if word == "Seccomp:"]
+    assert held and set(filters) == {"2"}
+    assert not any(one >> number & 1 for one in held for number in (2, 12, 16, 17, 22, 25, 27, 34))  # mknod and the like

@@ -1,35 +1,11 @@
-"""What a root sees of its machine: the name that it gave itself, and a log."""
+"""What a root sees of its machine, a log, and by which process the machine knows its work."""
 
 import os
 import socket
-import time
-from pathlib import Path
 
 from vmimage.inhabit import swallow_log
-from vmimage.namespace import RENAME, run_privately
+from vmimage.namespace import run_privately
 from vmimage.workspace import visible_pid
-
-
-def test_a_root_takes_another_name_and_the_machine_keeps_its_own():
-    def work():
-        os.kill(1, RENAME)
-        until = time.monotonic() + 20
-        while os.uname().nodename == "before" and time.monotonic() < until:
-            time.sleep(0.01)
-        return os.uname().nodename
-
-    own = socket.gethostname()
-    assert run_privately(work, hostname="before", read_hostname=lambda: "after.example.org\n") == "after.example.org"
-    assert socket.gethostname() == own
-
-
-def test_a_name_that_cannot_be_read_ends_nothing():
-    def work():
-        os.kill(1, RENAME)
-        time.sleep(0.1)
-        return os.uname().nodename
-
-    assert run_privately(work, hostname="before", read_hostname=lambda: Path("/nothing/there").read_text()) == "before"
 
 
 def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):

@@ -177,7 +177,7 @@ the machine is out of reach:
         ! date -s 2001-01-01 2>/dev/null || exit 4
         test "$(ls /dev | grep -v '^vm_create-' | sort | tr '\\n' ' ')" = "disk fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero " || exit 5
         ! grep -E '^/dev/(vd|sd|nvme)' /proc/self/mounts | grep -v ' /run/vm_create/[a-z0-9./]* ext4 ro,' || exit 6
-        ! ls /proc/1/root/ /proc/2/root/ 2>/dev/null || exit 7
+        for other in /proc/[0-9]*/root; do test "$other" = /proc/1/root || test "$other" -ef / || exit 7; done
         ! mount -t tmpfs none /mnt 2>/dev/null || exit 8
         ! mount -o remount,rw /proc/sys 2>/dev/null || exit 9
         ! touch /run/vm_create/states/0/below/written 2>/dev/null || exit 10

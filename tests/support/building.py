@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from signals import as_from_a_terminal
+from vmimage.groups import group_name
+from vmimage.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
@@ -53,6 +55,12 @@ def processes_inside():
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return {text for found in spaces.values() if any(is_ours for _, is_ours in found) for text, _ in found}
+
+
+def groups_of(salt, name):
+    """Control groups of a build, wherever they are."""
+    wanted = group_name(Settings(workspace=str(salt.workspace), name=name))
+    return [str(path) for path in Path("/sys/fs/cgroup").rglob(wanted)]
 
 
 def cache_with(base, directory):
