@@ -25,11 +25,12 @@ from vmimage import inside, kernel
 from vmimage.aging import is_old
 from vmimage.apt_unpacked import show_unpacked, unpack_packages
 from vmimage.digest import digest_of_file
+from vmimage.lock import locked
 from vmimage.mounts import escaped_option
 from vmimage.runtime import HOME
 from vmimage.shell import run
 from vmimage.trees import remove_tree
-from vmimage.workspace import locked, read_json, sync, write_json
+from vmimage.whole_files import read_json, sync, write_json
 
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
 _UNKNOWN = {"offered": None, "newest": None}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vmimage.errors import SettingsWrong
 from vmimage.shell import run
-from vmimage.workspace import read_json, write_json
+from vmimage.whole_files import read_json, write_json
 
 _FIELDS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
 _READ = ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists")

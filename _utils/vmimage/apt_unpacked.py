@@ -11,7 +11,7 @@ from pathlib import Path
 from vmimage.errors import CommandFailed
 from vmimage.mounts import bind_read_only
 from vmimage.shell import run
-from vmimage.workspace import sync
+from vmimage.whole_files import sync
 
 _CONFIGURATION = """DPkg::Path "{home}/dpkg:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 """

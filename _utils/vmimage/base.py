@@ -25,12 +25,13 @@ from vmimage.digest import (
 )
 from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, WorkspaceBusy
 from vmimage.fetch import fetch, fetch_beside, forget_download
+from vmimage.lock import locked
 from vmimage.mounts import mounted
 from vmimage.namespace import run_privately
 from vmimage.packages import list_packages
 from vmimage.shell import run
 from vmimage.trees import fitting_paths, remove_tree
-from vmimage.workspace import locked, read_json, sync, write_json
+from vmimage.whole_files import read_json, sync, write_json
 
 #: what the address of a base in the store begins with
 IMAGE_PREFIX = "glance:"

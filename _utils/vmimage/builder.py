@@ -14,13 +14,13 @@ from pathlib import Path
 from vmimage.builder_code import reset_code, switch_code
 from vmimage.errors import BuildStopped, UserdataWrong, VmImageError
 from vmimage.first_boot import write_sorted
+from vmimage.lock import locked
 from vmimage.metadata import METADATA_URL, read_userdata
 from vmimage.minion import Minion
 from vmimage.namespace import stoppable
 from vmimage.outcome import judge
 from vmimage.shell import run
 from vmimage.userdata import sort_userdata
-from vmimage.workspace import locked
 
 LOCK = Path("/run/vm_create/builder")
 #: what says that this builder shall build something, whatever its userdata is

@@ -8,8 +8,9 @@ import stat
 from pathlib import Path
 
 from vmimage.errors import BaseUnverified, SettingsWrong
+from vmimage.lock import locked
 from vmimage.trees import entries_below
-from vmimage.workspace import locked, read_json, write_json
+from vmimage.whole_files import read_json, write_json
 
 #: of the programs that keep revisions, and no part of a tree
 METADATA = (".git", ".hg")

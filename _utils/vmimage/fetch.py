@@ -11,7 +11,7 @@ import requests
 
 from vmimage.address import public_address
 from vmimage.errors import BaseMissing
-from vmimage.workspace import locked
+from vmimage.lock import locked
 
 _CHUNK_BYTES = 1 << 20
 _TRIES = 5

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from vmimage.errors import SettingsWrong, UserdataWrong
-from vmimage.workspace import sync
+from vmimage.whole_files import sync
 
 GRAINS = "/etc/salt/grains"
 SECRETS = "/etc/salt/minion.d/vm_create-userdata.conf"

@@ -6,7 +6,7 @@ import uuid
 
 from vmimage import header
 from vmimage.errors import BaseMissing, BaseRefused, BaseUnverified
-from vmimage.workspace import locked
+from vmimage.lock import locked
 
 _KINDS = {"qcow2": ("qcow2",), "raw": ("raw", "disk"), "ami": ("raw",)}
 

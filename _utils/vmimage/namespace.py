@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from vmimage import kernel, network
 from vmimage.errors import BuildDied, BuildStopped
-from vmimage.workspace import visible_pid, work_for
+from vmimage.lock import visible_pid, work_for
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _CLEANING_SECONDS = 60

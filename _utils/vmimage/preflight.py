@@ -7,7 +7,7 @@ from pathlib import Path
 from vmimage.confine import filter_code
 from vmimage.errors import NotReady
 from vmimage.progress import amount
-from vmimage.shell import PACKAGE_OF, find_program
+from vmimage.shell import check_installed
 
 _PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
 _OF_FORMAT = {"bootstrap": ("mmdebstrap",), "qcow2": ("qemu-img",)}
@@ -27,7 +27,7 @@ def check_machine(settings, base_format, base, file_bytes=0):
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
-    check_programs(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()))
+    check_installed(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()))
     base_bytes = base.content_bytes if base else file_bytes * _UNPACKED.get(base_format, 1)
     for needs in needed_space(settings, (base_bytes >> 20) or _BOOTSTRAPPED_MIB, is_prepared=bool(base)):
         check_space(needs)
@@ -40,15 +40,8 @@ def check_basics():
         raise NotReady(
             "this machine has no loop devices (/dev/loop-control)", hint="modprobe loop; a container needs --privileged and /dev"
         )
-    check_programs(*_PROGRAMS)
+    check_installed(*_PROGRAMS)
     filter_code()
-
-
-def check_programs(*programs):
-    """Refuse to work without these programs."""
-    for program in programs:
-        if find_program(program) is None:
-            raise NotReady(f"the program {program} is not installed", hint=f"apt-get install {PACKAGE_OF[program]}")
 
 
 def check_root():

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.description import image_name
+from vmimage.lock import locked
 from vmimage.namespace import stoppable
-from vmimage.workspace import locked, read_json, write_json
+from vmimage.whole_files import read_json, write_json
 
 
 class Publication:

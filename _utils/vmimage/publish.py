@@ -9,10 +9,10 @@ from vmimage.errors import BootFailed, NotPublished, VmImageError
 from vmimage.gate import pass_gate
 from vmimage.generations import ARCHIVED, NEW, PUBLISHED, ROOT_IMAGE, fact
 from vmimage.parts import PARTS, bring_parts, clean, find_parts, given_part, holds, whole_or_nothing
-from vmimage.preflight import check_programs
 from vmimage.prune import prune
 from vmimage.publication import Publication
 from vmimage.qemu import program as qemu_program
+from vmimage.shell import check_installed
 from vmimage.upload import is_same
 
 
@@ -31,7 +31,7 @@ def check_publishing(build, wanted=None):
     if store is None:
         return None
     if build.settings.gate:
-        check_programs(qemu_program())
+        check_installed(qemu_program())
     for role in PARTS:
         given_part(store, build.settings, role)
     return store

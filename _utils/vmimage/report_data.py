@@ -10,7 +10,7 @@ import json
 import os
 import time
 
-from vmimage.workspace import read_json
+from vmimage.whole_files import read_json
 
 FORMAT = 1
 _LOG_BYTES = 200_000

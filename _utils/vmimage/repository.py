@@ -20,6 +20,7 @@ from pathlib import Path
 from vmimage.address import public_address
 from vmimage.digest import METADATA, digest_of_tree
 from vmimage.errors import RepositoryWrong
+from vmimage.lock import locked
 from vmimage.repository_address import check_address, parse_revision
 from vmimage.repository_git import Git
 from vmimage.repository_hg import Mercurial
@@ -27,7 +28,6 @@ from vmimage.repository_home import furnished_home
 from vmimage.repository_program import ProgramFailed
 from vmimage.retry import retried
 from vmimage.trees import entries_below, remove_entry, remove_tree
-from vmimage.workspace import locked
 
 _PROGRAMS = {"hg": Mercurial, "git": Git}
 

@@ -187,14 +187,15 @@ def _words(argv):
     return [os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in argv]
 
 
-def check_installed(program):
-    """Refuse a host program that is not there.
+def check_installed(*programs):
+    """Refuse to work without these programs of the builder.
 
     :raises ProgramMissing: with the Debian package to install
     """
-    if find_program(program) is None:
-        package = PACKAGE_OF.get(os.path.basename(program), program)
-        raise ProgramMissing(f"the program {program} is not installed", hint=f"apt-get install {package}")
+    for program in programs:
+        if find_program(program) is None:
+            package = PACKAGE_OF.get(os.path.basename(program), program)
+            raise ProgramMissing(f"the program {program} is not installed", hint=f"apt-get install {package}")
 
 
 def _follow(child, pipe, on_line):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vmimage.digest import digest_of_file
 from vmimage.errors import ImageUnsound
-from vmimage.workspace import read_json, sync, write_json
+from vmimage.whole_files import read_json, sync, write_json
 
 #: the three files by their role, in the order in which they are told
 ROLES = ("root_image", "kernel", "ramdisk")

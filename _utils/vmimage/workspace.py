@@ -8,91 +8,11 @@ WORKSPACE/NAME/build.log    what the programs of the build printed
 """
 
 import fcntl
-import json
-import os
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
-from vmimage.errors import WorkspaceBusy
+from vmimage.lock import locked
 from vmimage.trees import remove_entry
-
-_caller = None  # the pid by which the machine knows whose work this is, where it is done in a private namespace
-_held = set()  # by this thread and the processes that it forked: a step of a build that holds its lock may lock again
-
-
-def visible_pid():
-    """The pid of this process, or in a private namespace, where that says nothing to a user, of who called the work in it."""
-    return _caller or os.getpid()
-
-
-def work_for(pid):
-    """From now on this process works in a private namespace, for the process that the machine knows by this pid."""
-    global _caller
-    _caller = pid
-
-
-@contextmanager
-def locked(path, what, *, wait=False, doing="built"):
-    """Hold the lock file for the time of the block; says its holder's pid in the file.
-
-    :param bool wait: for who holds it, instead of giving up
-    :param str doing: for the message: what its holder does with it
-    :raises WorkspaceBusy: at once, if somebody else holds it and we do not wait
-    """
-    ours = path, threading.get_ident()
-    if ours in _held:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            raise WorkspaceBusy(
-                f"{what} is already being {doing}, by process {holder}", hint="wait for it, or end that process"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(visible_pid()).encode())
-        _held.add(ours)
-        yield
-    finally:
-        _held.discard(ours)
-        os.close(descriptor)
-
-
-def sync(path):
-    """See a file or directory safe on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path, data, *, lasts=True):
-    """Replace a JSON file at once: readers see the old or the new one.
-
-    :param bool lasts: wait until it is safe on the disk: a crash of the machine leaves no half
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(data, file, indent=1, sort_keys=True, ensure_ascii=True)
-        file.write("\n")
-        if lasts:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def read_json(path, default=None):
-    """The content of a JSON file, or the default where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return default
+from vmimage.whole_files import read_json, write_json
 
 
 class Workspace:

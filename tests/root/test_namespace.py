@@ -4,8 +4,8 @@ import os
 import socket
 
 from vmimage.inhabit import swallow_log
+from vmimage.lock import visible_pid
 from vmimage.namespace import run_privately
-from vmimage.workspace import visible_pid
 
 
 def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):

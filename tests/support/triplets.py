@@ -11,7 +11,7 @@ from vmimage.progress import Progress
 from vmimage.settings import gather_settings
 from vmimage.steps import Build
 from vmimage.triplet import Triplet
-from vmimage.workspace import write_json
+from vmimage.whole_files import write_json
 
 MIB = 1 << 20
 

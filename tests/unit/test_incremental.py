@@ -15,7 +15,8 @@ from vmimage.reapply import BuildClean
 from vmimage.report_data import keep, kept_path
 from vmimage.settings import Settings, gather_settings
 from vmimage.triplet import Triplet
-from vmimage.workspace import Workspace, write_json
+from vmimage.whole_files import write_json
+from vmimage.workspace import Workspace
 
 MANIFEST = {"build": "b1", "base": {"digest": "sha256:b"}, "file_system": {"label": "root", "uuid": "u"}, "incremental": None}
 STATES = [{"state": "test.nop", "id": "x", "name": "x", "arguments": {}, "triggers": [], "is_guarded": False}]

@@ -1,7 +1,7 @@
 """What a root needs to run as a machine, and what of the run stays out of it."""
 
 import pytest
-from vmimage import groups, live, preflight
+from vmimage import groups, live, preflight, shell
 from vmimage.errors import NotReady
 from vmimage.live import check_base
 from vmimage.settings import gather_settings
@@ -36,7 +36,7 @@ def test_a_base_that_cannot_run_is_refused_by_what_it_lacks(root, lacking):
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_builder_without_systemd_nspawn_is_refused_where_a_machine_is_wanted(wanted, monkeypatch):
     monkeypatch.setattr(preflight, "check_basics", lambda: None)
-    monkeypatch.setattr(preflight, "find_program", lambda name: None if name == "systemd-nspawn" else f"/bin/{name}")
+    monkeypatch.setattr(shell, "find_program", lambda name: None if name == "systemd-nspawn" else f"/bin/{name}")
     monkeypatch.setattr(preflight, "check_space", lambda needs: None)
     settings = gather_settings([], {"live": wanted})
     if wanted:

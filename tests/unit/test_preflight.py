@@ -57,7 +57,7 @@ def asked(monkeypatch):
     """What room was asked for in all, one figure for each time at which it must be there."""
     found = []
     monkeypatch.setattr(preflight, "check_basics", lambda: None)
-    monkeypatch.setattr(preflight, "check_programs", lambda *programs: None)
+    monkeypatch.setattr(preflight, "check_installed", lambda *programs: None)
     monkeypatch.setattr(preflight, "check_space", lambda needs: found.append(sum(mib for _, mib, _ in needs)))
     return found
 

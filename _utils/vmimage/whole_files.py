@@ -1,0 +1,36 @@
+"""Files that are there whole or not at all, and safe on the disk."""
+
+import json
+import os
+
+
+def sync(path):
+    """See a file or directory safe on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path, data, *, lasts=True):
+    """Replace a JSON file at once: readers see the old or the new one.
+
+    :param bool lasts: wait until it is safe on the disk: a crash of the machine leaves no half
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1, sort_keys=True, ensure_ascii=True)
+        file.write("\n")
+        if lasts:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read_json(path, default=None):
+    """The content of a JSON file, or the default where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return default
