@@ -232,9 +232,9 @@ def _files(directory, pattern="*"):
     return [path for path in directory.glob(pattern) if _is_file(path)]
 
 
-def _copy(files, target):
-    if files:
-        run([*_COPY, *files, target])
+def _copy(paths, target):
+    if paths:
+        run([*_COPY, *paths, target])
 
 
 def _sources(root):

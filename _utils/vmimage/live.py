@@ -189,8 +189,8 @@ def _escaped(path):
 
 def _shown(root):
     """``(source, target)`` of what the machine sees besides its disk."""
-    for name, files in _configuration(root).items():
-        for path, text in files.items():
+    for name, texts in _configuration(root).items():
+        for path, text in texts.items():
             place = Path(_TOP, name, path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8")

@@ -390,13 +390,13 @@ def deliver(build):
         hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
         raise NotReady(f"the triplet of {build.settings.name} is not ready: nothing is {missing[0]}", hint=hint)
     with build.step("triplet"):
-        files = build.triplet.describe_partials(build.progress.moved)
+        described = build.triplet.describe_partials(build.progress.moved)
     notes["timings"] = build.workspace.noted("timings")
     if build.settings.skip_unchanged:
         digest = digest_inputs(build, notes["fetched"]["digest"], notes["varied"], notes["packed"]["distribution"])
         notes["inputs"] = {"digest": digest, "offered": notes["offered"]}
     manifest = make_manifest(
-        notes, files, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        notes, described, versions=build.host.versions(), created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     )
     kept = report_data(notes, read_log(build.workspace.log), notes["contents"], previous_build(build.triplet))
     build.triplet.complete(manifest, build.settings.file_mode)

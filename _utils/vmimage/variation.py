@@ -230,13 +230,13 @@ def fill_cache(home, environment, shown):
     :param Path home: ours in the furnished root
     :param list shown: the file_roots, as the root sees them
     """
-    upper, work, files = home / f"cache/{environment}/upper", home / f"cache/{environment}/work", home / _FILES / environment
-    for directory in (upper, work, files):
+    upper, work, cached = home / f"cache/{environment}/upper", home / f"cache/{environment}/work", home / _FILES / environment
+    for directory in (upper, work, cached):
         directory.mkdir(parents=True)
     layers = ":".join(escaped_option(home / os.path.relpath(path, HOME)) for path in shown)
     options = f"lowerdir={layers},upperdir={escaped_option(upper)},workdir={escaped_option(work)}"
     with suppress(OSError):
-        kernel.mount("vm_create", files, "overlay", kernel.MS_NODEV | kernel.MS_NOSUID, options)
+        kernel.mount("vm_create", cached, "overlay", kernel.MS_NODEV | kernel.MS_NOSUID, options)
 
 
 def _write_private(path, data):
