@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
 DELIVERY = runpy.run_path(str(HERE / "_utils/vmimage/delivery.py"))
@@ -24,7 +24,7 @@ setup(
         "vmimage.salt_states": "_states",
         "vmimage.salt_sls": "states",
     },
-    packages=["vmimage", "vmimage.salt_modules", "vmimage.salt_states", "vmimage.salt_sls"],
+    packages=[*find_packages(str(HERE / "_utils")), "vmimage.salt_modules", "vmimage.salt_states", "vmimage.salt_sls"],
     package_data={"vmimage.salt_sls": ["*.sls"]},
     entry_points={"salt.loader": ["salt_ami_cloud_builder = vmimage.delivery:salt_loader"]},
 )

@@ -26,14 +26,17 @@ import logging
 import os
 
 from salt.exceptions import CommandExecutionError
-from vmimage import build as _build
-from vmimage import delivery, publish, qemu, steps
-from vmimage import many as _many
+from vmimage import delivery
+from vmimage.build import parallel as _many
+from vmimage.build import pipeline as _build
+from vmimage.build import steps
 from vmimage.errors import SettingsWrong, VmImageError, printable
+from vmimage.glance import publish
 from vmimage.host import Host
-from vmimage.namespace import stoppable
-from vmimage.root import owner_of
-from vmimage.settings import KEYS
+from vmimage.image import qemu
+from vmimage.root.overlay import owner_of
+from vmimage.settings.schema import KEYS
+from vmimage.system.namespace import stoppable
 
 log = logging.getLogger("vm_create")
 
@@ -377,7 +380,7 @@ def report(name=None, path=None, **settings):
         salt-call vm_create.report web
         salt-call vm_create.report web path=/tmp/web.html
     """
-    from vmimage.report import write_report  # here: who builds needs none of it
+    from vmimage.report.page import write_report
 
     with _salt_errors():
         build = _named_build(name, **settings)

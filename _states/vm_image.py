@@ -21,11 +21,13 @@ Every state takes any setting of :py:mod:`vm_create <salt.modules.vm_create>` as
 import logging
 
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
-from vmimage import base, publish, steps
+from vmimage.base import prepare
+from vmimage.build import steps
+from vmimage.build.steps import Build
 from vmimage.errors import VmImageError, printable
+from vmimage.glance import publish
 from vmimage.host import Host
-from vmimage.root import is_open
-from vmimage.steps import Build
+from vmimage.root.overlay import is_open
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ def fetched(name, **settings):
 
     def would(build):
         located = build.locate_base()
-        prepared = base.find_prepared(build.settings, located)
+        prepared = prepare.find_prepared(build.settings, located)
         return f"use the prepared base {located['reference']}" if prepared else f"prepare the base {located['reference']}"
 
     def work(build):

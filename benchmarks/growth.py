@@ -18,7 +18,7 @@ from racing.line import fit, largest_deviation  # noqa: E402
 from racing.track import Lap, Track, clear_leftovers  # noqa: E402
 from racing.warm import warm_up  # noqa: E402
 from vmimage.errors import VmImageError  # noqa: E402
-from vmimage.namespace import run_privately  # noqa: E402
+from vmimage.system.namespace import run_privately  # noqa: E402
 
 
 def grow(told):

@@ -18,10 +18,10 @@ sys.path[:0] = [str(TOP / "_utils"), str(TOP / "tests/support")]
 
 from cloud import Cloud  # noqa: E402
 from triplets import environment_of, publishing_build  # noqa: E402
-from vmimage.digest import digest_of_file  # noqa: E402
-from vmimage.generations import MARK  # noqa: E402
-from vmimage.publish import check_publishing  # noqa: E402
-from vmimage.upload import place_file  # noqa: E402
+from vmimage.glance.generations import MARK  # noqa: E402
+from vmimage.glance.publish import check_publishing  # noqa: E402
+from vmimage.glance.upload import place_file  # noqa: E402
+from vmimage.system.digest import digest_of_file  # noqa: E402
 
 IMAGE = {"name": "benchmark", "disk_format": "ami", "container_format": "ami", "visibility": "private"}
 

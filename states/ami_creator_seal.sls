@@ -91,7 +91,7 @@ temporary files are removed:
       - /var/tmp/*
       - /run/*
 
-# what packages draw by lot when they are installed; _utils/vmimage/drawn.py has the units that make it at the first boot. A key that the
+# what packages draw by lot when they are installed; _utils/vmimage/image/drawn.py has the units that make it at the first boot. A key that the
 # variation brings, such as that of a cluster, is not drawn, and stays.
 the keys and names that packages have drawn are removed:
   vm_image.sealed:

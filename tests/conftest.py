@@ -15,7 +15,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, os.fspath(TOP / "_utils"))
 
-from vmimage.shell import PACKAGE_OF, find_program  # noqa: E402
+from vmimage.system.shell import PACKAGE_OF, find_program  # noqa: E402
 
 _PACKAGE_OF = {**PACKAGE_OF, "gpg": "gnupg", "gpgconf": "gpgconf", "sfdisk": "fdisk", "sgdisk": "gdisk"}
 _PACKAGE_OF |= {"sshd": "openssh-server", "ssh-keygen": "openssh-client"}

@@ -11,16 +11,16 @@ import os
 import sys
 from pathlib import Path
 
-from vmimage.builder_code import reset_code, switch_code
 from vmimage.errors import BuildStopped, UserdataWrong, VmImageError
-from vmimage.first_boot import write_sorted
-from vmimage.lock import locked
-from vmimage.metadata import METADATA_URL, read_userdata
-from vmimage.minion import Minion
-from vmimage.namespace import stoppable
-from vmimage.outcome import judge
-from vmimage.shell import run
-from vmimage.userdata import sort_userdata
+from vmimage.instance.code import reset_code, switch_code
+from vmimage.instance.metadata import METADATA_URL, read_userdata
+from vmimage.instance.minion import Minion
+from vmimage.instance.salt_files import write_sorted
+from vmimage.instance.userdata import sort_userdata
+from vmimage.system.lock import locked
+from vmimage.system.namespace import stoppable
+from vmimage.system.shell import run
+from vmimage.variation.outcome import judge
 
 LOCK = Path("/run/vm_create/builder")
 #: what says that this builder shall build something, whatever its userdata is

@@ -13,25 +13,33 @@ VERSION = "0.1.0"
 #: what pip installs for this project; here, for of _utils Salt syncs nothing but Python files
 REQUIREMENTS = ("salt>=3006,<3009", "python-glanceclient>=4", "python-keystoneclient>=5", "pyyaml>=6", "requests>=2.28")
 _HERE = Path(__file__).resolve().parent
-_TOP = _HERE.parents[1]  # of a checkout, or of the minion's extension_modules
+#: the directory that Python imports ``vmimage`` from
+IMPORTED_FROM = _HERE.parent
+#: of a checkout, or of the minion's extension_modules
+TOP = IMPORTED_FROM.parent
 _MODULES = ("vm_create.py", "vm_sysctl.py")  # by name: they may lie among those of others
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 
 
 def salt_loader():
     """The directories of our modules and states, for the entry point ``salt.loader``."""
-    found = {"modules": modules_directory(), "states": _holding("vm_image.py", _HERE / "salt_states", _TOP / "_states")}
+    found = {"modules": modules_directory(), "states": _holding("vm_image.py", _HERE / "salt_states", TOP / "_states")}
     return {kind: [str(path)] for kind, path in found.items() if path.is_dir()}
 
 
 def modules_directory():
     """Where our execution modules are: in a wheel, in a checkout, or among the synced ones."""
-    return _holding("vm_create.py", _HERE / "salt_modules", _TOP / "_modules", _TOP / "modules")
+    return _holding("vm_create.py", _HERE / "salt_modules", TOP / "_modules", TOP / "modules")
 
 
 def states_directory():
     """Where the SLS of this project are, if they came along."""
-    return _holding("ami_creator_pre.sls", _HERE / "salt_sls", _TOP / "states")
+    return _holding("ami_creator_pre.sls", _HERE / "salt_sls", TOP / "states")
+
+
+def machinery():
+    """The files of this package, sorted, without what a wheel has put beside them."""
+    return [path for path in sorted(_HERE.rglob("*.py")) if not path.relative_to(_HERE).parts[0].startswith("salt_")]
 
 
 def write_project(path, file_roots=()):
@@ -61,10 +69,10 @@ def write_project(path, file_roots=()):
 
 def _code():
     """``{path: content}`` of modules, states and machinery."""
-    modules, states = modules_directory(), _holding("vm_image.py", _HERE / "salt_states", _TOP / "_states", _TOP / "states")
+    modules, states = modules_directory(), _holding("vm_image.py", _HERE / "salt_states", TOP / "_states", TOP / "states")
     found = {f"_modules/{name}": modules / name for name in _MODULES}
     found["_states/vm_image.py"] = states / "vm_image.py"
-    found |= {f"_utils/vmimage/{one.name}": one for one in _HERE.glob("*.py")}
+    found |= {f"_utils/vmimage/{path.relative_to(_HERE)}": path for path in machinery()}
     return {name: file.read_bytes() for name, file in found.items()}
 
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vmimage import delivery
-from vmimage.credentials import gather_credentials
-from vmimage.progress import Log, Progress, Terminal, event_watcher
-from vmimage.settings import gather_settings
-from vmimage.steps import Build, e2fsprogs_version
-from vmimage.variation_repository import pin_variation
+from vmimage.build.steps import Build, e2fsprogs_version
+from vmimage.glance.credentials import gather_credentials
+from vmimage.settings.schema import gather_settings
+from vmimage.system.progress import Log, Progress, Terminal, event_watcher
+from vmimage.variation.source import pin_variation
 
 #: the pillar key by which create_variation hands its arguments to the states of pre and post
 HANDED = "vm_create"
@@ -58,7 +58,7 @@ class Host:
         """Who we are to the cloud.
 
         :param wanted: True; False for nobody; "auto" for nobody unless the settings tell, whatever the environment says
-        :returns: :class:`~vmimage.credentials.Credentials` or None
+        :returns: :class:`~vmimage.glance.credentials.Credentials` or None
         :raises CredentialsWrong: naming the keys that are missing or contradict each other
         """
         if wanted is False:
@@ -80,7 +80,7 @@ class Host:
         return None if value is nothing else _copied(value)
 
     def build(self, arguments, *, ask=False, hear=True):
-        """A :class:`~vmimage.steps.Build` for a call with these settings as arguments.
+        """A :class:`~vmimage.build.steps.Build` for a call with these settings as arguments.
 
         :param bool ask: the repository of the variation for what is new; else what was last fetched of it will do
         :param bool hear: what that repository tells; not needed where the arguments tell all that matters

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmimage.shell import find_program
+from vmimage.system.shell import find_program
 
 
 @dataclass(frozen=True)

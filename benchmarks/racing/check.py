@@ -5,9 +5,9 @@ import re
 import subprocess
 from contextlib import contextmanager
 
-from vmimage.boot import version_key
 from vmimage.errors import VmImageError
-from vmimage.filesystem import superblock
+from vmimage.image.boot_files import version_key
+from vmimage.image.ext4 import superblock
 
 from racing.track import PACKAGES, USER
 

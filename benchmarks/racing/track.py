@@ -12,10 +12,10 @@ import subprocess
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vmimage.base import architecture_of
-from vmimage.bootstrap import bootstrap, digest_of_plan, plan_bootstrap
-from vmimage.digest import digest_of_file
-from vmimage.settings import Settings
+from vmimage.base.bootstrap import bootstrap, digest_of_plan, plan_bootstrap
+from vmimage.base.prepare import architecture_of
+from vmimage.settings.schema import Settings
+from vmimage.system.digest import digest_of_file
 
 from racing import meter
 

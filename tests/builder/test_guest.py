@@ -18,11 +18,11 @@ from repository_server import hg_served
 from small_base import make_small_base
 from store_watch import download, look_at
 from variations import make_history, text_of
-from vmimage.base import locate_base, prepare_base
-from vmimage.mounts import mounted
-from vmimage.progress import Progress
-from vmimage.settings import Settings
-from vmimage.triplet import Triplet
+from vmimage.base.prepare import locate_base, prepare_base
+from vmimage.image.triplet import Triplet
+from vmimage.root.mounts import mounted
+from vmimage.settings.schema import Settings
+from vmimage.system.progress import Progress
 
 pytestmark = [pytest.mark.boot, pytest.mark.needs("hg", "genisoimage")]
 

@@ -17,7 +17,7 @@ def make_project(kind, path):
     delivery.write_text(own.replace('VERSION = "0.1.0"', 'VERSION = "9.9.9"'), encoding="utf-8")
     assert delivery.read_text(encoding="utf-8") != own
     source.nodes = {"first": source.commit_all("another version")}
-    source.write({"_utils/vmimage/build.py": "this is no Python\n"})
+    source.write({"_utils/vmimage/build/pipeline.py": "this is no Python\n"})
     source.commit_all("broken")
     return source
 

@@ -7,8 +7,8 @@ import uuid
 import pytest
 from looking_at import assert_published, file_sha256, images_of, named, sha256_of
 from triplets import Publisher, environment_of, make_triplet
-from vmimage import promote, publish
 from vmimage.errors import ImageUnsound, NotPublished, SettingsWrong, StoreRefused
+from vmimage.glance import promote, publish
 
 
 @pytest.fixture

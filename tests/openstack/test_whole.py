@@ -10,7 +10,7 @@ from looking_at import assert_published, images_of, named, sha256_of
 from root_fixtures import machine  # noqa: F401  a fixture of all these tests
 from triplets import Publisher, make_triplet
 from vmimage.errors import NotPublished
-from vmimage.triplet import Triplet
+from vmimage.image.triplet import Triplet
 
 VARIATION = """
 a motd line:

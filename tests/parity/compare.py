@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from vmimage import kernel
-from vmimage.mounts import mounted
-from vmimage.namespace import run_privately
-from vmimage.seal import seal_root
+from vmimage.image.seal import seal_root
+from vmimage.root.mounts import mounted
+from vmimage.system import syscalls
+from vmimage.system.namespace import run_privately
 
 TOP = Path(__file__).resolve().parents[2]
 #: (regular expression for a whole path, reason): there the trees may differ.  What the seal removes need not stand here.
@@ -79,12 +79,12 @@ def _shown(base, upper, image):
     """The base, the machine's disk (what is changed there is forgotten) and the image, mounted for this process alone."""
     room = Path("/run/parity")
     room.mkdir(exist_ok=True)
-    kernel.mount("tmpfs", room, "tmpfs")
+    syscalls.mount("tmpfs", room, "tmpfs")
     lower, machine, built, more, work = (room / name for name in ("lower", "machine", "built", "more", "work"))
     for directory in (lower, machine, built, more, work):
         directory.mkdir()
     with mounted(base, lower, "ro", "noload"), mounted(image, built, "ro", "noload"):
-        kernel.mount("overlay", machine, "overlay", 0, f"lowerdir={upper}:{lower},upperdir={more},workdir={work}")
+        syscalls.mount("overlay", machine, "overlay", 0, f"lowerdir={upper}:{lower},upperdir={more},workdir={work}")
         try:
             yield lower, machine, built
         finally:

@@ -58,7 +58,7 @@ def reason(name):
 def judge_variation(name, base, directory, *, live=False):
     """Build the variation, let the machine do the same, and compare.
 
-    :param base: the prepared :class:`vmimage.base.Base`
+    :param base: the prepared :class:`vmimage.base.prepare.Base`
     :param Path directory: new and empty
     :param bool live: build with ``ami.live``; what is refused offline may be done then
     :returns: :class:`Verdict`

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmimage import kernel
-from vmimage.mounts import ROOT_ENVIRONMENT, mounted
-from vmimage.namespace import run_privately
-from vmimage.outcome import summarize
+from vmimage.root.mounts import ROOT_ENVIRONMENT, mounted
+from vmimage.system import syscalls
+from vmimage.system.namespace import run_privately
+from vmimage.variation.outcome import summarize
 
 #: everything of ours in the machine lies on its /run
 HOME = "/run/reference"
@@ -49,7 +49,7 @@ class Reference:
     """A machine that is off.
 
     :ivar str upper: a directory with what is not as in the base, as an overlay keeps it
-    :ivar list states: as of :func:`vmimage.outcome.summarize`; None where the states did not compile
+    :ivar list states: as of :func:`vmimage.variation.outcome.summarize`; None where the states did not compile
     :ivar str said: what Salt said besides
     :ivar float seconds: what each part took, by its name
     """
@@ -101,10 +101,10 @@ def _write_own(variation, own, minion_id):
 def _run_machine(variation, base, directory, name):
     root, begun, seconds = directory / "root", time.monotonic(), {}
     os.makedirs(_NOTES, exist_ok=True)
-    kernel.mount("tmpfs", _NOTES, "tmpfs")  # what systemd-nspawn leaves there goes with our mounts
+    syscalls.mount("tmpfs", _NOTES, "tmpfs")  # what systemd-nspawn leaves there goes with our mounts
     with mounted(base, directory / "lower", "ro", "noload"):
         options = f"lowerdir={directory / 'lower'},upperdir={directory / 'upper'},workdir={directory / 'work'},volatile"
-        kernel.mount("overlay", root, "overlay", 0, options)
+        syscalls.mount("overlay", root, "overlay", 0, options)
         try:
             with booted(root, variation, directory, name) as leader:
                 seconds["boot"] = time.monotonic() - begun
@@ -146,7 +146,7 @@ def booted(root, variation, directory, name):
 
 
 def _begin_machine(groups):
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     for group in groups:
         (group / "cgroup.procs").write_text("0", encoding="ascii")
 
@@ -243,7 +243,7 @@ def _connected(leader):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=[pen],
-        preexec_fn=lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=lambda: syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL),
     )
     os.close(pen)
     try:

@@ -12,9 +12,9 @@ from building import PROJECT
 from changeable import changeable
 from looking import looked_into
 from once import made_once
-from vmimage import qemu
-from vmimage.mounts import mounted
-from vmimage.triplet import Triplet
+from vmimage.image import qemu
+from vmimage.image.triplet import Triplet
+from vmimage.root.mounts import mounted
 
 VARIATION = """
 the mark is there:

@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 from booting import asked
-from vmimage.triplet import Triplet
+from vmimage.image.triplet import Triplet
 
 pytestmark = pytest.mark.boot
 

@@ -12,8 +12,8 @@ import pytest
 from building import PROJECT
 from creation import NAME, creation  # noqa: F401  a fixture
 from looking import looked_into
-from vmimage.inhabit import work_inside
-from vmimage.mounts import run_inside
+from vmimage.root.enter import work_inside
+from vmimage.root.mounts import run_inside
 
 HOME = "/opt/vm_create"
 UNIT = "/etc/systemd/system/vm_create.service"

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 from hostile import ASKING, run_hostile, small_root
-from vmimage import bootstrap, confine, groups, kernel, network
+from vmimage.base import bootstrap
 from vmimage.errors import BuildStopped, CommandFailed, NotReady
-from vmimage.namespace import run_privately
-from vmimage.shell import run
+from vmimage.system import confine, groups, network, syscalls
+from vmimage.system.namespace import run_privately
+from vmimage.system.shell import run
 
 X86 = platform.machine() == "x86_64"
 #: by their numbers on x86_64 and on arm64
@@ -177,8 +178,8 @@ def test_mmdebstrap_and_what_it_starts_see_no_process_of_ours_and_meet_the_filte
     (tmp_path / "etc").mkdir()
     words = {"type": "debian", "release": "bookworm", "architecture": "amd64", "sources": []}
     plan = {**words, "packages": [], "files": {}, "enabled": []}
-    few = sum(1 << bit for bit in confine._KEPT.values() if bit in kernel.bounding_set())
-    more = few | sum(1 << bit for bit in confine.TO_BOOTSTRAP.values() if bit in kernel.bounding_set())
+    few = sum(1 << bit for bit in confine._KEPT.values() if bit in syscalls.bounding_set())
+    more = few | sum(1 << bit for bit in confine.TO_BOOTSTRAP.values() if bit in syscalls.bounding_set())
     assert run_privately(work) == [
         ("mmdebstrap", ["2", "True", f"{more:016x}", "EPERM", "EFAULT"]),  # the kernel looked at the arguments of mount
         ("chroot", ["2", "True", f"{few:016x}", "EPERM", "EPERM"]),
@@ -189,7 +190,7 @@ def test_no_capability_is_kept_but_those_on_the_list(root):
     status = dict(
         line.split(":\t") for line in said(root, "print(open('/proc/self/status').read())").splitlines() if ":\t" in line
     )
-    allowed = sum(1 << bit for bit in confine._KEPT.values() if bit in kernel.bounding_set())
+    allowed = sum(1 << bit for bit in confine._KEPT.values() if bit in syscalls.bounding_set())
     assert {name: int(status[f"Cap{name}"], 16) for name in ("Bnd", "Prm", "Eff", "Inh", "Amb")} == {
         "Bnd": allowed,
         "Prm": allowed,
@@ -224,7 +225,7 @@ def refused_by_filter(*call):
     pid = os.fork()
     if pid == 0:
         try:
-            kernel.load_filter(confine.filter_code())
+            syscalls.load_filter(confine.filter_code())
             libc = ctypes.CDLL(None, use_errno=True)
             result = libc.syscall(*(ctypes.c_long(one) for one in (*call, 0, 0, 0, 0, 0)[:6]))
             os.write(pen, (errno.errorcode[ctypes.get_errno()] if result < 0 else f"went through: {result}").encode())
@@ -239,9 +240,9 @@ def refused_by_filter(*call):
 @pytest.mark.parametrize(
     "call",
     [
-        ((272, 97)[not X86], kernel.CLONE_NEWUSER),
-        ((272, 97)[not X86], kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS),
-        ((56, 220)[not X86], kernel.CLONE_NEWUSER | 17),
+        ((272, 97)[not X86], syscalls.CLONE_NEWUSER),
+        ((272, 97)[not X86], syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS),
+        ((56, 220)[not X86], syscalls.CLONE_NEWUSER | 17),
         ((16, 29)[not X86], 0, termios.TIOCSTI),
         ((16, 29)[not X86], 0, termios.TIOCSTI | 1 << 32),  # the kernel sees the lower half
         ((16, 29)[not X86], 0, 0x541C),
@@ -271,7 +272,7 @@ def by_interrupt(call):
             # push rbx; mov eax, call; xor ebx, ebx; xor ecx, ecx; xor edx, edx; int 0x80; pop rbx; ret
             code.write(b"\x53\xb8" + call.to_bytes(4, "little") + b"\x31\xdb\x31\xc9\x31\xd2\xcd\x80\x5b\xc3")
             function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
-            kernel.load_filter(confine.filter_code())
+            syscalls.load_filter(confine.filter_code())
             os.write(pen, str(function()).encode())
         finally:
             os._exit(0)
@@ -337,10 +338,10 @@ def test_inheritable_capabilities_of_the_builder_are_cleared():
         return [status.split(f"Cap{name}:\t")[1].split()[0] for name in ("Inh", "Amb")]
 
     def look():
-        bits = sum(1 << one for one in kernel.bounding_set())
-        every = [kernel._CapabilityData(*[(bits >> shift) & 0xFFFFFFFF] * 3) for shift in (0, 32)]
-        header = kernel._CapabilityHeader(kernel._CAPABILITY_VERSION, 0)
-        assert ctypes.CDLL(None).capset(ctypes.byref(header), (kernel._CapabilityData * 2)(*every)) == 0
+        bits = sum(1 << one for one in syscalls.bounding_set())
+        every = [syscalls._CapabilityData(*[(bits >> shift) & 0xFFFFFFFF] * 3) for shift in (0, 32)]
+        header = syscalls._CapabilityHeader(syscalls._CAPABILITY_VERSION, 0)
+        assert ctypes.CDLL(None).capset(ctypes.byref(header), (syscalls._CapabilityData * 2)(*every)) == 0
         assert ctypes.CDLL(None).prctl(47, 2, 0, 0, 0) == 0  # chown, to the ambient set
         before = inherited()
         confine.confine(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000))

@@ -4,8 +4,8 @@ import os
 
 import pytest
 from vmimage.errors import NotReady
-from vmimage.mounts import mounted
-from vmimage.shell import run
+from vmimage.root.mounts import mounted
+from vmimage.system.shell import run
 
 
 def make_image(path, mib, *options):

@@ -3,9 +3,9 @@
 import os
 import socket
 
-from vmimage.inhabit import swallow_log
-from vmimage.lock import visible_pid
-from vmimage.namespace import run_privately
+from vmimage.root.enter import swallow_log
+from vmimage.system.lock import visible_pid
+from vmimage.system.namespace import run_privately
 
 
 def test_what_is_logged_in_a_root_finds_a_reader(tmp_path):

@@ -6,13 +6,13 @@ import stat
 import subprocess
 
 import pytest
-from vmimage import filesystem
-from vmimage.attributes import read_flags, write_flags
-from vmimage.mounts import mounted
-from vmimage.namespace import run_privately
-from vmimage.repack import Unfit, pack_changes
-from vmimage.root import close_root, open_root
-from vmimage.workspace import Workspace
+from vmimage.image import ext4
+from vmimage.image.patch import Unfit, pack_changes
+from vmimage.root.mounts import mounted
+from vmimage.root.overlay import close_root, open_root
+from vmimage.root.workspace import Workspace
+from vmimage.system.attributes import read_flags, write_flags
+from vmimage.system.namespace import run_privately
 
 IMMUTABLE, APPENDED, NO_ATIME = 0x10, 0x20, 0x80  # chattr's i, a and A
 PROTECTED = {
@@ -121,11 +121,11 @@ def changed(tmp_path):
         def inside():
             base = tmp_path / "base.img"
             base_files(tmp_path / "base", big_mib)
-            filesystem.pack_image(tmp_path / "base", base, label="root", journal=False)
+            ext4.pack_image(tmp_path / "base", base, label="root", journal=False)
             with mounted(base, tmp_path / "base"):
                 for name, flags in PROTECTED.items():
                     write_flags(tmp_path / "base" / name, flags)
-            filesystem.cut_image(base)
+            ext4.cut_image(base)
             workspace, root = Workspace(tmp_path, "one"), tmp_path / "root"
             workspace.make()
             open_root(workspace, base, root)
@@ -148,10 +148,10 @@ def test_the_copy_with_the_changes_is_what_writing_all_files_gives(changed, tmp_
     def both(workspace, root, base):
         copy, written = tmp_path / "copy.img", tmp_path / "written.img"
         copied(workspace, root, base, copy)
-        filesystem.pack_image(root, written, label="root")
+        ext4.pack_image(root, written, label="root")
         found = []
         for image in (copy, written):
-            filesystem.shrink_image(image, 8)
+            ext4.shrink_image(image, 8)
             with mounted(image, workspace.path / "image", "ro"):
                 found.append(facts_of(workspace.path / "image"))
         found.append(facts_of(root))
@@ -167,8 +167,8 @@ def test_the_copy_gets_a_journal_and_can_grow(changed, tmp_path):
     def work(workspace, root, base):
         target = tmp_path / "copy.img"
         copied(workspace, root, base, target)
-        filesystem.shrink_image(target, 8)
-        return filesystem.superblock(target)
+        ext4.shrink_image(target, 8)
+        return ext4.superblock(target)
 
     facts = changed(change, work)
     assert {"has_journal", "resize_inode"} <= set(facts["Filesystem features"].split())

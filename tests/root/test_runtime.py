@@ -3,11 +3,11 @@
 import os
 import shutil
 
-from vmimage import offline_salt
-from vmimage.inhabit import work_inside
-from vmimage.mounts import run_inside
-from vmimage.runtime import HOME, PYTHON, bind_runtime, own_runtime
-from vmimage.shell import run
+from vmimage.root.enter import work_inside
+from vmimage.root.mounts import run_inside
+from vmimage.root.runtime import HOME, PYTHON, bind_runtime, own_runtime
+from vmimage.system.shell import run
+from vmimage.variation.in_root import offline_salt
 
 PROGRAM = f"""
 import sys

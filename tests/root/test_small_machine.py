@@ -9,7 +9,7 @@ import pytest
 from building import Salt
 from looking import looked_into
 from small import SmallSalt, limited_memory
-from vmimage.mounts import mounted
+from vmimage.root.mounts import mounted
 
 GIB = 1 << 30
 # what the changes are kept on tells its size; a tmpfs would be smaller than the disk

@@ -87,7 +87,7 @@ def works(minion, salt_call):
     with tarfile.open(minion.good("vm_create.project", salt_call=salt_call)) as tar:
         assert tar.extractfile("states/ami_creator.sls").read() == (PROJECT / "states/ami_creator.sls").read_bytes()
         packed = set(tar.getnames())
-    assert packed >= {f"_utils/vmimage/{one.name}" for one in (PROJECT / "_utils/vmimage").glob("*.*")}
+    assert packed >= {str(path.relative_to(PROJECT)) for path in (PROJECT / "_utils/vmimage").rglob("*.py")}
     assert packed >= {"_modules/vm_create.py", "_modules/vm_sysctl.py", "_states/vm_image.py"}
 
 

@@ -6,9 +6,9 @@ import textwrap
 import pytest
 import yaml
 from minions import PROJECT
-from vmimage.credentials import KEYSTONE_KEYS, gather_credentials
-from vmimage.settings import KEYS
-from vmimage.userdata import sort_userdata
+from vmimage.glance.credentials import KEYSTONE_KEYS, gather_credentials
+from vmimage.instance.userdata import sort_userdata
+from vmimage.settings.schema import KEYS
 
 USERDATA = (PROJECT / "userdata.example").read_text(encoding="utf-8")
 PARAGRAPHS = [one for one in USERDATA.split("\n\n") if re.search(r"^#?(ami|keystone)\.", one, re.MULTILINE)]

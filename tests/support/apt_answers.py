@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 
 class AptGet:
-    """Takes the place of ``vmimage.apt_sources.run``.
+    """Takes the place of ``vmimage.apt.sources.run``.
 
     :ivar list answer: ``(address, suite, component, origin)`` of each index
     :ivar int asked: how often it was

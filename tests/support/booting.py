@@ -4,7 +4,7 @@ import json
 import subprocess
 from contextlib import contextmanager
 
-from vmimage import qemu
+from vmimage.image import qemu
 
 HANGS_SECONDS = 900  # for a boot that hangs, not for one that is slow
 _IDENTITY = r"""

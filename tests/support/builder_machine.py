@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from building import CACHE, PROJECT, RELEASE
-from vmimage.shell import die_with_parent
+from vmimage.system.shell import die_with_parent
 
 RUN_SECONDS = 300
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from signals import as_from_a_terminal
-from vmimage.groups import group_name
-from vmimage.settings import Settings
+from vmimage.settings.schema import Settings
+from vmimage.system.groups import group_name
 
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 
-from vmimage.mounts import mounted
+from vmimage.root.mounts import mounted
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from keystoneauth1 import session
 from keystoneauth1.identity import v3
 from keystoneclient.v3 import client as keystone_client
 from servers import Server, processes_of, write_config
-from vmimage.shell import run
+from vmimage.system.shell import run
 
 DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 INTERFACES = ["public", "internal", "admin"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from building import CACHE, PROJECT
-from vmimage.qemu import free_port
+from vmimage.image.qemu import free_port
 
 BIN = Path(sys.executable).parent
 

@@ -4,10 +4,10 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from vmimage.groups import watched
-from vmimage.inhabit import work_inside
-from vmimage.mounts import bind_read_only, run_inside
-from vmimage.shell import run
+from vmimage.root.enter import work_inside
+from vmimage.root.mounts import bind_read_only, run_inside
+from vmimage.system.groups import watched
+from vmimage.system.shell import run
 
 #: for programs in the root: ``asked(number, *arguments)`` is the name of the error that a system call gives, or its result
 ASKING = """

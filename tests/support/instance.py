@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from booting import remember_accelerator
-from vmimage import qemu
-from vmimage.shell import run, started
+from vmimage.image import qemu
+from vmimage.system.shell import run, started
 
 MEMORY_MIB = 2048
 #: what systemd says of its units is on the console, too: it tells there what systemctl tells inside

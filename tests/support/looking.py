@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from building import OWN_DIRECTORIES
-from vmimage.mounts import mounted
+from vmimage.root.mounts import mounted
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import os
 from types import SimpleNamespace
 
-from vmimage import metadata_drives
+from vmimage.instance import metadata_drives
 
 
 def mounted_devices(monkeypatch, blkid):

@@ -102,7 +102,7 @@ def become_publisher(parent, stderr, directory, environment, settings):
     """What a child does, and nothing after it."""
     code = 1
     try:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(code)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it, and so do we
@@ -122,8 +122,9 @@ def become_publisher(parent, stderr, directory, environment, settings):
 
 if __name__ == "__main__":
     sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[2] / "_utils"))
-    import vmimage.store  # noqa: F401  before the first child needs it
+    import vmimage.glance.client  # noqa: F401  before the first child needs it
     from triplets import publishing_build
-    from vmimage import kernel, publish
+    from vmimage.glance import publish
+    from vmimage.system import syscalls
 
     serve(socket.socket(fileno=int(sys.argv[1])))

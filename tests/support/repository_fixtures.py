@@ -1,4 +1,4 @@
-"""Fixtures of the tests of vmimage.repository: made and served by :mod:`repository_server`."""
+"""Fixtures of the tests of vmimage.repository.checkout: made and served by :mod:`repository_server`."""
 
 import functools
 import uuid
@@ -6,7 +6,7 @@ import uuid
 import pytest
 from once import made_once
 from repository_server import SOURCES, Server, hg_served
-from vmimage.repository import fetch_repository
+from vmimage.repository.checkout import fetch_repository
 
 
 class Fetcher:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from vmimage.shell import die_with_parent
+from vmimage.system.shell import die_with_parent
 from waiting import wait_until
 
 _CALM = {

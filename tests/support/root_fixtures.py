@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, RELEASE, what_is_left
 from once import made_once
-from vmimage import base, kernel
-from vmimage.progress import Progress
-from vmimage.settings import Settings
+from vmimage.base import prepare
+from vmimage.settings.schema import Settings
+from vmimage.system import syscalls
+from vmimage.system.progress import Progress
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,8 +26,8 @@ def own_directories(machine, tmp_path_factory):
 
     Its mounts are its own: whatever kills it, the kernel takes them away, and their loop devices with them.
     """
-    kernel.unshare(kernel.CLONE_NEWNS)
-    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     OWN_DIRECTORIES.append(tmp_path_factory.getbasetemp())
     os.environ[OWNER] = str(os.getpid())
 
@@ -46,8 +47,10 @@ def nothing_is_left(own_directories):
 
 @pytest.fixture(scope="session")
 def bootstrapped(tmp_path_factory):
-    """The base that tests share, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.Base`."""
+    """The base that tests share, from the cache of this machine or bootstrapped now: a prepared :class:`vmimage.base.prepare.Base`."""
     settings, progress = Settings(cache=CACHE, release=RELEASE), Progress()
     return made_once(
-        tmp_path_factory, "bootstrapped", lambda _: base.prepare_base(settings, base.locate_base(settings, progress), progress)
+        tmp_path_factory,
+        "bootstrapped",
+        lambda _: prepare.prepare_base(settings, prepare.locate_base(settings, progress), progress),
     )

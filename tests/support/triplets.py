@@ -5,13 +5,13 @@ import os
 import time
 import uuid
 
-from vmimage import publish
-from vmimage.credentials import gather_credentials
-from vmimage.progress import Progress
-from vmimage.settings import gather_settings
-from vmimage.steps import Build
-from vmimage.triplet import Triplet
-from vmimage.whole_files import write_json
+from vmimage.build.steps import Build
+from vmimage.glance import publish
+from vmimage.glance.credentials import gather_credentials
+from vmimage.image.triplet import Triplet
+from vmimage.settings.schema import gather_settings
+from vmimage.system.progress import Progress
+from vmimage.system.whole_files import write_json
 
 MIB = 1 << 20
 
@@ -20,7 +20,7 @@ def make_triplet(directory, name="web", *, root=None, root_mib=2, kernel=b"a ker
     """Three files and the manifest that describes them.
 
     :param bytes root: of the root image, default random ones
-    :returns: :class:`vmimage.triplet.Triplet`
+    :returns: :class:`vmimage.image.triplet.Triplet`
     """
     triplet = Triplet(directory, name)
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Tests of this group run the real programs on files of their own; none needs root."""
 
 import pytest
-from vmimage.shell import run
+from vmimage.system.shell import run
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import time
 import traceback
 
 import pytest
-from vmimage import apt_cache, apt_unpacked, kernel
-from vmimage.apt_cache import AptCache
-from vmimage.shell import run
+from vmimage.apt import cache as apt_cache
+from vmimage.apt import unpacked as apt_unpacked
+from vmimage.apt.cache import AptCache
+from vmimage.system import syscalls
+from vmimage.system.shell import run
 
 pytestmark = pytest.mark.needs("dpkg-deb")
 NAME = "less_1%3a590-2_amd64.deb"
@@ -56,7 +58,7 @@ def begun(cache):
     if pid == 0:
         code = 1
         try:
-            kernel.mount = kernel.mount_setattr = lambda *_, **__: None
+            syscalls.mount = syscalls.mount_setattr = lambda *_, **__: None
             cache.show()
             code = 0
         except BaseException:

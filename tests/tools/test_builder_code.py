@@ -1,12 +1,12 @@
-"""vmimage.builder_code with the real hg and git: the link that says which code a builder runs."""
+"""vmimage.instance.code with the real hg and git: the link that says which code a builder runs."""
 
 import os
 
 import pytest
 from repository_server import SOURCES
-from vmimage.builder_code import reset_code, switch_code
 from vmimage.errors import RepositoryWrong
-from vmimage.settings import KEYS, gather_settings
+from vmimage.instance.code import reset_code, switch_code
+from vmimage.settings.schema import KEYS, gather_settings
 
 pytestmark = pytest.mark.needs("hg", "git")
 RUN = "_utils/vmimage/builder.py"

@@ -17,7 +17,7 @@ RUN = "import sys; from pathlib import Path; from vmimage import builder; builde
 
 #: a vm_create that has nothing to do
 PUBLISHED_BEFORE = """
-from vmimage.settings import KEYS, Settings
+from vmimage.settings.schema import KEYS, Settings
 
 def settings():
     return {key: {"value": getattr(Settings(), key)} for key in KEYS}

@@ -1,12 +1,12 @@
-"""vmimage.fetch against a real server on the loopback that breaks off, changes its mind, or has nothing."""
+"""vmimage.base.download against a real server on the loopback that breaks off, changes its mind, or has nothing."""
 
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from vmimage.base.download import download, fetch, fetch_beside
 from vmimage.errors import BaseMissing
-from vmimage.fetch import download, fetch, fetch_beside
 
 MIB = 1 << 20
 
@@ -61,7 +61,7 @@ class Answer(BaseHTTPRequestHandler):
 def server(monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("vmimage.fetch.time.sleep", lambda seconds: None)  # the pauses between tries
+    monkeypatch.setattr("vmimage.base.download.time.sleep", lambda seconds: None)  # the pauses between tries
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -4,10 +4,10 @@ import os
 import re
 
 import pytest
-from vmimage.digest import digest_of_tree
-from vmimage.filesystem import block_count, measure_content, pack_image, plan_size, shrink_image, superblock
-from vmimage.header import read_ext
-from vmimage.shell import run
+from vmimage.image.ext4 import block_count, measure_content, pack_image, plan_size, shrink_image, superblock
+from vmimage.system.digest import digest_of_tree
+from vmimage.system.formats import read_ext
+from vmimage.system.shell import run
 
 pytestmark = pytest.mark.needs("mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "debugfs")
 MIB = 1 << 20
@@ -139,7 +139,7 @@ def test_where_the_estimate_falls_short_the_packing_is_tried_again(tmp_path, tre
     blocks, inodes = plan_size(measure_content(root))
     short = blocks * 9 // 10
     assert short < (60 + JOURNAL_MIB) * MIB // 4096
-    monkeypatch.setattr("vmimage.filesystem.plan_size", lambda content, journal, spare_inodes: (short, inodes))
+    monkeypatch.setattr("vmimage.image.ext4.plan_size", lambda content, journal, spare_inodes: (short, inodes))
     pack_image(root, tmp_path / "root.img")
     run(["e2fsck", "-f", "-n", tmp_path / "root.img"])
     assert block_count(tmp_path / "root.img") > short

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from vmimage import drawn
+from vmimage.image import drawn
 
 
 @pytest.mark.parametrize("one", drawn.ALL, ids=lambda one: one.name)

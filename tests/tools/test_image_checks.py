@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from vmimage.errors import ImageUnsound
-from vmimage.filesystem import check_image, pack_image, shrink_image
-from vmimage.shell import run
+from vmimage.image.ext4 import check_image, pack_image, shrink_image
+from vmimage.system.shell import run
 
 pytestmark = pytest.mark.needs("mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "debugfs")
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""vmimage.metadata_drives and real disks: images with a label, attached as loop devices and mounted as an instance would."""
+"""vmimage.instance.metadata_drives and real disks: images with a label, attached as loop devices and mounted as an instance would."""
 
 import os
 import subprocess
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from metadata_devices import mounted_devices
-from vmimage import metadata_drives
-from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
-from vmimage.metadata import read_userdata
-from vmimage.metadata_drives import read_config_drive, read_nocloud
-from vmimage.metadata_source import Found, Machine
-from vmimage.shell import find_program, run
+from vmimage.instance import metadata_drives
+from vmimage.instance.metadata import read_userdata
+from vmimage.instance.metadata_drives import read_config_drive, read_nocloud
+from vmimage.instance.metadata_source import Found, Machine
+from vmimage.settings.strict_yaml import LIMIT_BYTES
+from vmimage.system.shell import find_program, run
 
 pytestmark = pytest.mark.needs("genisoimage", "mke2fs", "losetup", "blkid")
 DATA = b"ami.name: web\n\xff\0"

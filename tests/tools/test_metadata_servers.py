@@ -1,4 +1,4 @@
-"""vmimage.metadata_servers against real servers on the loopback: good ones, missing ones, and such that keep us waiting."""
+"""vmimage.instance.metadata_servers against real servers on the loopback: good ones, missing ones, and such that keep us waiting."""
 
 import os
 import socket
@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
-from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
-from vmimage.metadata import SOURCES, read_userdata
+from vmimage.instance.metadata import SOURCES, read_userdata
+from vmimage.settings.strict_yaml import LIMIT_BYTES
 from waiting import ended_if_it_hangs
 
 OPENSTACK, EC2, TOKEN = "/openstack/latest/user_data", "/latest/user-data", "/latest/api/token"
@@ -104,7 +104,7 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("vmimage.metadata.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr("vmimage.instance.metadata.time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 

@@ -1,4 +1,4 @@
-"""vmimage.minion with a real salt-call: what it returns, and in which words it says that it could not."""
+"""vmimage.instance.minion with a real salt-call: what it returns, and in which words it says that it could not."""
 
 import signal
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import minions
 import pytest
 from vmimage.errors import CallFailed, ProgramMissing
-from vmimage.minion import Minion
+from vmimage.instance.minion import Minion
 from waiting import wait_until
 
 PROBE = """
@@ -121,7 +121,9 @@ def test_where_salt_is_missing_it_says_so(minion):
 
 def test_salt_ends_with_who_asked_it(minion, tmp_path):
     there = tmp_path / "there"
-    script = f"from pathlib import Path\nfrom vmimage.minion import Minion\nMinion(Path({str(minion.directory)!r}), print)"
+    script = (
+        f"from pathlib import Path\nfrom vmimage.instance.minion import Minion\nMinion(Path({str(minion.directory)!r}), print)"
+    )
     argv = [sys.executable, "-c", f"{script}.call('probe.wait', {str(there)!r})"]
     child = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:

@@ -1,6 +1,6 @@
 """What stands in for systemd-run starts the program itself."""
 
-from vmimage import offline_run
+from vmimage.variation.in_root import offline_run
 
 
 def test_systemd_run_runs_the_program_with_what_its_options_say(tmp_path, capfd, monkeypatch):

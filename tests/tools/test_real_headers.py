@@ -1,10 +1,10 @@
-"""What vmimage.header reads of files that the real programs made."""
+"""What vmimage.system.formats reads of files that the real programs made."""
 
 import pytest
-from vmimage import header
-from vmimage.disk import make_root_image
+from vmimage.base.convert import make_root_image
 from vmimage.errors import BaseRefused
-from vmimage.shell import run
+from vmimage.system import formats
+from vmimage.system.shell import run
 
 MIB = 1 << 20
 UUID = "0b1fe1d1-3e0c-4d1c-9d4b-6c1f1f1b2c3d"
@@ -37,8 +37,8 @@ def sfdisk(path, script):
 def test_an_ext_file_system_is_raw_and_named(tmp_path, kind):
     path = tmp_path / "image"
     run(["mke2fs", "-q", "-F", "-t", kind, "-L", "sixteen-letters!", "-U", UUID, path, "8M"])
-    assert header.read_format(path) == "raw"
-    assert header.read_ext(path) == header.Ext("sixteen-letters!", UUID)
+    assert formats.read_format(path) == "raw"
+    assert formats.read_ext(path) == formats.Ext("sixteen-letters!", UUID)
 
 
 @pytest.mark.needs("qemu-img")
@@ -46,8 +46,8 @@ def test_an_ext_file_system_is_raw_and_named(tmp_path, kind):
 def test_a_plain_qcow2_is_good_in_both_versions(tmp_path, compat):
     path = tmp_path / "image"
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"compat={compat}", path, "1G"])
-    assert header.read_format(path) == "qcow2"
-    header.check_qcow2(path)
+    assert formats.read_format(path) == "qcow2"
+    formats.check_qcow2(path)
 
 
 QCOW2 = {
@@ -69,7 +69,7 @@ def test_a_qcow2_that_needs_more_than_itself_is_refused(tmp_path, options, words
     path = tmp_path / "image"
     run(["qemu-img", "create", "-q", "-f", "qcow2", *(one.replace("TMP", str(tmp_path)) for one in options), path, "64M"])
     with pytest.raises(BaseRefused, match=words):
-        header.check_qcow2(path)
+        formats.check_qcow2(path)
     with pytest.raises(BaseRefused, match=words):
         make_root_image(path, "qcow2", tmp_path / "root", tmp_path)
 
@@ -78,10 +78,10 @@ def test_a_qcow2_that_needs_more_than_itself_is_refused(tmp_path, options, words
 def test_a_gpt_of_sfdisk_is_read_with_types_and_partuuids(tmp_path):
     script = f"label: gpt\nsize=8MiB, type=uefi\nsize=16MiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, uuid={UUID}\ntype=linux\n"
     path = sfdisk(blank(tmp_path / "d"), script)
-    assert header.read_format(path) == "disk"
-    found = header.read_partitions(path)
+    assert formats.read_format(path) == "disk"
+    found = formats.read_partitions(path)
     assert [(one.number, one.offset // MIB, one.size // MIB) for one in found[:2]] == [(1, 1, 8), (2, 9, 16)]
-    assert [one.number for one in found if one.kind in header.ROOT_TYPES] == [2]
+    assert [one.number for one in found if one.kind in formats.ROOT_TYPES] == [2]
     assert found[1].identity == UUID
     assert [one.identity for one in found] == [sfdisk_says(path, one.number) for one in found]
 
@@ -104,8 +104,8 @@ def test_a_gpt_of_sgdisk_with_a_gap_and_256_entries_is_read(tmp_path):
             path,
         ]
     )
-    assert {one.number: one.offset // MIB for one in header.read_partitions(path)} == {1: 8, 14: 2}
-    assert next(one.identity for one in header.read_partitions(path) if one.number == 1) == UUID
+    assert {one.number: one.offset // MIB for one in formats.read_partitions(path)} == {1: 8, 14: 2}
+    assert next(one.identity for one in formats.read_partitions(path) if one.number == 1) == UUID
 
 
 @pytest.mark.needs("sfdisk")
@@ -118,7 +118,7 @@ def test_an_mbr_of_sfdisk_with_logical_partitions_is_read(tmp_path):
         "7: size=4MiB, type=83",
     ]
     path = sfdisk(blank(tmp_path / "d"), "\n".join(["label: dos", "label-id: 0xdeadbeef", *parts, ""]))
-    found = header.read_partitions(path)
+    found = formats.read_partitions(path)
     listed = [
         line.split(":")[0].removeprefix(str(path))
         for line in run(["sfdisk", "--dump", path]).output.splitlines()
@@ -133,20 +133,20 @@ def test_an_mbr_of_sfdisk_with_logical_partitions_is_read(tmp_path):
 @pytest.mark.parametrize("label", ["gpt", "dos"])
 def test_a_disk_that_was_cut_short_is_refused(tmp_path, label):
     path = sfdisk(blank(tmp_path / "d"), f"label: {label}\nsize=8MiB, type=linux\nsize=32MiB, type=linux\n")
-    assert len(header.read_partitions(path)) == 2
+    assert len(formats.read_partitions(path)) == 2
     with open(path, "r+b") as file:
         file.truncate(20 * MIB)
     with pytest.raises(BaseRefused, match="partition 2 .* outside of the image"):
-        header.read_partitions(path)
+        formats.read_partitions(path)
 
 
 @pytest.mark.needs("sfdisk", "mke2fs", "e2fsck")
 def test_a_file_system_in_a_partition_is_found_and_taken_out_whole(tmp_path, ext4):
     path = sfdisk(blank(tmp_path / "d"), "label: gpt\nsize=4MiB, type=uefi\nsize=8MiB, type=linux\n")
     run(["dd", f"if={ext4}", f"of={path}", "bs=1M", "seek=5", "conv=notrunc", "status=none"])
-    uefi, linux = header.read_partitions(path)
-    assert header.read_ext(path, uefi.offset) is None
-    assert header.read_ext(path, linux.offset) == header.Ext("cloudimg-rootfs", UUID)
+    uefi, linux = formats.read_partitions(path)
+    assert formats.read_ext(path, uefi.offset) is None
+    assert formats.read_ext(path, linux.offset) == formats.Ext("cloudimg-rootfs", UUID)
     assert path.read_bytes()[linux.offset : linux.offset + linux.size] == ext4.read_bytes()
 
 
@@ -155,7 +155,7 @@ def test_a_file_system_in_a_partition_is_found_and_taken_out_whole(tmp_path, ext
 def test_a_tar_is_known_however_it_is_compressed(tmp_path, tree, option):
     tree(tmp_path / "in", {"etc/hostname": "web"})
     run(["tar", *option, "--create", "--file", tmp_path / "a", "--directory", tmp_path / "in", "."])
-    assert header.read_format(tmp_path / "a") == "tar"
+    assert formats.read_format(tmp_path / "a") == "tar"
 
 
 @pytest.mark.needs("mke2fs")

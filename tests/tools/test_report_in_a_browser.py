@@ -6,11 +6,11 @@ import threading
 
 import pytest
 from browser import Browser
-from vmimage import report_data
 from vmimage.errors import VariationFailed
-from vmimage.report import make_page, write_report
-from vmimage.triplet import Triplet
-from vmimage.workspace import Workspace
+from vmimage.image.triplet import Triplet
+from vmimage.report import data
+from vmimage.report.page import make_page, write_report
+from vmimage.root.workspace import Workspace
 from waiting import wait_until
 
 pytestmark = pytest.mark.needs("chromium")
@@ -73,12 +73,12 @@ def page(tmp_path):
         triplet, workspace = Triplet(tmp_path / "out", name), Workspace(tmp_path / "ws", name)
         triplet.directory.mkdir(exist_ok=True)
         triplet.manifest_path.write_text(json.dumps(of_a_build(name=name, **more)), encoding="utf-8")
-        report_data.keep(report_data.kept_path(triplet), {**kept(), "build": "b" * 32})
+        data.keep(data.kept_path(triplet), {**kept(), "build": "b" * 32})
         if failed:
             workspace.make()
             workspace.log.write_text(kept()["log"], encoding="utf-8")
             notes = {"begun": {"name": name, "build": "c" * 32, "settings": {}}, "timings": of_a_build()["steps"][:1]}
-            report_data.keep(report_data.failed_path(workspace), report_data.failed_data(notes, failed))
+            data.keep(data.failed_path(workspace), data.failed_data(notes, failed))
         return write_report(triplet, workspace)
 
     return make

@@ -1,4 +1,4 @@
-"""vmimage.repository with the real hg and git: each kind of revision, and what the server does between two runs."""
+"""vmimage.repository.checkout with the real hg and git: each kind of revision, and what the server does between two runs."""
 
 import re
 from hashlib import sha1

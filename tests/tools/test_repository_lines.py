@@ -1,4 +1,4 @@
-"""vmimage.repository over the lines that guard themselves: ssh with a real sshd, https with a certificate, and proxies."""
+"""vmimage.repository.checkout over the lines that guard themselves: ssh with a real sshd, https with a certificate, and proxies."""
 
 import os
 import pwd
@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from repository_server import Server, call
 from vmimage.errors import RepositoryWrong
-from vmimage.shell import find_program
+from vmimage.system.shell import find_program
 
 pytest_plugins = ["repository_fixtures"]
 pytestmark = pytest.mark.needs("hg", "git")

@@ -1,4 +1,4 @@
-"""vmimage.repository and those who mean harm: passwords stay secret, nobody's configuration or hook runs, no file leaves its tree."""
+"""vmimage.repository.checkout and those who mean harm: passwords stay secret, nobody's configuration or hook runs, no file leaves its tree."""
 
 import os
 import stat
@@ -7,8 +7,8 @@ import textwrap
 
 import pytest
 from repository_server import SOURCES, Git, Server, call
-from vmimage import repository_program
 from vmimage.errors import RepositoryWrong
+from vmimage.repository import programs
 
 pytest_plugins = ["repository_fixtures"]
 pytestmark = pytest.mark.needs("hg", "git")
@@ -26,7 +26,7 @@ def content(checkout):
 @pytest.fixture
 def argvs(monkeypatch):
     """The words of all programs that are run, and what they print."""
-    seen, run = [], repository_program.run
+    seen, run = [], programs.run
 
     def note(argv, **options):
         seen.extend(map(str, argv))
@@ -34,7 +34,7 @@ def argvs(monkeypatch):
         seen.append(finished.output)
         return finished
 
-    monkeypatch.setattr(repository_program, "run", note)
+    monkeypatch.setattr(programs, "run", note)
     return seen
 
 
@@ -57,7 +57,7 @@ def test_a_server_that_asks_who_we_are_is_told_so_from_netrc_and_nobody_else_see
 
 def test_the_password_is_in_no_place_that_others_can_read_while_the_programs_run(guarded, fetch, credentials, monkeypatch):
     directory = credentials(netrc=f"machine 127.0.0.1 login alice password {PASSWORD}\n")
-    run, looked = repository_program.run, []
+    run, looked = programs.run, []
 
     def look(argv, **options):
         assert PASSWORD not in "\0".join([*map(str, argv), *options["env"].values()])
@@ -67,7 +67,7 @@ def test_the_password_is_in_no_place_that_others_can_read_while_the_programs_run
         assert stat.S_IMODE((fetch.place / "home/hgrc").stat().st_mode) == 0o600
         return run(argv, **options)
 
-    monkeypatch.setattr(repository_program, "run", look)
+    monkeypatch.setattr(programs, "run", look)
     fetch(guarded.url, "v1", guarded.kind, credentials=str(directory))
     assert looked
 

@@ -1,4 +1,4 @@
-"""vmimage.repository when the line breaks, the server is in trouble, runs are killed, and the cache is damaged."""
+"""vmimage.repository.checkout when the line breaks, the server is in trouble, runs are killed, and the cache is damaged."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 from repository_server import call, kill_when
-from vmimage import repository_home, repository_program
 from vmimage.errors import RepositoryWrong
+from vmimage.repository import environment, programs
 from waiting import HANG_SECONDS, ended_if_it_hangs, wait_until
 
 pytest_plugins = ["repository_fixtures"]
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.needs("hg", "git")
 RUN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from vmimage.repository import fetch_repository
+from vmimage.repository.checkout import fetch_repository
 kind, address, revision, cache = sys.argv[1:]
 print(fetch_repository(kind, address, revision, cache).node)
 """
@@ -141,14 +141,14 @@ def test_a_whole_hash_that_was_not_fetched_is_looked_for_at_the_server(history, 
 
 
 def test_a_server_that_falls_silent_is_given_up(history, server, fetch, monkeypatch):
-    monkeypatch.setattr(repository_home, "_SILENT_SECONDS", 1)
+    monkeypatch.setattr(environment, "_SILENT_SECONDS", 1)
     server.stuck = 5
     with ended_if_it_hangs(), pytest.raises(RepositoryWrong, match="cannot be fetched: .*(timed out|too slow)"):
         fetch(server.address(history), "", history.kind, tries=1)
 
 
 def test_a_program_that_takes_too_long_is_ended(history, server, fetch, monkeypatch):
-    monkeypatch.setattr(repository_program, "_LONGEST_SECONDS", 1)
+    monkeypatch.setattr(programs, "_LONGEST_SECONDS", 1)
     server.stuck = 5
     with ended_if_it_hangs(), pytest.raises(RepositoryWrong, match="cannot be fetched: it took longer than 1 s"):
         fetch(server.address(history), "", history.kind, tries=1)

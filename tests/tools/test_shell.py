@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from vmimage.errors import CommandFailed, ProgramMissing
-from vmimage.shell import find_program, run, started
+from vmimage.system.shell import find_program, run, started
 from waiting import ended_if_it_hangs
 
 #: a loop of sh that takes a minute unless a file appears; a program that waits for it has done something wrong
@@ -58,7 +58,7 @@ def test_a_program_killed_by_a_signal_says_which():
     [("mmdebstrap", "mmdebstrap"), ("qemu-img", "qemu-utils"), ("resize2fs", "e2fsprogs"), ("frobnicate", "frobnicate")],
 )
 def test_a_missing_program_names_the_package_to_install(program, package, monkeypatch):
-    monkeypatch.setattr("vmimage.shell._SBIN", "/nonexistent")
+    monkeypatch.setattr("vmimage.system.shell._SBIN", "/nonexistent")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ProgramMissing, match=f"{program} is not installed\n  -> apt-get install {package}$"):
         run([program, "--version"])

@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from vmimage.base import locate_base
+from vmimage.base.prepare import locate_base
 from vmimage.errors import BaseRefused, BaseUnverified, SettingsWrong
-from vmimage.progress import Progress
-from vmimage.settings import gather_settings
-from vmimage.shell import run
+from vmimage.settings.schema import gather_settings
+from vmimage.system.progress import Progress
+from vmimage.system.shell import run
 
 IMAGE = bytes(1080) + b"\x53\xef" + bytes(3000)  # as much of an ext4 as its format needs
 SHA256, SHA512 = hashlib.sha256(IMAGE).hexdigest(), hashlib.sha512(IMAGE).hexdigest()

@@ -3,11 +3,11 @@ import sys
 
 import pytest
 from vmimage.errors import WorkspaceBusy
-from vmimage.workspace import Workspace
+from vmimage.root.workspace import Workspace
 
 HOLDER = """
 import sys
-from vmimage.workspace import Workspace
+from vmimage.root.workspace import Workspace
 with Workspace(sys.argv[1], "web").locked():
     print("held", flush=True)
     sys.stdin.read()

@@ -5,7 +5,7 @@ import subprocess
 
 import hypothesis
 import pytest
-from vmimage import inside
+from vmimage.root import files
 
 hypothesis.settings.register_profile("unit", deadline=None, database=None, max_examples=100)
 hypothesis.settings.load_profile("unit")
@@ -25,8 +25,8 @@ def _no_programs():
 
 @pytest.fixture(scope="session")
 def confining_kernel(lacking, tmp_path_factory):
-    """For tests of vmimage.inside: a kernel that resolves paths inside a directory."""
+    """For tests of vmimage.root.files: a kernel that resolves paths inside a directory."""
     try:
-        inside.exists(tmp_path_factory.mktemp("probe"), "/x")
+        files.exists(tmp_path_factory.mktemp("probe"), "/x")
     except OSError as error:
         lacking(f"openat2 does not work here: {error}; it needs Linux 5.6, and in a container a seccomp profile that knows it")

@@ -1,6 +1,6 @@
 import pytest
 from apt_answers import AptGet
-from vmimage.apt_sources import source_lines
+from vmimage.apt.sources import source_lines
 from vmimage.errors import SettingsWrong
 
 D, S, T = "http://deb.example.org/debian/", "http://deb.example.org/debian-security", "http://tools.example.org/apt"
@@ -19,7 +19,7 @@ def lines_for(monkeypatch):
     """``lines_for(indexes, release, distribution)`` on a machine whose apt has read these indexes."""
 
     def ask(indexes, release, distribution):
-        monkeypatch.setattr("vmimage.apt_sources.run", AptGet(indexes))
+        monkeypatch.setattr("vmimage.apt.sources.run", AptGet(indexes))
         return source_lines(release, distribution)
 
     return ask

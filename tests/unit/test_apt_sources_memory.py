@@ -5,8 +5,8 @@ import os
 
 import pytest
 from apt_answers import AptGet
-from vmimage import apt_sources
-from vmimage.apt_sources import source_lines
+from vmimage.apt import sources
+from vmimage.apt.sources import source_lines
 
 LINES = ["deb http://deb.example.org/debian bookworm main"]
 
@@ -30,10 +30,10 @@ def asking(tmp_path, tree, monkeypatch):
     """A machine whose apt was asked once."""
     top = tree(tmp_path / "machine", {"apt/sources.list": "deb", "apt/parts/more.list": "deb", "lists/a_InRelease": "signed"})
     tree(tmp_path / "cache", {})
-    monkeypatch.setattr(apt_sources, "_READ", (top / "apt", top / "apt/parts", top / "lists", top / "missing"))
+    monkeypatch.setattr(sources, "_READ", (top / "apt", top / "apt/parts", top / "lists", top / "missing"))
 
     apt, memory = AptGet([("http://deb.example.org/debian/", "bookworm", "main", "Debian")]), tmp_path / "cache/apt_sources.json"
-    monkeypatch.setattr(apt_sources, "run", apt)
+    monkeypatch.setattr(sources, "run", apt)
     asking = Asking(top, apt, memory)
     assert asking() == LINES and asking.asked == 1
     return asking

@@ -7,10 +7,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from vmimage import base
+from vmimage.base import prepare as base
 from vmimage.errors import BaseUnverified, BuildStopped
-from vmimage.progress import Progress
-from vmimage.settings import Settings
+from vmimage.settings.schema import Settings
+from vmimage.system.progress import Progress
 
 DAY = 24 * 3600
 LOCATED = {

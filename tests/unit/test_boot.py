@@ -1,8 +1,8 @@
 import itertools
 
 import pytest
-from vmimage.boot import copy_boot_files, find_boot_files, newest_kernel, version_key
 from vmimage.errors import KernelMissing, RamdiskMissing
+from vmimage.image.boot_files import copy_boot_files, find_boot_files, newest_kernel, version_key
 
 ASCENDING = [
     ["5.10.0-30-amd64", "6.1.0-9-amd64", "6.1.0-18-amd64", "6.1.0-18-cloud-amd64", "6.10.11-amd64"],

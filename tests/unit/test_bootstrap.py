@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from vmimage.bootstrap import digest_of_plan, plan_bootstrap
-from vmimage.settings import gather_settings
+from vmimage.base.bootstrap import digest_of_plan, plan_bootstrap
+from vmimage.settings.schema import gather_settings
 
 MIRROR = "http://mirror.example.org/debian"
 

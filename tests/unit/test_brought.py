@@ -4,7 +4,7 @@ import hashlib
 import os
 
 import pytest
-from vmimage.brought import find_brought
+from vmimage.variation.in_root.dpkg_files import find_brought
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from vmimage.changes import count_blocks, list_changes
+from vmimage.image.changes import count_blocks, list_changes
 
 
 @pytest.fixture

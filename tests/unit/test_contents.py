@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
-from vmimage.contents import BLOCK, measure_contents
-from vmimage.filesystem import measure_content
+from vmimage.image.ext4 import measure_content
+from vmimage.image.usage import BLOCK, measure_contents
 
 pytestmark = pytest.mark.usefixtures("confining_kernel")
 STATUS = "".join(

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 import settings_sources
 from settings_sources import source
-from vmimage.credentials import Credentials, gather_credentials, secrets_of
 from vmimage.errors import CredentialsWrong, SettingsWrong
+from vmimage.glance.credentials import Credentials, gather_credentials, secrets_of
 
 ADDRESS = "https://cloud.example.org:5000/v3"
 USER = {"auth_url": ADDRESS, "user": "builder", "password": "hunter2", "tenant": "images"}

@@ -7,9 +7,9 @@ import pytest
 import settings_sources
 import yaml
 from settings_sources import source
-from vmimage import clouds
-from vmimage.credentials import gather_credentials, secrets_of
 from vmimage.errors import CredentialsWrong, SettingsWrong
+from vmimage.glance import clouds
+from vmimage.glance.credentials import gather_credentials, secrets_of
 
 ADDRESS = "https://cloud.example.org:5000/v3"
 AUTH = {"auth_url": ADDRESS, "username": "builder", "password": "hunter2", "project_name": "images"}

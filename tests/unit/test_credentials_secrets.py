@@ -6,10 +6,10 @@ import traceback
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from vmimage import clouds
-from vmimage.credentials import Credentials, gather_credentials, secrets_of
 from vmimage.errors import VmImageError
-from vmimage.identity import is_secret
+from vmimage.glance import clouds
+from vmimage.glance.credentials import Credentials, gather_credentials, secrets_of
+from vmimage.settings.auth_options import is_secret
 
 ADDRESS = "https://cloud.example.org:5000/v3"
 GOOD = {

@@ -1,8 +1,8 @@
 import os
 
 import pytest
-from vmimage.digest import check_digest, digest_of_file, digest_of_tree, find_in_checksums, known_digest, parse_digest
 from vmimage.errors import BaseUnverified, SettingsWrong
+from vmimage.system.digest import check_digest, digest_of_file, digest_of_tree, find_in_checksums, known_digest, parse_digest
 
 #: of the text "abc", from FIPS 180
 ABC_256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

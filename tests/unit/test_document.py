@@ -4,8 +4,8 @@ What is refused, and that no message tells a secret, is in the table of test_use
 """
 
 import pytest
-from vmimage.document import LIMIT_BYTES, name_place, read_document
 from vmimage.errors import RepositoryWrong, UserdataWrong
+from vmimage.settings.strict_yaml import LIMIT_BYTES, name_place, read_document
 
 WHAT = "ami.yaml of https://hg.example.org/web"
 

@@ -1,6 +1,6 @@
 """What packages draw by lot: not in an image, and made at the first boot by those who need it."""
 
-from vmimage import drawn
+from vmimage.image import drawn
 
 SNAKEOIL = next(one for one in drawn.ALL if one.name == "first-boot-snakeoil")
 

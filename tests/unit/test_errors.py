@@ -2,8 +2,8 @@ import pickle
 
 import pytest
 from vmimage import errors
-from vmimage.outcome import summarize
-from vmimage.progress import Progress
+from vmimage.system.progress import Progress
+from vmimage.variation.outcome import summarize
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.VmImageError)]
 

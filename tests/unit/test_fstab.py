@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import ImageUnsound
-from vmimage.fstab import fit_fstab, names_of_root, settle
+from vmimage.root.fstab import fit_fstab, names_of_root, settle
 
 UUID = "0b1fe1d1-3e0c-4d1c-9d4b-6c1f1f1b2c3d"
 

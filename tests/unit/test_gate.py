@@ -1,8 +1,8 @@
 import pytest
-from vmimage import qemu
 from vmimage.errors import BootFailed
-from vmimage.gate import pass_gate
-from vmimage.triplet import Triplet
+from vmimage.glance.gate import pass_gate
+from vmimage.image import qemu
+from vmimage.image.triplet import Triplet
 
 
 @pytest.fixture

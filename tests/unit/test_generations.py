@@ -1,7 +1,7 @@
 """Which image has the name, which had it before, and which are too many."""
 
 import pytest
-from vmimage.generations import (
+from vmimage.glance.generations import (
     describe,
     is_ours,
     previous_of,

@@ -3,7 +3,7 @@ import uuid
 
 import pytest
 from vmimage.errors import BaseRefused
-from vmimage.header import check_qcow2, read_ext, read_format
+from vmimage.system.formats import check_qcow2, read_ext, read_format
 
 MIB = 1 << 20
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as some
-from vmimage import header
 from vmimage.errors import BaseRefused
+from vmimage.system import formats
 
 
 @some.composite
@@ -34,25 +34,25 @@ def outcome_of(read, data):
 
 @given(images())
 def test_any_bytes_have_a_known_format_or_none(data):
-    assert outcome_of(header.read_format, data) in ("raw", "disk", "qcow2", "tar", None)
+    assert outcome_of(formats.read_format, data) in ("raw", "disk", "qcow2", "tar", None)
 
 
 @given(images(), some.integers(0, 1 << 42))
 @example(bytes(1080) + b"\x53\xef" + bytes(40), 0)
 def test_any_bytes_are_an_ext_file_system_or_none(data, offset):
-    found = outcome_of(lambda path: header.read_ext(path, offset % (len(data) + 1)), data)
-    assert found is None or isinstance(found, header.Ext)
+    found = outcome_of(lambda path: formats.read_ext(path, offset % (len(data) + 1)), data)
+    assert found is None or isinstance(found, formats.Ext)
 
 
 @given(images())
 @example(b"QFI\xfb\0\0\0\3" + bytes(68))
 @example(b"QFI\xfb\0\0\0\3" + b"\xff" * 8 + bytes(100))
 def test_any_bytes_are_a_good_qcow2_or_refused(data):
-    found = outcome_of(header.check_qcow2, data)
+    found = outcome_of(formats.check_qcow2, data)
     assert isinstance(found, BaseRefused) or (found is None and data[:4] == b"QFI\xfb")
 
 
 @given(images())
 def test_any_bytes_hold_partitions_inside_the_image_or_are_refused(data):
-    found = outcome_of(header.read_partitions, data)
+    found = outcome_of(formats.read_partitions, data)
     assert isinstance(found, BaseRefused) or all(512 <= one.offset < one.offset + one.size <= len(data) for one in found)

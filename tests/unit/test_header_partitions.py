@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from vmimage.errors import BaseRefused
-from vmimage.header import ROOT_TYPES, read_partitions
+from vmimage.system.formats import ROOT_TYPES, read_partitions
 
 MIB = 1 << 20
 LINUX, UEFI = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4"), uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")

@@ -1,7 +1,7 @@
 """Which roots get a unit that makes host keys, and which have something that does."""
 
 import pytest
-from vmimage.host_keys import PATH, add_maker, lacks_maker
+from vmimage.image.host_keys import PATH, add_maker, lacks_maker
 
 SSHD = {"usr/sbin/sshd": "program"}
 WANTED = "etc/systemd/system/multi-user.target.wants"

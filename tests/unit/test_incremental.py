@@ -7,16 +7,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from vmimage.description import root_image
+from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.errors import SettingsWrong
-from vmimage.incremental import find_basis, note_shaping, remember
-from vmimage.publish import check_publishing
-from vmimage.reapply import BuildClean
-from vmimage.report_data import keep, kept_path
-from vmimage.settings import Settings, gather_settings
-from vmimage.triplet import Triplet
-from vmimage.whole_files import write_json
-from vmimage.workspace import Workspace
+from vmimage.glance.description import root_image
+from vmimage.glance.publish import check_publishing
+from vmimage.image.triplet import Triplet
+from vmimage.report.data import keep, kept_path
+from vmimage.root.workspace import Workspace
+from vmimage.settings.schema import Settings, gather_settings
+from vmimage.system.whole_files import write_json
+from vmimage.variation.in_root.state_diff import BuildClean
 
 MANIFEST = {"build": "b1", "base": {"digest": "sha256:b"}, "file_system": {"label": "root", "uuid": "u"}, "incremental": None}
 STATES = [{"state": "test.nop", "id": "x", "name": "x", "arguments": {}, "triggers": [], "is_guarded": False}]

@@ -3,7 +3,7 @@
 import tempfile
 
 import pytest
-from vmimage.reapply import find_unsafe, note_states
+from vmimage.variation.in_root.state_diff import find_unsafe, note_states
 
 FILES = {
     "index.html": "hello",

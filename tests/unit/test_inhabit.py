@@ -1,8 +1,8 @@
 import os
 
 import pytest
-from vmimage.inhabit import forbidden_daemons, show_systemd, take_back
-from vmimage.name_servers import build_name_servers
+from vmimage.root.enter import forbidden_daemons, show_systemd, take_back
+from vmimage.root.name_servers import build_name_servers
 
 RESOLV, POLICY = "etc/resolv.conf", "usr/sbin/policy-rc.d"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from vmimage import inside
 from vmimage.errors import RootHostile
+from vmimage.root import files
 
 pytestmark = pytest.mark.usefixtures("confining_kernel")
 
@@ -47,11 +47,11 @@ def image_of(entries):
 
 
 ACTIONS = {
-    "write": lambda root, path: inside.write_text(root, path, "new"),
-    "make": inside.make_directory,
-    "remove": inside.remove,
-    "truncate": inside.truncate,
-    "mount": lambda root, path: Path(inside.own_directory(root, path)).joinpath("mark").touch(),
+    "write": lambda root, path: files.write_text(root, path, "new"),
+    "make": files.make_directory,
+    "remove": files.remove,
+    "truncate": files.truncate,
+    "mount": lambda root, path: Path(files.own_directory(root, path)).joinpath("mark").touch(),
 }
 
 
@@ -69,12 +69,12 @@ def test_nothing_of_the_host_is_ever_read(entries, path):
     with image_of(entries) as root:
         with suppress(RootHostile):
             with suppress(OSError, RuntimeError):
-                assert inside.read_text(root, path, "nothing") in ("nothing", "text")
-            assert "secret" not in inside.list_directory(root, path)
+                assert files.read_text(root, path, "nothing") in ("nothing", "text")
+            assert "secret" not in files.list_directory(root, path)
             host = [root.parent, *(root.parent / "outside").iterdir()]
-            found = inside.lstat(root, path)
+            found = files.lstat(root, path)
             assert found is None or found.st_ino not in {one.stat().st_ino for one in host}
-            assert all(one.startswith("/") and "outside" not in one for one in inside.match(root, f"/{path}/**/*"))
+            assert all(one.startswith("/") and "outside" not in one for one in files.match(root, f"/{path}/**/*"))
 
 
 def test_renames_elsewhere_on_the_machine_do_not_disturb(root, tree, tmp_path):
@@ -89,7 +89,7 @@ def test_renames_elsewhere_on_the_machine_do_not_disturb(root, tree, tmp_path):
     busy = threading.Thread(target=rename)
     busy.start()
     try:
-        assert {inside.read_text(root, "/etc/a/b/link") for _ in range(6_000)} == {"ours"}
+        assert {files.read_text(root, "/etc/a/b/link") for _ in range(6_000)} == {"ours"}
     finally:
         done.set()
         busy.join()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from vmimage.generations import is_ours, leftovers, surplus, unneeded_parts
+from vmimage.glance.generations import is_ours, leftovers, surplus, unneeded_parts
 
 NAME = "web-amd64"
 NOW = datetime(2024, 1, 10, 12, tzinfo=UTC)

@@ -1,10 +1,12 @@
 """What a root needs to run as a machine, and what of the run stays out of it."""
 
 import pytest
-from vmimage import groups, live, preflight, shell
+from vmimage.build import preflight
 from vmimage.errors import NotReady
-from vmimage.live import check_base
-from vmimage.settings import gather_settings
+from vmimage.root import live
+from vmimage.root.live import check_base
+from vmimage.settings.schema import gather_settings
+from vmimage.system import groups, shell
 
 PLACES = {
     "systemd": "usr/lib/systemd/systemd",

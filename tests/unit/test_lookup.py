@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 import settings_sources
 from settings_sources import source
-from vmimage.lookup import look_up
+from vmimage.settings.lookup import look_up
 
 KNOWN = ("user", "password", "tenant")
 

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from vmimage.manifest import make_manifest
-from vmimage.settings import gather_settings
+from vmimage.image.manifest import make_manifest
+from vmimage.settings.schema import gather_settings
 
 KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys name packages sealed settings states steps
 updated variation versions""".split()

@@ -2,8 +2,8 @@
 
 import pytest
 from vmimage.errors import NotReady, SettingsWrong
-from vmimage.memory import free_mib, memory_for
-from vmimage.settings import Settings, gather_settings
+from vmimage.settings.schema import Settings, gather_settings
+from vmimage.system.memory import free_mib, memory_for
 
 MIB = 1 << 20
 UNLIMITED = 9223372036854771712

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 from metadata_devices import mounted_devices
-from vmimage import metadata
-from vmimage.document import LIMIT_BYTES
 from vmimage.errors import UserdataWrong
-from vmimage.metadata import SOURCES, read_userdata
-from vmimage.metadata_drives import read_cloud_init, read_config_drive, read_nocloud
-from vmimage.metadata_source import Found, Machine, Trouble
+from vmimage.instance import metadata
+from vmimage.instance.metadata import SOURCES, read_userdata
+from vmimage.instance.metadata_drives import read_cloud_init, read_config_drive, read_nocloud
+from vmimage.instance.metadata_source import Found, Machine, Trouble
+from vmimage.settings.strict_yaml import LIMIT_BYTES
 
 DATA, NONE_HERE, NONE_AT_ALL = Found(b"ami.name: web", "a place"), Found(b"", "a server (404)", sure=False), Found(b"", "a drive")
 

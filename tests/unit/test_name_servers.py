@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from vmimage.name_servers import build_name_servers, remove_copies, take_back
-from vmimage.network import HOST, NAME_SERVER, PRIVATE
+from vmimage.root.name_servers import build_name_servers, remove_copies, take_back
+from vmimage.system.network import HOST, NAME_SERVER, PRIVATE
 
 RESOLV = "etc/resolv.conf"
 OURS = f"nameserver {NAME_SERVER}\n"

@@ -1,7 +1,7 @@
 import pytest
-from vmimage import network
 from vmimage.errors import ProgramMissing, SettingsWrong
-from vmimage.settings import gather_settings
+from vmimage.settings.schema import gather_settings
+from vmimage.system import network
 
 
 @pytest.fixture

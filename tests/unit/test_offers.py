@@ -4,7 +4,7 @@ import hashlib
 from types import SimpleNamespace
 
 import pytest
-from vmimage import offers
+from vmimage.apt import releases
 
 URI = "http://mirror/debian/dists/bookworm/InRelease"
 PROXY = "http://127.0.0.1:3142"
@@ -25,7 +25,7 @@ class Asked(list):
 @pytest.fixture
 def asked(monkeypatch):
     found = Asked()
-    monkeypatch.setattr(offers.requests.Session, "get", lambda session, uri, timeout: found.get(session, uri, timeout))
+    monkeypatch.setattr(releases.requests.Session, "get", lambda session, uri, timeout: found.get(session, uri, timeout))
     return found
 
 
@@ -37,7 +37,7 @@ def root(monkeypatch):
     def answer(_, argv):
         return SimpleNamespace(output=told.targets if argv[0] == "apt-get" else told.configuration)
 
-    monkeypatch.setattr(offers, "run_inside", answer)  # no test of this group starts a program
+    monkeypatch.setattr(releases, "run_inside", answer)  # no test of this group starts a program
     return told
 
 
@@ -55,13 +55,13 @@ def digest_of(text):
 
 
 def test_an_archive_is_told_by_the_digest_of_what_it_signed(root, lists):
-    assert offers.note_offers(root, lists(SIGNED)) == {URI: digest_of(SIGNED)}
+    assert releases.note_offers(root, lists(SIGNED)) == {URI: digest_of(SIGNED)}
 
 
 @pytest.mark.parametrize("targets", ["", f"{URI}\nhttp://other/dists/x/InRelease\n", "file:/srv/own/dists/./InRelease\n"])
 def test_an_archive_without_a_list_tells_nothing(root, lists, targets):
     root.targets = targets
-    assert offers.note_offers(root, lists(SIGNED)) is None
+    assert releases.note_offers(root, lists(SIGNED)) is None
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_an_archive_without_a_list_tells_nothing(root, lists, targets):
 )
 def test_the_archives_are_asked_as_the_roots_apt_would(root, lists, asked, configuration, proxies):
     root.configuration = configuration
-    assert offers.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
+    assert releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
     assert asked == [(URI, proxies)]
 
 
 @pytest.mark.parametrize("answer", ["Suite: newer\n", None])
 def test_what_archives_no_longer_offer_is_fetched(root, lists, asked, answer):
     asked.answer = answer
-    assert not offers.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
+    assert not releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_what_archives_no_longer_offer_is_fetched(root, lists, asked, answer):
 )
 def test_where_it_is_not_sure_how_apt_would_ask_nobody_is_asked(root, lists, asked, configuration):
     root.configuration = configuration
-    assert not offers.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}) and asked == []
+    assert not releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}) and asked == []
 
 
 @pytest.mark.parametrize("offered", [None, {}, {URI: "0" * 64}, {"http://mirror/other/InRelease": digest_of(SIGNED)}])
 def test_lists_that_are_not_those_that_were_noted_are_fetched(root, lists, asked, offered):
-    assert not offers.is_offered_to(root, lists(SIGNED), offered) and asked == []
+    assert not releases.is_offered_to(root, lists(SIGNED), offered) and asked == []
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_lists_that_are_not_those_that_were_noted_are_fetched(root, lists, asked
 )
 def test_lists_are_fetched_when_they_are_no_longer_valid(root, lists, asked, when, is_valid):
     asked.answer = text = f"{SIGNED}Valid-Until: {when}\n"
-    assert offers.is_offered_to(root, lists(text), {URI: digest_of(text)}) == is_valid
+    assert releases.is_offered_to(root, lists(text), {URI: digest_of(text)}) == is_valid

@@ -1,9 +1,9 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import pytest
-from vmimage import offline_run, offline_settings, offline_systemctl
-from vmimage.offline_settings import quoted, read_pairs, write_pairs
-from vmimage.offline_systemctl import parse, unit_name
+from vmimage.variation.in_root import offline_run, offline_settings, offline_systemctl
+from vmimage.variation.in_root.offline_settings import quoted, read_pairs, write_pairs
+from vmimage.variation.in_root.offline_systemctl import parse, unit_name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import VariationFailed
-from vmimage.outcome import judge
+from vmimage.variation.outcome import judge
 
 
 def state(number, result=True, comment="done", **more):

@@ -1,6 +1,6 @@
 """Grains that states set are in the image, where its minion reads them."""
 
-from vmimage.own_grains import keep_grains, show_grains
+from vmimage.variation.own_grains import keep_grains, show_grains
 
 HOME, KEPT = "run/vm_create/etc/grains", "etc/salt/grains"
 

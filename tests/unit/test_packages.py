@@ -1,6 +1,6 @@
 import pytest
+from vmimage.apt.packages import changed_packages, digest_of_packages, list_packages
 from vmimage.errors import ImageUnsound, RootNotOpen
-from vmimage.packages import changed_packages, digest_of_packages, list_packages
 
 STATUS = """\
 Package: dpkg

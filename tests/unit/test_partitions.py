@@ -1,9 +1,9 @@
 """What comes along from other partitions of a base's disk, and what is refused."""
 
 import pytest
+from vmimage.base.partitions import wanted_places
 from vmimage.errors import BaseRefused
-from vmimage.header import Ext, Partition
-from vmimage.partitions import wanted_places
+from vmimage.system.formats import Ext, Partition
 
 MORE, XFS = Partition(2, 1 << 20, 1 << 20, 0x83, "ab-02"), Partition(3, 2 << 20, 1 << 20, 0x83, "ab-03")
 OTHERS = {MORE: Ext("more", "1-2"), XFS: None}

@@ -1,10 +1,10 @@
 import os
 
 import pytest
-from vmimage import preflight
+from vmimage.build import preflight
+from vmimage.build.preflight import check_machine, check_root, check_space, needed_space
 from vmimage.errors import NotReady
-from vmimage.preflight import check_machine, check_root, check_space, needed_space
-from vmimage.settings import gather_settings
+from vmimage.settings.schema import gather_settings
 
 
 def free_mib(path):

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from vmimage.progress import Moment, Progress, Terminal, amount, event_watcher
+from vmimage.system.progress import Moment, Progress, Terminal, amount, event_watcher
 
 
 @pytest.fixture

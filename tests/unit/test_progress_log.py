@@ -5,8 +5,8 @@ import logging
 from types import SimpleNamespace
 
 import pytest
-from vmimage import progress
-from vmimage.progress import Log, Moment, Progress, Terminal, event_watcher
+from vmimage.system import progress
+from vmimage.system.progress import Log, Moment, Progress, Terminal, event_watcher
 
 
 class Clock:

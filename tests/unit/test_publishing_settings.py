@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import settings_sources
-from vmimage.settings import gather_settings
+from vmimage.settings.schema import gather_settings
 
 UUID = "0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10"
 

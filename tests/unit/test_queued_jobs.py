@@ -1,7 +1,7 @@
 """Jobs of at in an image know nothing of the build."""
 
 import pytest
-from vmimage.queued_jobs import free_jobs
+from vmimage.variation.queued_jobs import free_jobs
 
 JOB = "var/spool/cron/atjobs/a00001"
 OURS = """#!/bin/sh

@@ -4,7 +4,7 @@ import os
 import random
 
 import pytest
-from vmimage.reader import Reader
+from vmimage.glance.reader import Reader
 
 KIB = 1 << 10
 

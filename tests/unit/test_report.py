@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from vmimage import report_data
 from vmimage.errors import NotReady, VariationFailed
-from vmimage.report import make_page, write_report
-from vmimage.report_log import mark_lines
-from vmimage.triplet import Triplet
-from vmimage.workspace import Workspace
+from vmimage.image.triplet import Triplet
+from vmimage.report import data as report_data
+from vmimage.report.log import mark_lines
+from vmimage.report.page import make_page, write_report
+from vmimage.root.workspace import Workspace
 
 HOSTILE = "</pre></title></style><script>alert(1)</script><img src=//evil onerror=alert(2)>\" style=x ' onclick=y &amp;\x1b[31mred\x1b[0m\u202e"
 TAGS = set(

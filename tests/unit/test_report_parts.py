@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from vmimage.report_changes import compare_facts, compare_states, signed_amount
-from vmimage.report_contents import group_packages
-from vmimage.report_timeline import lay_out_states, lay_out_steps, seconds_words, total_seconds
-from vmimage.treemap import Node, lay_out, squarify
+from vmimage.report.changes import compare_facts, compare_states, signed_amount
+from vmimage.report.contents import group_packages
+from vmimage.report.timeline import lay_out_states, lay_out_steps, seconds_words, total_seconds
+from vmimage.report.treemap import Node, lay_out, squarify
 
 amounts = some.lists(some.integers(1, 10**10), min_size=1, max_size=80)
 

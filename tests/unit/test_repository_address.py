@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 from vmimage.errors import RepositoryWrong
-from vmimage.repository_address import Wanted, check_address, host_of, parse_revision, scheme_of
+from vmimage.repository.address import Wanted, check_address, host_of, parse_revision, scheme_of
 
 HASH = "9ed741a55f17c3a2b1908f7e6d5c4b3a29180f7e"
 KEY = "ami.hg_address_variation"

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from vmimage import repository_program
 from vmimage.errors import CommandFailed, ProgramMissing, RepositoryWrong
-from vmimage.repository_address import check_address
-from vmimage.repository_git import Git
-from vmimage.repository_hg import Mercurial
-from vmimage.repository_home import check_credentials, furnished_home
-from vmimage.repository_program import ProgramFailed, ask_program
+from vmimage.repository import programs
+from vmimage.repository.address import check_address
+from vmimage.repository.environment import check_credentials, furnished_home
+from vmimage.repository.git import Git
+from vmimage.repository.mercurial import Mercurial
+from vmimage.repository.programs import ProgramFailed, ask_program
 
 ADDRESS = "https://example.org:8443/v"
 
@@ -196,11 +196,9 @@ def test_no_address_makes_an_option_or_a_line_of_configuration(tmp_path_factory,
     top = tmp_path_factory.mktemp("x")
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repository_program, "find_program", lambda name: name)
-        patch.setattr(
-            repository_program, "run", lambda argv, **_: asked.append(list(map(str, argv))) or SimpleNamespace(output="")
-        )
-        patch.setattr("vmimage.repository_home.check_credentials", lambda _: {"ssh_key": top / "key"})
+        patch.setattr(programs, "find_program", lambda name: name)
+        patch.setattr(programs, "run", lambda argv, **_: asked.append(list(map(str, argv))) or SimpleNamespace(output=""))
+        patch.setattr("vmimage.repository.environment.check_credentials", lambda _: {"ssh_key": top / "key"})
         sections, environment = written(top, address)
         for program in (Mercurial(address, environment), Git(address, environment)):
             program.probe()
@@ -219,8 +217,8 @@ def failing(monkeypatch, output, code=255):
     def run(argv, **_):
         raise CommandFailed(argv, code, output)
 
-    monkeypatch.setattr(repository_program, "find_program", lambda name: name)
-    monkeypatch.setattr(repository_program, "run", run)
+    monkeypatch.setattr(programs, "find_program", lambda name: name)
+    monkeypatch.setattr(programs, "run", run)
     with pytest.raises(ProgramFailed) as failed:
         ask_program(["hg", "pull"], {}, "X cannot be fetched")
     return failed.value
@@ -259,6 +257,6 @@ def test_a_program_that_was_ended_for_its_time_says_so(monkeypatch):
 
 
 def test_a_program_that_is_not_there_is_named_with_its_package(monkeypatch):
-    monkeypatch.setattr(repository_program, "find_program", lambda name: None)
+    monkeypatch.setattr(programs, "find_program", lambda name: None)
     with pytest.raises(ProgramMissing, match="apt-get install mercurial"):
         ask_program(["hg", "pull"], {}, "")

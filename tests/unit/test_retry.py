@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import BuildStopped, StoreRefused, StoreUnreachable
-from vmimage.retry import retried
+from vmimage.system.retry import retried
 
 
 class Call:

@@ -1,6 +1,6 @@
 import pytest
-from vmimage.inhabit import forbidden_daemons
-from vmimage.seal import seal_root, written_by
+from vmimage.image.seal import seal_root, written_by
+from vmimage.root.enter import forbidden_daemons
 
 FILES = {
     "etc/machine-id": "0123456789abcdef",

@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 import settings_sources
 from settings_sources import gathered, source
-from vmimage.settings import KEYS, gather_settings
+from vmimage.settings.schema import KEYS, gather_settings
 
 refusal = partial(settings_sources.refusal, gathered)
 

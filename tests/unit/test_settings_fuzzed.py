@@ -3,7 +3,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from vmimage.errors import SettingsWrong
-from vmimage.settings import KEYS, Settings, gather_settings
+from vmimage.settings.schema import KEYS, Settings, gather_settings
 
 plain = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=8),

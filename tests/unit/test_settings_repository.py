@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import settings_sources
 from settings_sources import gathered
-from vmimage.settings import gather_settings
+from vmimage.settings.schema import gather_settings
 
 HG, GIT = "https://hg.example.org/web", "https://git.example.org/web"
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 from vmimage.errors import BaseRefused, ImageUnsound
-from vmimage.soundness import check_bootable, check_files
+from vmimage.root.soundness import check_bootable, check_files
 
 pytestmark = pytest.mark.usefixtures("confining_kernel")
 

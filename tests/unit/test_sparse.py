@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from vmimage.sparse import copy_data
+from vmimage.system.sparse import copy_data
 
 ZEROS, DATA = bytes(1 << 16), b"x" * (1 << 16)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from vmimage.errors import BuildStopped
-from vmimage.namespace import stoppable
+from vmimage.system.namespace import stoppable
 
 NUMBERS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 

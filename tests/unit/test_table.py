@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from vmimage.table import table_of
+from vmimage.image.table import table_of
 
 MANIFEST = {
     "name": "web",

@@ -3,15 +3,15 @@
 import os
 
 import pytest
-from vmimage import inside
-from vmimage.changes import list_changes
-from vmimage.contents import measure_contents
-from vmimage.digest import digest_of_tree
 from vmimage.errors import ImageUnsound
-from vmimage.filesystem import measure_content
-from vmimage.left_out import find_left_out
-from vmimage.trees import entries_below, fitting_paths, remove_entry, remove_tree
-from vmimage.workspace import Workspace
+from vmimage.image.changes import list_changes
+from vmimage.image.ext4 import measure_content
+from vmimage.image.left_out import find_left_out
+from vmimage.image.usage import measure_contents
+from vmimage.root import files
+from vmimage.root.workspace import Workspace
+from vmimage.system.digest import digest_of_tree
+from vmimage.system.trees import entries_below, fitting_paths, remove_entry, remove_tree
 
 DEEP = 1500
 
@@ -50,9 +50,9 @@ def test_a_workspace_is_forgotten_however_deep_a_variation_made_it(tmp_path, nam
 def test_a_deep_directory_of_an_image_is_found_and_removed(root):
     make_deep(root / "srv")
     (root / "kept").write_text("kept")
-    assert len(inside.match(root, "/srv/**")) == DEEP + 1
-    assert len(inside.match(root, "/srv/**/file")) == DEEP
-    inside.remove(root, "/srv")
+    assert len(files.match(root, "/srv/**")) == DEEP + 1
+    assert len(files.match(root, "/srv/**/file")) == DEEP
+    files.remove(root, "/srv")
     assert "srv" not in os.listdir(root) and (root / "kept").exists()
 
 
@@ -93,7 +93,7 @@ def test_a_deep_tree_is_measured_walked_and_has_a_digest(tmp_path):
         find_left_out,
         lambda top: measure_contents(top, {"none": "1"}),
         lambda top: list_changes(top, top, top),
-        lambda top: inside.match(top, "/**/file"),
+        lambda top: files.match(top, "/**/file"),
     ],
     ids=["content", "left out", "contents", "changes", "patterns"],
 )

@@ -2,7 +2,7 @@ import os
 
 import pytest
 from vmimage.errors import ImageUnsound
-from vmimage.triplet import ROLES, Triplet
+from vmimage.image.triplet import ROLES, Triplet
 
 CONTENT = {"root_image": b"image", "kernel": b"kernel", "ramdisk": b"ramdisk"}
 NAMES = {"web.img", "kernel_web", "ramdisk_web", "web.manifest.json"}

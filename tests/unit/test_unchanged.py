@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from vmimage.settings import Settings
-from vmimage.unchanged import digest_inputs, find_unchanged
-from vmimage.variation import find_variation
+from vmimage.build.unchanged import digest_inputs, find_unchanged
+from vmimage.settings.schema import Settings
+from vmimage.variation.apply import find_variation
 
 VARIATION = {"digest": "sha256:1", "id": "web"}
 BOOKWORM = {"os": "Debian", "oscodename": "bookworm"}

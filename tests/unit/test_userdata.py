@@ -5,10 +5,10 @@ import gzip
 import lzma
 
 import pytest
-from vmimage.document import LIMIT_BYTES
 from vmimage.errors import SettingsWrong, UserdataWrong
-from vmimage.settings import KEYS
-from vmimage.userdata import Sorted, sort_userdata
+from vmimage.instance.userdata import Sorted, sort_userdata
+from vmimage.settings.schema import KEYS
+from vmimage.settings.strict_yaml import LIMIT_BYTES
 
 BOM = b"\xef\xbb\xbf"
 HG, GIT = "ami.hg_address_variation: https://hg.example.org/web\n", "ami.git_address_variation: https://git.example.org/web\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from vmimage import first_boot
 from vmimage.errors import SettingsWrong, UserdataWrong
-from vmimage.first_boot import write_sorted
-from vmimage.userdata import Sorted
+from vmimage.instance import salt_files
+from vmimage.instance.salt_files import write_sorted
+from vmimage.instance.userdata import Sorted
 
 OLD = Sorted({"ami": {"name": "old"}}, {"keystone": {"password": "old: secret"}}, "settings")
 NEW = Sorted({"ami": {"name": "new", "packages": ["a"]}}, {"keystone": {"password": "#new\n\U0001f600"}}, "settings")
@@ -303,7 +303,7 @@ def test_if_a_replacement_fails_both_files_are_as_before(tmp_path, monkeypatch, 
             raise OSError(5, "Input/output error", target)
         real(source, target)
 
-    monkeypatch.setattr(first_boot.os, "replace", replace)
+    monkeypatch.setattr(salt_files.os, "replace", replace)
     with pytest.raises(UserdataWrong, match="Input/output error"):
         files.write(NEW)
     assert files.read() == old and files.names() == ["grains", "vm_create-userdata.conf"]
@@ -318,7 +318,7 @@ def test_if_the_first_writing_ever_fails_there_is_nothing(files, monkeypatch):
             raise OSError(28, "No space left on device", target)
         real(source, target)
 
-    monkeypatch.setattr(first_boot.os, "replace", replace)
+    monkeypatch.setattr(salt_files.os, "replace", replace)
     with pytest.raises(UserdataWrong, match="as before"):
         files.write(NEW)
     assert files.read() == (None, None) and calls == [files.secrets, files.grains]

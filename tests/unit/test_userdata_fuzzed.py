@@ -7,8 +7,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from vmimage.errors import VmImageError
-from vmimage.settings import KEYS
-from vmimage.userdata import sort_userdata
+from vmimage.instance.userdata import sort_userdata
+from vmimage.settings.schema import KEYS
 
 SECRET = "hUnTeR2"
 GOOD = [

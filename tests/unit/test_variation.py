@@ -2,8 +2,8 @@ import json
 
 import pytest
 from vmimage.errors import SettingsWrong, VariationMissing
-from vmimage.settings import gather_settings
-from vmimage.variation import find_variation, grains_of, minion_config, visible_pillar
+from vmimage.settings.schema import gather_settings
+from vmimage.variation.apply import find_variation, grains_of, minion_config, visible_pillar
 
 
 class Files:

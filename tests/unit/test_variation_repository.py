@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 import settings_sources
 from settings_sources import source
-from vmimage import variation_repository
-from vmimage.document import LIMIT_BYTES
 from vmimage.errors import RepositoryWrong, SettingsWrong
-from vmimage.repository import Checkout
-from vmimage.settings import KEYS, gather_settings
-from vmimage.variation_repository import pin_variation, read_own_settings
+from vmimage.repository.checkout import Checkout
+from vmimage.settings.schema import KEYS, gather_settings
+from vmimage.settings.strict_yaml import LIMIT_BYTES
+from vmimage.variation import source as variation_repository
+from vmimage.variation.source import pin_variation, read_own_settings
 
 ADDRESS, NODE = "https://hg.example.org/web", "9ed741a55f17" + "0" * 28
 WHAT = f"ami.yaml of {ADDRESS}"

@@ -3,9 +3,9 @@ import os
 from contextlib import suppress
 
 import pytest
-from vmimage.lock import work_for
-from vmimage.whole_files import read_json, write_json
-from vmimage.workspace import Workspace, all_workspaces
+from vmimage.root.workspace import Workspace, all_workspaces
+from vmimage.system.lock import work_for
+from vmimage.system.whole_files import read_json, write_json
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_half_a_note_of_before_a_crash_of_the_machine_is_none(workspace):
 
 
 def test_who_works_in_a_private_namespace_names_the_process_that_a_user_can_see(workspace, monkeypatch):
-    monkeypatch.setattr("vmimage.lock._caller", None)
+    monkeypatch.setattr("vmimage.system.lock._caller", None)
     work_for(4711)
     with workspace.locked():
         assert (workspace.path / "lock").read_text() == "4711"

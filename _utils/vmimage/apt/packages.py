@@ -1,0 +1,81 @@
+"""The packages of a root: bringing them up to date, listing them, and what changed."""
+
+import hashlib
+
+from vmimage.apt.unpacked import apt_environment
+from vmimage.errors import CommandFailed, ImageUnsound, RootNotOpen
+from vmimage.root import files
+from vmimage.root.mounts import run_inside
+from vmimage.root.runtime import HOME
+
+_KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+_WAIT = ["-o", "Acquire::Retries=3"]
+
+
+def update_packages(root, say, fetched=lambda: None, *, is_fresh=False):
+    """Bring every package of a furnished root up to date, kernel included; configuration files that were changed stay.
+
+    :param root: the furnished root
+    :param say: called with each line of apt
+    :param fetched: called when apt's lists are there, before anything is reckoned from them
+    :param bool is_fresh: apt's lists are there, and nothing newer is to be had
+    :returns: dict of what changed, as :func:`changed_packages`
+    """
+    before = list_packages(root)
+    if not is_fresh:
+        options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
+        try:
+            run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+        except CommandFailed as error:
+            error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
+            raise
+        fetched()
+    run_inside(
+        root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say
+    )
+    return changed_packages(before, list_packages(root))
+
+
+def list_packages(root):
+    """``{name: version}`` of the installed packages, read from dpkg's own status file; foreign ones as ``name:arch``."""
+    text = files.read_text(root, "/var/lib/dpkg/status", "", limit=files.LARGE)
+    if not text:
+        raise RootNotOpen(f"{root} holds no Debian system (no /var/lib/dpkg/status)", hint="is the root open?")
+    stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
+    if any("Package" not in one and one.get("Status", "").endswith(" installed") for one in stanzas):
+        raise ImageUnsound("/var/lib/dpkg/status of the image has an entry without Package", hint="mend it: dpkg --audit")
+    native = next((one.get("Architecture") for one in stanzas if one.get("Package") == "dpkg"), "")
+    return {
+        one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get(
+            "Version", ""
+        )
+        for one in stanzas
+        if one.get("Status", "").endswith(" installed")
+    }
+
+
+def digest_of_packages(root, state):
+    """What tells whether ``dist-upgrade`` would do again what it did: all that dpkg knows of the packages, and apt's state.
+
+    :param str state: of :func:`vmimage.apt.wrapper.state_of_update`
+    """
+    told = [
+        files.read_text(root, name, "", limit=files.LARGE) for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")
+    ]
+    return hashlib.sha256("\0".join([state, *told]).encode(errors="replace")).hexdigest()
+
+
+def _fields(stanza):
+    lines = (line.split(": ", 1) for line in stanza.splitlines() if line[:1] not in (" ", "\t", ""))
+    return {pair[0]: pair[1] for pair in lines if len(pair) == 2}
+
+
+def changed_packages(before, after):
+    """``{"added": {name: version}, "removed": {...}, "changed": {name: [old, new]}}``"""
+    return {
+        "added": {name: after[name] for name in sorted(set(after) - set(before))},
+        "removed": {name: before[name] for name in sorted(set(before) - set(after))},
+        "changed": {
+            name: [before[name], after[name]] for name in sorted(set(before) & set(after)) if before[name] != after[name]
+        },
+    }

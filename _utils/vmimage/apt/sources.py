@@ -1,0 +1,77 @@
+"""The machine's own apt sources, for a base that is bootstrapped from them."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from vmimage.errors import SettingsWrong
+from vmimage.system.shell import run
+from vmimage.system.whole_files import read_json, write_json
+
+_FIELDS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
+_READ = ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists")
+_NO_LISTS = "apt-get update, or set ami.mirror"
+
+
+def source_lines(release, distribution, mirror="", memory=None):
+    """sources.list lines for a release.
+
+    :param str release: code name
+    :param str distribution: debian or ubuntu
+    :param mirror: an address, or a list of whole sources.list lines; empty for what the machine's apt itself reads
+    :param Path memory: a file to keep what apt said in, for as long as what it read is the same: asking costs half a second
+    :returns: list of str
+    :raises SettingsWrong: if the machine has no such source
+    """
+    if mirror and not isinstance(mirror, str):
+        return [str(line) for line in mirror]
+    if mirror:
+        components = "main" if distribution == "debian" else "main universe"
+        return [f"deb {mirror} {release} {components}"]
+    return _from_indexes(_read_indexes(memory), release, distribution)
+
+
+def _read_indexes(memory):
+    """What apt has read: ``(address, suite, component, origin)`` of each index."""
+    state = _state()
+    with suppress(OSError, ValueError, KeyError, TypeError):  # what cannot be read is asked anew
+        known = read_json(memory) if memory else None
+        if known and known["state"] == state:
+            return [tuple(one) for one in known["indexes"]]
+    indexes = _ask_apt()
+    if memory and indexes and memory.parent.is_dir():
+        with suppress(OSError):  # who only plans may not be allowed to write there
+            write_json(memory, {"state": state, "indexes": indexes})
+    return indexes
+
+
+def _state():
+    """A digest of what tells whether apt would say the same again: names, sizes and times of what it reads."""
+    facts = []
+    for directory in map(Path, _READ):
+        with suppress(OSError):
+            for entry in sorted(os.scandir(directory), key=lambda one: one.name):
+                if entry.is_file():
+                    facts.append((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _ask_apt():
+    output = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).output
+    return [tuple(line.split(" ", 3)) for line in output.splitlines() if line.count(" ") >= 3]
+
+
+def _from_indexes(indexes, release, distribution):
+    """The lines for a release, its suites named after those that the machine uses (``-updates``, ``-security``)."""
+    ours = [one for one in indexes if one[3].lower() == distribution]
+    suites = [suite for _, suite, _, _ in ours]
+    current = release if release in suites else min(suites, key=len, default="")
+    if not current:
+        raise SettingsWrong(f"the machine's apt knows no {distribution} archive", hint=_NO_LISTS)
+    components = {}
+    for address, suite, component, _ in ours:
+        if suite == current or suite.startswith((f"{current}-", f"{current}/")):
+            ours_suite = release + suite[len(current) :]
+            components.setdefault((address.rstrip("/"), ours_suite), []).append(component)
+    return [f"deb {address} {suite} {' '.join(dict.fromkeys(names))}" for (address, suite), names in components.items()]

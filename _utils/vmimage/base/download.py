@@ -1,0 +1,156 @@
+"""Fetching a base's file: from a path, over http(s) with resumption, or by the builder's Salt from salt://."""
+
+import hashlib
+import os
+import re
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from vmimage.errors import BaseMissing
+from vmimage.system.address import public_address
+from vmimage.system.lock import locked
+
+_CHUNK_BYTES = 1 << 20
+_TRIES = 5
+_TIMEOUT_SECONDS = (20, 60)
+
+
+def fetch(address, directory, cache_file=None, moved=lambda done, total: None):
+    """Bring the file at an address onto this machine.
+
+    :param str address: a path, or http://, https://, file:// or salt://
+    :param Path directory: where downloads are kept
+    :param cache_file: callable that turns a salt:// address into a path, or None where there is no Salt
+    :param moved: called with bytes done and in all
+    :returns: Path
+    :raises BaseMissing: if there is nothing to be had at the address
+    """
+    scheme = urlsplit(address).scheme
+    if scheme in ("http", "https"):
+        return download(address, directory / _file_name(address), moved)
+    if scheme == "salt":
+        path = cache_file(address) if cache_file else None
+        if not path:
+            raise BaseMissing(
+                f"{public_address(address)} is not in the file_roots", hint="see what is there: salt-call cp.list_master"
+            )
+        return Path(path)
+    path = Path(urlsplit(address).path if scheme == "file" else address)
+    if not path.is_file():
+        raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
+    return path
+
+
+def fetch_beside(address, name, directory, cache_file=None):
+    """A small file next to an address, such as its SHA512SUMS, or None where there is none."""
+    try:
+        return fetch(_sibling(address, name), directory, cache_file)
+    except BaseMissing:
+        return None
+
+
+def _sibling(address, name):
+    return f"{address.rsplit('/', 1)[0]}/{name}" if "/" in address else name
+
+
+def _file_name(address):
+    """A name in the cache that two addresses never share, and that tells nothing of a password in them."""
+    name = urlsplit(address).path.rsplit("/", 1)[-1][-200:]
+    return f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name}"
+
+
+def download(url, target, moved):
+    """Download to a file; what an interrupted download left is carried on, what is complete and unchanged is kept.
+
+    :returns: the target Path
+    :raises BaseMissing: on an answer of the server that trying again does not change, or after several tries
+    """
+    with locked(target.with_name(f"{target.name}.lock"), public_address(url), wait=True):
+        return _download(url, target, moved)
+
+
+def _download(url, target, moved):
+    partial = target.with_name(f"{target.name}.partial")
+    for attempt in range(_TRIES):
+        try:
+            return _download_once(url, target, partial, moved)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, EOFError) as error:
+            trouble = error
+            time.sleep(min(2**attempt, 10) if attempt < _TRIES - 1 else 0)
+        except requests.RequestException as error:
+            raise BaseMissing(f"{public_address(url)} is no address to download from", hint="correct ami.base") from error
+    if target.exists():
+        return target  # its digest is checked by who asked for it
+    raise BaseMissing(
+        f"{public_address(url)} cannot be downloaded: {_without_query(trouble)}",
+        hint="what came so far is kept; the next run carries on",
+    ) from trouble
+
+
+def _without_query(trouble):
+    return re.sub(r"\?\S*", "?***", str(trouble))
+
+
+def forget_download(path):
+    """Remove a download that is not what it should be, so that the next run fetches it anew."""
+    path.unlink(missing_ok=True)
+    _tag_file(path).unlink(missing_ok=True)
+
+
+def _tag_file(path):
+    """What the server called the state of the file in hand: the whole one and a beginning of a newer one have their own."""
+    return path.with_name(f"{path.name}.etag")
+
+
+def _tag_of(path):
+    return _tag_file(path).read_text(encoding="utf-8") if path.exists() and _tag_file(path).exists() else ""
+
+
+def _download_once(url, target, partial, moved):
+    tag, have = _tag_of(target), partial.stat().st_size if _tag_of(partial) else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": _tag_of(partial)}
+    elif tag:
+        headers["If-None-Match" if tag.startswith('"') else "If-Modified-Since"] = tag
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as answer:
+        if answer.status_code == 304:
+            return target
+        if answer.status_code == 416:  # what we have is not a beginning of what is there now
+            partial.unlink()
+            raise EOFError(f"{public_address(url)} changed while it was downloaded")
+        if answer.status_code >= 500:
+            raise requests.ConnectionError(f"{answer.status_code} {answer.reason}")
+        if answer.status_code not in (200, 206):
+            raise BaseMissing(
+                f"{public_address(url)}: the server says {answer.status_code} {answer.reason}", hint="check the address"
+            )
+        new_tag = answer.headers.get("ETag", "")
+        new_tag = new_tag if new_tag.startswith('"') else answer.headers.get("Last-Modified", "")
+        if answer.status_code == 200:
+            partial.unlink(missing_ok=True)  # before its tag: a beginning must never stand beside the tag of another file
+        _tag_file(partial).write_text(new_tag, encoding="utf-8")
+        have = have if answer.status_code == 206 else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        done = _write(answer, partial, have, total, moved)
+    if total and done != total:
+        raise EOFError(f"{public_address(url)} ended after {done} of {total} bytes")
+    os.replace(partial, target)
+    os.replace(_tag_file(partial), _tag_file(target))
+    return target
+
+
+def _write(answer, partial, have, total, moved):
+    with open(partial, "ab" if have else "wb") as file:
+        done = have
+        for chunk in answer.iter_content(_CHUNK_BYTES):
+            file.write(chunk)
+            done += len(chunk)
+            moved(done, total)
+        file.flush()
+        os.fsync(file.fileno())
+    return done

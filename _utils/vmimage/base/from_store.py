@@ -1,0 +1,81 @@
+"""A base from the store: an image by name or id, downloaded once and known by the digest that Glance keeps of it."""
+
+import hashlib
+import os
+import uuid
+
+from vmimage.errors import BaseMissing, BaseRefused, BaseUnverified
+from vmimage.system import formats
+from vmimage.system.lock import locked
+
+_KINDS = {"qcow2": ("qcow2",), "raw": ("raw", "disk"), "ami": ("raw",)}
+
+
+def fetch_image(store, reference, directory, moved):
+    """Bring an image of the store onto this machine.
+
+    :param Store store:
+    :param str reference: name or id; of several with one name the project's newest, else the only public one
+    :param Path directory: of downloads; the file is named by its digest, and one that is there is not downloaded again
+    :param moved: called with bytes done and in all
+    :returns: ``(Path, (algorithm, hex))``; who calls compares them
+    :raises BaseMissing, BaseRefused, BaseUnverified:
+    """
+    image = _find(store, reference)
+    digest = (image.get("os_hash_algo"), image.get("os_hash_value"))
+    if digest[0] not in ("sha256", "sha512") or not digest[1]:
+        raise BaseUnverified(
+            f"the store tells no sha512 of {_told(image)}", hint="download it, and name the file and its ami.base_hash"
+        )
+    if image["disk_format"] not in _KINDS or image["container_format"] not in ("bare", "ami"):
+        raise BaseRefused(
+            f"{_told(image)} is {image['disk_format']} in {image['container_format']}",
+            hint="a base is raw or qcow2 in bare, or an ami",
+        )
+    path = directory / f"glance-{hashlib.sha256(':'.join(digest).encode()).hexdigest()[:32]}"
+    with locked(path.with_name(f"{path.name}.lock"), f"the base {reference}", doing="downloaded", wait=True):
+        if not path.exists():
+            partial = path.with_name(f"{path.name}.partial")
+            store.receive_file(image, partial, moved)
+            os.replace(partial, path)
+    _check_kind(image, path)
+    return path, digest
+
+
+def _find(store, reference):
+    found = store.find_image(reference) if _is_id(reference) else None
+    by_name = [] if found else _active(store.list_images(), reference)
+    by_name = by_name[:1] or ([] if found else _active(store.list_public(), reference))
+    if found is None and not by_name:
+        raise BaseMissing(f"there is no image {reference} in the store for us", hint="openstack image list shows what is there")
+    if len(by_name) > 1:
+        ids = ", ".join(one["id"] for one in by_name)
+        raise BaseRefused(f"there are several public images {reference}", hint=f"name one by its id: {ids}")
+    image = found or by_name[0]
+    if image["status"] != "active":
+        raise BaseMissing(f"{_told(image)} is {image['status']}, not active", hint="name another one in ami.base")
+    return image
+
+
+def _active(images, name):
+    """Those of that name that can be used, hidden ones last; not asked of Glance, to whom ``in:a,b`` is no name."""
+    return sorted((one for one in images if one["name"] == name and one["status"] == "active"), key=lambda one: one["os_hidden"])
+
+
+def _is_id(text):
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_kind(image, path):
+    """What the store calls raw must not be a qcow2, which can name other files of this machine."""
+    kind = formats.read_format(path)
+    if kind and kind not in _KINDS[image["disk_format"]]:
+        raise BaseRefused(f"{_told(image)} is called {image['disk_format']}, and is {kind}", hint="name another one in ami.base")
+
+
+def _told(image):
+    return f"the image {image['name']} ({image['id']})"

@@ -1,0 +1,114 @@
+"""Several builds at a time, each in a process of its own; the bases that they share are made before."""
+
+import functools
+import os
+import select
+from dataclasses import replace
+
+from vmimage.base import prepare
+from vmimage.system.background import Beside
+from vmimage.build.pipeline import create_variation
+from vmimage.errors import BuildDied, SettingsWrong, VmImageError
+from vmimage.system.memory import SHARE, free_mib
+from vmimage.system.namespace import stoppable
+from vmimage.build.preflight import check_basics
+from vmimage.system.progress import amount
+
+_MIB_EACH = 512  # of memory for the programs of one build
+
+
+def create_variations(builds, say=lambda line: None):
+    """Make the triplets of several variations, and publish those that ask for it.
+
+    :param list builds: of :class:`~vmimage.build.steps.Build`, each of another name
+    :param say: takes the lines of the summary at the end
+    :returns: ``{name: (manifest, published) or the error}``, in the order of the builds
+    :raises VmImageError: only for what makes all of them impossible
+    """
+    _check_apart(builds)
+    check_basics()
+    jobs = max(build.settings.jobs for build in builds) or jobs_for(len(builds))
+    for build in builds:
+        _share_memory(build, min(jobs, len(builds)))
+    found = {}
+    waiting, running = [build for build in builds if _prepared(build, found)], {}
+    try:
+        with stoppable():
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    build = waiting.pop(0)
+                    running[Beside(functools.partial(_built, build), f"the build of {build.settings.name}")] = build.settings.name
+                for ended in select.select(running, [], [])[0]:
+                    found[running.pop(ended)] = _result_of(ended)
+    finally:
+        for one in running:
+            one.stop()
+    found = {build.settings.name: found[build.settings.name] for build in builds}
+    for line in summary_lines(found):
+        say(line)
+    return found
+
+
+def summary_lines(found):
+    """A table of what came of several builds, for people."""
+    yield f"{sum(not isinstance(one, Exception) for one in found.values())} of {len(found)} variations are built"
+    for name, one in found.items():
+        if isinstance(one, Exception):
+            yield f"  {name:<24} failed: {str(one).splitlines()[0]}"
+            continue
+        manifest, published = one
+        seconds = sum(step["seconds"] for step in manifest["steps"])
+        image = f"published as {published['image']}" if published else "not published"
+        yield f"  {name:<24} {seconds:7.1f} s  {amount(manifest['files']['root_image']['bytes']):>10}  {image}"
+
+
+def jobs_for(count):
+    """How many builds this machine takes at a time."""
+    return max(1, min(count, len(os.sched_getaffinity(0)), free_mib() // _MIB_EACH))
+
+
+def _check_apart(builds):
+    names, roots = ([getattr(build.settings, key) for build in builds] for key in ("name", "root_path"))
+    for values, what in ((names, "the name"), (roots, "the root")):
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise SettingsWrong(f"{what} {twice[0]} is that of two variations", hint="give each its own, or leave ami.root out")
+
+
+def _share_memory(build, jobs):
+    """Builds at the same time share the memory: each measures it for itself, before the others take theirs."""
+    settings = build.settings
+    if settings.memory in ("auto", True) and jobs > 1:
+        each = int(free_mib() * SHARE / jobs)
+        memory = max(each, 1) if settings.memory is True or each >= settings.room_mib else False
+        build.settings = replace(settings, memory=memory)
+        build.host.hand_down(memory=memory)
+
+
+def _prepared(build, found):
+    """Have the base of a build in the cache, and Salt's own directories, before several want them at once."""
+    try:
+        build.host.make_directories()
+        prepare.prepare_base(build.settings, build.locate_base(), build.progress)
+    except Exception as error:
+        found[build.settings.name] = _as_ours(error)
+        return False
+    return True
+
+
+def _result_of(ended):
+    try:
+        return ended.finish()
+    except BuildDied as error:
+        return error
+
+
+def _built(build):
+    try:
+        return create_variation(build)
+    except Exception as error:
+        return _as_ours(error)
+
+
+def _as_ours(error):
+    return error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,244 @@
+"""The order of the steps, in this one place:
+
+base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet -> Glance
+"""
+
+import os
+
+from vmimage.base import prepare
+from vmimage.build import steps
+from vmimage.glance.description import image_name
+from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.system.groups import swept
+from vmimage.build.incremental import find_basis, note_shaping, remember
+from vmimage.system.memory import is_full
+from vmimage.system.namespace import run_privately
+from vmimage.variation.outcome import judge
+from vmimage.build.preflight import check_basics, check_machine, check_root
+from vmimage.glance.publish import check_publishing, is_publishing, publish
+from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.report.data import failed_data, failed_path, keep
+from vmimage.root.overlay import close_root, is_open, open_root
+from vmimage.build.unchanged import find_unchanged
+from vmimage.variation.apply import find_variation
+from vmimage.root.workspace import all_workspaces
+
+#: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
+_NO_ROOM = ("No space left on device", "enough free space")
+
+
+def create_variation(build):
+    """Make the triplet of a variation, in a private namespace that ends with the caller, and publish it if that is asked.
+
+    :param Build build:
+    :returns: ``(manifest, what was published or None)``; the manifest has ``unchanged`` where there was nothing to build
+    :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
+    """
+    check_basics()
+    find_variation(build.settings, build.host)  # before any work: it may be mistyped
+    store = check_publishing(build)
+    with build.workspace.locked():
+        if known := find_unchanged(build):
+            build.progress.note(
+                f"nothing has changed since {known['created']}: {build.triplet.manifest_path} stays (ami.skip_unchanged)"
+            )
+            return {**known, "unchanged": True}, publish_after(build, store) if store else None
+        steps.begin(build)
+        try:
+            with swept(build.settings):
+                manifest = _made(build)
+        except BaseException as error:
+            build.triplet.clear_partials()
+            notes = {step: build.workspace.noted(step) for step in steps.NOTES}
+            if build.settings.keep_on_failure and build.workspace.noted("opened"):
+                keep(failed_path(build.workspace), failed_data(notes, error))
+                raise _kept(build, error) from error
+            build.workspace.forget(keep_log=True)
+            keep(failed_path(build.workspace), failed_data(notes, error))
+            if isinstance(error, VmImageError):
+                raise _with_hint(error, f"the log is {build.workspace.log}") from error
+            raise
+        build.workspace.forget()
+        return manifest, publish_after(build, store) if store else None
+
+
+def _made(build):
+    """The manifest of a build; one that its memory or its last root image does not do for is made again on the disk, or clean."""
+    told = {}
+    while True:
+        try:
+            return run_privately(lambda: _all_steps(build))
+        except BuildStopped:
+            raise
+        except Exception as error:
+            if build.workspace.noted("full") and "full" not in told:
+                told["full"], words = True, "the memory for this build is full: building anew on the disk (ami.memory)"
+            elif build.workspace.noted("basis"):
+                told["clean"], words = True, f"building clean: {_why_clean(error)}"
+            else:
+                raise
+        build.progress.note(words)
+        steps.begin(build)
+        for note, value in told.items():
+            build.workspace.note(note, value)
+
+
+def _why_clean(error):
+    """Why a build that began from the last root image is made from its base, in words."""
+    if isinstance(error, BuildClean):
+        return str(error)
+    failed = [one["id"] for one in getattr(error, "states", ()) if one["result"] is False]
+    return f"the state {failed[0]!r} failed on the last root image" if failed else f"{error}".partition("\n")[0]
+
+
+def publish_after(build, store):
+    """Publish what was just built; should that fail, the triplet stays, and can be published later."""
+    try:
+        return publish(build, store)
+    except VmImageError as error:
+        raise _with_hint(
+            error, f"the triplet is whole in {build.triplet.directory}: salt-call vm_create.upload {build.settings.name}"
+        ) from error
+
+
+def _all_steps(build):
+    try:
+        return _in_order(build)
+    except BaseException as error:
+        if build.workspace.noted("opened", {}).get("in_memory") and _ran_full(build.workspace, error):
+            build.workspace.note("full", True)
+        raise
+
+
+def _ran_full(workspace, error):
+    """Whether the memory for the changes was too small, as it looks or as was said before the root was varied."""
+    if is_full(workspace.changes):
+        return True
+    said = f"{error}{workspace.log.read_text(encoding='utf-8', errors='replace') if workspace.log.exists() else ''}"
+    return not workspace.noted("varied") and any(words in said for words in _NO_ROOM)
+
+
+def _in_order(build):
+    settings = build.settings
+    note_shaping(build)
+    applied = _apply(build, settings.pre)
+    steps.begin_copy_of_base(build)
+    if settings.update:
+        steps.update(build)
+    steps.variate(build)
+    applied += _apply(build, settings.post)
+    manifest = build.triplet.manifest()
+    if not manifest or manifest["build"] != build.workspace.noted("begun")["build"]:
+        raise VmImageError(f"{settings.post} made no triplet", hint="it must end with vm_image.delivered")
+    remember(build, {settings.pre, settings.post, *(one["sls"] for one in applied)})
+    return manifest
+
+
+def _apply(build, sls):
+    """Apply an SLS on the builder; its states call the steps."""
+    return judge(build.host.apply_sls(sls), f"the SLS {sls}")
+
+
+def _kept(build, error):
+    """Open the root of a failed build again, outside of the namespace that is gone, for a look."""
+    opened = build.workspace.noted("opened")
+    try:
+        open_root(build.workspace, opened["base_image"], build.root, kept=True)
+    except (VmImageError, OSError) as trouble:
+        return _with_hint(error, f"its root could not be opened again: {trouble}") if isinstance(error, VmImageError) else error
+    error = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
+    return _with_hint(
+        error,
+        f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.release {build.settings.name} removes both",
+    )
+
+
+def _with_hint(error, hint):
+    error.hint = f"{error.hint}; {hint}" if error.hint else hint
+    return error
+
+
+def plan_variation(build):
+    """What :func:`create_variation` would do, having changed nothing but the cache of downloads.
+
+    :returns: plain data: base, variation, files and steps
+    """
+    located = build.locate_base()
+    prepared = prepare.find_prepared(build.settings, located)
+    found = find_variation(build.settings, build.host)
+    check_machine(build.settings, located["format"], prepared, prepare.file_bytes(located))
+    settings = build.settings
+    return {
+        "name": settings.name,
+        "base": {**{key: located[key] for key in ("reference", "format", "digest", "verified")}, "prepared": bool(prepared)},
+        "variation": {
+            "reference": found.reference,
+            "states": list(found.states) or "highstate",
+            "id": found.id,
+            "digest": found.digest,
+        },
+        "steps": [
+            f"state.sls {settings.pre}",
+            *(["update_image"] if settings.update else []),
+            "variate_image",
+            f"state.sls {settings.post}",
+        ],
+        "root": os.fspath(build.root),
+        "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
+        "replaces": bool(build.triplet.manifest()),
+        "incremental": _basis_of(build, located) if settings.incremental else None,
+        "publish": _publication_of(build),
+        "settings": settings.as_dict(),
+    }
+
+
+def _basis_of(build, located):
+    """What the build would start from, or why it would be made clean."""
+    try:
+        return find_basis(build, located["digest"])["made"]
+    except BuildClean as reason:
+        return f"building clean: {reason}"
+
+
+def _publication_of(build):
+    """Where the triplet will go, or False; the credentials are looked at, the cloud is not asked."""
+    credentials = build.host.credentials(build.settings, wanted=is_publishing(build.settings) and build.settings.publish)
+    return credentials is not None and {"name": image_name(build.settings), **credentials.public()}
+
+
+def list_builds(directory):
+    """What is under way in a directory of workspaces.
+
+    :returns: ``{name: {busy, open, root, steps}}``
+    """
+    found = {}
+    for workspace in all_workspaces(directory):
+        opened, busy = workspace.noted("opened"), workspace.is_busy()
+        if opened or busy or workspace.noted("begun"):
+            found[workspace.name] = {
+                "busy": busy,
+                "open": is_open(workspace),
+                "root": opened["root"] if opened else None,
+                "steps": [one["step"] for one in workspace.noted("timings", [])],
+            }
+    return found
+
+
+def release(build):
+    """Close what a step-by-step run or a kept failure left open, and forget it.
+
+    :returns: whether there was anything
+    :raises WorkspaceBusy: if a build is under way
+    """
+    check_root()
+    workspace = build.workspace
+    if not workspace.path.exists():
+        raise RootNotOpen(f"there is no build {workspace.name}", hint="vm_create.status lists them")
+    if workspace.is_busy():
+        raise WorkspaceBusy(f"the variation {workspace.name} is being built now", hint="wait for it, or end that process")
+    with workspace.locked():
+        had = bool(workspace.noted("begun"))
+        close_root(workspace)
+        workspace.forget()
+        build.triplet.clear_partials()
+    return had

@@ -1,0 +1,58 @@
+"""Whether the triplet that is there is made of what a build would be made of now: then there is nothing to build.
+
+What goes in is told by digests: settings, base, variation, SLS and pillar, versions, and, where packages are brought up to date,
+what apt's archives offer (their InRelease files are fetched and compared).  Who cannot be asked counts as changed.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from vmimage import delivery
+from vmimage.system.digest import digest_of_trees
+from vmimage.apt.releases import is_offered
+from vmimage.variation.apply import find_variation
+
+#: settings that say where and how something is built, or what is done with it afterwards; all others shape the image
+BESIDE = frozenset(
+    """output workspace cache root room_mib memory tries keep gate publish cloud visibility properties carry_over kernel_id ramdisk_id
+    initrd_id output_mode when_done hg_address hg_rev git_address git_rev keep_on_failure force skip_unchanged revision jobs variations
+    hg_rev_variation git_rev_variation repository_credentials repository_stale incremental""".split()
+)
+
+
+def digest_inputs(build, base_digest, variation, distribution):
+    """One digest of all that an image is made of, but for what the archives offer.
+
+    :param Build build:
+    :param str base_digest:
+    :param variation: mapping with the ``digest`` and ``id`` that were applied, or shall be
+    :param dict distribution: grains of the root, which choose its pillar
+    """
+    settings = {key: value for key, value in asdict(build.settings).items() if key not in BESIDE}
+    roots = [*build.host.file_roots(), delivery.states_directory()]
+    told = {
+        "settings": settings,
+        "base": base_digest,
+        "variation": [variation["digest"], variation["id"]],
+        "sls": digest_of_trees(roots),
+        "pillar": build.host.compile_pillar(variation["id"], distribution),
+        "versions": build.host.versions(),
+        "code": digest_of_trees(delivery.machinery()),  # of this project; a builder's image holds it, too
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def find_unchanged(build):
+    """The manifest of the triplet that is there, if a build would be made of the same; else None."""
+    manifest = build.triplet.manifest() if build.settings.skip_unchanged else None
+    inputs = (manifest or {}).get("inputs")
+    if not inputs or bool(manifest["updated"]) != build.settings.update:
+        return None
+    if manifest.get("incremental") and not build.settings.incremental:
+        return None  # it may hold what a clean build would not
+    found = find_variation(build.settings, build.host)
+    variation = {"digest": found.digest, "id": found.id}
+    if inputs["digest"] != digest_inputs(build, build.locate_base()["digest"], variation, manifest["distribution"]):
+        return None
+    return manifest if not build.settings.update or is_offered(inputs["offered"]) else None

@@ -1,0 +1,100 @@
+"""The root image as a copy of the base with the changes in it: for most builds much less work than writing every file anew.
+
+The base is prepared as a file system that ends at its content, so its copy, grown by what was added, does too.  The copy is
+made while the variation is applied; when the root is sealed only the changes are left to write.
+"""
+
+import errno
+import os
+
+from vmimage.errors import NotReady
+from vmimage.image import ext4
+from vmimage.image.changes import LinksTorn, apply_changes, count_blocks, list_changes
+from vmimage.image.ext4 import BLOCK, Content
+from vmimage.root.mounts import mounted
+from vmimage.system.shell import begun, run
+
+_SLACK_BLOCKS = 4096  # for directories that grow, extents, group descriptors; cut off again
+_COPY = ["cp", "--sparse=always", "--reflink=auto", "--no-preserve=all"]
+_copies = {}  # of this build: the copies that are being made beside it
+
+
+class Unfit(Exception):
+    """The changes do not go well into a copy of the base: all files are to be written anew."""
+
+
+def begin_copy(base_image, target):
+    """Copy the base's image while something else is done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    target.touch(mode=0o600)  # passwords of the root are in it
+    _copies[target] = begun([*_COPY, base_image, target])
+
+
+def _finish_copy(base_image, target):
+    if target not in _copies:
+        begin_copy(base_image, target)
+    _copies.pop(target)()
+
+
+def pack_changes(base_image, opened, target, point, *, label="", keeps_journal=False):
+    """Make the root image of a copy of the base.  In a private namespace: mounts things.
+
+    :param Path base_image: prepared: without journal, and ending at its content
+    :param opened: ``(upper, lower, root)`` of the overlay
+    :param Path target: the image to make
+    :param Path point: a directory to mount it on
+    :param str label: of the file system
+    :param bool keeps_journal: the base is a root image of ours, and its journal is fit for it
+    :returns: :class:`~vmimage.image.ext4.Content`
+    :raises Unfit: then the target is of no use
+    """
+    upper, lower, root = opened
+    changes = list_changes(upper, lower, root)
+    added = count_blocks(changes)
+    _finish_copy(base_image, target)
+    before = ext4.superblock(target)
+    blocks = int(before["Block count"])
+    grown = blocks + added + added // 64 + _SLACK_BLOCKS + (ext4.journal_mib(Content(blocks + added, 0)) << 20) // BLOCK
+    has_journal = "has_journal" in before["Filesystem features"]
+    if has_journal and not keeps_journal or _inodes_short(before, grown, len(changes)):
+        raise Unfit
+    run(["resize2fs", target, grown])
+    _reserve(target)
+    point.mkdir(exist_ok=True)
+    try:
+        with mounted(target, point, "noatime", "nobarrier"):  # when it is whole the file is synced, beside its digest
+            apply_changes(changes, root, point)
+            facts = os.statvfs(point)
+    except LinksTorn as torn:
+        raise Unfit from torn
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Unfit from error
+    content = Content(facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree)
+    if facts.f_bfree > facts.f_blocks // 8 + 2 * _SLACK_BLOCKS:
+        raise Unfit  # so much was removed that cutting would take longer, and leave more
+    told = [*([] if has_journal else ["-J", f"size={ext4.journal_mib(content)}"]), *(["-L", label] if label else [])]
+    if told:
+        run(["tune2fs", *told, target])
+    return content
+
+
+def _reserve(image):
+    """Have the disk hold all of the image: one that runs full under a mounted image loses data without a word to who writes it."""
+    descriptor = os.open(image, os.O_WRONLY)
+    try:
+        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return  # this file system cannot reserve
+        room = f"{image.parent} has no room for the root image"
+        raise NotReady(room, hint="free some room, or set ami.output to another disk") from error
+    finally:
+        os.close(descriptor)
+
+
+def _inodes_short(before, grown, more):
+    groups = -(-grown // int(before["Blocks per group"]))
+    return groups * int(before["Inodes per group"]) - int(before["Inode count"]) + int(before["Free inodes"]) < more

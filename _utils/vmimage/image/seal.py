@@ -1,0 +1,73 @@
+"""Sealing a root: removing identity and residue, by patterns that a user can read and extend in an SLS."""
+
+import os
+import re
+import stat
+from pathlib import PurePosixPath
+
+from vmimage.root import files
+from vmimage.root.enter import take_back
+
+#: states by which a path is written
+_WRITES = re.compile(
+    r"file\.(managed|copy|symlink|hardlink|recurse|serialize|decode|rename|append|prepend|keyvalue|blockreplace|touch|mknod)"
+    r"|x509\..*_managed"
+)
+
+
+def seal_root(root, remove=(), truncate=(), *, own=(), dry=False):
+    """Remove or empty what the patterns name.
+
+    :param Path root: the mounted directory
+    :param remove: shell patterns of paths of the image; directories go whole
+    :param truncate: shell patterns of files that stay, empty, with mode and owner
+    :param own: paths that stay, for the variation itself has written them
+    :param bool dry: only tell
+    :returns: ``{"removed": [...], "truncated": [...], "kept": [...]}``, empty lists if the root is sealed in this already
+    """
+    found = [path for pattern in remove for path in files.match(root, pattern)]
+    gone = [path for path in found if path not in own]
+    kept = set(found) - set(gone)
+    emptied = [
+        path
+        for pattern in truncate
+        for path in files.match(root, pattern)
+        if not _is_within(path, gone) and _has_content(root, path)
+    ]
+    if not dry:
+        gone += take_back(root)
+        for path in gone:
+            files.remove(root, path)
+        for path in emptied:
+            files.truncate(root, path)
+    return {
+        "removed": sorted(set(map(_printable, gone))),
+        "truncated": sorted(set(map(_printable, emptied))),
+        "kept": sorted(map(_printable, kept)),
+    }
+
+
+def written_by(states):
+    """The paths that states write, as far as their names say.
+
+    :param list states: as :func:`vmimage.variation.in_root.state_diff.note_states` notes them
+    """
+    found = set()
+    for noted in states:
+        if _WRITES.fullmatch(noted["state"]):
+            found |= {os.path.normpath(path) for path in (noted["name"], *noted.get("writes", ()))}
+    return {path for path in found if path.startswith("/")}
+
+
+def _printable(path):
+    """A path whose bytes are no UTF-8 with these bytes escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _is_within(path, tops):
+    return not {path, *map(str, PurePosixPath(path).parents)}.isdisjoint(tops)
+
+
+def _has_content(root, path):
+    entry = files.lstat(root, path)
+    return entry is not None and stat.S_ISREG(entry.st_mode) and entry.st_size > 0

@@ -1,0 +1,43 @@
+"""A manifest as a table for people: python3 -m vmimage.image.table FILE"""
+
+import json
+import sys
+from pathlib import Path
+
+from vmimage.image.triplet import ROLES
+from vmimage.system.progress import amount
+
+
+def table_of(manifest, directory):
+    """The steps with their seconds, the files with size and digest, and how to boot them.
+
+    :param dict manifest: of a triplet
+    :param directory: where its files are
+    :returns: str
+    """
+    steps, made = {}, manifest.get("incremental")
+    for one in manifest["steps"]:
+        steps[one["step"]] = steps.get(one["step"], 0) + one["seconds"]
+    lines = [
+        f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states, {len(manifest['packages'])} packages",
+        *(["  incremental: generation {generation} of the clean build {of}".format_map(made)] if made else []),
+        "",
+    ]
+    lines += [f"  {step:<12} {seconds:7.1f} s" for step, seconds in steps.items()]
+    lines += [f"  {'':<12} {sum(steps.values()):7.1f} s", ""]
+    for facts in (manifest["files"][role] for role in ROLES):
+        lines.append(f"  {directory / facts['path']}  {amount(facts['bytes'])}\n    sha256 {facts['sha256']}")
+    lines += [
+        "",
+        f"boot it:  salt-call vm_create.boot {manifest['name']}   (here: sudo ./quickstart vm_create.boot {manifest['name']})",
+    ]
+    return "\n".join(lines)
+
+
+def main(path):
+    path = Path(path)
+    print(table_of(json.loads(path.read_text(encoding="utf-8")), path.parent))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,97 @@
+"""The triplet on disk: root image, kernel, ramdisk, and the manifest that tells what they are.
+
+    OUTPUT/NAME.img  OUTPUT/kernel_NAME  OUTPUT/ramdisk_NAME  OUTPUT/NAME.manifest.json
+
+Its files are made as ``.partial`` and get their names only together; the manifest goes first and comes last, so that where
+there is a manifest, the files are the ones it describes.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vmimage.errors import ImageUnsound
+from vmimage.system.digest import digest_of_file
+from vmimage.system.whole_files import read_json, sync, write_json
+
+#: the three files by their role, in the order in which they are told
+ROLES = ("root_image", "kernel", "ramdisk")
+
+
+class Triplet:
+    """The files of one variation.
+
+    :param Path directory: where they are
+    :param str name: of the variation
+    """
+
+    def __init__(self, directory, name):
+        self.name = name
+        self.directory = Path(directory)
+        self.root_image = self.directory / f"{name}.img"
+        self.kernel = self.directory / f"kernel_{name}"
+        self.ramdisk = self.directory / f"ramdisk_{name}"
+        self.manifest_path = self.directory / f"{name}.manifest.json"
+
+    def files(self):
+        """``{role: Path}``"""
+        return {role: getattr(self, role) for role in ROLES}
+
+    def partial(self, role):
+        """The path of a file in the making."""
+        path = getattr(self, role)
+        return path.with_name(f"{path.name}.partial")
+
+    def clear_partials(self):
+        """Remove what a run that did not finish left."""
+        for path in (*map(self.partial, ROLES), self.manifest_path.with_name(f"{self.manifest_path.name}.partial")):
+            path.unlink(missing_ok=True)
+
+    def describe_partials(self, moved):
+        """``{role: {path, bytes, sha256}}`` of the files in the making, as they will be called."""
+        with ThreadPoolExecutor(1) as pool:  # what is hashed goes to the disk meanwhile
+            synced = pool.map(sync, map(self.partial, ROLES))
+            described = {role: _describe(self.partial(role), path, moved) for role, path in self.files().items()}
+            list(synced)
+        return described
+
+    def complete(self, manifest, mode=0o600):
+        """Give the files in the making their names, the manifest last.
+
+        :param int mode: of the three files: an image holds its /etc/shadow
+        """
+        for role in ROLES:
+            self.partial(role).chmod(mode)
+            sync(self.partial(role))
+        self.manifest_path.unlink(missing_ok=True)
+        for role, path in self.files().items():
+            os.replace(self.partial(role), path)
+        write_json(self.manifest_path, manifest)
+        sync(self.directory)
+
+    def manifest(self):
+        """The manifest, or None where there is no whole triplet."""
+        manifest = read_json(self.manifest_path)
+        return manifest if manifest and all(path.exists() for path in self.files().values()) else None
+
+    def check(self):
+        """Compare the files with their manifest.
+
+        :returns: the manifest
+        :raises ImageUnsound: if there is no whole triplet or a file is not the one described
+        """
+        manifest = self.manifest()
+        if manifest is None:
+            raise ImageUnsound(
+                f"there is no whole triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
+            )
+        for role, path in self.files().items():
+            if digest_of_file(path) != f"sha256:{manifest['files'][role]['sha256']}":
+                raise ImageUnsound(
+                    f"{path} is not the file that its manifest describes", hint="make it again: vm_create.create_variation"
+                )
+        return manifest
+
+
+def _describe(partial, path, moved):
+    return {"path": path.name, "bytes": partial.stat().st_size, "sha256": digest_of_file(partial, moved=moved).split(":")[1]}

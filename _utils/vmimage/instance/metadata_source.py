@@ -1,0 +1,51 @@
+"""A source of userdata: what it is told of the machine, and what it answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmimage.errors import UserdataWrong
+from vmimage.settings.strict_yaml import LIMIT_BYTES
+
+METADATA_URL = "http://169.254.169.254"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What sources look at.
+
+    :ivar Path top: the root directory
+    :ivar str base_url: of the metadata server
+    :ivar float request_seconds: for a request to it, from beginning to end
+    :ivar float end: when all has to be done, by the monotonic clock
+    """
+
+    top: Path = Path("/")
+    base_url: str = METADATA_URL
+    request_seconds: float = 10
+    end: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source holds.
+
+    :ivar bytes data: the userdata; empty for none
+    :ivar str where: for messages
+    :ivar bool sure: whether, if there is none, no other source need be asked
+    """
+
+    data: bytes
+    where: str
+    sure: bool = True
+
+
+class Trouble(UserdataWrong):
+    """A source that is there, or should be, could not be read; another try can help."""
+
+
+def check_size(data, where):
+    """Refuse what is too large to be userdata; another try would not help."""
+    if len(data) > LIMIT_BYTES:
+        raise UserdataWrong(
+            f"the userdata in {where} has more than {LIMIT_BYTES // 1024} KiB", hint="give settings, a few lines of YAML"
+        )

@@ -1,0 +1,163 @@
+"""What a report needs and the manifest does not tell, kept when a build ends.
+
+    OUTPUT/NAME.build.json        beside the manifest: what is in the image, the build before, the end of the log
+    WORKSPACE/NAME/failed.json    of a build that failed: how far it came, and why it ended
+
+Both are for root alone, as the workspace is: they hold what programs printed.
+"""
+
+import json
+import os
+import time
+
+from vmimage.system.whole_files import read_json
+
+FORMAT = 1
+_LOG_BYTES = 200_000
+#: of an earlier manifest, what the next build is compared with
+_COMPARED = (
+    "build",
+    "created",
+    "packages",
+    "files",
+    "file_system",
+    "states",
+    "steps",
+    "base",
+    "variation",
+    "settings",
+    "versions",
+)
+
+
+def report_data(notes, log_text, contents, previous):
+    """What to keep of a build that made its triplet.
+
+    :param dict notes: ``{step: data}`` of the steps
+    :param str log_text: of :func:`read_log`
+    :param dict contents: of :func:`vmimage.image.usage.measure_contents`, or None
+    :param dict previous: of :func:`previous_build`, or None
+    :returns: plain data
+    """
+    return {
+        "format": FORMAT,
+        "build": notes["begun"]["build"],
+        "base_bytes": (notes.get("fetched") or {}).get("content_bytes"),
+        "contents": contents,
+        "previous": previous,
+        "log": log_text,
+    }
+
+
+def failed_data(notes, error, created=None):
+    """What to keep of a build that made none, in the words of a manifest as far as it came.
+
+    :param dict notes: ``{step: data}`` of the steps that were done
+    :param BaseException error: why it ended; its ``states``, if it has any, are those that were judged
+    :param str created: when; now
+    :returns: plain data
+    """
+    begun, fetched, varied = ({} if notes.get(step) is None else notes[step] for step in ("begun", "fetched", "varied"))
+    steps, judged = notes.get("timings") or [], list(getattr(error, "states", None) or ())
+    of_variation = not steps or not steps[-1].get("failed") or steps[-1]["step"] == "variation"  # else of pre or post
+    return {
+        "format": FORMAT,
+        "failed": f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+        "name": begun.get("name"),
+        "build": begun.get("build"),
+        "created": created or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "architecture": begun.get("architecture"),
+        "base": {key: fetched[key] for key in ("reference", "format", "digest", "verified") if key in fetched},
+        "variation": {key: varied[key] for key in ("reference", "digest", "id", "revision") if varied.get(key)},
+        "updates": notes.get("updated"),
+        "states": judged if judged and of_variation else varied.get("states", []),
+        "failures": [one for one in judged if one.get("result") is False],
+        "steps": steps,
+        "settings": {key: value for key, value in begun.get("settings", {}).items() if key != "pillar"},
+    }
+
+
+def previous_build(triplet):
+    """What is known of the triplet that the next one will replace, or None."""
+    manifest = read_json(triplet.manifest_path)
+    if not manifest:
+        return None
+    contents = (read_kept(triplet, manifest) or {}).get("contents") or {}
+    kept = {key: manifest[key] for key in _COMPARED if key in manifest}
+    kept["states"] = [{key: one.get(key) for key in _STATE} for one in kept.get("states", ())]
+    return {**kept, "package_bytes": contents.get("packages", {}), "unowned": contents.get("unowned", {})}
+
+
+_STATE = ("id", "state", "name", "sls", "result", "changed", "duration_ms")
+
+
+def read_kept(triplet, manifest):
+    """What was kept beside a manifest, if it is of the same build."""
+    kept = read_json(kept_path(triplet))
+    return kept if kept and kept.get("build") == manifest.get("build") else None
+
+
+def kept_path(triplet):
+    return triplet.manifest_path.with_name(f"{triplet.name}.build.json")
+
+
+def failed_path(workspace):
+    return workspace.path / "failed.json"
+
+
+def read_log(path, limit=_LOG_BYTES):
+    """The end of a log; where its beginning is left out, it begins with a whole line and a word about it."""
+    try:
+        with open(path, "rb") as file:
+            left_out = max(0, file.seek(0, os.SEEK_END) - limit)
+            file.seek(left_out)
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return f"... {left_out} bytes before this are left out\n{text.partition(chr(10))[2]}" if left_out else text
+
+
+def write_private(path, text):
+    """Replace a file by one that its owner alone can read."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        file.write(text)
+    os.replace(partial, path)
+
+
+def keep(path, data):
+    """Write what is kept; it is a few hundred KB at most, and worth no wait for the disk."""
+    write_private(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def read_build(triplet, workspace):
+    """All that is on disk of the newest build of this name.
+
+    :param Triplet triplet:
+    :param Workspace workspace:
+    :returns: ``{"outcome": done, failed or unfinished, "manifest": ..., "kept": ...}``; of an unfinished or failed one the
+        manifest is as much as is known; None where there is nothing
+    """
+    manifest, failed = read_json(triplet.manifest_path), read_json(failed_path(workspace))
+    if failed:
+        return _without_triplet("failed", failed, triplet, workspace)
+    begun = workspace.noted("begun")
+    if begun and begun.get("build") != (manifest or {}).get("build"):
+        notes = {step: workspace.noted(step) for step in ("begun", "fetched", "updated", "varied", "timings")}
+        data = failed_data(notes, RuntimeError(), _written(workspace.path / "begun.json"))
+        return _without_triplet("unfinished", data, triplet, workspace)
+    if not manifest:
+        return None
+    return {"outcome": "done", "manifest": manifest, "kept": read_kept(triplet, manifest) or {}}
+
+
+def _without_triplet(outcome, data, triplet, workspace):
+    kept = {"previous": previous_build(triplet), "log": read_log(workspace.log)}
+    return {"outcome": outcome, "manifest": data, "kept": kept}
+
+
+def _written(path):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(path.stat().st_mtime))

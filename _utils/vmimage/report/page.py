@@ -1,0 +1,183 @@
+"""The report: all that is known of one build as a single HTML page.
+
+It loads nothing: its policy forbids everything but the one style sheet that is in it, whose digest it names.  Nothing in it is a
+script, so that what a log line or a state's comment says cannot become one.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+
+from vmimage.errors import NotReady
+from vmimage.report.changes import changes, signed_amount
+from vmimage.report.contents import contents
+from vmimage.report.data import read_build, write_private
+from vmimage.report.html import Markup, element, folded, joined, table
+from vmimage.report.log import failures, log, mark_lines
+from vmimage.report.style import STYLE
+from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, total_seconds
+from vmimage.system.progress import amount
+
+_OUTCOMES = {"done": "built", "failed": "failed", "unfinished": "not finished"}
+
+
+def write_report(triplet, workspace, path=None):
+    """Write the page of the newest build of a name.
+
+    :param Triplet triplet:
+    :param Workspace workspace: its
+    :param path: of the page; default: beside the manifest
+    :returns: its Path
+    :raises NotReady: if nothing is known of any build
+    """
+    found = read_build(triplet, workspace)
+    if not found:
+        raise NotReady(
+            f"there is no build {triplet.name} to report on in {triplet.directory}", hint="make it: vm_create.create_variation"
+        )
+    path = Path(path or triplet.directory / f"{triplet.name}.report.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_private(path, make_page(found))
+    return path
+
+
+def make_page(found):
+    """The page.
+
+    :param dict found: of :func:`vmimage.report.data.read_build`
+    :returns: str
+    """
+    manifest, kept = found["manifest"], found["kept"]
+    lines = mark_lines(kept.get("log"))
+    name = manifest.get("name") or "?"
+    sections = [
+        failures(found, lines),
+        timeline(manifest.get("steps") or [], manifest.get("states") or []),
+        contents(kept.get("contents"), manifest.get("changes") or {}),
+        changes(manifest, kept),
+        log(lines),
+        _settings(manifest),
+    ]
+    style = Markup(STYLE)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", f"{name}: {_OUTCOMES[found['outcome']]} {_time(manifest)}"),
+        element("style", style),
+    ]
+    body = element("main", _headline(found, name), _ways(sections), sections)
+    return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+
+
+def _headline(found, name):
+    manifest, outcome = found["manifest"], found["outcome"]
+    distribution, files = manifest.get("distribution") or {}, manifest.get("files") or {}
+    base, variation = manifest.get("base") or {}, manifest.get("variation") or {}
+    system = [
+        " ".join(filter(None, map(distribution.get, ("osfullname", "osrelease", "oscodename")))),
+        manifest.get("architecture"),
+        f"kernel {files['kernel'].get('version')}" if files.get("kernel") else None,
+    ]
+    facts = {
+        "Base": [base.get("reference"), element("small", base.get("digest"), " · checked by: ", base.get("verified"))],
+        "Variation": [variation.get("reference"), element("small", variation.get("digest"))],
+        "Minion id": variation.get("id") if variation.get("id") != name else None,
+        "Revision": variation.get("revision"),
+        "Build": element("code", manifest.get("build")),
+    }
+    if not base.get("digest"):
+        facts["Base"] = base.get("reference")
+    if not variation.get("digest"):
+        facts["Variation"] = variation.get("reference") or _told(manifest.get("settings", {}).get("variation"))
+    return element(
+        "header",
+        element("h1", name, " ", element("span", _OUTCOMES[outcome], class_=f"outcome {outcome}")),
+        element("p", element("time", _time(manifest)), " · " if any(system) else None, " · ".join(filter(None, system))),
+        element(
+            "ul",
+            [element("li", element("b", value), " ", word) for value, word in _figures(manifest, found["kept"])],
+            class_="figures",
+        ),
+        element("dl", [joined(element("dt", key), element("dd", value)) for key, value in facts.items() if value]),
+    )
+
+
+def _figures(manifest, kept):
+    """What one wants to know first, as ``(value, word)``."""
+    files, states = manifest.get("files") or {}, manifest.get("states") or []
+    seconds = total_seconds(lay_out_steps(manifest.get("steps") or []))
+    if seconds:
+        yield seconds_words(seconds), "in all"
+    before = ((kept.get("previous") or {}).get("files") or {}).get("root_image", {}).get("bytes")
+    for role, word in (("root_image", "root image"), ("kernel", "kernel"), ("ramdisk", "ramdisk")):
+        if role in files:
+            more = files[role]["bytes"] - before if role == "root_image" and before else 0
+            yield amount(files[role]["bytes"]), f"{word}, {signed_amount(more)}" if more else word
+    if manifest.get("file_system"):
+        yield amount(manifest["file_system"]["content_bytes"]), f"in {manifest['file_system']['inodes']} inodes"
+    if manifest.get("packages"):
+        added = len((manifest.get("changes") or {}).get("added", ()))
+        yield len(manifest["packages"]), f"packages, {added} added" if added else "packages"
+    if states:
+        failed, changed = (sum(bool(test(one)) for one in states) for test in (_is_failed, _is_changed))
+        yield len(states), f"states, {failed} failed" if failed else f"states, {changed} changed"
+
+
+def _is_failed(state):
+    return state.get("result") is False
+
+
+def _is_changed(state):
+    return state.get("changed")
+
+
+def _ways(sections):
+    """Links to the sections that are there."""
+    words = {"failures": "Failures", "time": "Time", "contents": "What is in it", "changes": "What changed", "log": "Log"}
+    words["settings"] = "Settings and versions"
+    there = [key for key in words if any(one and one.startswith(f'<section id="{key}"') for one in sections)]
+    return element("nav", [element("a", words[key], href=f"#{key}") for key in there])
+
+
+def _settings(manifest):
+    settings = {key: value for key, value in (manifest.get("settings") or {}).items() if key != "pillar"}
+    sealed, files = manifest.get("sealed") or {}, manifest.get("files") or {}
+    return element(
+        "section",
+        element("h2", "Settings and versions"),
+        table(["Program", "Version"], sorted((manifest.get("versions") or {}).items())) if manifest.get("versions") else None,
+        table(
+            ["File", "#Bytes", "sha256"], [(one["path"], one["bytes"], element("code", one["sha256"])) for one in files.values()]
+        )
+        if files
+        else None,
+        folded(
+            f"{len(settings)} settings",
+            table(["Setting", "Value"], [(key, _told(value)) for key, value in sorted(settings.items())]),
+        )
+        if settings
+        else None,
+        [
+            folded(f"{len(sealed[key])} paths {key} by the seal", element("pre", "\n".join(sealed[key]), class_="log"))
+            for key in ("removed", "truncated", "written")
+            if sealed.get(key)
+        ],
+        folded(f"{len(manifest['packages'])} packages", table(["Package", "Version"], sorted(manifest["packages"].items())))
+        if manifest.get("packages")
+        else None,
+        id="settings",
+    )
+
+
+def _told(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_told(one)}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
+
+
+def _time(manifest):
+    return (manifest.get("created") or "").replace("T", " ").replace("Z", " UTC")

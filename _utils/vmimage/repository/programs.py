@@ -1,0 +1,60 @@
+"""Running hg and git: they end with us and in time, and what they say when they fail is put into few words."""
+
+import re
+import signal
+
+from vmimage.errors import CommandFailed, ProgramMissing, RepositoryWrong
+from vmimage.system import syscalls
+from vmimage.system.address import public_address
+from vmimage.system.shell import PACKAGE_OF, find_program, run
+
+_LONGEST_SECONDS = 1800  # for one run of a program, however busy it looks
+
+_HINTS = (
+    (r"host key verification", "put the server's public key, as its owner tells it, into known_hosts of the credentials"),
+    (
+        r"prompts disabled|authori[sz]ation|authentication|\b40[13]\b|permission denied|forbidden",
+        "give credentials: a directory with netrc for http(s), or ssh_key and known_hosts for ssh",
+    ),
+    (r"certificate", "install the certificate of the server's authority (update-ca-certificates)"),
+    (r"\b404\b|not found|not appear|no such", "check the address"),
+)
+_LINE = "see whether the server can be reached from here; the next run tries again"
+
+
+class ProgramFailed(RepositoryWrong):
+    """hg or git could not do it: the line, the server, or what it works on."""
+
+
+def ask_program(argv, environment, doing, ok=(0,)):
+    """Run hg or git; it ends with us, and in time.
+
+    :param str doing: what fails if it fails, for the message
+    :returns: what it printed
+    :raises ProgramFailed: with the reason that it gave
+    """
+    if find_program(argv[0]) is None:
+        raise ProgramMissing(f"the program {argv[0]} is not installed", hint=f"apt-get install {PACKAGE_OF[argv[0]]}")
+    try:
+        return run(argv, ok=ok, env=environment, preexec=_bound).output
+    except CommandFailed as failed:
+        raise _explained(failed, doing) from None
+
+
+def _bound():
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.alarm(_LONGEST_SECONDS)
+
+
+def _explained(failed, doing):
+    """Its failure in the words that say most: hg and git print them anywhere, among those of the server."""
+    said = "".join(char if char.isprintable() or char == "\n" else " " for char in public_address(failed.output))
+    lines = [line.strip() for line in said.splitlines() if line.strip()][-8:]
+    reasons = [line for line in lines if re.match(r"(fatal|abort|error): ", line)] or lines[-1:]
+    if failed.code == -signal.SIGALRM:
+        reasons = [f"it took longer than {_LONGEST_SECONDS} s"]
+    elif not reasons:
+        reasons = [f"{failed.argv[0]} ended with {failed.code}"]
+    detail = "".join(f"\n    {line[:400]}" for line in lines if len(lines) > 1)
+    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said, re.IGNORECASE)), _LINE)
+    return ProgramFailed(f"{doing}: {reasons[0][:400]}{detail}", hint=hint)

@@ -1,0 +1,83 @@
+"""The fstab of a root that leaves its old disk and will live alone on a new one."""
+
+import os
+import re
+
+from vmimage.errors import ImageUnsound
+from vmimage.root import files
+
+_DEFAULTS = "defaults,errors=remount-ro,x-systemd.growfs"
+_BY_PARTITION = re.compile(r"(LABEL|UUID|PARTUUID|PARTLABEL)=|/dev/(?!mapper/|shm)")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_LABEL_BYTES = 16
+_LEFT_BEHIND = "# this file system is not part of the image: "
+_BROUGHT = "# what was in this file system is in the image: "
+
+
+def names_of_root(text):
+    """``{"LABEL": ..., "UUID": ...}``, as far as the line of ``/`` gives them.
+
+    :raises ImageUnsound: if a file system cannot have that name
+    """
+    for fields in map(str.split, text.splitlines()):
+        if len(fields) > 1 and not fields[0].startswith("#") and fields[1] == "/" and fields[0].startswith(("LABEL=", "UUID=")):
+            kind, value = fields[0].split("=", 1)
+            value = value.strip('"')
+            if not (_UUID.fullmatch(value) if kind == "UUID" else 0 < len(os.fsencode(value)) <= _LABEL_BYTES):
+                raise ImageUnsound(
+                    f"/etc/fstab of the image names its root {fields[0]}, and that no file system can be",
+                    hint="a UUID is written 01234567-89ab-cdef-0123-456789abcdef, a label has 16 bytes at most",
+                )
+            return {kind: value}
+    return {}
+
+
+def lines_of(text):
+    """The fields of each line that mounts something."""
+    return [fields for fields in map(str.split, text.splitlines()) if len(fields) >= 3 and not fields[0].startswith("#")]
+
+
+def names_partition(name):
+    """Whether the first field of a line stands for a partition or logical volume of some disk."""
+    return bool(_BY_PARTITION.match(name)) or name.startswith("/dev/mapper/")
+
+
+def fit_fstab(text, label, uuid, gone=(), brought=()):
+    """An fstab for the file system with this label and UUID, alone on its disk.
+
+    :param str text: the old one
+    :param gone: names (``LABEL=...``, ``UUID=...``, ``PARTUUID=...``) of partitions that stay behind
+    :param brought: mount points whose files are in this file system now
+    :returns: the new text; the same if it fits already
+    """
+    ours = {f"UUID={uuid}", *([f"LABEL={label}"] if label else [])}
+    lines, has_root = [], False
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 3 or fields[0].startswith("#"):
+            lines.append(line)
+            continue
+        name = fields[0].replace('"', "")
+        if fields[1] == "/":
+            has_root = True
+            lines.append(line if name in ours else line.replace(fields[0], f"UUID={uuid}", 1))
+        elif fields[1].rstrip("/") in brought:
+            lines.append(_BROUGHT + line)
+        elif name in gone or (_BY_PARTITION.match(name) and (fields[1] in ("/boot", "/boot/efi") or fields[2] == "swap")):
+            lines.append(_LEFT_BEHIND + line)
+        else:
+            lines.append(line)
+    if not has_root:
+        lines.append(f"{f'LABEL={label}' if label.split() == [label] else f'UUID={uuid}'} / ext4 {_DEFAULTS} 0 1")
+    new = "\n".join(lines) + "\n"
+    return text if new.split() == text.split() else new
+
+
+def settle(root, label, uuid, gone=(), brought=()):
+    """Write the fstab of a mounted root anew where it does not fit; returns whether it did."""
+    old = files.read_text(root, "/etc/fstab", "")
+    new = fit_fstab(old, label, uuid, gone, brought)
+    if new != old:
+        files.make_directory(root, "/etc")
+        files.write_text(root, "/etc/fstab", new)
+    return new != old

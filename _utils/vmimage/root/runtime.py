@@ -1,0 +1,151 @@
+"""The builder's own Salt inside a root: bound read-only, run by its own loader and libraries, gone with the namespace.
+
+The root needs no Python and its glibc may be older or newer than ours.  Nothing is copied: the interpreter, its standard
+library, its packages and the directories of our shared libraries are shown below the root's ``/run``, which is a tmpfs.
+The layout is that of a virtual environment, so that ``sys.executable`` runs by itself (Salt's ``runas`` needs that) and no
+variable (PYTHONHOME, LD_LIBRARY_PATH) leaks into the programs that a state runs.
+"""
+
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmimage import delivery
+from vmimage.root.mounts import bind_read_only
+from vmimage.system.shell import run
+
+#: where everything of ours is, as seen in the root
+HOME = "/run/vm_create"
+PYTHON = f"{HOME}/python/bin/python3"
+
+# pip.installed without bin_env means the image's Python: what is installed into this one is gone when the build ends
+_WRAPPER = """#!/bin/sh
+[ "$1 $2" != "-m pip" ] || {{ shift 2; exec {home}/bin/pip-of-the-root "$@"; }}
+exec {home}/python/loader --inhibit-cache --library-path {libraries} \\
+    --argv0 {python} {python}.real "$@"
+"""
+_PIP = """#!/bin/sh
+for name in pip3 pip; do
+    path=$(command -v $name) && exec "$path" "$@"
+done
+echo "the image has no pip: install python3-pip in it before, or name a virtual environment by bin_env" >&2
+exit 127
+"""
+_SALT_CALL = """#!/bin/sh
+exec {python} -c 'import sys; sys.path.insert(0, "{home}"); import offline_salt; offline_salt.prepare()
+from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_call())' --config-dir={home}/etc "$@"
+"""
+#: programs that ask systemd, and the file of ours that answers for it
+_STAND_IN = """#!/bin/sh
+# of vm_create, for the time of the build
+exec {python} -I -S {home}/{module}.py {words}"$@"
+"""
+STAND_INS = {
+    "systemctl": "offline_systemctl",
+    **dict.fromkeys(("timedatectl", "hostnamectl", "localectl", "loginctl"), "offline_settings"),
+    **dict.fromkeys(("udevadm", "journalctl", "resolvectl", "networkctl"), "offline_settings"),
+    "systemd-run": "offline_run",
+    **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
+}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What there is to bind.
+
+    :ivar str interpreter: the Python binary itself
+    :ivar str loader: its ELF loader (ld.so)
+    :ivar tuple libraries: directories of shared libraries
+    :ivar str stdlib: the standard library
+    :ivar tuple sites: directories of packages
+    :ivar str version: such as 3.11
+    """
+
+    interpreter: str
+    loader: str
+    libraries: tuple
+    stdlib: str
+    sites: tuple
+    version: str
+
+
+def own_runtime():
+    """The :class:`Runtime` of the Python that runs this."""
+    interpreter = os.path.realpath(sys.executable)
+    stdlib = os.path.realpath(sysconfig.get_paths()["stdlib"])
+    loader, libraries = _libraries_of(interpreter)
+    sites = [os.path.realpath(entry) for entry in sys.path if entry and os.path.isdir(entry)]
+    sites = [site for site in dict.fromkeys(sites) if site.endswith("-packages")]
+    own = os.fspath(delivery.IMPORTED_FROM)  # of an editable install or a sync: Salt looks for it by its entry point
+    sites += [] if own in sites else [own]
+    return Runtime(interpreter, loader, tuple(libraries), stdlib, tuple(sites), f"{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def _libraries_of(interpreter):
+    """The loader of a binary and the directories that this machine's libraries are in."""
+    loader, directories = "", []
+    for line in run(["ldd", interpreter]).output.splitlines():
+        words = line.split()
+        if "=>" in words and len(words) > 2 and words[2].startswith("/"):
+            directories.append(os.path.dirname(os.path.realpath(words[2])))
+        elif words and words[0].startswith("/"):
+            loader = words[0]
+    for line in run(["ldconfig", "-p"]).output.splitlines():
+        if "=>" in line and "glibc-hwcaps" not in line:
+            directories.append(os.path.dirname(os.path.realpath(line.rsplit(" ", 1)[1])))
+    return os.path.realpath(loader), [path for path in dict.fromkeys(directories) if os.path.isdir(path)]
+
+
+def bind_runtime(runtime, root):
+    """Show the runtime in a furnished root.  For a private namespace only: nothing is unmounted.
+
+    Makes ``/run/vm_create/python/bin/python3`` and ``/run/vm_create/bin/salt-call``, which reads its configuration from
+    ``/run/vm_create/etc``.
+    """
+    home = Path(root) / HOME.lstrip("/")
+    python = home / "python"
+    base_library = python / "base/lib" / f"python{runtime.version}"
+    own_site = python / "lib" / f"python{runtime.version}" / "site-packages"
+    for directory in (python / "bin", python / "base/bin", base_library, own_site, home / "bin", home / "etc"):
+        directory.mkdir(parents=True)
+    _bind_file(runtime.loader, python / "loader")
+    _bind_file(runtime.interpreter, python / "bin/python3.real")
+    bind_read_only(runtime.stdlib, base_library)
+    libraries = show(runtime.libraries, home, "python/libraries")
+    sites = show(runtime.sites, home, "python/sites")
+    (own_site / "runtime.pth").write_text(
+        "".join(f"import site; site.addsitedir({site!r})\n" for site in sites), encoding="utf-8"
+    )
+    (python / "pyvenv.cfg").write_text(f"home = {HOME}/python/base/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
+    write_program(python / "bin/python3", _WRAPPER.format(home=HOME, python=PYTHON, libraries=":".join(libraries)))
+    write_program(home / "bin/pip-of-the-root", _PIP)
+    write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
+
+
+def stand_in(program):
+    """The text of a program that does in a root what one of systemd's does on a machine."""
+    module = STAND_INS[program]
+    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=f"{program} " if module == "offline_settings" else "")
+
+
+def _bind_file(source, target):
+    target.touch()
+    bind_read_only(source, target)
+
+
+def show(sources, home, below):
+    """Bind directories read-only below our home in a root, one beside the other; returns their paths as the root sees them."""
+    shown = []
+    for number, source in enumerate(sources):
+        (home / below / str(number)).mkdir(parents=True)
+        bind_read_only(source, home / below / str(number))
+        shown.append(f"{HOME}/{below}/{number}")
+    return shown
+
+
+def write_program(path, text):
+    """A file that everybody may run."""
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)

@@ -1,0 +1,80 @@
+"""Work in a process of its own, beside the caller, that ends with the caller at the latest."""
+
+import os
+import pickle
+import signal
+import sys
+
+from vmimage.errors import BuildDied
+from vmimage.system import syscalls
+
+
+class Beside:
+    """A callable that is being run beside us.
+
+    :param work: without arguments; what it returns or raises must be picklable
+    :param str doing: what it does, for the message when it is killed
+    """
+
+    def __init__(self, work, doing):
+        self._doing = doing
+        sys.stdout.flush(), sys.stderr.flush()
+        parent, (self._answer, pen) = os.getpid(), os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._answer)
+            _be_child(work, pen, parent)
+        os.close(pen)
+
+    def fileno(self):
+        """Of what select finds readable when the work has ended."""
+        return self._answer
+
+    def finish(self):
+        """What the work returned; raises what it raised.
+
+        :raises BuildDied: if it was killed
+        """
+        with os.fdopen(self._answer, "rb") as pipe:
+            data = pipe.read()
+        _, status = os.waitpid(self._pid, 0)
+        self._pid = 0
+        try:
+            done, value = pickle.loads(data)
+        except (EOFError, pickle.UnpicklingError):  # nothing, or cut short
+            code = os.waitstatus_to_exitcode(status)
+            raise BuildDied(f"{self._doing} ended without a result ({code})", hint="look for the out-of-memory killer") from None
+        if done:
+            return value
+        raise value
+
+    def stop(self):
+        """End it, unless it has been finished, and wait until nothing of it is left."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGTERM)
+            os.close(self._answer)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+
+def _be_child(work, pen, parent):
+    """Never returns into the code of the parent."""
+    code = 1
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:  # else it died before the line above could tie us to it
+            try:
+                answer = (True, work())
+            except Exception as error:
+                answer = (False, error)
+            with os.fdopen(pen, "wb") as pipe:
+                pipe.write(pickle.dumps(answer))
+            code = 0
+    finally:
+        os._exit(code)

@@ -1,0 +1,154 @@
+"""Control groups of a root: of a machine's own, in which its systemd makes more, and of programs that may not take all of the builder.
+
+They lie below the groups that the builder itself is in, so that its limits hold for the machine, too.  The kernel takes no empty group
+away by itself: a watcher, which outlives the builder for a moment, does that.
+"""
+
+import hashlib
+import os
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vmimage.system.shell import host_environment
+
+_SECONDS = 10
+#: of all programs in a root together: what no build needs, and what a machine survives
+PROCESSES = 8192
+MEMORY_SHARE = 0.9
+# reads until everybody who holds the other end of the pipe has ended: the build, and all that it forked
+_WATCHER = """
+trap '' HUP INT TERM
+cat >/dev/null
+left=100
+while [ $left -gt 0 ]; do
+    find "$@" -depth -type d -exec rmdir {} + 2>/dev/null
+    there=
+    for group; do [ ! -d "$group" ] || there=yes; done
+    [ "$there" ] || exit 0
+    left=$((left - 1))
+    sleep 0.1
+done
+"""
+
+
+def group_name(settings):
+    """The name of the groups of a build; two in the same workspace are never at work at the same time."""
+    place = os.stat("/")
+    words = f"{os.path.realpath(f'{settings.workspace}/{settings.name}')}\0{place.st_dev}\0{place.st_ino}"
+    return f"vm_create-{hashlib.sha256(os.fsencode(words)).hexdigest()[:16]}"
+
+
+@contextmanager
+def own_groups(name):
+    """Groups of a machine in each hierarchy, for the time of the block; yields their paths."""
+    groups = [parent / name for parent in _own_places()]
+    _remove(groups)  # of a build that was killed together with its watcher
+    try:
+        for group in groups:
+            group.mkdir()
+            if (group / "cpuset.cpus").exists() and (group.parent / "cpuset.cpus").exists():
+                _copy_cpus(group)
+        yield groups
+    finally:
+        _remove(groups)
+
+
+def enter_groups(groups):
+    """Move this process there."""
+    for group in groups:
+        (group / "cgroup.procs").write_text("0", encoding="ascii")
+
+
+@contextmanager
+def swept(settings):
+    """See to it that the groups of a build are removed, even if this process and all others of the build are killed."""
+    with watched(group_name(settings)):
+        yield
+
+
+@contextmanager
+def watched(name):
+    """See to it that the groups of this name are removed when all processes have ended that were forked in the block, however they end."""
+    reading, writing = os.pipe()
+    argv = ["/bin/sh", "-c", _WATCHER, "sh", *(os.fspath(place / name) for place in _own_places())]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    watcher = subprocess.Popen(argv, stdin=reading, env=host_environment(), start_new_session=True, cwd="/", **quiet)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.close(writing)
+        watcher.wait()
+
+
+@contextmanager
+def limited(name):
+    """Groups in which programs together can have a share of the processes and of the memory only; yields their paths.
+
+    Where a hierarchy has no such controller for us (version 2 gives it to a service with ``Delegate=`` only), the limits of the builder's own
+    group hold alone.
+    """
+    places = [parent / name for parent in _own_places()]
+    _remove(places)  # of a build that was killed together with its watcher
+    groups = [group for group in places if _is_made(group)]
+    try:
+        yield groups
+    finally:
+        _remove(groups)
+
+
+def _is_made(group):
+    """Make a group with limits, if it can have any."""
+    with suppress(OSError):
+        group.mkdir()
+        memory = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MEMORY_SHARE)
+        limits = {"pids.max": PROCESSES, "memory.max": memory, "memory.limit_in_bytes": memory}
+        there = {key: limit for key, limit in limits.items() if (group / key).exists()}
+        for key, limit in there.items():
+            (group / key).write_text(str(limit), encoding="ascii")
+        if there:
+            return True
+        group.rmdir()
+    return False
+
+
+def _own_places():
+    """The group that this process is in, of each hierarchy that is mounted."""
+    mounts = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            fields, _, more = line.partition(" - ")
+            if more.split()[0] in ("cgroup", "cgroup2"):
+                mounts.append((*fields.split()[3:5], more.split()[0], set(more.split()[-1].split(","))))
+    found = []
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for top, point, kind, options in mounts:
+            if (set(controllers.split(",")) <= options) if controllers else kind == "cgroup2":
+                place = Path(f"{point}{path.removeprefix(top.rstrip('/'))}")
+                found.append(place if (place / "cgroup.procs").exists() else Path(point))
+                break
+    return list(dict.fromkeys(found))
+
+
+def _copy_cpus(group):
+    """A new group of version 1 has none, and then no process may enter."""
+    for key in ("cpuset.cpus", "cpuset.mems"):
+        if not (group / key).read_text(encoding="ascii").strip():
+            (group / key).write_text((group.parent / key).read_text(encoding="ascii"), encoding="ascii")
+
+
+def _remove(groups):
+    """With all groups that a machine made in there; they empty when their last process has ended."""
+    deadline = time.monotonic() + _SECONDS
+    for group in groups:
+        while group.exists():
+            for directory, _, _ in os.walk(group, topdown=False):
+                with suppress(OSError):
+                    os.rmdir(directory)
+            if time.monotonic() > deadline:
+                break
+            if group.exists():
+                time.sleep(0.02)

@@ -1,0 +1,199 @@
+"""Private namespaces that end with their caller.
+
+The work runs in mount, pid, uts and ipc namespaces of its own::
+
+    caller -> keeper (unshares) -> init (pid 1 in there, reaps) -> worker (does the work)
+
+Each dies with its parent (PR_SET_PDEATHSIG), and with init the kernel kills everything in the namespace and takes its mounts
+and loop devices away.  So whatever kills the caller, SIGKILL included, nothing stays behind and no clean-up code is needed.
+"""
+
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from contextlib import ExitStack, contextmanager, suppress
+
+from vmimage.errors import BuildDied, BuildStopped
+from vmimage.system import network, syscalls
+from vmimage.system.lock import visible_pid, work_for
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_CLEANING_SECONDS = 60
+_PRIVATE = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
+
+
+def run_privately(work, *, hostname="", kind_of_network=network.HOST):
+    """Do the work in namespaces of its own and return what it returns.
+
+    :param work: a callable without arguments; what it returns or raises must be picklable
+    :param str hostname: the host name in there, default the caller's
+    :param str kind_of_network: of :mod:`vmimage.system.network`, default the caller's network
+    :raises BuildDied: if the worker was killed
+    :raises BuildStopped: on Ctrl-C or SIGTERM
+    :raises Exception: whatever the work raised
+    """
+    answer, pen = os.pipe()
+    unshared, separate = os.pipe()
+    connect, connection = os.pipe()
+    sys.stdout.flush(), sys.stderr.flush()
+    caller = visible_pid()
+    with stoppable():
+        keeper = os.fork()
+        if keeper == 0:
+            work_for(caller)
+            os.close(answer), os.close(unshared), os.close(connection)
+            _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect))
+        os.close(pen), os.close(separate), os.close(connect)
+        try:
+            with _network(kind_of_network, keeper, unshared, connection), os.fdopen(answer, "rb") as pipe:
+                data = pipe.read()
+        except BaseException:
+            os.kill(keeper, signal.SIGTERM)  # not SIGKILL: the keeper ends after the last process in there has ended
+            raise
+        finally:
+            _, status = os.waitpid(keeper, 0)
+    if not data:
+        code = os.waitstatus_to_exitcode(status)
+        raise BuildDied(
+            f"the build's process ended without a result ({f'signal {-code}' if code < 0 else f'exit code {code}'})",
+            hint="look for the out-of-memory killer in the kernel's log; the next run starts afresh",
+        )
+    done, value = pickle.loads(data)
+    if done:
+        return value
+    raise value
+
+
+@contextmanager
+def stoppable():
+    """Turn Ctrl-C and SIGTERM into an error: Salt's own handlers would end with the exit code 0, as if all were well.
+
+    The error also comes where this begins and ends within another: code of Salt's in between may have swallowed it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # a thread of a minion: signals do not come here
+        return
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    if _stop not in before.values():
+        _stops.clear()
+    _raise_if_stopped()
+    try:
+        for number in _STOPPING:
+            signal.signal(number, _stop)
+        yield
+        _raise_if_stopped()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_stops = []  # (signal, when): since the outermost stoppable() has begun
+
+
+def _stop(number, frame):
+    now = time.monotonic()
+    if _stops and now - _stops[-1][1] < _CLEANING_SECONDS:
+        return  # what is being cleaned up is cleaned up to its end: a terminal and a parent may both send one
+    _stops.append((number, now))
+    _raise_if_stopped()
+
+
+def _raise_if_stopped():
+    if _stops:
+        raise BuildStopped(
+            f"stopped by {signal.Signals(_stops[-1][0]).name}", hint="nothing was left behind; the next run starts afresh"
+        )
+
+
+def _end_with(body):
+    """Run the body as a forked child that never returns into its parent's code, and that a signal simply ends."""
+    code = 70
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        code = body() or 0
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+@contextmanager
+def _network(kind, keeper, unshared, connection):
+    """Connect the keeper's namespace, if it has one of its own, and let the keeper go on."""
+    with os.fdopen(unshared, "rb") as separate, os.fdopen(connection, "wb") as told, ExitStack() as stack:
+        if kind == network.PRIVATE and separate.read(1):
+            stack.enter_context(network.connected(keeper))
+        with suppress(BrokenPipeError):
+            told.write(b"1")
+            told.flush()
+        yield
+
+
+def _keep(work, pen, hostname, kind_of_network, separate, connect):
+    os.setsid()  # no terminal is ours: nothing is pushed into it from here, and Ctrl-C reaches the caller, who stops us
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if kind_of_network != network.HOST:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+    os.write(separate, b"1")
+    os.close(separate)
+    if not os.read(connect, 1):
+        return 1  # the caller could not connect it, and says why
+    os.close(connect)
+    if kind_of_network != network.HOST:
+        network.close_ways(kind_of_network)
+    syscalls.unshare(_PRIVATE)  # now: the next child is init
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    lifeline, held = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(held)
+        _end_with(lambda: _be_init(work, pen, hostname, lifeline))
+    os.close(pen)
+    for number in _STOPPING:  # init is reaped after all others in there: who waits for us may clean up where they worked
+        signal.signal(number, lambda *_: os.kill(init, signal.SIGKILL))
+    return _exit_code(os.waitpid(init, 0)[1])
+
+
+def _be_init(work, pen, hostname, lifeline):
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if select.select([lifeline], [], [], 0)[0]:
+        return 1  # the keeper died before the line above could tie us to it
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    if hostname:
+        socket.sethostname(hostname[:64])
+    worker = os.fork()
+    if worker == 0:
+        _end_with(lambda: _work(work, pen))
+    os.close(pen)
+    while True:  # reap orphans, too
+        pid, status = os.wait()
+        if pid == worker:
+            return _exit_code(status)
+
+
+def _work(work, pen):
+    try:
+        answer = (True, work())
+    except BaseException as error:  # everything crosses to the caller, Ctrl-C included
+        answer = (False, error)
+    try:
+        data = pickle.dumps(answer)
+    except Exception:
+        data = pickle.dumps((False, RuntimeError("".join(traceback.format_exception(answer[1])))))
+    sys.stdout.flush(), sys.stderr.flush()
+    with suppress(BrokenPipeError), os.fdopen(pen, "wb") as pipe:  # the caller may be gone
+        pipe.write(data)
+
+
+def _exit_code(status):
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code

@@ -1,0 +1,86 @@
+"""The network of a root: private behind a user-mode NAT, the builder's own, or none.
+
+In a private one the programs of a root reach the world as any machine behind a router does, and nobody reaches them: what they
+listen on is no port of the builder, and neither the builder's loopback nor the cloud's metadata server answers.
+slirp4netns does the NAT; it ends with its caller.
+"""
+
+import os
+import subprocess
+from contextlib import contextmanager, suppress
+
+from vmimage.errors import NotReady, ProgramMissing
+from vmimage.system.shell import die_with_parent, find_program, host_environment, run
+
+PRIVATE, HOST, NONE = "private", "host", "none"
+_PROGRAM, _DEVICE = "slirp4netns", "tap0"
+_RANGE = "198.18.255.0/24"  # of those set aside for tests of networks: a cloud's own are unlikely to be there
+NAME_SERVER = "198.18.255.3"
+#: link-local addresses, where clouds have their metadata servers
+_UNREACHABLE = "169.254.0.0/16"
+
+
+def kind_of_network(wanted):
+    """Which network a root gets.
+
+    :param str wanted: the setting; empty: private where this machine can make one, else the builder's own
+    :raises ProgramMissing: if a private one is wanted and cannot be made
+    """
+    if wanted not in ("", PRIVATE):
+        return wanted
+    missing = next((program for program in (_PROGRAM, "ip") if find_program(program) is None), None)
+    if missing and wanted:
+        package = {"ip": "iproute2"}.get(missing, missing)
+        raise ProgramMissing(
+            f"the program {missing} is not installed: no private network",
+            hint=f"apt-get install {package}, or set ami.network: host",
+        )
+    return HOST if missing else PRIVATE
+
+
+@contextmanager
+def connected(pid):
+    """Connect the network namespace of a process to the world, for the time of the block.
+
+    :param int pid: of a process whose network namespace is new
+    :raises NotReady: with what slirp4netns says
+    """
+    ready, tell = os.pipe()
+    argv = [
+        _PROGRAM,
+        "--configure",
+        "--mtu=65520",
+        "--disable-host-loopback",
+        f"--cidr={_RANGE}",
+        f"--ready-fd={tell}",
+        str(pid),
+        _DEVICE,
+    ]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    child = subprocess.Popen(argv, pass_fds=[tell], env=host_environment(), preexec_fn=die_with_parent, **pipes)
+    os.close(tell)
+    try:
+        with os.fdopen(ready, "rb") as pipe:
+            is_ready = pipe.read(1) == b"1"  # or its end, where the program has ended
+        if not is_ready:
+            said = child.communicate()[1].decode(errors="replace").strip().splitlines()
+            raise NotReady(
+                f"no private network for the root: {said[-1] if said else 'slirp4netns ended'}",
+                hint="modprobe tun, if /dev/net/tun is missing; or set ami.network: host",
+            )
+        yield
+    finally:
+        child.kill()
+        with suppress(OSError):
+            child.stderr.close()
+        child.wait()
+
+
+def close_ways(kind):
+    """In a new network namespace: let its own loopback work, and nothing link-local be reached.
+
+    :param str kind: private or none
+    """
+    run(["ip", "link", "set", "lo", "up"])
+    if kind == PRIVATE:
+        run(["ip", "route", "add", "unreachable", _UNREACHABLE])

@@ -1,0 +1,297 @@
+"""The variation: found, shown to the root, and applied there by the builder's own Salt."""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from vmimage import delivery
+from vmimage.apt.unpacked import apt_environment
+from vmimage.apt.wrapper import install_wrapper
+from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
+from vmimage.root import files
+from vmimage.root.enter import lent_programs, make_runtime_directories, show_systemd
+from vmimage.root.live import booted
+from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
+from vmimage.root.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
+from vmimage.system import syscalls
+from vmimage.system.digest import digest_of_tree, digest_of_trees
+from vmimage.system.groups import group_name
+from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.outcome import judge
+from vmimage.variation.own_grains import keep_grains, show_grains
+from vmimage.variation.source import fetch_variation
+
+#: the directories of custom code in a file_roots, and the minion option that makes Salt's loader look there
+LOADED = {
+    "_modules": "module_dirs",
+    "_states": "states_dirs",
+    "_grains": "grains_dirs",
+    "_utils": "utils_dirs",
+    "_renderers": "render_dirs",
+    "_pillar": "pillar_dirs",
+}
+#: this project's own code, in our home in a root
+_PROJECT = "project.tar"
+#: what runs in a root
+_IN_ROOT = Path(__file__).with_name("in_root")
+#: where the Salt in a root caches files of its file_roots
+_FILES = "salt/var/cache/salt/minion/files"
+#: top keys of the pillar that never reach a root
+_SECRET = ("keystone", "ami")
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What to apply.
+
+    :ivar str reference: what the user calls it
+    :ivar tuple states: the SLS to apply, none for the top file
+    :ivar tuple file_roots: directories, the first that has a file wins
+    :ivar tuple pillar_roots: directories of the variation's own pillar
+    :ivar str id: the minion id that top files and pillar see
+    :ivar dict environments: directories of the other environments, by name
+    :ivar tuple trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
+    """
+
+    reference: str
+    states: tuple
+    file_roots: tuple
+    pillar_roots: tuple
+    id: str
+    trees: tuple
+    environments: dict = field(default_factory=dict)
+
+    @property
+    def digest(self):
+        """Of its files: they are read each time, which may take seconds."""
+        return digest_of_tree(*self.trees) if len(self.trees) == 1 else digest_of_trees(self.trees)
+
+
+def find_variation(settings, host):
+    """The :class:`Variation` that the settings name.
+
+    :param host: the builder's Salt (:mod:`vmimage.host`)
+    :raises VariationMissing: naming where it was looked for
+    :raises SettingsWrong: if the build would take place below it
+    """
+    found = _find(settings, host)
+    for top in (os.path.realpath(directory) for directory in (*found.file_roots, *found.pillar_roots)):
+        for key in ("root", "workspace", "output", "cache"):
+            place = getattr(settings, key)
+            if place and f"{os.path.realpath(place)}/".startswith(f"{top}/"):
+                raise SettingsWrong(
+                    f"ami.{key} is {place}, below {top}, where the states are",
+                    hint="set it to a directory that is no part of them",
+                )
+    return found
+
+
+def _find(settings, host):
+    told = settings.variation or ({} if settings.repository else {"states": ["variation"]})
+    told = {"directory": told} if isinstance(told, str) else told
+    minion_id = told.get("id") or settings.name
+    if settings.repository:
+        return _from_repository(settings, minion_id)
+    if told.get("directory"):
+        return _from_directory(told["directory"], minion_id, host)
+    return _from_file_roots(told.get("states", []), minion_id, host)
+
+
+def _from_directory(address, minion_id, host):
+    directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
+    if directory is None or not directory.is_dir():
+        raise VariationMissing(
+            f"there is no variation {address}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
+        )
+    return _in_directory(directory, address, minion_id)
+
+
+def _from_repository(settings, minion_id):
+    checkout = fetch_variation(settings, ask=False, say=lambda line: None)  # it was asked when the build began
+    for name in ("pillar", "variation"):
+        if (checkout.path / name).is_symlink():  # it could show the root a directory of the builder
+            raise VariationMissing(f"{name} in {checkout.address} is a link", hint="let it be a directory")
+    return _in_directory(checkout.path, checkout.address, minion_id)
+
+
+def _in_directory(directory, address, minion_id):
+    states = ("variation",) if any((directory / one).is_file() for one in ("variation.sls", "variation/init.sls")) else ()
+    if not states and not (directory / "top.sls").is_file():
+        raise VariationMissing(
+            f"{address} holds neither variation.sls nor top.sls", hint="write variation.sls: the states to apply"
+        )
+    pillar = directory / "pillar"
+    pillar_roots = (os.fspath(pillar),) if pillar.is_dir() else ()
+    top = (os.fspath(directory),)
+    return Variation(address, states, top, pillar_roots, minion_id, top)
+
+
+def _from_file_roots(states, minion_id, host):
+    roots = [os.fspath(root) for root in host.file_roots() if os.path.isdir(root)]
+    if not roots:
+        raise VariationMissing(
+            "this minion has no file_roots to find states in", hint="set file_roots, or let ami.variation be a directory"
+        )
+    for sls in states or ["top"]:
+        path = sls.replace(".", "/")
+        if not any(os.path.isfile(f"{root}/{path}{ending}") for root in roots for ending in (".sls", "/init.sls")):
+            raise VariationMissing(
+                f"the state {sls} is not in the file_roots {', '.join(roots)}",
+                hint="let ami.variation be a directory, or name states of salt-call cp.list_states",
+            )
+    paths = [f"{root}/{sls.replace('.', '/')}{ending}" for root in roots for sls in states for ending in (".sls", "")]
+    others = host.environments()
+    trees = (*(paths if states else roots), *(root for more in others.values() for root in more))  # a highstate may lead anywhere
+    return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, trees, others)
+
+
+def apply_variation(variation, settings, root, host, say, *, updated=False, known=None):
+    """Apply a variation in a furnished root.
+
+    :param Variation variation: what to apply
+    :param Settings settings: reach it as the ``ami`` of its pillar and configuration
+    :param Path root: furnished
+    :param host: the builder's Salt
+    :param say: called with each line of Salt's log
+    :param bool updated: apt's lists were brought up to date just now, for this build
+    :param list known: of the states whose work is in the root already; None where it is a base
+    :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.judge` and :func:`vmimage.variation.in_root.state_diff.note_states`
+    :raises VariationFailed: naming the states that failed
+    :raises BuildClean: if they cannot be applied on what the known ones made; then none was
+    """
+    bind_runtime(own_runtime(), root)
+    home = Path(root) / HOME.lstrip("/")
+    file_roots = show(variation.file_roots, home, "states")
+    pillar_roots = show(variation.pillar_roots, home, "pillar")
+    (home / "modules").mkdir()
+    for program in _IN_ROOT.glob("[!_]*.py"):
+        (home / program.name).write_bytes(program.read_bytes())
+    others = {name: show(roots, home, f"environments/{name}") for name, roots in variation.environments.items()}
+    fill_cache(home, "base", file_roots)
+    for name, shown in others.items():
+        fill_cache(home, name, shown)
+    for kind, text in host.providers().items():
+        (home / f"modules/vm_{kind}.py").write_text(text, encoding="utf-8")
+    delivery.write_project(home / _PROJECT, variation.file_roots)
+    pillar = host.compile_pillar(variation.id, grains_of(root))
+    _write_private(home / "pillar.json", visible_pillar(pillar, settings))
+    _write_private(
+        home / "etc/minion",
+        minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
+    )
+    called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
+    keywords = {"pillar": settings.pillar} if settings.pillar else {}
+    _write_private(home / "task.json", {"function": called[0], "arguments": called[1], "keywords": keywords, "known": known})
+    grains = show_grains(root)
+    if updated:
+        install_wrapper(root, HOME)
+    environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
+    argv = [PYTHON, "-s", f"{HOME}/driver.py", HOME]
+    if settings.live:
+        with booted(root, variation.id, group_name(settings)) as machine:
+            machine.run(argv, env=environment, on_line=say)
+            machine.tell_failed_units(say)
+    else:
+        _apply_offline(root, argv, environment, say)
+    keep_grains(root, grains)
+    answer = files.read_text(root, f"{HOME}/answer.json", "", limit=files.LARGE)
+    if not answer:
+        raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
+    told = json.loads(answer)
+    if "unsafe" in told:
+        raise BuildClean(told["unsafe"])
+    return judge(told["answer"], f"the variation {settings.name}", live=settings.live), told.get("states")
+
+
+def _apply_offline(root, argv, environment, say):
+    """Run Salt in a root in which no systemd runs, with programs that stand in for those that would ask it."""
+    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(files.exists, root), _places_of(name)))}
+    for name, text in programs.items():
+        write_program(Path(f"{root}{HOME}/bin") / name, text)
+    if "systemctl" in programs:
+        show_systemd(root)
+    make_runtime_directories(root)
+    with lent_programs(root, programs):
+        run_inside(root, argv, env=environment, on_line=say)
+
+
+def _places_of(program):
+    return [f"/usr/{directory}/{program}" for directory in ("bin", "sbin")]
+
+
+def fill_cache(home, environment, shown):
+    """Let the cache of the Salt in a root hold the files of an environment's file_roots without copying them.
+
+    An overlay: what a module writes to a cached file, or moves away, is the module's own.  Where none can be mounted (file_roots
+    that lie in each other), Salt copies each file that it needs, as it does on a machine.
+
+    :param Path home: ours in the furnished root
+    :param list shown: the file_roots, as the root sees them
+    """
+    upper, work, cached = home / f"cache/{environment}/upper", home / f"cache/{environment}/work", home / _FILES / environment
+    for directory in (upper, work, cached):
+        directory.mkdir(parents=True)
+    layers = ":".join(escaped_option(home / os.path.relpath(path, HOME)) for path in shown)
+    options = f"lowerdir={layers},upperdir={escaped_option(upper)},workdir={escaped_option(work)}"
+    with suppress(OSError):
+        syscalls.mount("vm_create", cached, "overlay", syscalls.MS_NODEV | syscalls.MS_NOSUID, options)
+
+
+def _write_private(path, data):
+    path.write_text(json.dumps(data), encoding="utf-8")
+    path.chmod(0o600)
+
+
+def _loaded(variation, file_roots):
+    """The loader's options for the custom code that the variation brings."""
+    options = {option: [] for option in LOADED.values()}
+    for source, shown in zip(variation.file_roots, file_roots, strict=True):
+        for directory, option in LOADED.items():
+            if os.path.isdir(f"{source}/{directory}"):
+                options[option].append(f"{shown}/{directory}")
+    options["module_dirs"].insert(0, f"{HOME}/modules")
+    return options
+
+
+def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
+    """The configuration of the Salt in the root, as plain data (JSON is YAML).  Everything that it writes is on a tmpfs."""
+    return {
+        "id": variation.id,
+        "file_client": "local",
+        "local": True,  # as salt-call --local tells: no minion runs that would wait for events
+        "root_dir": f"{HOME}/salt",
+        "log_file": f"{HOME}/salt/log",
+        "file_roots": file_roots,
+        "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
+        "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
+        "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
+        "providers": {"sysctl": "vm_sysctl"},
+        "enable_fqdns_grains": False,
+        "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
+        "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder
+        "state_aggregate": False,
+        "ami": settings.as_dict(),
+        **loaded,
+    }
+
+
+def visible_pillar(pillar, settings):
+    """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force."""
+    kept = {key: value for key, value in pillar.items() if key.split(".", 1)[0] not in _SECRET}
+    return {**kept, "ami": settings.as_dict()}
+
+
+def grains_of(root):
+    """The grains that a root's os-release gives: what a pillar's top file most often matches."""
+    lines = files.read_text(root, "/etc/os-release", "").splitlines()
+    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
+    return {
+        "os": release.get("ID", "").capitalize(),
+        "os_family": "Debian",
+        "osrelease": release.get("VERSION_ID", ""),
+        "oscodename": release.get("VERSION_CODENAME", ""),
+        "osfullname": release.get("NAME", ""),
+    }

@@ -1,0 +1,63 @@
+"""What the bound Salt runs in the root: one call, told by a file and answered by a file.
+
+This file is copied into the root's ``/run`` and run there by itself, beside the modules that it imports; of this project it imports
+nothing else.
+"""
+
+import json
+import logging
+import sys
+
+import dpkg_files  # the copies beside this one
+import offline_salt
+import state_diff
+
+
+class Unsafe(BaseException):
+    """The states cannot be applied on what is there; nothing was applied.  No Exception: Salt goes on after those."""
+
+
+def main(home):
+    with open(f"{home}/task.json", encoding="utf-8") as file:
+        task = json.load(file)
+    offline_salt.prepare()
+    import salt.client
+    import salt.config
+
+    logging.getLogger().handlers[:] = []
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="[%(levelname)s] %(message)s")
+    caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
+    told = {}
+    look_at_states(told, task["known"])
+    try:
+        told["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
+    except Unsafe as unsafe:
+        told["unsafe"] = str(unsafe)
+    with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
+        json.dump(told, file, default=str)
+
+
+def look_at_states(told, known):
+    """Note the states once they are compiled, before the first is applied, and compare them with those of the last build.
+
+    :param dict told: gets them as ``states``
+    :param list known: None where nothing of them is in the root
+    """
+    import salt.state
+
+    apply = salt.state.State.call_chunks
+
+    def look(self, chunks, *arguments, **keywords):
+        if "states" not in told:  # else a state that applies states
+            roots = self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])
+            told["states"] = state_diff.note_states(chunks, roots, self.opts.get("pillar") or {})
+            reason = state_diff.find_unsafe(known, told["states"], dpkg_files.find_brought) if known is not None else ""
+            if reason:
+                raise Unsafe(reason)
+        return apply(self, chunks, *arguments, **keywords)
+
+    salt.state.State.call_chunks = look
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

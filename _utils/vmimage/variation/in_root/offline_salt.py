@@ -1,0 +1,111 @@
+"""Salt in a root as on a booted machine: told that systemd runs, and its cache of files filled without copies.
+
+This file is copied into the root's ``/run``; whatever starts Salt there imports it first.  It imports nothing of this project.
+"""
+
+import glob
+import os
+import sys
+
+
+def prepare():
+    """Change Salt for this process, before anything of it is imported."""
+    _find_own_libraries()
+    _say_that_systemd_runs()
+    _find_files_in_the_cache()
+    _show_pillar_to_states()
+    _refuse_unknown_renderers()
+    _use_the_pip_of_the_root()
+
+
+def _find_own_libraries():
+    """A shared library that Salt looks up by its name is the builder's, of the directories that its loader has: a root may lack it."""
+    import ctypes.util
+
+    below = f"{os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))}/libraries"  # of vmimage.root.runtime
+    found_in_root = ctypes.util.find_library
+
+    def find_library(name):
+        own = sorted(glob.glob(f"{below}/*/lib{glob.escape(name)}.so.[0-9]*"), key=len)  # the one without a number is for linkers
+        return os.path.basename(own[0]) if own else found_in_root(name)
+
+    ctypes.util.find_library = find_library
+
+
+def _say_that_systemd_runs():
+    """What asks systemd by its programs gets its answer from those that stand in for them (offline_systemctl, offline_settings)."""
+    if os.path.exists("/run/systemd/private"):  # of the systemd of a root that runs as a machine: it answers for itself
+        return
+    import salt.utils.systemd
+
+    salt.utils.systemd.booted = lambda context=None: True
+    salt.utils.systemd.offline = lambda context=None: False
+    salt.utils.systemd.has_scope = lambda context=None: False
+
+
+def _find_files_in_the_cache():
+    """Do not copy to the cache what is there already.
+
+    The file_roots lie below the cache as the lower layers of an overlay: each file is in the cache from the beginning, without
+    taking memory twice, and what a module writes, renames or removes there is its own.  Only that is copied by Salt again.
+    """
+    import salt.fileclient
+    import salt.utils.url
+
+    copied = salt.fileclient.FSClient.get_file
+
+    def get_file(self, path, dest="", makedirs=False, saltenv="base", gzip=None, cachedir=None):
+        if not dest and not cachedir:
+            name, environment = salt.utils.url.split_env(path)
+            name, environment = self._check_proto(name), environment or saltenv
+            cached = os.path.join(self.opts["cachedir"], "files", environment, name)
+            source = self.channel.fs.find_file(name, environment)["path"]
+            if source and _is_untouched(cached, source):
+                return cached
+        return copied(self, path, dest, makedirs, saltenv, gzip, cachedir)
+
+    salt.fileclient.FSClient.get_file = get_file
+
+
+def _show_pillar_to_states():
+    """No value of the pillar is masked: Salt 3008 writes ``**********`` into files where a renderer does not say otherwise."""
+    import contextvars
+
+    try:
+        import salt.utils.secret
+    except ImportError:  # before 3008
+        return
+    salt.utils.secret.mask_pillar = contextvars.ContextVar("mask_pillar", default=False)
+
+
+def _refuse_unknown_renderers():
+    """An SLS whose renderer this Salt lacks is an error that names it: Salt logs a line, and goes on as if the SLS were empty."""
+    import salt.exceptions
+    import salt.template
+
+    checked = salt.template.check_render_pipe_str
+
+    def check(pipe, renderers, *arguments, **keywords):
+        found = checked(pipe, renderers, *arguments, **keywords)
+        if pipe and not found:
+            raise salt.exceptions.SaltRenderError(
+                f"this Salt has no renderer {pipe!r}: write the SLS for another one, or install what brings it into the builder's Salt"
+            )
+        return found
+
+    salt.template.check_render_pipe_str = check
+
+
+def _use_the_pip_of_the_root():
+    """Let ``pip.installed`` start ``python -m pip``, which is the root's here (:mod:`vmimage.root.runtime`), not a pip of Salt's package."""
+    if hasattr(sys, "RELENV"):
+        del sys.RELENV
+
+
+def _is_untouched(cached, source):
+    """Whether a file of the overlay is still that of its lower layer: a copy has an inode of its own."""
+    try:
+        ours, theirs = os.lstat(cached), os.lstat(source)
+    except OSError:
+        return False
+    return all(getattr(ours, key) == getattr(theirs, key) for key in ("st_ino", "st_size", "st_mtime_ns", "st_mode"))
