@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vmimage import delivery
-from vmimage.system.digest import digest_of_file, digest_of_trees
-from vmimage.variation.in_root.state_diff import BuildClean
-from vmimage.report.data import keep, kept_path, read_kept
 from vmimage.build.unchanged import BESIDE
+from vmimage.report.data import keep, kept_path, read_kept
+from vmimage.system.digest import digest_of_file, digest_of_trees
 from vmimage.variation.apply import LOADED, find_variation
+from vmimage.variation.in_root.state_diff import BuildClean
 
 #: the key below which it stands
 AGAIN = "again"

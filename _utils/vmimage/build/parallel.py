@@ -6,12 +6,12 @@ import select
 from dataclasses import replace
 
 from vmimage.base import prepare
-from vmimage.system.background import Beside
 from vmimage.build.pipeline import create_variation
+from vmimage.build.preflight import check_basics
 from vmimage.errors import BuildDied, SettingsWrong, VmImageError
+from vmimage.system.background import Beside
 from vmimage.system.memory import SHARE, free_mib
 from vmimage.system.namespace import stoppable
-from vmimage.build.preflight import check_basics
 from vmimage.system.progress import amount
 
 _MIB_EACH = 512  # of memory for the programs of one build

@@ -7,21 +7,21 @@ import os
 
 from vmimage.base import prepare
 from vmimage.build import steps
-from vmimage.glance.description import image_name
-from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
-from vmimage.system.groups import swept
 from vmimage.build.incremental import find_basis, note_shaping, remember
-from vmimage.system.memory import is_full
-from vmimage.system.namespace import run_privately
-from vmimage.variation.outcome import judge
 from vmimage.build.preflight import check_basics, check_machine, check_root
+from vmimage.build.unchanged import find_unchanged
+from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
+from vmimage.glance.description import image_name
 from vmimage.glance.publish import check_publishing, is_publishing, publish
-from vmimage.variation.in_root.state_diff import BuildClean
 from vmimage.report.data import failed_data, failed_path, keep
 from vmimage.root.overlay import close_root, is_open, open_root
-from vmimage.build.unchanged import find_unchanged
-from vmimage.variation.apply import find_variation
 from vmimage.root.workspace import all_workspaces
+from vmimage.system.groups import swept
+from vmimage.system.memory import is_full
+from vmimage.system.namespace import run_privately
+from vmimage.variation.apply import find_variation
+from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.outcome import judge
 
 #: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
 _NO_ROOM = ("No space left on device", "enough free space")

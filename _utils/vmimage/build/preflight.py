@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from vmimage.system.confine import filter_code
 from vmimage.errors import NotReady
+from vmimage.system.confine import filter_code
 from vmimage.system.progress import amount
 from vmimage.system.shell import check_installed
 

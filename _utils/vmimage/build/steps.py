@@ -11,39 +11,39 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from vmimage.base import prepare
-from vmimage.image import boot_files, drawn, ext4, host_keys
-from vmimage.root import fstab, files
 from vmimage.apt.cache import AptCache
+from vmimage.apt.packages import changed_packages, digest_of_packages, list_packages, update_packages
+from vmimage.apt.releases import is_offered_to, note_offers
 from vmimage.apt.wrapper import recall_update, state_of_update
-from vmimage.system.background import Beside
-from vmimage.image.usage import measure_contents
-from vmimage.errors import CommandFailed, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
-from vmimage.system.groups import group_name, swept
+from vmimage.base import prepare
 from vmimage.build.incremental import find_basis
+from vmimage.build.preflight import check_machine
+from vmimage.build.unchanged import digest_inputs
+from vmimage.errors import CommandFailed, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
+from vmimage.image import boot_files, drawn, ext4, host_keys
+from vmimage.image.manifest import make_manifest
+from vmimage.image.patch import Unfit, begin_copy, pack_changes
+from vmimage.image.seal import seal_root, written_by
+from vmimage.image.triplet import Triplet
+from vmimage.image.usage import measure_contents
+from vmimage.report.data import keep, kept_path, previous_build, read_log, report_data
+from vmimage.root import files, fstab
 from vmimage.root.enter import work_inside
 from vmimage.root.live import check_base
-from vmimage.image.manifest import make_manifest
-from vmimage.system.memory import memory_for
 from vmimage.root.name_servers import remove_copies
-from vmimage.system.network import HOST, kind_of_network
-from vmimage.apt.releases import is_offered_to, note_offers
-from vmimage.apt.packages import changed_packages, digest_of_packages, list_packages, update_packages
-from vmimage.build.preflight import check_machine
-from vmimage.variation.queued_jobs import free_jobs
-from vmimage.variation.in_root.state_diff import BuildClean
-from vmimage.image.patch import Unfit, begin_copy, pack_changes
-from vmimage.report.data import keep, kept_path, previous_build, read_log, report_data
 from vmimage.root.overlay import close_root, is_open, open_root
 from vmimage.root.runtime import HOME
-from vmimage.image.seal import seal_root, written_by
-from vmimage.system.shell import run
 from vmimage.root.soundness import check_bootable, check_files
-from vmimage.system.trees import fitting_paths
-from vmimage.image.triplet import Triplet
-from vmimage.build.unchanged import digest_inputs
-from vmimage.variation.apply import apply_variation, find_variation, grains_of
 from vmimage.root.workspace import Workspace
+from vmimage.system.background import Beside
+from vmimage.system.groups import group_name, swept
+from vmimage.system.memory import memory_for
+from vmimage.system.network import HOST, kind_of_network
+from vmimage.system.shell import run
+from vmimage.system.trees import fitting_paths
+from vmimage.variation.apply import apply_variation, find_variation, grains_of
+from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.queued_jobs import free_jobs
 
 #: the notes of the steps, in the order of the story
 NOTES = (
@@ -154,7 +154,9 @@ def fetch_base(build):
     """base: find it, verify it, prepare it once; or find what can be started from in its place."""
     with build.step("base"):
         located = build.locate_base()
-        check_machine(build.settings, located["format"], prepare.find_prepared(build.settings, located), prepare.file_bytes(located))
+        check_machine(
+            build.settings, located["format"], prepare.find_prepared(build.settings, located), prepare.file_bytes(located)
+        )
         prepared = prepare.prepare_base(build.settings, located, build.progress)
         basis = _basis(build, prepared)
         build.workspace.note("fetched", {**asdict(prepared), **{key: basis[key] for key in ("image", "label", "uuid") if basis}})

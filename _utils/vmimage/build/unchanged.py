@@ -9,8 +9,8 @@ import json
 from dataclasses import asdict
 
 from vmimage import delivery
-from vmimage.system.digest import digest_of_trees
 from vmimage.apt.releases import is_offered
+from vmimage.system.digest import digest_of_trees
 from vmimage.variation.apply import find_variation
 
 #: settings that say where and how something is built, or what is done with it afterwards; all others shape the image
