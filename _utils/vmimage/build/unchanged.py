@@ -10,15 +10,12 @@ from dataclasses import asdict
 
 from vmimage import delivery
 from vmimage.apt.releases import is_offered
+from vmimage.settings.schema import keys_that
 from vmimage.system.digest import digest_of_trees
 from vmimage.variation.apply import find_variation
 
-#: settings that say where and how something is built, or what is done with it afterwards; all others shape the image
-BESIDE = frozenset(
-    """output workspace cache root room_mib memory tries keep gate publish cloud visibility properties carry_over kernel_id ramdisk_id
-    initrd_id output_mode when_done hg_address hg_rev git_address git_rev keep_on_failure force skip_unchanged revision jobs variations
-    hg_rev_variation git_rev_variation repository_credentials repository_stale incremental""".split()
-)
+#: settings that say where and how something is built, or what is done with it afterwards
+BESIDE = keys_that("shapes_image", hold=False)
 
 
 def digest_inputs(build, base_digest, variation, distribution):

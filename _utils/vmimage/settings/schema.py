@@ -17,10 +17,18 @@ from vmimage.system.address import public_address
 PREFIX = "ami"
 
 
-def _setting(default, doc):
+def _setting(default, doc, *, shapes_image=True, repository_may_set=False, is_path=False):
+    """A field with the facts of a setting.
+
+    :param str doc: what it means, for its users
+    :param bool shapes_image: else it says where or how an image is built, or what is done with it afterwards
+    :param bool repository_may_set: in its ``ami.yaml``: it says what is built, and nothing of the builder
+    :param bool is_path: an absolute path on the builder
+    """
+    facts = {"doc": doc, "shapes_image": shapes_image, "repository_may_set": repository_may_set, "is_path": is_path}
     if isinstance(default, dict):
-        return field(default_factory=dict, metadata={"doc": doc})
-    return field(default=default, metadata={"doc": doc})
+        return field(default_factory=dict, metadata=facts)
+    return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True)
@@ -28,103 +36,177 @@ class Settings:
     """All settings of one build, checked.  The ``doc`` of each field is its user documentation."""
 
     name: str = _setting(
-        "variation", "name of the variation; its files are NAME.img, kernel_NAME, ramdisk_NAME, NAME.manifest.json"
+        "variation",
+        "name of the variation; its files are NAME.img, kernel_NAME, ramdisk_NAME, NAME.manifest.json",
+        repository_may_set=True,
     )
-    type: str = _setting("debian", "distribution of a bootstrapped base: debian or ubuntu")
-    release: str = _setting("trixie", "release of a bootstrapped base, by its code name")
-    architecture: str = _setting("", "Debian's name of the architecture; default: the machine's own")
+    type: str = _setting("debian", "distribution of a bootstrapped base: debian or ubuntu", repository_may_set=True)
+    release: str = _setting("trixie", "release of a bootstrapped base, by its code name", repository_may_set=True)
+    architecture: str = _setting("", "Debian's name of the architecture; default: the machine's own", repository_may_set=True)
     mirror: str | list = _setting(
-        "", "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources"
+        "",
+        "mirror, or list of sources.list lines, to bootstrap from; default: the machine's apt sources",
+        repository_may_set=True,
     )
-    packages: list = _setting((), "further packages of a bootstrapped base")
+    packages: list = _setting((), "further packages of a bootstrapped base", repository_may_set=True)
     base: str = _setting(
-        "", "path, http(s):// or salt:// address of a base, or glance:NAME or glance:ID; default: a bootstrapped one"
+        "",
+        "path, http(s):// or salt:// address of a base, or glance:NAME or glance:ID; default: a bootstrapped one",
+        repository_may_set=True,
     )
     base_format: str = _setting(
-        "", "what the base is: raw (a file system), disk (a raw disk), qcow2, tar; default: by its header"
+        "",
+        "what the base is: raw (a file system), disk (a raw disk), qcow2, tar; default: by its header",
+        repository_may_set=True,
     )
-    base_hash: str = _setting("", "digest of the base, sha256:HEX or sha512:HEX, or the address of a checksum file")
+    base_hash: str = _setting(
+        "", "digest of the base, sha256:HEX or sha512:HEX, or the address of a checksum file", repository_may_set=True
+    )
     base_keyring: str = _setting("", "keyring that must have signed the checksum file (gpgv)")
-    base_unverified: bool = _setting(False, "accept a base without any digest")
+    base_unverified: bool = _setting(False, "accept a base without any digest", repository_may_set=True)
     variation: str | dict = _setting(
         "",
         "directory or salt:// tree with variation.sls or top.sls, or {directory: DIR, id: ID}, {states: [...], id: ID}, {id: ID} for the highstate; default: {states: [variation]}",
+        repository_may_set=True,
     )
     variations: dict = _setting(
-        {}, "for create_variations: {web: {variation: DIR}, db: {...}}, settings of each variation by its name"
+        {},
+        "for create_variations: {web: {variation: DIR}, db: {...}}, settings of each variation by its name",
+        shapes_image=False,
     )
-    jobs: int = _setting(0, "how many variations create_variations builds at a time; default: as cores and memory allow")
+    jobs: int = _setting(
+        0, "how many variations create_variations builds at a time; default: as cores and memory allow", shapes_image=False
+    )
     hg_address_variation: str = _setting("", "Mercurial repository that holds the variation: https, http, ssh or file address")
-    hg_rev_variation: str = _setting("", "its revision: 249:9ed741a55f17, a hash, a branch, bookmark or tag; default: the latest")
+    hg_rev_variation: str = _setting(
+        "", "its revision: 249:9ed741a55f17, a hash, a branch, bookmark or tag; default: the latest", shapes_image=False
+    )
     git_address_variation: str = _setting("", "git repository that holds the variation: https, http, ssh or file address")
-    git_rev_variation: str = _setting("", "its revision: a hash, a branch or a tag; default: the latest of its HEAD")
+    git_rev_variation: str = _setting(
+        "", "its revision: a hash, a branch or a tag; default: the latest of its HEAD", shapes_image=False
+    )
     repository_credentials: str = _setting(
-        "", "directory, for root alone, with any of netrc, ssh_key and known_hosts: who we are to the repositories"
+        "",
+        "directory, for root alone, with any of netrc, ssh_key and known_hosts: who we are to the repositories",
+        shapes_image=False,
+        is_path=True,
     )
     repository_subrepositories: bool = _setting(False, "fetch subrepositories and submodules, too")
-    repository_stale: bool = _setting(False, "where the repository cannot be asked, build what was last fetched of it")
-    pillar: dict = _setting({}, "further pillar for the variation")
-    update: bool = _setting(True, "update the packages of the root before the variation is applied")
+    repository_stale: bool = _setting(
+        False, "where the repository cannot be asked, build what was last fetched of it", shapes_image=False
+    )
+    pillar: dict = _setting({}, "further pillar for the variation", repository_may_set=True)
+    update: bool = _setting(True, "update the packages of the root before the variation is applied", repository_may_set=True)
     pre: str = _setting("ami_creator_pre", "SLS that fetches the base and opens the root")
     post: str = _setting("ami_creator_post", "SLS that seals the root and makes the triplet")
-    root: str = _setting("", "where the root is mounted; default: /mnt/NAME")
-    output: str = _setting("/var/lib/vm_create/images", "directory of the triplets")
+    root: str = _setting("", "where the root is mounted; default: /mnt/NAME", shapes_image=False, is_path=True)
+    output: str = _setting("/var/lib/vm_create/images", "directory of the triplets", shapes_image=False, is_path=True)
     output_mode: str | int = _setting(
-        "0600", 'mode of the files of a triplet, in octal: an image holds its /etc/shadow; "0640" lets the group read it'
+        "0600",
+        'mode of the files of a triplet, in octal: an image holds its /etc/shadow; "0640" lets the group read it',
+        shapes_image=False,
     )
-    workspace: str = _setting("/var/lib/vm_create/builds", "directory of the workspaces, on a disk with room for the build")
+    workspace: str = _setting(
+        "/var/lib/vm_create/builds",
+        "directory of the workspaces, on a disk with room for the build",
+        shapes_image=False,
+        is_path=True,
+    )
     cache: str = _setting(
-        "/var/cache/vm_create", "directory of prepared bases, and of apt's lists and packages, these decompressed, too"
+        "/var/cache/vm_create",
+        "directory of prepared bases, and of apt's lists and packages, these decompressed, too",
+        shapes_image=False,
+        is_path=True,
     )
     network: str = _setting(
         "",
         "of the root while it is varied: private (behind NAT by slirp4netns), host (the builder's own), none; default: private where slirp4netns is installed",
     )
     live: bool = _setting(
-        False, "run the root as a machine while it is varied (systemd-nspawn): services that states start are started"
+        False,
+        "run the root as a machine while it is varied (systemd-nspawn): services that states start are started",
+        repository_may_set=True,
     )
-    room_mib: int = _setting(2048, "MiB that the variation may add; so much must be free before work starts")
+    room_mib: int = _setting(
+        2048,
+        "MiB that the variation may add; so much must be free before work starts",
+        shapes_image=False,
+        repository_may_set=True,
+    )
     memory: bool | str | int = _setting(
-        "auto", "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well"
+        "auto",
+        "keep what a build changes in memory until it is packed: false, true, MiB, or auto: where room_mib fits well",
+        shapes_image=False,
     )
-    headroom_mib: int = _setting(4, "MiB of the root image that can be written before it has grown: a first boot does")
-    revision: str = _setting("", "revision of the variation, as its repository calls it; told to the manifest and the store")
+    headroom_mib: int = _setting(
+        4, "MiB of the root image that can be written before it has grown: a first boot does", repository_may_set=True
+    )
+    revision: str = _setting(
+        "", "revision of the variation, as its repository calls it; told to the manifest and the store", shapes_image=False
+    )
     publish: bool | str = _setting(
-        "auto", "publish the triplet to Glance: true, false, or auto: where ami.cloud or a key of keystone is set"
+        "auto",
+        "publish the triplet to Glance: true, false, or auto: where ami.cloud or a key of keystone is set",
+        shapes_image=False,
     )
-    cloud: str = _setting("", "entry of clouds.yaml that tells who we are to OpenStack")
-    kernel_id: str = _setting("", "id of a kernel (aki) in the store to use instead of the triplet's")
-    ramdisk_id: str = _setting("", "id of a ramdisk (ari) in the store to use instead of the triplet's")
-    initrd_id: str = _setting("", "another name of ramdisk_id")
-    properties: dict = _setting({}, "further properties of the published image, such as {hw_disk_bus: virtio}")
-    carry_over: list = _setting((), "patterns of further properties that the new image takes over from the old one")
+    cloud: str = _setting("", "entry of clouds.yaml that tells who we are to OpenStack", shapes_image=False)
+    kernel_id: str = _setting(
+        "", "id of a kernel (aki) in the store to use instead of the triplet's", shapes_image=False, repository_may_set=True
+    )
+    ramdisk_id: str = _setting(
+        "", "id of a ramdisk (ari) in the store to use instead of the triplet's", shapes_image=False, repository_may_set=True
+    )
+    initrd_id: str = _setting("", "another name of ramdisk_id", shapes_image=False, repository_may_set=True)
+    properties: dict = _setting(
+        {},
+        "further properties of the published image, such as {hw_disk_bus: virtio}",
+        shapes_image=False,
+        repository_may_set=True,
+    )
+    carry_over: list = _setting(
+        (),
+        "patterns of further properties that the new image takes over from the old one",
+        shapes_image=False,
+        repository_may_set=True,
+    )
     visibility: str = _setting(
-        "", "private, shared, community or public; default: that of the image it replaces, the first time private"
+        "",
+        "private, shared, community or public; default: that of the image it replaces, the first time private",
+        shapes_image=False,
     )
-    keep: int = _setting(3, "archived generations that stay in the store")
+    keep: int = _setting(3, "archived generations that stay in the store", shapes_image=False, repository_may_set=True)
     gate: bool | dict = _setting(
-        False, "boot the triplet before the name moves to it: true, or {seconds: 300, ports: [22]}, ports that must answer"
+        False,
+        "boot the triplet before the name moves to it: true, or {seconds: 300, ports: [22]}, ports that must answer",
+        shapes_image=False,
+        repository_may_set=True,
     )
     tries: int = _setting(
-        7, "how often a call to the cloud or a repository is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most"
+        7,
+        "how often a call to the cloud or a repository is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most",
+        shapes_image=False,
     )
-    when_done: str = _setting("stay", "what a builder does after its run: stay, or poweroff; see keep_on_failure")
+    when_done: str = _setting(
+        "stay", "what a builder does after its run: stay, or poweroff; see keep_on_failure", shapes_image=False
+    )
     hg_address: str = _setting(
-        "", "Mercurial repository of this project, for a builder that shall run other code than it came with"
+        "", "Mercurial repository of this project, for a builder that shall run other code than it came with", shapes_image=False
     )
-    hg_rev: str = _setting("", "its revision, as hg_rev_variation")
-    git_address: str = _setting("", "git repository of this project, as hg_address")
-    git_rev: str = _setting("", "its revision, as git_rev_variation")
-    keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look")
+    hg_rev: str = _setting("", "its revision, as hg_rev_variation", shapes_image=False)
+    git_address: str = _setting("", "git repository of this project, as hg_address", shapes_image=False)
+    git_rev: str = _setting("", "its revision, as git_rev_variation", shapes_image=False)
+    keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look", shapes_image=False)
     skip_unchanged: bool = _setting(
         False,
         "build nothing where the triplet that is there is made of the same base, variation, pillar, settings and packages on offer",
+        shapes_image=False,
     )
     incremental: bool = _setting(
         False,
         "start from the last root image of this variation and apply the states again, where that is safe; publish: auto then publishes nothing",
+        shapes_image=False,
     )
-    force: bool = _setting(False, "first release what an earlier run under this name left open")
+    force: bool = _setting(False, "first release what an earlier run under this name left open", shapes_image=False)
 
     @property
     def root_path(self):
@@ -156,6 +238,11 @@ def _shown(key, value):
 
 
 KEYS = {one.name: one for one in fields(Settings)}
+
+
+def keys_that(fact, *, hold=True):
+    """The keys of the settings of which a fact holds, or does not: ``shapes_image``, ``repository_may_set`` or ``is_path``."""
+    return frozenset(key for key, setting in KEYS.items() if setting.metadata[fact] is hold)
 
 
 def gather_settings(sources, arguments=None):

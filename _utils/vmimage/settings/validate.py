@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from dataclasses import fields
 from pathlib import Path
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
@@ -16,7 +17,6 @@ _TOLD = frozenset(
     locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
     self size status stores tags updated_at virtual_size visibility""".split()
 )
-_ABSOLUTE = ("root", "output", "workspace", "cache", "repository_credentials")
 #: what begins otherwise may be an option to a program, which would run commands on the builder
 _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
 _SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
@@ -48,7 +48,7 @@ def check_settings(settings, places):
             refuse(key, "a number of MiB, not negative")
     _check_bootstrap(settings, places)
     _check_publishing(settings, refuse)
-    for key in _ABSOLUTE:
+    for key in (setting.name for setting in fields(settings) if setting.metadata["is_path"]):
         if not getattr(settings, key).isprintable():
             refuse(key, "a path of printable characters")
         if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():

@@ -9,15 +9,11 @@ from dataclasses import replace
 
 from vmimage.errors import RepositoryWrong
 from vmimage.repository.checkout import fetch_repository
-from vmimage.settings.schema import KEYS, PREFIX
+from vmimage.settings.schema import KEYS, PREFIX, keys_that
 from vmimage.settings.strict_yaml import LIMIT_BYTES, name_place, read_document
 
 FILE = "ami.yaml"
-#: what a repository may tell
-_TOLD = frozenset(
-    """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
-    headroom_mib live properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
-)
+_MAY_SET = keys_that("repository_may_set")
 #: of what would otherwise be a file of the builder
 _NO_FILE = {
     "base": re.compile(r"(https?|salt)://.*|glance:.*"),
@@ -102,7 +98,7 @@ def _read(path, what):
 def _check_told(key, value, place, found):
     if key in found:
         raise RepositoryWrong(f"{place} stands twice, nested and flat", hint="keep one")
-    if key in KEYS and key not in _TOLD:
+    if key in KEYS and key not in _MAY_SET:
         raise RepositoryWrong(f"{place} is the builder's to tell, not the repository's", hint="set it on the builder")
     if key in _NO_FILE and isinstance(value, str) and not _NO_FILE[key].fullmatch(value):
         hint = "give an address, https:// or salt://, or glance:NAME" if key == "base" else "give sha256:HEX, or an address"
