@@ -73,6 +73,10 @@ class BuildDied(VmImageError):
     """The build's process ended without saying why (it was killed, or ran out of memory)."""
 
 
+class KeptDamaged(VmImageError):
+    """What an earlier build kept is no longer what it was: a base, a download, the last root image."""
+
+
 class BuildStopped(VmImageError):
     """Somebody stopped the build: Ctrl-C, or SIGTERM."""
 

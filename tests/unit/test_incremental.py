@@ -18,7 +18,13 @@ from vmimage.settings.schema import Settings, gather_settings
 from vmimage.system.whole_files import write_json
 from vmimage.variation.in_root.state_diff import BuildClean
 
-MANIFEST = {"build": "b1", "base": {"digest": "sha256:b"}, "file_system": {"label": "root", "uuid": "u"}, "incremental": None}
+MANIFEST = {
+    "files": {"root_image": {"sha256": "1"}},
+    "build": "b1",
+    "base": {"digest": "sha256:b"},
+    "file_system": {"label": "root", "uuid": "u"},
+    "incremental": None,
+}
 STATES = [{"state": "test.nop", "id": "x", "name": "x", "arguments": {}, "triggers": [], "is_guarded": False}]
 
 
@@ -92,6 +98,12 @@ def written(path):
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
 
 
+def flip(path, after):
+    data = bytearray(path.read_bytes())
+    data[data.index(after)] ^= 1
+    path.write_bytes(data)
+
+
 def replaced(path):
     facts = path.stat()
     path.rename(path.with_name("kept"))
@@ -110,6 +122,11 @@ CHANGES = {
     "another image": (lambda build: replaced(build.triplet.root_image), "is not the file that the last build made"),
     "a setting": (lambda build: with_settings(build, headroom_mib=9), "the setting headroom_mib has changed"),
     "no update": (lambda build: with_settings(build, update=False), "the setting update has changed"),
+    "a byte of the notes": (lambda build: flip(kept_path(build.triplet), b"test.nop"), "web.build.json is damaged"),
+    "a byte that lets nobody read the notes": (
+        lambda build: flip(kept_path(build.triplet), b"{"),
+        "did not note what it was made of",
+    ),
     "pre": (lambda build: (build.host.top / "my_pre.sls").write_text("edited"), "the SLS my_pre has changed"),
     "what post includes": (lambda build: (build.host.top / "seal.sls").write_text("edited"), "the SLS seal has changed"),
     "a module of the variation": (

@@ -15,7 +15,7 @@ from pathlib import Path
 from vmimage import delivery
 from vmimage.build.unchanged import BESIDE
 from vmimage.report.data import keep, kept_path, read_kept
-from vmimage.system.digest import digest_of_file, digest_of_trees
+from vmimage.system.digest import digest_of_data, digest_of_file, digest_of_trees
 from vmimage.variation.apply import LOADED, find_variation
 from vmimage.variation.in_root.state_diff import BuildClean
 
@@ -32,7 +32,7 @@ def find_basis(build, base_digest):
 
     :param Build build:
     :param str base_digest: of the base as it is now
-    :returns: dict of ``image``, its ``label`` and ``uuid``, what made it (``states``, ``offered``), and for the manifest ``made``: ``of`` and
+    :returns: dict of ``image``, its ``digest``, ``label`` and ``uuid``, what made it (``states``, ``offered``), and for the manifest ``made``: ``of`` and
         ``generation``
     :raises BuildClean: if there is nothing that would do
     """
@@ -40,8 +40,10 @@ def find_basis(build, base_digest):
     if not manifest:
         raise BuildClean("there is no triplet of it")
     known = (read_kept(build.triplet, manifest) or {}).get(AGAIN)
-    if not known:
+    if not known or "digest" not in known:
         raise BuildClean("the last build did not note what it was made of")
+    if known.pop("digest") != digest_of_data(known):
+        raise BuildClean(f"{kept_path(build.triplet)} is damaged")
     if known["image"] != _identity(build.triplet.root_image):
         raise BuildClean(f"{build.triplet.root_image} is not the file that the last build made")
     if manifest["base"]["digest"] != base_digest:
@@ -53,6 +55,7 @@ def find_basis(build, base_digest):
     before = manifest.get("incremental") or {"of": manifest["build"], "generation": 0}
     return {
         "image": os.fspath(build.triplet.root_image),
+        "digest": f"sha256:{manifest['files']['root_image']['sha256']}",
         "label": manifest["file_system"]["label"],
         "uuid": manifest["file_system"]["uuid"],
         "states": known["states"],
@@ -93,7 +96,7 @@ def remember(build, sls):
     shaping = {what: begun.get(what, digest) for what, digest in _shaping(build, names).items()}
     again = {"image": _identity(build.triplet.root_image), "sls": names, "shaping": shaping}
     again |= {"states": states, "offered": offered}
-    keep(kept_path(build.triplet), {**kept, AGAIN: again})
+    keep(kept_path(build.triplet), {**kept, AGAIN: {**again, "digest": digest_of_data(again)}})
 
 
 def _identity(path):

@@ -4,6 +4,7 @@ base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> tri
 """
 
 import os
+from contextlib import suppress
 
 from vmimage.base import prepare
 from vmimage.build import steps
@@ -63,7 +64,7 @@ def create_variation(build):
 
 
 def _made(build):
-    """The manifest of a build; one that its memory or its last root image does not do for is made again on the disk, or clean."""
+    """The manifest of a build; one that its memory, its last root image or its base does not do for is made again without that."""
     told = {}
     while True:
         try:
@@ -71,7 +72,10 @@ def _made(build):
         except BuildStopped:
             raise
         except Exception as error:
-            if build.workspace.noted("full") and "full" not in told:
+            if (damaged := build.workspace.noted("damaged")) and "damaged" not in told:
+                told |= {"damaged": damaged, **({"clean": True} if build.workspace.noted("basis") else {})}
+                words = f"{damaged}; building again without it"
+            elif build.workspace.noted("full") and "full" not in told:
                 told["full"], words = True, "the memory for this build is full: building anew on the disk (ami.memory)"
             elif build.workspace.noted("basis"):
                 told["clean"], words = True, f"building clean: {_why_clean(error)}"
@@ -107,6 +111,10 @@ def _all_steps(build):
     except BaseException as error:
         if build.workspace.noted("opened", {}).get("in_memory") and _ran_full(build.workspace, error):
             build.workspace.note("full", True)
+        is_other = isinstance(error, (BuildStopped, BuildClean, KeyboardInterrupt)) or build.workspace.noted("damaged")
+        if build.workspace.noted("fetched") and not is_other:
+            with suppress(VmImageError, OSError):  # what the build began from may be damaged, and be why
+                steps.check_origin(build)
         raise
 
 

@@ -19,7 +19,7 @@ from vmimage.base import prepare
 from vmimage.build.incremental import find_basis
 from vmimage.build.preflight import check_machine
 from vmimage.build.unchanged import digest_inputs
-from vmimage.errors import CommandFailed, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
+from vmimage.errors import CommandFailed, KeptDamaged, NotReady, RootNotOpen, VmImageError, WorkspaceOpen, printable
 from vmimage.image import boot_files, drawn, ext4, host_keys
 from vmimage.image.manifest import make_manifest
 from vmimage.image.patch import Unfit, begin_copy, pack_changes
@@ -157,7 +157,11 @@ def fetch_base(build):
         check_machine(
             build.settings, located["format"], prepare.find_prepared(build.settings, located), prepare.file_bytes(located)
         )
-        prepared = prepare.prepare_base(build.settings, located, build.progress)
+        try:
+            prepared = prepare.prepare_base(build.settings, located, build.progress)
+        except KeptDamaged as damage:
+            build.progress.note(f"{damage.message}; it is fetched again")
+            prepared = prepare.prepare_base(build.settings, build.locate_base(), build.progress)
         basis = _basis(build, prepared)
         build.workspace.note("fetched", {**asdict(prepared), **{key: basis[key] for key in ("image", "label", "uuid") if basis}})
         build.workspace.note("basis", basis)
@@ -202,6 +206,23 @@ def begin_copy_of_base(build):
     fetched = build.workspace.noted("fetched")
     if fetched:  # else pre is one of the user's own
         begin_copy(Path(fetched["image"]), build.triplet.partial("root_image"))
+        prepare.begin_reading(Path(fetched["image"]))
+
+
+def check_origin(build):
+    """Refuse what the build began from if it is not what was made: nothing of it may become an image.
+
+    :raises KeptDamaged: with a note of which file it is; a prepared base is set aside
+    """
+    image, basis = Path(build.workspace.noted("fetched")["image"]), build.workspace.noted("basis")
+    if prepare.is_as_it_was(image, basis["digest"] if basis else ""):
+        return
+    if basis:
+        what = f"the last root image {image} is damaged"
+    else:
+        what = f"the prepared base {image} is damaged: it is kept as {prepare.damaged_path(image).name}"
+    build.workspace.note("damaged", what)
+    raise KeptDamaged(what, hint=f"begin again: salt-call state.sls {build.settings.pre}")
 
 
 def update(build):
@@ -329,6 +350,7 @@ def pack(build):
     """shrink, first half: write the root's files into an image that ends at its content."""
     build.needs_open()
     fetched = build.workspace.noted("fetched")
+    check_origin(build)
     with (
         build.step("pack") as say,
         fitting_paths(build.root, build.workspace.upper, build.workspace.lower, build.workspace.path / "image"),

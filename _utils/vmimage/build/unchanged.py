@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from vmimage import delivery
 from vmimage.apt.releases import is_offered
+from vmimage.errors import ImageUnsound
 from vmimage.settings.schema import keys_that
 from vmimage.system.digest import digest_of_trees
 from vmimage.variation.apply import find_variation
@@ -52,4 +53,10 @@ def find_unchanged(build):
     variation = {"digest": found.digest, "id": found.id}
     if inputs["digest"] != digest_inputs(build, build.locate_base()["digest"], variation, manifest["distribution"]):
         return None
-    return manifest if not build.settings.update or is_offered(inputs["offered"]) else None
+    if build.settings.update and not is_offered(inputs["offered"]):
+        return None
+    try:
+        return build.triplet.check()
+    except ImageUnsound as damage:
+        build.progress.note(f"{damage.message}: it is built again")
+        return None

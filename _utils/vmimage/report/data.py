@@ -79,7 +79,7 @@ def failed_data(notes, error, created=None):
 
 def previous_build(triplet):
     """What is known of the triplet that the next one will replace, or None."""
-    manifest = read_json(triplet.manifest_path)
+    manifest = _read_whole(triplet.manifest_path)
     if not manifest:
         return None
     contents = (read_kept(triplet, manifest) or {}).get("contents") or {}
@@ -93,8 +93,15 @@ _STATE = ("id", "state", "name", "sls", "result", "changed", "duration_ms")
 
 def read_kept(triplet, manifest):
     """What was kept beside a manifest, if it is of the same build."""
-    kept = read_json(kept_path(triplet))
+    kept = _read_whole(kept_path(triplet))
     return kept if kept and kept.get("build") == manifest.get("build") else None
+
+
+def _read_whole(path):
+    try:
+        return read_json(path)
+    except ValueError:  # damaged: it is no reason not to build
+        return None
 
 
 def kept_path(triplet):

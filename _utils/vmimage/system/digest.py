@@ -29,21 +29,55 @@ def digest_of_file(path, algorithm="sha256", moved=lambda done, total: None):
     return f"{algorithm}:{digest.hexdigest()}"
 
 
+def digest_of_data(data):
+    """The digest of plain data, as it is when it has been JSON."""
+    return f"sha256:{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}"
+
+
+def write_record(path, data, *, lasts=True):
+    """Keep plain data in a JSON file that tells whether it is still what was written: see :func:`read_record`."""
+    write_json(path, {"data": data, "digest": digest_of_data(data)}, lasts=lasts)
+
+
+def read_record(path, damaged=lambda path: None):
+    """What :func:`write_record` kept, or None where there is nothing, or nothing whole.
+
+    :param damaged: called with the path of a file that is not what was written
+    """
+    try:
+        kept = read_json(path)
+        if kept is None or digest_of_data(kept["data"]) == kept["digest"]:
+            return kept and kept["data"]
+    except (ValueError, KeyError, TypeError):
+        pass
+    damaged(path)
+    return None
+
+
 def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None):
     """The digest of a file, from a table if the file has not changed since it was read.
 
-    :param Path table: a JSON file of digests; remembers by path, size, inode and both times in nanoseconds
+    What a disk has lost by itself is not seen: who makes something of the file reads it.
+
+    :param Path table: a file of digests; remembers by path, size, inode and both times in nanoseconds
     """
     identity = identity_of(path)
     key = f"{algorithm} {os.path.realpath(path)}"
-    known = _read_table(table)
+    known = read_record(table) or {}
     if known.get(key, [None])[0] == identity:
         return known[key][1]
     digest = digest_of_file(path, algorithm, moved)
     check_identity(path, identity)
     with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
-        write_json(table, {**_read_table(table), key: [identity, digest]})
+        write_record(table, {**(read_record(table) or {}), key: [identity, digest]})
     return digest
+
+
+def forget_digests(path, table):
+    """Take a file out of the table: it looks as it did, and is something else."""
+    ending = f" {os.path.realpath(path)}"
+    with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
+        write_record(table, {key: one for key, one in (read_record(table) or {}).items() if not key.endswith(ending)})
 
 
 def identity_of(path):
@@ -60,14 +94,6 @@ def check_identity(path, identity):
     """
     if identity_of(path) != identity:
         raise BaseUnverified(f"{path} was changed while it was read", hint="try again when nobody writes to it")
-
-
-def _read_table(table):
-    """The digests known so far; a table that cannot be read is made anew."""
-    try:
-        return read_json(table, {})
-    except json.JSONDecodeError:
-        return {}
 
 
 def digest_of_trees(paths):
