@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vmimage import delivery
-from vmimage.build.steps import Build, e2fsprogs_version
+from vmimage.build.build import Build
+from vmimage.build.steps import e2fsprogs_version
 from vmimage.glance.credentials import gather_credentials
 from vmimage.settings.schema import gather_settings
 from vmimage.system.progress import Log, Progress, Terminal, event_watcher
 from vmimage.variation.source import pin_variation
 
-#: the pillar key by which create_variation hands its arguments to the states of pre and post
-HANDED = "vm_create"
-#: the pillar key by which it tells them that others are built at the same time
-_ONE_OF_MANY = "vm_create_one_of_many"
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
 _IGNORED = {".git", ".hg", ".venv", "__pycache__"}
 _ONLY = {
@@ -40,14 +37,12 @@ class Host:
     """
 
     def __init__(self, functions, opts, grains, pillar, *, is_one_of_many=False):
-        self.is_one_of_many = is_one_of_many or bool(pillar.get(_ONE_OF_MANY))
+        self.is_one_of_many = is_one_of_many
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
-        self._arguments = {}
 
     def settings(self, **arguments):
-        """The settings of a call: its arguments, those handed down by create_variation, and ``config.get``."""
-        self._arguments = {**(self.pillar.get(HANDED) or {}), **_public(arguments)}
-        return gather_settings(self._sources(), self._arguments)
+        """The settings of a call: its arguments, and what ``config.get`` finds."""
+        return gather_settings(self._sources(), _public(arguments))
 
     def _sources(self):
         """Where keys are looked up, the weightiest place first."""
@@ -66,41 +61,33 @@ class Host:
         sure = wanted is True
         return gather_credentials(self._sources(), cloud=settings.cloud, required=sure, ambient=sure)
 
-    def hand_down(self, **settings):
-        """Let the states of pre and post see settings as if they were arguments of this call."""
-        self._arguments |= settings
-
-    def is_inside_create_variation(self):
-        """Whether a running create_variation has called this, through an SLS."""
-        return HANDED in self.pillar
-
     def _lookup(self, only, key):
         nothing = object()
         value = self.functions["config.get"](key, nothing, **only)
         return None if value is nothing else _copied(value)
 
-    def build(self, arguments, *, ask=False, hear=True):
-        """A :class:`~vmimage.build.steps.Build` for a call with these settings as arguments.
+    def build(self, arguments, *, asks=True, fetches=False):
+        """A :class:`~vmimage.build.build.Build` for a call with these settings as arguments.
 
-        :param bool ask: the repository of the variation for what is new; else what was last fetched of it will do
-        :param bool hear: what that repository tells; not needed where the arguments tell all that matters
+        :param bool asks: the repository of the variation for its settings; not needed where the arguments have all that matters
+        :param bool fetches: what is new there; else what was last fetched of it will do
         """
-        settings = self.settings(**arguments)
-        if settings.repository and hear and not self.is_inside_create_variation():
-            settings = self._pin_variation(settings, ask)
-        return Build(settings, self, Progress(*self._watchers(settings.name)))
+        arguments = _public(arguments)
+        settings = gather_settings(self._sources(), arguments)
+        if settings.repository and asks:
+            settings, pinned = self._pin_variation(settings, arguments, fetches)
+            arguments |= pinned
+        return Build(settings, self, Progress(*self._watchers(settings.name)), arguments)
 
-    def _pin_variation(self, settings, ask):
-        """Fetch the variation from its repository; what it tells is handed down as if it were an argument."""
+    def _pin_variation(self, settings, arguments, fetches):
+        """Fetch the variation from its repository: the settings with its own, and these as arguments."""
 
         def gather(lighter):
-            return gather_settings([*self._sources(), *lighter], self._arguments)
+            return gather_settings([*self._sources(), *lighter], arguments)
 
         progress = Progress(*self._watchers(settings.name))
         with progress.step("repository"):
-            settings, told = pin_variation(settings, gather, ask=ask, say=progress.note)
-        self.hand_down(**told)
-        return settings
+            return pin_variation(settings, gather, ask=fetches, say=progress.note)
 
     def _watchers(self, name):
         if self.is_one_of_many:  # a terminal has one live line, and in a log it must be told whose a line is
@@ -115,8 +102,8 @@ class Host:
         return self.opts.get("file_client") == "local" or self.opts.get("master_type") == "disable"
 
     def apply_sls(self, sls):
-        """Apply an SLS of the builder; its states are told the arguments of this call."""
-        options = {"pillar": {HANDED: self._arguments, _ONE_OF_MANY: self.is_one_of_many}, "concurrent": True, "test": False}
+        """Apply an SLS of the builder; its states find the build (:func:`vmimage.build.build.running_build`)."""
+        options = {"concurrent": True, "test": False}
         if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
         return self.functions["state.sls"](sls, **options)
@@ -166,7 +153,7 @@ class Host:
     def compile_pillar(self, minion_id, grains):
         """The builder's pillar for the variation: compiled anew for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":
-            return _plain(self.pillar, without=(HANDED, _ONE_OF_MANY))
+            return dict(self.pillar)
         import salt.pillar
 
         opts = _copied(self.opts) | {"id": minion_id, "pillar": {}}
@@ -201,7 +188,3 @@ def _copied(value):
 def _public(arguments):
     """The settings among a call's keyword arguments: Salt adds some of its own, ``__pub_fun`` and the like; None says nothing."""
     return {key: value for key, value in arguments.items() if value is not None and not key.startswith("__")}
-
-
-def _plain(mapping, without):
-    return {key: value for key, value in dict(mapping).items() if key not in without}

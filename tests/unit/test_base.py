@@ -173,6 +173,10 @@ def prepared(tmp_path, monkeypatch):
     return begin
 
 
+def as_it_was(image):
+    return base.is_as_it_was(image, base.begin_reading(image))
+
+
 def test_a_prepared_base_that_is_as_it_was_is_used_again(prepared):
     image, *_ = prepared()
     os.utime(image)  # touched, and the same
@@ -211,25 +215,24 @@ def test_a_flipped_byte_in_what_is_kept_of_a_base_is_found_set_aside_and_said(pr
         flip(path, number)
         _, works, notes = prepared()
         assert works == len(notes) + 1 and "prepared again" in (notes or ["prepared again"])[-1]
-        assert base.is_as_it_was(path.with_suffix(".img"))
+        assert as_it_was(path.with_suffix(".img"))
 
 
 def test_a_flipped_byte_that_nothing_else_tells_of_is_found_beside_the_build_and_set_aside(prepared):
     image, *_ = prepared()
     flip(image, 2)
     assert prepared()[1:] == (1, [])  # it looks as it did
-    base.begin_reading(image)
-    assert not base.is_as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
-    assert prepared()[1] == 2 and base.is_as_it_was(image)
+    assert not as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
+    assert prepared()[1] == 2 and as_it_was(image)
 
 
 def test_the_base_that_another_build_has_prepared_again_stays(prepared):
     image, *_ = prepared()
     flip(image, 2)
-    base.begin_reading(image)
+    reading = base.begin_reading(image)
     base._set_aside(image, Progress())
     prepared()
-    assert not base.is_as_it_was(image) and image.read_bytes() == b"prepared"
+    assert not base.is_as_it_was(image, reading) and image.read_bytes() == b"prepared"
 
 
 def test_a_base_whose_file_has_lost_a_byte_unseen_is_not_prepared(tmp_path, monkeypatch):

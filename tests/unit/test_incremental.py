@@ -7,16 +7,18 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from records import updated, varied
 from vmimage.build.incremental import find_basis, note_shaping, remember
+from vmimage.build.kept import keep, kept_path
+from vmimage.build.record import BuildRecord
 from vmimage.errors import SettingsWrong
 from vmimage.glance.description import root_image
 from vmimage.glance.publish import check_publishing
 from vmimage.image.triplet import Triplet
-from vmimage.report.data import keep, kept_path
 from vmimage.root.workspace import Workspace
 from vmimage.settings.schema import Settings, gather_settings
 from vmimage.system.whole_files import write_json
-from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 
 MANIFEST = {
     "files": {"root_image": {"sha256": "1"}},
@@ -57,29 +59,36 @@ def build(tmp_path, tree):
     tree(tmp_path / "web", {"variation.sls": "x: {test.nop: []}", "_modules/ours.py": "one", "page": "a page"})
     settings = Settings(name="web", variation=str(tmp_path / "web"), pre="my_pre", post="my_post", incremental=True)
     notes = []
-    one = SimpleNamespace(settings=settings, host=Host(tmp_path / "roots"), top=tmp_path, notes=notes)
+
+    def note(**facts):
+        one.record = replace(one.record, **facts)
+
+    one = SimpleNamespace(note=note, settings=settings, host=Host(tmp_path / "roots"), top=tmp_path, notes=notes)
     one.triplet, one.workspace = Triplet(tmp_path / "output", "web"), Workspace(tmp_path / "builds", "web")
     one.progress = SimpleNamespace(note=notes.append)
     tree(tmp_path / "output", {"web.img": "an image", "kernel_web": "", "ramdisk_web": ""})
     write_json(one.triplet.manifest_path, MANIFEST)
     keep(kept_path(one.triplet), {"build": "b1", "log": "kept"})
-    one.workspace.note("states", STATES)
-    one.workspace.note("offered", {"http://a": "1"})
+    one.record = BuildRecord(varied=varied(states=STATES), updated=updated({"http://a": "1"}))
     remember(one, {"my_pre", "my_post", "seal"})
     return one
 
 
 def test_what_is_as_it_was_can_be_started_from(build):
     basis = find_basis(build, "sha256:b")
-    assert basis["image"] == os.fspath(build.triplet.root_image)
-    assert (basis["label"], basis["uuid"]) == ("root", "u")
-    assert basis["states"] == STATES and basis["offered"] == {"http://a": "1"}
+    assert basis.image == os.fspath(build.triplet.root_image)
+    assert (basis.label, basis.uuid) == ("root", "u")
+    assert basis.states == STATES and basis.offered == {"http://a": "1"}
+
+
+def generation(basis):
+    return basis.of, basis.generation
 
 
 def test_generations_are_counted_from_the_clean_build(build):
-    assert find_basis(build, "sha256:b")["made"] == {"of": "b1", "generation": 1}
+    assert generation(find_basis(build, "sha256:b")) == ("b1", 1)
     write_json(build.triplet.manifest_path, {**MANIFEST, "incremental": {"of": "b0", "generation": 4}})
-    assert find_basis(build, "sha256:b")["made"] == {"of": "b0", "generation": 5}
+    assert generation(find_basis(build, "sha256:b")) == ("b0", 5)
 
 
 def test_what_a_report_needs_is_kept_beside_it_and_for_its_owner_alone(build):
@@ -142,7 +151,7 @@ CHANGES = {
 def test_the_reason_for_a_clean_build_names_what_has_changed(build, what):
     change, reason = CHANGES[what]
     change(build)
-    with pytest.raises(BuildClean, match=re.escape(reason)):
+    with pytest.raises(NeedsCleanBuild, match=re.escape(reason)):
         find_basis(build, "sha256:b")
 
 
@@ -155,7 +164,7 @@ def test_what_is_edited_while_a_build_runs_counts_as_changed_after_it(build, wha
     change(build)
     keep(kept_path(build.triplet), {"build": "b1"})
     remember(build, {"my_pre", "my_post", "seal"})
-    with pytest.raises(BuildClean, match=re.escape(reason)):
+    with pytest.raises(NeedsCleanBuild, match=re.escape(reason)):
         find_basis(build, "sha256:b")
 
 
@@ -167,7 +176,7 @@ def test_an_sls_that_was_no_part_of_the_build_does_not_count(build):
 
 
 def test_another_base_is_a_reason(build):
-    with pytest.raises(BuildClean, match="the base has changed"):
+    with pytest.raises(NeedsCleanBuild, match="the base has changed"):
         find_basis(build, "sha256:c")
 
 
@@ -192,7 +201,7 @@ def test_the_pillar_counts_where_an_sls_of_pre_or_post_may_ask_it(build):
     remember(build, {"my_pre", "my_post", "seal"})
     assert find_basis(build, "sha256:b")
     build.host.pillar = {"a": 3}
-    with pytest.raises(BuildClean, match="the SLS seal has changed"):
+    with pytest.raises(NeedsCleanBuild, match="the SLS seal has changed"):
         find_basis(build, "sha256:b")
 
 

@@ -42,7 +42,6 @@ def make_deep(top, depth=DEEP, name="d"):
 def test_a_workspace_is_forgotten_however_deep_a_variation_made_it(tmp_path, name):
     workspace = Workspace(tmp_path, "web")
     make_deep(workspace.upper / "srv", name=name)
-    workspace.note("begun", {})
     workspace.forget()
     assert list(workspace.path.iterdir()) == []
 

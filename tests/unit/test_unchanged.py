@@ -41,7 +41,7 @@ def build(tmp_path, tree):
 
 
 def digest(build, base="sha256:b", variation=VARIATION, distribution=BOOKWORM):
-    return digest_inputs(build, base, variation, distribution)
+    return digest_inputs(build, base, variation["digest"], variation["id"], distribution)
 
 
 def test_the_same_has_the_same_digest(build):

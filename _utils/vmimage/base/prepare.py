@@ -45,7 +45,6 @@ from vmimage.system.whole_files import read_json, sync, write_json
 IMAGE_PREFIX = "glance:"
 _PREPARATION = 4  # raise it when the same input is prepared otherwise than before
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
-_readings = {}  # of this process: images that are being read beside it
 _CHECKSUM_FILES = ("{name}.sha512", "{name}.sha256", "SHA512SUMS", "SHA256SUMS")
 
 
@@ -303,27 +302,26 @@ def _is_whole(image):
 
 
 def begin_reading(image):
-    """Read what a build begins from beside the build: :func:`is_as_it_was` waits for the end.
+    """Read what a build starts from beside the build.
 
     :param Path image: a prepared base, or the last root image
+    :returns: for :func:`is_as_it_was`, which waits for the end
     """
 
     def read():
         os.nice(10)
         return os.stat(image).st_ino, digest_of_file(image)
 
-    _readings[image] = Beside(read, f"reading {image}")
+    return Beside(read, f"reading {image}")
 
 
-def is_as_it_was(image, digest=""):
+def is_as_it_was(image, reading, digest=""):
     """Whether an image that a build begins from is what was made; of a prepared base one that is not is set aside.
 
-    :param Path image: as :func:`begin_reading` was told; else it is read now
+    :param reading: of :func:`begin_reading`
     :param str digest: ``sha256:HEX``, default what was noted of a prepared base
     """
-    if image not in _readings:
-        begin_reading(image)
-    number, found = _readings.pop(image).finish()
+    number, found = reading.finish()
     if found == (digest or (_read_record(image) or {}).get("digest")):
         return True
     if not digest:

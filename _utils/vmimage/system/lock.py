@@ -2,13 +2,11 @@
 
 import fcntl
 import os
-import threading
 from contextlib import contextmanager
 
 from vmimage.errors import WorkspaceBusy
 
 _caller = None  # the pid by which the machine knows whose work this is, where it is done in a private namespace
-_held = set()  # by this thread and the processes that it forked: a step of a build that holds its lock may lock again
 
 
 def visible_pid():
@@ -30,10 +28,6 @@ def locked(path, what, *, wait=False, doing="built"):
     :param str doing: for the message: what its holder does with it
     :raises WorkspaceBusy: at once, if somebody else holds it and we do not wait
     """
-    ours = path, threading.get_ident()
-    if ours in _held:
-        yield
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -46,8 +40,6 @@ def locked(path, what, *, wait=False, doing="built"):
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(visible_pid()).encode())
-        _held.add(ours)
         yield
     finally:
-        _held.discard(ours)
         os.close(descriptor)
