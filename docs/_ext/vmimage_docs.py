@@ -99,7 +99,7 @@ def errors_as_markdown():
 
     kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, module.VmImageError)]
     yield from ("| error | what it means |", "|-|-|")
-    for kind in sorted(kinds, key=lambda kind: (inspect.getsourcelines(kind)[1])):
+    for kind in sorted(kinds, key=lambda kind: inspect.getsourcelines(kind)[1]):
         parent = "" if kind.__base__ in (Exception, module.VmImageError) else f" A kind of `{kind.__base__.__name__}`."
         yield f"| `{kind.__name__}` | {escape(inspect.getdoc(kind).splitlines()[0])}{parent} |"
 
@@ -148,12 +148,21 @@ class LinkNames(SphinxTransform):
 
     def apply(self, **_keywords):
         for literal in list(self.document.findall(nodes.literal)):
-            if isinstance(literal.parent, (nodes.title, nodes.reference, addnodes.pending_xref)) or literal.astext() in self.FILES:
+            if (
+                isinstance(literal.parent, (nodes.title, nodes.reference, addnodes.pending_xref))
+                or literal.astext() in self.FILES
+            ):
                 continue
             for pattern, domain, kind in self.KINDS:
                 if found := pattern.match(literal.astext()):
                     link = addnodes.pending_xref(
-                        "", refdomain=domain, reftype=kind, reftarget=found[0], refdoc=self.env.docname, refwarn=True, refexplicit=True
+                        "",
+                        refdomain=domain,
+                        reftype=kind,
+                        reftarget=found[0],
+                        refdoc=self.env.docname,
+                        refwarn=True,
+                        refexplicit=True,
                     )
                     link.source, link.line = literal.source or self.document["source"], literal.line
                     literal.replace_self(link)
