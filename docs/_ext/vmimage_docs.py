@@ -5,6 +5,7 @@
 that does not exist is a warning.
 """
 
+import importlib
 import inspect
 import re
 
@@ -51,7 +52,6 @@ TYPES = {"str": "text", "bool": "true or false", "int": "number", "dict": "mappi
 MARKS = {
     ("repository_may_set", True): "A repository may set it in its `ami.yaml`.",
     ("shapes_image", False): "It does not change what is in the image.",
-    ("is_path", True): "An absolute path.",
 }
 
 
@@ -86,7 +86,8 @@ def settings_as_markdown():
                 continue
             default, meaning = plain_default(field, settings)
             marks = [words for (key, value), words in MARKS.items() if field.metadata.get(key) is value]
-            facts = f"{plain_type(field.type)} · default: {default}"
+            kind = "path" if field.metadata.get("is_path") else plain_type(field.type)
+            facts = f"{kind} · default: {default}"
             yield from ("````{confval} " + f"ami.{name}", "", facts, "", escape(sentence(meaning)), "")
             yield from (*([f"*{' '.join(marks)}*", ""] if marks else []), "````", "")
     for name in left:
@@ -119,8 +120,11 @@ class _FromCode(SphinxDirective):
 
     has_content = False
     make = None
+    module = ""
 
     def run(self):
+        for source in (importlib.import_module(self.module).__file__, __file__):
+            self.env.note_dependency(source)  # the page is old where one of these is newer
         lines = StringList(list(type(self).make()), source=self.env.doc2path(self.env.docname))
         inner = nodes.Element()
         inner.document = self.state.document
@@ -129,11 +133,11 @@ class _FromCode(SphinxDirective):
 
 
 class SettingsDirective(_FromCode):
-    make = settings_as_markdown
+    make, module = settings_as_markdown, "vmimage.settings.schema"
 
 
 class ErrorsDirective(_FromCode):
-    make = errors_as_markdown
+    make, module = errors_as_markdown, "vmimage.errors"
 
 
 class LinkNames(SphinxTransform):
@@ -141,8 +145,8 @@ class LinkNames(SphinxTransform):
 
     default_priority = 400
     KINDS = (
-        (re.compile(r"ami\.\w+(?=:|$)"), "std", "confval"),
-        (re.compile(r"(?:vm_create|vm_image)\.\w+$"), "py", "obj"),
+        (re.compile(r"ami\.[a-z]\w*(?=:|$)"), "std", "confval"),
+        (re.compile(r"(?:vm_create|vm_image)\.[a-z]\w*$"), "py", "obj"),
     )
     FILES = {"ami.yaml", "vm_create.service"}  # names of files, not of settings or functions
 

@@ -2,7 +2,9 @@
 
 import ast
 import re
+import runpy
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -32,6 +34,17 @@ def test_the_page_of_settings_has_every_setting_with_its_meaning(built):
     assert not missing
     words = " ".join(re.sub(r"<[^>]+>", "", page).split())
     assert "number · default: 3" in words and "Archived generations that stay in the store" in words
+
+
+def test_the_page_of_settings_marks_what_a_repository_may_set(monkeypatch):
+    pytest.importorskip("sphinx")
+    extension = runpy.run_path(str(PROJECT / "docs/_ext/vmimage_docs.py"))
+    told = {"doc": "a path; default: /mnt", "repository_may_set": True, "shapes_image": False, "is_path": True}
+    monkeypatch.setitem(KEYS, "root", SimpleNamespace(name="root", type=str, metadata=told))
+    text = "\n".join(extension["settings_as_markdown"]())
+    after = text.partition("ami.root\n")[2].split("````")[0]
+    assert after.split("\n")[1] == "path · default: /mnt" and "A path." in after
+    assert "A repository may set it" in after and "It does not change what is in the image." in after
 
 
 class _Page(HTMLParser):
