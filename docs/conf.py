@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TOP / name) for name in ("docs/_ext", "_utils", "_modules", "_states")]
+sys.path[:0] = [str(TOP / name) for name in ("docs/_ext", "_utils", "_modules", "_states", "_runners")]
 
 project = "salt-ami-cloud-builder"
 version = release = runpy.run_path(str(TOP / "_utils/vmimage/delivery.py"))["VERSION"]

@@ -146,7 +146,7 @@ class LinkNames(SphinxTransform):
     default_priority = 400
     KINDS = (
         (re.compile(r"ami\.[a-z]\w*(?=:|$)"), "std", "confval"),
-        (re.compile(r"(?:vm_create|vm_image)\.[a-z]\w*$"), "py", "obj"),
+        (re.compile(r"(?:vm_create|vm_image|vm_fleet)\.[a-z]\w*$"), "py", "obj"),
     )
     FILES = {"ami.yaml", "vm_create.service"}  # names of files, not of settings or functions
 

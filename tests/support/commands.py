@@ -24,6 +24,10 @@ _PLACEHOLDER = re.compile(r"\[|\w\|\w|\.\.\.|…|\b(FUNCTION|GROUP|OPTION)\b")
 _TOPS = ("states/", "docs/", "tests/", "benchmarks/", "_modules/", "_states/", "_utils/")
 
 
+#: its client, where ./run-tests has installed it for the group openstack
+_OPENSTACK = PROJECT / ".venv-openstack/bin/openstack"
+
+
 class CommandWrong(AssertionError):
     """A command of a page that would not do."""
 
@@ -84,6 +88,9 @@ def check_command(words):
         name = program.rpartition("/")[2]
         more = [rest[0]] if name == "pip" else []
         return _check_options([str(PROJECT / ".venv/bin" / name), *more], rest[len(more) :], name)
+    if program == "openstack" and _OPENSTACK.exists():
+        end = next(at for at, word in enumerate(rest) if word in ("create", "list", "show", "delete")) + 1
+        return _check_options([str(_OPENSTACK), *rest[:end]], rest[end:], "openstack")
     if program in OTHERS:
         return "syntax"
     raise CommandWrong(f"{program} is no program that a page may call: tests/support/commands.py knows them")
