@@ -5,7 +5,7 @@ The steps of a cloud image as states
 What ``ami_creator_pre.sls`` and ``ami_creator_post.sls`` are made of. Between them stand ``vm_create.update_image`` and
 ``vm_create.variate_image``. Every state is idempotent, and tells under ``test=True`` what it would do.
 
-.. code-block:: yaml
+.. code-block:: sls
 
     the base is fetched and verified:
       vm_image.fetched: []

@@ -25,6 +25,7 @@ WORKERS = {
     "unit": ["-n", "2", "--dist", "worksteal"],
     "tools": ["-n", "3", *_FILES],
     "salt": ["-n", "2", *_FILES],
+    "docs": ["-n", "2", *_FILES],
     "builder": ["-n", "1"],  # a machine runs one builder at a time, those of tools among them
     "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", *_FILES],
@@ -213,6 +214,8 @@ def imports_of(path):
 
 #: groups that are light enough for the daily loop; of the heavy ones, the files that show a whole build
 DAILY = ("unit", "tools", "salt")
+#: what pages are made of, besides their own files and the code
+PAGES = ("README.rst", "CONTRIBUTING.md", "CHANGELOG.md", "userdata.example", "pillar.example", "quickstart", "run-tests")
 SMOKE = ("tests/root/test_sample.py",)
 
 
@@ -220,15 +223,16 @@ def touched(changed, groups):
     """``{group: test files}`` of what a change touches, by the imports of the tests.
 
     A test file is touched when it, or something that it imports (directly), has changed; where code of the builds has
-    changed, the sample is built, too.
+    changed, the sample is built, too, and the pages are checked, as where they have changed themselves.
     """
     modules = {path.stem for path in changed if path.suffix == ".py"}
     code = any(path.relative_to(TOP).parts[0] in ("_utils", "_modules", "_states", "states") for path in changed)
+    pages = any(path.is_relative_to(TOP / "docs") or os.fspath(path.relative_to(TOP)) in PAGES for path in changed)
     found = {}
     for group in groups:
         paths = sorted((TOP / "tests" / group).glob("test_*.py"))
         chosen = [path for path in paths if path in changed or group in DAILY and imports_of(path) & modules]
-        if group == "salt" and code:
+        if group == "salt" and code or group == "docs" and (code or pages):
             chosen = paths
         if group == "root" and code:
             chosen = sorted({*chosen, *(TOP / name for name in SMOKE)})

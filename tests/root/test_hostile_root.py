@@ -1,4 +1,4 @@
-"""Programs of a root that want to get out: each promise of docs/safety.md has its test here."""
+"""Programs of a root that want to get out: each promise of docs/explanation/safety.md has its test here."""
 
 import ctypes
 import errno
