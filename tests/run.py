@@ -29,6 +29,7 @@ WORKERS = {
     "builder": ["-n", "1"],  # a machine runs one builder at a time, those of tools among them
     "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", *_FILES],
+    "hostile": ["-n", "2", *_FILES, "-m", "hostile and not long"],
     "cases": ["-n", "2", "--dist", "load"],
     "parity": ["-n", "2", "--dist", "load"],
 }
@@ -122,6 +123,15 @@ def long_first(directory):
     """The test files of a group, those first that take longest."""
     order = {f"test_{name}.py": number for number, name in enumerate(LONG)}
     return sorted(directory.glob("test_*.py"), key=lambda path: (order.get(path.name, len(LONG)), path.name))
+
+
+def files_of(group):
+    """The test files of a group; that of hostile inputs has those of other groups, too, whose tests have its mark."""
+    own = long_first(TOP / "tests" / group)
+    if group != "hostile":
+        return own
+    others = [path for other in ("unit", "tools") for path in sorted((TOP / "tests" / other).glob("test_*.py"))]
+    return own + [path for path in others if "pytest.mark.hostile(" in path.read_text(encoding="utf-8")]
 
 
 def counted(report):
@@ -251,7 +261,7 @@ def main(words):
         if group not in GROUPS:
             parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
     groups = [group for group in GROUPS if group in options.groups or not options.groups and group not in BY_NAME_ALONE]
-    chosen = {group: long_first(TOP / "tests" / group) for group in groups}
+    chosen = {group: files_of(group) for group in groups}
     if options.changed:
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()

@@ -132,6 +132,7 @@ def check_harmless(text):
     return seen
 
 
+@pytest.mark.hostile("names and output")
 def test_hostile_names_comments_and_log_lines_stay_text():
     seen = check_harmless(hostile_page(HOSTILE))
     assert "<script>alert(1)</script>" in seen.text("failures")

@@ -40,7 +40,7 @@ def fetch(address, directory, cache_file=None, moved=lambda done, total: None):
             )
         return Path(path)
     path = Path(urlsplit(address).path if scheme == "file" else address)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where its name is too long
         raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
     return path
 

@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
@@ -17,6 +18,10 @@ _TOLD = frozenset(
     locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
     self size status stores tags updated_at virtual_size visibility""".split()
 )
+#: characters; what is longer is no name and no path on any machine
+_LONGEST, _SHOWN = 4096, 300
+#: what states are told, and what is looked at when its turn comes
+_OF_OTHERS = ("pillar", "variations")
 #: what begins otherwise may be an option to a program, which would run commands on the builder
 _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
 _SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
@@ -31,8 +36,13 @@ def check_settings(settings, places):
     """
 
     def refuse(key, hint):
-        raise SettingsWrong(f"{places.get(key, f'ami.{key}')} is {getattr(settings, key)!r}", hint=hint)
+        value = public_address(f"{getattr(settings, key)!r}")
+        value = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+        raise SettingsWrong(f"{places.get(key, f'ami.{key}')} is {value}", hint=hint)
 
+    for key in settings.__dataclass_fields__:
+        if key not in _OF_OTHERS and any(len(text) > _LONGEST for text in _texts(getattr(settings, key))):
+            refuse(key, f"texts of at most {_LONGEST} characters")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", settings.name):
         refuse("name", "a name is letters, digits and . _ + -, and begins with a letter or digit")
     if settings.type not in ("debian", "ubuntu"):
@@ -53,6 +63,9 @@ def check_settings(settings, places):
             refuse(key, "a path of printable characters")
         if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
             refuse(key, "an absolute path")
+    for key in ("base", "base_hash", "base_keyring"):
+        if not _is_address(getattr(settings, key)):
+            refuse(key, "a path or an address, of printable characters")
     if re.fullmatch(r"glance:(|\s.*|.*\s)", settings.base):
         refuse("base", "glance:NAME or glance:ID")
     if settings.root and os.path.realpath(settings.root) == "/":
@@ -84,6 +97,26 @@ def check_settings(settings, places):
     if isinstance(settings.variation, dict):
         _check_variation(settings.variation, places.get("variation"))
     _check_repositories(settings, places, refuse)
+
+
+def _texts(value):
+    """All texts in a value."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str):
+        yield value
+
+
+def _is_address(text):
+    """Whether a path or an address can be read at all."""
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return text.isprintable()
 
 
 def _check_bootstrap(settings, places):

@@ -102,7 +102,7 @@ def _find(settings, host):
 
 def _from_directory(address, minion_id, host):
     directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
-    if directory is None or not directory.is_dir():
+    if directory is None or not os.path.isdir(directory):  # also where its name is too long
         raise VariationMissing(
             f"there is no variation {address}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
         )
