@@ -9,7 +9,7 @@ from vmimage.errors import VmImageError
 from vmimage.image.boot_files import copy_boot_files
 from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
-from vmimage.root.overlay import close_root, open_root
+from vmimage.root.overlay import close_root, mount_root, prepare_root
 from vmimage.root.soundness import check_bootable
 from vmimage.root.workspace import Workspace
 from vmimage.system.namespace import run_privately
@@ -159,12 +159,13 @@ def base_of(bootstrapped, tmp_path):
 
         def work():
             workspace.make()
-            open_root(workspace, bootstrapped.image, tmp_path / "root")
+            opened = prepare_root(workspace, bootstrapped.image, tmp_path / "root")
+            mount_root(workspace, opened)
             try:
                 damage(tmp_path / "root")
                 made(tmp_path / "root", out)
             finally:
-                close_root(workspace)
+                close_root(workspace, opened)
 
         try:
             run_privately(work)

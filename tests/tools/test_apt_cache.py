@@ -381,6 +381,18 @@ def test_a_flipped_byte_in_the_record_of_packages_is_said_and_they_come_again(ap
     assert apt._drop_damaged(said.append) and len(said) == 1 and kept(apt) == [NAME]
 
 
+def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
+    def fail(path):
+        raise OSError(5, "Input/output error")
+
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    monkeypatch.setattr(apt_cache, "digest_of_file", fail)
+    said = []
+    assert apt._drop_damaged(said.append) and len(said) == 2 and kept(apt) == []
+
+
 @pytest.mark.parametrize("place", [f"lists/{LIST}", "bin/pkgcache.bin", "record.json"])
 def test_a_flipped_byte_in_lists_is_said_and_they_are_fetched_again(apt, tmp_path, place):
     apt.keep_lists({"offered": {"a": "b"}, "newest": "c"})

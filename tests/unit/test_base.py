@@ -1,5 +1,6 @@
 """Prepared bases in the cache: which are used, and which go."""
 
+import errno
 import fcntl
 import json
 import os
@@ -224,6 +225,15 @@ def test_a_flipped_byte_that_nothing_else_tells_of_is_found_beside_the_build_and
     assert prepared()[1:] == (1, [])  # it looks as it did
     assert not as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
     assert prepared()[1] == 2 and as_it_was(image)
+
+
+def test_a_base_that_the_disk_cannot_read_is_set_aside(prepared, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    image, *_ = prepared()
+    monkeypatch.setattr(base, "digest_of_file", fail)
+    assert not base.is_as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
 
 
 def test_the_base_that_another_build_has_prepared_again_stays(prepared):

@@ -24,6 +24,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from vmimage.apt.unpacked import show_unpacked, unpack_packages
+from vmimage.errors import CommandFailed
 from vmimage.root import files
 from vmimage.root.mounts import escaped_option
 from vmimage.root.runtime import HOME
@@ -57,24 +58,31 @@ class AptCache:
         self.shared, self.archives, self.unpacked = self.top / key, self.top / "archives" / key, self.top / "unpacked" / key
 
     def show(self, *, varies=False, say=lambda line: None):
-        """Show the build's copies to its furnished root.  For a private namespace only: nothing is unmounted.
+        """Show lists and packages to the furnished root.  For a private namespace only: nothing is unmounted.
 
         :param bool varies: to a variation: what comes of the lists is not to be shared from now on
         :param say: called with a line about each file that is damaged
         """
-        is_whole = self._drop_damaged(say)
-        if not self.own.exists():
-            self._begin(say)
+        self.show_lists(say)
         if varies:
             (self.own / "varied").touch()
+        self.show_packages(say)
+
+    def show_lists(self, say):
+        """Show the build's copies of the lists."""
+        if not self.own.exists():
+            self._begin(say)
         syscalls.mount(self.own / "lists", files.own_directory(self.root, _LISTS), flags=syscalls.MS_BIND)
         syscalls.mount(self.own / "bin", files.own_directory(self.root, _CACHE), flags=syscalls.MS_BIND)
+
+    def show_packages(self, say):
+        """Show the packages, once the lists are shown: all are read before."""
         places = {"lowerdir": self.archives, "upperdir": self.own / "archives", "workdir": self.own / "work"}
         options = ",".join(["volatile", *(f"{option}={escaped_option(place)}" for option, place in places.items())])
         # a volatile overlay is mounted once, unless told otherwise
         remove_tree(self.own / "work/work/incompat", ignore_errors=True)
         point = files.own_directory(self.root, f"{_CACHE}/archives")
-        if not is_whole:  # and cannot be mended: this build downloads for itself, too
+        if not self._drop_damaged(say):  # and cannot be mended: this build downloads for itself
             return show_unpacked(self.root, HOME, self.own / "none", self.own / "none")
         with suppress(OSError):  # then this build downloads for itself
             self.archives.mkdir(parents=True, exist_ok=True)
@@ -92,7 +100,8 @@ class AptCache:
             damaged = []
             record = read_record(self.shared / "record.json", damaged.append) or {}
             for name in _LISTED if record else ():
-                _copy(_files(self.shared / name), partial / name)
+                with suppress(CommandFailed):  # what a disk cannot read is damaged, too
+                    _copy(_files(self.shared / name), partial / name)
             copies = _digests([path for name in _LISTED for path in _files(partial / name)], partial)
             expected = record.get("digests", {})
             damaged += [self.shared / name for name in copies.keys() | expected.keys() if copies.get(name) != expected.get(name)]
@@ -263,7 +272,14 @@ def _unless_shown(archives):
 def _digests(files, top):
     """``{path below a directory: digest}``"""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return dict(zip((os.fspath(path.relative_to(top)) for path in files), pool.map(digest_of_file, files), strict=True))
+        return dict(zip((os.fspath(path.relative_to(top)) for path in files), pool.map(_digest, files), strict=True))
+
+
+def _digest(path):
+    try:
+        return digest_of_file(path)
+    except OSError:  # what a disk cannot read is damaged, too
+        return "unreadable"
 
 
 def _is_file(path):

@@ -310,7 +310,11 @@ def begin_reading(image):
 
     def read():
         os.nice(10)
-        return os.stat(image).st_ino, digest_of_file(image)
+        number = os.stat(image).st_ino
+        try:
+            return number, digest_of_file(image)
+        except OSError:  # what a disk cannot read is damaged, too
+            return number, "unreadable"
 
     return Beside(read, f"reading {image}")
 
@@ -322,10 +326,12 @@ def is_as_it_was(image, reading, digest=""):
     :param str digest: ``sha256:HEX``, default what was noted of a prepared base
     """
     number, found = reading.finish()
-    if found == (digest or (_read_record(image) or {}).get("digest")):
+    # none is known of an earlier version's, in a cache that is only read
+    known = (_read_record(image) or {}).get("digest", found)
+    if found == (digest or known):
         return True
     if not digest:
-        with locked(image.with_suffix(".lock"), f"the base {image}", wait=True), suppress(FileNotFoundError):
+        with suppress(OSError), locked(image.with_suffix(".lock"), f"the base {image}", wait=True):  # gone by now, or only read
             if os.stat(image).st_ino == number:  # else another build has set it aside, and a new one is there
                 _move_aside(image)
     return False
@@ -347,6 +353,24 @@ def _move_aside(image):
     image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
     image.with_suffix(".digest").unlink(missing_ok=True)
     os.replace(image, damaged_path(image))
+
+
+def make_room(settings, located, progress):
+    """Remove what was set aside, and of a base that is not prepared what is there; returns whether there was anything."""
+    image = image_path(settings, located)
+    found = [*image.parent.glob("*.damaged")]
+    with suppress(WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
+        if not find_prepared(settings, located):
+            if image.exists() and image.with_suffix(".json").exists():
+                progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")
+            remove_tree(image.with_suffix(".preparing"), ignore_errors=True)
+            image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+            found += [image, image.with_suffix(".img.partial")]
+        had = [path for path in found if path.exists()]
+        for path in had:
+            path.unlink()
+        return bool(had)
+    return False
 
 
 def _remove_old(directory):

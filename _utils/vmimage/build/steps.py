@@ -76,15 +76,25 @@ def fetch_base(build: Build) -> Base:
     """base: find it, verify it, prepare it once; or find what can be started from in its place."""
     with build.step("base"):
         located = build.locate_base()
-        prepared = prepare.find_prepared(build.settings, located)
-        check_machine(build.settings, located["format"], prepared, prepare.file_bytes(located))
+        _check_machine(build, located)
         try:
             base = prepare.prepare_base(build.settings, located, build.progress)
         except KeptDamaged as damage:
-            build.progress.note(f"{damage.message}; it is fetched again")
+            build.progress.note(f"{damage.message}; the base is looked for again")
             base = prepare.prepare_base(build.settings, build.locate_base(), build.progress)
         build.note(base=base, basis=_basis(build, base))
     return base
+
+
+def _check_machine(build: Build, located: dict) -> None:
+    """Refuse a machine that cannot build; what is no base any more gives way where its room is needed."""
+    needs = build.settings, located["format"], prepare.find_prepared(build.settings, located), prepare.file_bytes(located)
+    try:
+        check_machine(*needs)
+    except NotReady:
+        if not prepare.make_room(build.settings, located, build.progress):
+            raise
+        check_machine(*needs)
 
 
 def _basis(build: Build, base: Base) -> Basis | None:
@@ -157,7 +167,7 @@ def update(build):
         apt = _apt_cache(build)
 
         def work():
-            apt.show(say=say)
+            apt.show_lists(build.progress.note)
             known = apt.known()
             is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"])
             state = state_of_update(build.root)
@@ -165,6 +175,7 @@ def update(build):
             if is_fresh and (basis.offered == known["offered"] if basis else is_newest):
                 say("the archives offer nothing that is newer")
                 return changed_packages({}, {}), known, state
+            apt.show_packages(build.progress.note)
             changed = update_packages(build.root, say, apt.recognize_lists, is_fresh=is_fresh)
             state = state_of_update(build.root)
             offered = known["offered"] if is_fresh else note_offers(build.root, apt.own / "lists")
@@ -205,7 +216,7 @@ def variate(build):
         is_fresh = updated is not None and time.time() - updated.at < _FRESH_SECONDS
 
         def apply():
-            apt.show(varies=True, say=say)
+            apt.show(varies=True, say=build.progress.note)
             recall_update(build.root, HOME, updated.state if updated else "")
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 

@@ -44,7 +44,7 @@ def write_report(triplet, workspace, path=None):
 def make_page(found):
     """The page.
 
-    :param dict found: of :func:`vmimage.report.data.read_build`
+    :param dict found: of :func:`vmimage.build.kept.read_build`
     :returns: str
     """
     manifest, kept = found["manifest"], found["kept"]
