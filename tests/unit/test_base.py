@@ -233,7 +233,7 @@ def test_a_base_that_the_disk_cannot_read_is_set_aside(prepared, monkeypatch):
 
     image, *_ = prepared()
     monkeypatch.setattr(base, "digest_of_file", fail)
-    assert not base.is_as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
+    assert not as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
 
 
 def test_the_base_that_another_build_has_prepared_again_stays(prepared):
