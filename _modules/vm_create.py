@@ -337,15 +337,17 @@ def release(name=None, **settings):
         return _build.release(_named_build(name, **settings))
 
 
-def boot(name=None, seconds=180, forward="80,22", **settings):
+def boot(name=None, seconds=180, forward=None, **settings):
     """
-    Boot a triplet in QEMU for a look. Its files are not changed; KVM is used where it works.
+    Boot a triplet in QEMU for inspection. Its files are not changed; KVM is used where it works.
 
     :param str name: of the variation
     :param int seconds: how long to wait for the login prompt
-    :param str forward: TCP ports of the guest to reach while it runs, checked once it is up
+    :param str forward: TCP ports of the guest to probe once it is up, such as ``80,22``, which is the default; the exit code is not 0
+        if one that was named is refused until ``seconds`` have passed
     :param settings: ``output``, if it is not the default
-    :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (port: first line) and the console's end
+    :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (of each port the first line, ``silent`` or ``refused``),
+        ``failed`` (units that did not start) and the console's end
     :raises CommandExecutionError: with the end of the console, if it does not come up
 
     CLI Example:
@@ -353,11 +355,16 @@ def boot(name=None, seconds=180, forward="80,22", **settings):
     .. code-block:: bash
 
         salt-call vm_create.boot web
+        salt-call vm_create.boot web forward=443
     """
     with _salt_errors():
         triplet = _named_build(name, **settings).triplet
         triplet.check()
-        return qemu.look(triplet, seconds, [int(port) for port in str(forward).split(",") if port])
+        ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
+        seen = qemu.look(triplet, seconds, ports, waits=forward is not None)
+        if forward is not None and qemu.unanswered(seen):
+            __context__["retcode"] = 1
+        return seen
 
 
 def report(name=None, path=None, **settings):

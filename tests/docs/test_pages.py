@@ -119,7 +119,7 @@ def test_no_command_hides_in_a_block_of_text():
 
 
 def test_the_page_of_the_manifest_has_its_keys():
-    tree = ast.parse((PROJECT / "_utils/vmimage/image/manifest.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PROJECT / "_utils/vmimage/build/manifest.py").read_text(encoding="utf-8"))
     made = next(node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict))
     page = (PROJECT / "docs/reference/manifest.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [key.value for key in made.keys]

@@ -55,3 +55,16 @@ def test_stopped_is_not_0_and_nothing_goes_on(start, tmp_path, salt, number, cod
 
 def test_the_exit_code_of_a_function_is_passed_on(start):
     assert start("", "test.fine", "quick").wait() == 7
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["the example", "one's own"])
+def test_settings_of_ones_own_take_the_place_of_the_example(own, tmp_path):
+    script = (PROJECT / "quickstart").read_text().replace("--prepare) prepare ;;", "--prepare) configure_salt ;;")
+    (tmp_path / "quickstart").write_text(script)
+    (tmp_path / "pillar.example").write_text("ami: {name: example}\n")
+    if own:
+        (tmp_path / "pillar.sls").write_text("ami: {name: mine}\n")
+    subprocess.run(["sh", "quickstart", "--prepare"], cwd=tmp_path, check=True)
+    read = (tmp_path / ".venv/srv/pillar/ami.sls").read_text()
+    assert read == f"ami: {{name: {'mine' if own else 'example'}}}\n"
+    assert (tmp_path / "pillar.example").read_text() == "ami: {name: example}\n"

@@ -17,7 +17,9 @@ def asked(monkeypatch):
 
     def look(triplet, seconds, ports):
         boots.append((triplet, seconds, ports))
-        return {"seconds": 9.5, "accelerator": "kvm", "answers": {port: "SSH-2.0" if port == 22 else "" for port in ports}}
+        others = {81: qemu.REFUSED, 82: qemu.SILENT}
+        answers = {port: others.get(port, "SSH-2.0") for port in ports}
+        return {"seconds": 9.5, "accelerator": "kvm", "answers": answers, "failed": [] if 22 in ports else ["nginx.service"]}
 
     monkeypatch.setattr(qemu, "look", look)
     return boots
@@ -39,10 +41,19 @@ def test_the_triplet_is_booted_once_as_the_gate_asks(triplet, asked, gate, secon
 
 
 def test_who_passes_is_told_with_what_was_seen(triplet, asked):
-    assert pass_gate(triplet, {"ports": [22]}) == {"seconds": 9.5, "accelerator": "kvm", "answers": {22: "SSH-2.0"}}
+    assert pass_gate(triplet, {"ports": [22]}) == {
+        "seconds": 9.5,
+        "accelerator": "kvm",
+        "answers": {22: "SSH-2.0"},
+        "failed": [],
+    }
 
 
-@pytest.mark.parametrize(("ports", "words"), [([81], "on port 81"), ([82, 22, 81], "on port 82, 81")], ids=["one", "some"])
+@pytest.mark.parametrize(
+    ("ports", "words"),
+    [([81], "on port 81; units that failed: nginx.service"), ([82, 22, 81], "on port 82, 81")],
+    ids=["one", "some"],
+)
 def test_ports_that_do_not_answer_are_named_with_the_triplet(triplet, asked, ports, words):
     with pytest.raises(BootFailed) as failed:
         pass_gate(triplet, {"ports": ports})

@@ -16,7 +16,7 @@ def pass_gate(triplet, gate):
     """
     asked = gate if isinstance(gate, dict) else {}
     seen = qemu.look(triplet, asked.get("seconds", _SECONDS), asked.get("ports", []))
-    silent = [port for port, answer in seen["answers"].items() if not answer]
-    if silent:
-        raise BootFailed(f"{triplet.name} came up, but nobody answers on port {', '.join(map(str, silent))}")
+    if ports := [port for port, answer in seen["answers"].items() if answer in (qemu.REFUSED, qemu.SILENT)]:
+        failed = f"; units that failed: {', '.join(seen['failed'])}" if seen["failed"] else ""
+        raise BootFailed(f"{triplet.name} came up, but nobody answers on port {', '.join(map(str, ports))}{failed}")
     return seen

@@ -23,6 +23,12 @@ _MACHINES = {
     "x86_64": ["qemu-system-x86_64", "-machine", "q35"],
     "aarch64": ["qemu-system-aarch64", "-machine", "virt"],
 }
+#: answers of a port that are none
+REFUSED, SILENT = "refused", "silent"
+_PROBE_SECONDS = 10  # for services that come up after the login prompt, however late that was
+_SILENT_SECONDS = 5
+_HTTP = "GET / HTTP/1.0\r\n\r\n"
+_FAILED = re.compile(r"\[FAILED\] Failed to (?:start|listen on|mount) (\S+)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
@@ -119,33 +125,52 @@ def free_port():
         return one.getsockname()[1]
 
 
-def look(triplet, seconds, ports):
-    """Boot to the login prompt and say hello to some ports.
+def look(triplet, seconds, ports, *, waits=True):
+    """Boot to the login prompt and probe some ports.
 
-    :returns: dict of seconds, accelerator, answers and the end of the console
+    :param bool waits: until the seconds are over for ports that are refused; else some seconds
+
+    :returns: dict of seconds, accelerator, ``answers`` (of each port what :func:`probe` says), ``failed`` (units that did not start) and
+        the end of the console
     """
     forwards = [(free_port(), port) for port in ports]
     with booted(triplet, lambda text: "login:" in text, seconds, forwards) as (accelerator, took, console):
-        answers = {port: greet(ours, "GET / HTTP/1.0\r\n\r\n" if port in (80, 8080) else "") for ours, port in forwards}
-        lines = [line.rstrip() for line in _COLOURS.sub("", read_console(console)).splitlines() if line.strip()]
+        deadline = time.monotonic() + max(_PROBE_SECONDS, seconds - took if waits else 0)
+        answers = {port: probe(ours, _HTTP if port in (80, 8080) else "", deadline) for ours, port in forwards}
+        text = _COLOURS.sub("", read_console(console))
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return {
         "seconds": round(took, 1),
         "accelerator": accelerator,
         "answers": answers,
+        "failed": sorted({printable(found) for found in _FAILED.findall(text)}),
         "console": [printable(line) for line in lines[-5:]],
     }
 
 
-def greet(port, words, tries=20):
-    """The first line that somebody behind a port of the loopback answers, or an empty str."""
-    for _ in range(tries):
+def unanswered(seen):
+    """The ports of :func:`look` that nobody listens on."""
+    return [port for port, answer in seen["answers"].items() if answer == REFUSED]
+
+
+def probe(port, words, deadline):
+    """The first line that somebody behind a port of the loopback answers.
+
+    :param words: what to say first
+    :param deadline: by the monotonic clock: so long a service may take to come up
+    :returns: the line; ``silent`` where the connection is taken and nothing is said, ``refused`` where nobody takes it until the deadline
+    """
+    while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=_SILENT_SECONDS) as connection:
                 connection.sendall(words.encode())
                 answer = connection.recv(4096).decode(errors="replace").splitlines()
                 if answer:
-                    return answer[0].strip()
-        except OSError:
+                    return printable(answer[0].strip()) or SILENT
+        except TimeoutError:
+            return SILENT
+        except OSError:  # QEMU takes each connection, and ends those that the guest refuses
             pass
+        if time.monotonic() > deadline:
+            return REFUSED
         time.sleep(0.5)
-    return ""
