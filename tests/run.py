@@ -126,10 +126,10 @@ def long_first(directory):
     return sorted(directory.glob("test_*.py"), key=lambda path: (order.get(path.name, len(LONG)), path.name))
 
 
-def files_of(group):
-    """The test files of a group; that of hostile inputs has those of other groups, too, whose tests have its mark."""
+def files_of(group, *, is_named):
+    """The test files of a group; that of hostile inputs, where it is named, has those of other groups, too, whose tests have its mark."""
     own = long_first(TOP / "tests" / group)
-    if group != "hostile":
+    if group != "hostile" or not is_named:
         return own
     others = [path for other in ("unit", "tools") for path in sorted((TOP / "tests" / other).glob("test_*.py"))]
     return own + [path for path in others if "pytest.mark.hostile(" in path.read_text(encoding="utf-8")]
@@ -262,7 +262,7 @@ def main(words):
         if group not in GROUPS:
             parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
     groups = [group for group in GROUPS if group in options.groups or not options.groups and group not in BY_NAME_ALONE]
-    chosen = {group: files_of(group) for group in groups}
+    chosen = {group: files_of(group, is_named=group in options.groups) for group in groups}
     if options.changed:
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()
