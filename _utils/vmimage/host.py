@@ -13,7 +13,7 @@ from vmimage import delivery
 from vmimage.build.steps import Build, e2fsprogs_version
 from vmimage.glance.credentials import gather_credentials
 from vmimage.settings.schema import gather_settings
-from vmimage.system.progress import Log, Progress, Terminal, event_watcher
+from vmimage.system.progress import Log, Progress, Terminal, event_observer
 from vmimage.variation.source import pin_variation
 
 #: the pillar key by which create_variation hands its arguments to the states of pre and post
@@ -88,7 +88,7 @@ class Host:
         settings = self.settings(**arguments)
         if settings.repository and hear and not self.is_inside_create_variation():
             settings = self._pin_variation(settings, ask)
-        return Build(settings, self, Progress(*self._watchers(settings.name)))
+        return Build(settings, self, Progress(*self._observers(settings.name)))
 
     def _pin_variation(self, settings, ask):
         """Fetch the variation from its repository; what it tells is handed down as if it were an argument."""
@@ -96,20 +96,20 @@ class Host:
         def gather(lighter):
             return gather_settings([*self._sources(), *lighter], self._arguments)
 
-        progress = Progress(*self._watchers(settings.name))
+        progress = Progress(*self._observers(settings.name))
         with progress.step("repository"):
             settings, told = pin_variation(settings, gather, ask=ask, say=progress.note)
         self.hand_down(**told)
         return settings
 
-    def _watchers(self, name):
+    def _observers(self, name):
         if self.is_one_of_many:  # a terminal has one live line, and in a log it must be told whose a line is
-            watchers = [Log(name)]
+            observers = [Log(name)]
         else:
-            watchers = [Terminal()] if sys.stderr.isatty() else [Log()]
+            observers = [Terminal()] if sys.stderr.isatty() else [Log()]
         if not self._is_masterless():
-            watchers.append(event_watcher(self.functions["event.send"], name))
-        return watchers
+            observers.append(event_observer(self.functions["event.send"], name))
+        return observers
 
     def _is_masterless(self):
         return self.opts.get("file_client") == "local" or self.opts.get("master_type") == "disable"

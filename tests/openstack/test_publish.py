@@ -448,7 +448,7 @@ def test_a_kernel_that_another_variation_removed_meanwhile_is_brought_again(alic
         if moment.what == "done" and moment.step == "upload root":
             alice.client.images.delete(first["kernel"])
 
-    build.progress.watchers = (remove,)
+    build.progress.observers = (remove,)
     told = publish.publish(build, store)
     assert alice.client.images.get(told["kernel"])["status"] == "active"
     assert named(alice.client, "db-amd64")[0]["kernel_id"] == told["kernel"] != first["kernel"]

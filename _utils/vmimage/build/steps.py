@@ -35,7 +35,7 @@ from vmimage.root.overlay import close_root, is_open, open_root
 from vmimage.root.runtime import HOME
 from vmimage.root.soundness import check_bootable, check_files
 from vmimage.root.workspace import Workspace
-from vmimage.system.background import Beside
+from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
 from vmimage.system.network import HOST, kind_of_network
@@ -269,7 +269,7 @@ def variate(build):
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
         known = (build.workspace.noted("basis") or {}).get("states")
-        with Beside(lambda: found.digest, "reading the variation") as reading:
+        with BackgroundTask(lambda: found.digest, "reading the variation") as reading:
             how = {"hostname": found.id, "kind_of_network": build.network(), "starts_daemons": build.settings.live}
             how["group"] = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
             with swept(build.settings):
@@ -342,7 +342,7 @@ def pack(build):
         label = names.get("LABEL", "" if "UUID" in names else fetched["label"])
         identity = names.get("UUID", fetched["uuid"] if not names else "")
         packages = list_packages(build.root)
-        with Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
+        with BackgroundTask(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
             content = _packed(build, Path(fetched["image"]), label, identity)
             contents = measuring.finish()
         facts = {"label": label, "content_bytes": content.blocks * ext4.BLOCK, "inodes": content.inodes, "keys": keys}

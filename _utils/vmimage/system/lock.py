@@ -3,35 +3,38 @@
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from vmimage.errors import WorkspaceBusy
 
-_caller = None  # the pid by which the machine knows whose work this is, where it is done in a private namespace
-_held = set()  # by this thread and the processes that it forked: a step of a build that holds its lock may lock again
+_caller: int | None = None  # the pid by which the machine knows whose work this is, where it is done in a private namespace
+# (path, thread): by this thread and the processes that it forked; a step of a build that holds its lock may lock again
+_held: set[tuple[Path, int]] = set()
 
 
-def visible_pid():
-    """The pid of this process, or in a private namespace, where that says nothing to a user, of who called the work in it."""
+def visible_pid() -> int:
+    """The pid of this process; in a private namespace, where that pid says nothing to a user, the pid of the caller."""
     return _caller or os.getpid()
 
 
-def work_for(pid):
+def work_for(pid: int) -> None:
     """From now on this process works in a private namespace, for the process that the machine knows by this pid."""
     global _caller
     _caller = pid
 
 
 @contextmanager
-def locked(path, what, *, wait=False, doing="built"):
-    """Hold the lock file for the time of the block; says its holder's pid in the file.
+def locked(path: Path, what: str, *, wait: bool = False, doing: str = "built") -> Iterator[None]:
+    """Hold the lock file for the time of the block; its holder's pid stands in the file.
 
-    :param bool wait: for who holds it, instead of giving up
-    :param str doing: for the message: what its holder does with it
-    :raises WorkspaceBusy: at once, if somebody else holds it and we do not wait
+    :param wait: for the process that holds it, instead of giving up
+    :param doing: for the message: what its holder does with it
+    :raises WorkspaceBusy: at once, if another process holds it and ``wait`` is false
     """
-    ours = path, threading.get_ident()
-    if ours in _held:
+    key = path, threading.get_ident()
+    if key in _held:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,12 +45,12 @@ def locked(path, what, *, wait=False, doing="built"):
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise WorkspaceBusy(
-                f"{what} is already being {doing}, by process {holder}", hint="wait for it, or end that process"
+                f"{what} is already being {doing}, by process {holder}", hint="wait until it has ended, or end that process"
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(visible_pid()).encode())
-        _held.add(ours)
+        _held.add(key)
         yield
     finally:
-        _held.discard(ours)
+        _held.discard(key)
         os.close(descriptor)
