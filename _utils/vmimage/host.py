@@ -12,7 +12,7 @@ from pathlib import Path
 from vmimage import delivery
 from vmimage.build.steps import Build, e2fsprogs_version
 from vmimage.glance.credentials import gather_credentials
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.system.progress import Log, Progress, Terminal, event_observer
 from vmimage.variation.source import pin_variation
 

@@ -310,7 +310,7 @@ def test_a_refusal_that_the_client_does_not_know_is_told_and_not_asked_again(ali
 def test_a_redirection_of_an_upload_is_not_followed_and_told(alice, lane):
     triplet = make_triplet(alice.directory, kernel=b"newer")
     lane.wire.on_request = lambda number, method, path, headers: (307, "Temporary Redirect") if path.endswith(FILE) else None
-    with pytest.raises(StoreRefused, match="(?s)elsewhere.*image_endpoint"):
+    with pytest.raises(StoreRefused, match="(?s)redirects.*image_endpoint"):
         alice.publish()
     lane.wire.on_request = None
     assert_nothing_of(alice, triplet)

@@ -9,7 +9,7 @@ from vmimage.build.steps import Build
 from vmimage.glance import publish
 from vmimage.glance.credentials import gather_credentials
 from vmimage.image.triplet import Triplet
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.system.progress import Progress
 from vmimage.system.whole_files import write_json
 

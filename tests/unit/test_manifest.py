@@ -2,7 +2,7 @@ import json
 
 import pytest
 from vmimage.image.manifest import make_manifest
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys name packages sealed settings states steps
 updated variation versions""".split()

@@ -196,7 +196,7 @@ def test_no_address_makes_an_option_or_a_line_of_configuration(tmp_path_factory,
     top = tmp_path_factory.mktemp("x")
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "find_program", lambda name: name)
+        patch.setattr("vmimage.system.shell.find_program", lambda name: name)
         patch.setattr(programs, "run", lambda argv, **_: asked.append(list(map(str, argv))) or SimpleNamespace(output=""))
         patch.setattr("vmimage.repository.environment.check_credentials", lambda _: {"ssh_key": top / "key"})
         sections, environment = written(top, address)
@@ -217,7 +217,7 @@ def failing(monkeypatch, output, code=255):
     def run(argv, **_):
         raise CommandFailed(argv, code, output)
 
-    monkeypatch.setattr(programs, "find_program", lambda name: name)
+    monkeypatch.setattr("vmimage.system.shell.find_program", lambda name: name)
     monkeypatch.setattr(programs, "run", run)
     with pytest.raises(ProgramFailed) as failed:
         ask_program(["hg", "pull"], {}, "X cannot be fetched")
@@ -257,6 +257,6 @@ def test_a_program_that_was_ended_for_its_time_says_so(monkeypatch):
 
 
 def test_a_program_that_is_not_there_is_named_with_its_package(monkeypatch):
-    monkeypatch.setattr(programs, "find_program", lambda name: None)
+    monkeypatch.setattr("vmimage.system.shell.find_program", lambda name: None)
     with pytest.raises(ProgramMissing, match="apt-get install mercurial"):
         ask_program(["hg", "pull"], {}, "")

@@ -8,14 +8,14 @@ of ``ami.pillar``, or an address that holds a password.
 import difflib
 import re
 from dataclasses import dataclass, field
-from typing import get_args
 
 from vmimage.errors import SettingsWrong, UserdataWrong
 from vmimage.glance import credentials
 from vmimage.instance.userdata_kind import is_of_cloud_config, kind_of_others, settings_among
-from vmimage.settings import schema
 from vmimage.settings.auth_options import CONNECTION, IDENTITY
+from vmimage.settings.gather import gather_settings, kinds_of
 from vmimage.settings.lookup import known_key
+from vmimage.settings.schema import KEYS
 from vmimage.settings.secrets import holds_secret, texts_in, veiled
 from vmimage.settings.strict_yaml import name_place, read_document
 
@@ -102,8 +102,8 @@ def _settings_of(told, lines):
 
 def _unknown(name, line):
     """The error of a key that is neither of ami nor of keystone."""
-    known = [*(f"ami.{key}" for key in schema.KEYS), *(f"keystone.{key}" for key in (*IDENTITY, *CONNECTION, "user", "tenant"))]
-    near = [f"ami.{name}"] if name in schema.KEYS else difflib.get_close_matches(name.lower(), ["ami", "keystone", *known], 1)
+    known = [*(f"ami.{key}" for key in KEYS), *(f"keystone.{key}" for key in (*IDENTITY, *CONNECTION, "user", "tenant"))]
+    near = [f"ami.{name}"] if name in KEYS else difflib.get_close_matches(name.lower(), ["ami", "keystone", *known], 1)
     hints = [f"did you mean {one}?" for one in near]
     if is_of_cloud_config(name):
         hints.append("this looks like cloud-config: its very first line has to be #cloud-config")
@@ -122,23 +122,23 @@ def _source(prefix, key, value, lines):
 
 def _check_names(found, lines):
     for key in found["ami"]:
-        known_key("ami", schema.KEYS, key, f"{_WHAT} (line {lines[f'ami.{key}']})", secret=True)
+        known_key("ami", KEYS, key, f"{_WHAT} (line {lines[f'ami.{key}']})", secret=True)
     # names only: what is missing here may stand elsewhere, and who needs the credentials checks them as a whole
     names = [_source("keystone", key, None, lines) for key in found["keystone"]]
     credentials.gather_credentials(names, environment={}, required=False, ambient=False)
 
 
 def _check_ami(ami, lines):
-    """What :func:`~vmimage.settings.schema.gather_settings` checks, in words for who wrote YAML by hand."""
+    """What :func:`~vmimage.settings.gather.gather_settings` checks, in words for who wrote YAML by hand."""
     for key, value in ami.items():
         place = _place(f"ami.{key}", lines[f"ami.{key}"])
-        if _is_unquoted(value, get_args(schema.KEYS[key].type) or (schema.KEYS[key].type,)):
+        if _is_unquoted(value, kinds_of(key)):
             raise _no_text(place)
         if key != "pillar" and any(len(text) > _LONGEST for text in texts_in(value)):
             raise UserdataWrong(f"{place} is very long", hint=f"up to {_LONGEST} characters")
     told = {key: veiled(value) if holds_secret(key, value) else value for key, value in ami.items()}
     try:
-        schema.gather_settings([_source("ami", key, value, lines) for key, value in told.items()])
+        gather_settings([_source("ami", key, value, lines) for key, value in told.items()])
     except SettingsWrong as wrong:
         message = wrong.message if len(wrong.message) <= _LONGEST_MESSAGE else f"{wrong.message[:_LONGEST_MESSAGE]}..."
         raise SettingsWrong(_with_line(message, lines), hint=wrong.hint) from None
