@@ -6,19 +6,23 @@ The only file besides the faces that knows Salt.
 import functools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vmimage import delivery
 from vmimage.build.steps import Build, e2fsprogs_version
-from vmimage.glance.credentials import gather_credentials
+from vmimage.glance.credentials import Credentials, gather_credentials
+from vmimage.glance.publication import Wanted
 from vmimage.settings.gather import gather_settings
-from vmimage.system.progress import Log, Progress, Terminal, event_observer
+from vmimage.settings.lookup import Source
+from vmimage.settings.schema import Settings
+from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
 from vmimage.variation.source import pin_variation
 
 #: the pillar key by which create_variation hands its arguments to the states of pre and post
 HANDED = "vm_create"
-#: the pillar key by which it tells them that others are built at the same time
+#: the pillar key by which it lets them know that other variations are built at the same time
 _ONE_OF_MANY = "vm_create_one_of_many"
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
 _IGNORED = {".git", ".hg", ".venv", "__pycache__"}
@@ -36,29 +40,36 @@ class Host:
     :param opts: ``__opts__``
     :param grains: ``__grains__``
     :param pillar: ``__pillar__``
-    :param bool is_one_of_many: whether others are built at the same time
+    :param is_one_of_many: whether other variations are built at the same time
     """
 
-    def __init__(self, functions, opts, grains, pillar, *, is_one_of_many=False):
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]],  # each function of Salt has its own types
+        opts: MutableMapping[str, Any],
+        grains: Mapping[str, Any],
+        pillar: Mapping[str, Any],
+        *,
+        is_one_of_many: bool = False,
+    ) -> None:
         self.is_one_of_many = is_one_of_many or bool(pillar.get(_ONE_OF_MANY))
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
-        self._arguments = {}
+        self._arguments: dict[str, Any] = {}
 
-    def settings(self, **arguments):
+    def settings(self, **arguments: Any) -> Settings:
         """The settings of a call: its arguments, those handed down by create_variation, and ``config.get``."""
         self._arguments = {**(self.pillar.get(HANDED) or {}), **_public(arguments)}
         return gather_settings(self._sources(), self._arguments)
 
-    def _sources(self):
-        """Where keys are looked up, the weightiest place first."""
+    def _sources(self) -> list[Source]:
+        """Where keys are looked up; an earlier place overrides the later places."""
         holders = {"minion config": self.opts, "grains": self.grains, "pillar": self.pillar}
         return [(where, holders[where], functools.partial(self._lookup, _ONLY[where])) for where in holders]
 
-    def credentials(self, settings, *, wanted):
-        """Who we are to the cloud.
+    def credentials(self, settings: Settings, *, wanted: Wanted) -> Credentials | None:
+        """The OpenStack credentials.
 
-        :param wanted: True; False for nobody; "auto" for nobody unless the settings tell, whatever the environment says
-        :returns: :class:`~vmimage.glance.credentials.Credentials` or None
+        :param wanted: True; False for none; "auto" for those of the settings, if they have any, but not those of the environment
         :raises CredentialsWrong: naming the keys that are missing or contradict each other
         """
         if wanted is False:
@@ -66,44 +77,46 @@ class Host:
         sure = wanted is True
         return gather_credentials(self._sources(), cloud=settings.cloud, required=sure, ambient=sure)
 
-    def hand_down(self, **settings):
+    def hand_down(self, **settings: Any) -> None:
         """Let the states of pre and post see settings as if they were arguments of this call."""
         self._arguments |= settings
 
-    def is_inside_create_variation(self):
+    def is_inside_create_variation(self) -> bool:
         """Whether a running create_variation has called this, through an SLS."""
         return HANDED in self.pillar
 
-    def _lookup(self, only, key):
+    def _lookup(self, only: Mapping[str, bool], key: str) -> Any:
+        """The value of a key, of any type, or None."""
         nothing = object()
         value = self.functions["config.get"](key, nothing, **only)
         return None if value is nothing else _copied(value)
 
-    def build(self, arguments, *, ask=False, hear=True):
-        """A :class:`~vmimage.build.steps.Build` for a call with these settings as arguments.
+    def build(self, arguments: Mapping[str, Any], *, ask: bool = False, hear: bool = True) -> Build:
+        """A build for a call with these settings as arguments.
 
-        :param bool ask: the repository of the variation for what is new; else what was last fetched of it will do
-        :param bool hear: what that repository tells; not needed where the arguments tell all that matters
+        :param ask: the repository of the variation for what is new; else what was last fetched of it will do
+        :param hear: the settings of that repository; not needed where the arguments are complete
         """
         settings = self.settings(**arguments)
         if settings.repository and hear and not self.is_inside_create_variation():
             settings = self._pin_variation(settings, ask)
         return Build(settings, self, Progress(*self._observers(settings.name)))
 
-    def _pin_variation(self, settings, ask):
-        """Fetch the variation from its repository; what it tells is handed down as if it were an argument."""
+    def _pin_variation(self, settings: Settings, ask: bool) -> Settings:
+        """Fetch the variation from its repository; the settings in it are handed down as if they were arguments."""
 
-        def gather(lighter):
-            return gather_settings([*self._sources(), *lighter], self._arguments)
+        def gather(overridden: Sequence[Source]) -> Settings:
+            return gather_settings([*self._sources(), *overridden], self._arguments)
 
         progress = Progress(*self._observers(settings.name))
         with progress.step("repository"):
-            settings, told = pin_variation(settings, gather, ask=ask, say=progress.note)
-        self.hand_down(**told)
+            settings, from_repository = pin_variation(settings, gather, ask=ask, say=progress.note)
+        self.hand_down(**from_repository)
         return settings
 
-    def _observers(self, name):
-        if self.is_one_of_many:  # a terminal has one live line, and in a log it must be told whose a line is
+    def _observers(self, name: str) -> list[Observer]:
+        observers: list[Observer]
+        if self.is_one_of_many:  # a terminal has a single live line, and in a log each line must name its variation
             observers = [Log(name)]
         else:
             observers = [Terminal()] if sys.stderr.isatty() else [Log()]
@@ -111,34 +124,41 @@ class Host:
             observers.append(event_observer(self.functions["event.send"], name))
         return observers
 
-    def _is_masterless(self):
+    def _is_masterless(self) -> bool:
         return self.opts.get("file_client") == "local" or self.opts.get("master_type") == "disable"
 
-    def apply_sls(self, sls):
-        """Apply an SLS of the builder; its states are told the arguments of this call."""
-        options = {"pillar": {HANDED: self._arguments, _ONE_OF_MANY: self.is_one_of_many}, "concurrent": True, "test": False}
+    def apply_sls(self, sls: str) -> Any:
+        """Apply an SLS of the builder; its states get the arguments of this call.
+
+        :returns: as ``state.sls``: a dict of results, or errors as a list or a text
+        """
+        options: dict[str, Any] = {
+            "pillar": {HANDED: self._arguments, _ONE_OF_MANY: self.is_one_of_many},
+            "concurrent": True,
+            "test": False,
+        }
         if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
         return self.functions["state.sls"](sls, **options)
 
-    def _shipped_config(self):
-        """A minion config whose file_roots are the states that pip installed: for who did not copy them to their own."""
+    def _shipped_config(self) -> Path:
+        """A minion config whose file_roots are the states that pip installed: for users who did not copy them to their own."""
         path = Path(self.opts["cachedir"]) / "vm_create.conf"
         path.write_text(f"file_client: local\nfile_roots: {{base: ['{delivery.states_directory()}']}}\n", encoding="utf-8")
         return path
 
-    def make_directories(self):
-        """Let Salt make those of its cache that it makes without heeding another who does the same at that moment."""
+    def make_directories(self) -> None:
+        """Let Salt make directories of its cache now: it makes them without regard to other processes that do the same."""
         from salt.state import get_accumulator_dir
 
         self.functions["cp.list_states"]()
         get_accumulator_dir(self.opts["cachedir"])
 
-    def cache_file(self, url):
-        """The local copy of a ``salt://`` file, or an empty str; asks first whether it is there, for Salt logs an error otherwise."""
+    def cache_file(self, url: str) -> str:
+        """The local copy of a ``salt://`` file, or an empty string; asks first whether it exists, for Salt logs an error otherwise."""
         return self.functions["cp.cache_file"](url) if self.functions["cp.hash_file"](url) else ""
 
-    def cache_tree(self, url):
+    def cache_tree(self, url: str) -> Path | None:
         """The local copy of a ``salt://`` directory, or None."""
         cached = self.functions["cp.cache_dir"](url)
         if not cached:
@@ -146,8 +166,8 @@ class Host:
         top = Path(self.functions["cp.cache_dest"](url))
         return top if top.is_dir() else None
 
-    def file_roots(self):
-        """The directories that hold the minion's states; those of a master are copied here first."""
+    def file_roots(self) -> list[Path]:
+        """The directories of the minion's states; those of a master are copied here first."""
         environment = self.opts.get("saltenv") or "base"
         if self.opts.get("file_client") == "local":
             return [Path(root) for root in self.opts["file_roots"].get(environment, [])]
@@ -155,16 +175,16 @@ class Host:
         self.functions["cp.cache_files"]([f"salt://{name}" for name in names], environment)
         return [Path(self.opts["cachedir"]) / "files" / environment]
 
-    def environments(self):
-        """``{name: directories}`` of the other environments of a minion without a master; one with a master gets none."""
+    def environments(self) -> dict[str, tuple[str, ...]]:
+        """``{name: directories}`` of the other environments of a minion without a master; empty with a master."""
         if self.opts.get("file_client") != "local":
             return {}
         own = self.opts.get("saltenv") or "base"
         found = {name: tuple(filter(os.path.isdir, roots)) for name, roots in self.opts["file_roots"].items() if name != own}
         return {name: roots for name, roots in found.items() if roots}
 
-    def compile_pillar(self, minion_id, grains):
-        """The builder's pillar for the variation: compiled anew for its id and grains where there is no master to ask."""
+    def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
+        """The builder's pillar for the variation: compiled again for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":
             return _plain(self.pillar, without=(HANDED, _ONE_OF_MANY))
         import salt.pillar
@@ -173,13 +193,13 @@ class Host:
         known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 
-    def providers(self):
-        """The modules that stand in for Salt's own inside a root: ``{what they provide: text of the module}``."""
+    def providers(self) -> dict[str, str]:
+        """The modules that replace Salt's own inside a root: ``{what they provide: text of the module}``."""
         directory = delivery.modules_directory()
         return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("sysctl",)}
 
-    def versions(self):
-        """Of what a build is made with."""
+    def versions(self) -> dict[str, str]:
+        """The versions of the programs that make a build."""
         import salt.version
 
         python = ".".join(map(str, sys.version_info[:3]))
@@ -191,17 +211,17 @@ class Host:
         }
 
 
-def _copied(value):
-    """Plain dicts and lists: the minion config's own are proxies that cannot be copied or pickled."""
+def _copied(value: Any) -> Any:
+    """A value of any type as plain dicts and lists: the minion config's own are proxies that cannot be copied or pickled."""
     if isinstance(value, Mapping):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
+        return {key: _copied(below) for key, below in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _public(arguments):
-    """The settings among a call's keyword arguments: Salt adds some of its own, ``__pub_fun`` and the like; None says nothing."""
+def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a call's keyword arguments: Salt adds ``__pub_fun`` and the like; None counts as not given."""
     return {key: value for key, value in arguments.items() if value is not None and not key.startswith("__")}
 
 
-def _plain(mapping, without):
+def _plain(mapping: Mapping[str, Any], without: Container[str]) -> dict[str, Any]:
     return {key: value for key, value in dict(mapping).items() if key not in without}

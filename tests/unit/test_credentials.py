@@ -358,7 +358,9 @@ def test_what_contradicts_each_other_is_named_with_its_place(gather, told, words
     ],
 )
 def test_two_values_under_two_names_of_one_thing_are_refused(told, names):
-    assert f"keystone.{names[0]} and keystone.{names[1]} in the pillar are different values for the same key" in refusal(of_pillar, told)
+    assert f"keystone.{names[0]} and keystone.{names[1]} in the pillar are different values for the same key" in refusal(
+        of_pillar, told
+    )
 
 
 def test_two_names_in_two_places_are_told_with_both():

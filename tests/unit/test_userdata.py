@@ -175,7 +175,7 @@ WRONG = {
     "a password that is a time": ("keystone.password: 12:30:00", "keystone.password", "put it in quotes"),
     "a password that is infinite": ("keystone.password: .inf", "keystone.password", "put it in quotes"),
     "a password that is off": ("keystone.password: Off", "keystone.password", "put it in quotes"),
-    "a password that is a list": ("keystone.password: [hunter2]", "keystone.password", "not one value"),
+    "a password that is a list": ("keystone.password: [hunter2]", "keystone.password", "not a single value"),
     "a password that is an equals sign": ("keystone.password: =", "keystone.password", "put it in quotes"),
     "a password that is cut at a hash": ("keystone.password: hun #hunter2", "keystone.password", "before a #", "quotes"),
     "a password with an at": ("keystone.password: @hunter2", "not YAML", "line 1", "goes in quotes"),
