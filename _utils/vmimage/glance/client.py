@@ -160,7 +160,7 @@ class Store:
         except ImageGone:
             pass
 
-    # who else may see it
+    # members: other projects that may see an image
 
     def list_members(self, image_id: str) -> dict[str, str]:
         """``{project id: pending, accepted or rejected}`` of a shared image."""
@@ -198,7 +198,7 @@ class Store:
             reader = Reader(file, moved)
             headers = {"Content-Type": "application/octet-stream", "x-openstack-image-size": str(reader.total)}
             # Not images.upload(): on a 401 it lets keystoneauth send the rest of the reader again, and the image becomes active,
-            # cut short.  The body is sent once, and a redirection is not followed with an empty one.
+            # cut short.  The body is sent once, and a redirection is not followed with an empty body.
             # While a body is sent, the time to connect is the time of silence.
             options: dict[str, Any] = {"headers": headers, "data": reader, "allow_reauth": False, "redirect": False}
             options["timeout"] = (self.credentials.timeout, self.credentials.timeout)

@@ -21,7 +21,7 @@ Manifest = Mapping[str, Any]
 MARK = "vm_create_"
 NEW, PUBLISHED, ARCHIVED, BROKEN = "new", "published", "archived", "broken"
 ROOT_IMAGE, KERNEL, RAMDISK = "root_image", "kernel", "ramdisk"
-_ABANDONED_AFTER = timedelta(hours=24)  # nobody uploads for so long
+_ABANDONED_AFTER = timedelta(hours=24)  # no upload takes so long
 
 
 def is_ours(image: Image) -> bool:

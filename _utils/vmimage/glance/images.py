@@ -34,7 +34,7 @@ def upload_parts(publication: Publication, manifest: Manifest) -> tuple[Image, l
     for role in PARTS:
         used[role] = present[role] or _upload_part(publication, manifest, role)
         if generations.is_ours(used[role]):
-            # now: it is refused to who may not do it, before the root image is on its way
+            # now: if that is refused, it is refused before the root image is on its way
             set_visibility(store, used[role], visibility)
     root = present[ROOT_IMAGE] = _uploaded_before(publication, manifest, used)
     if root is None:

@@ -1,4 +1,4 @@
-"""The order of publishing, in this one place:
+"""The order of publishing, in this place alone:
 
 complete what was begun -> clean -> kernel + ramdisk -> root image -> gate -> the name -> prune
 """

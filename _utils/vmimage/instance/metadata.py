@@ -4,7 +4,7 @@ config drive       a disk labelled config-2: openstack/latest/user_data, ec2/lat
 NoCloud            a disk labelled cidata, or /var/lib/cloud/seed/nocloud: user-data
 cloud-init's copy  /var/lib/cloud/instance/user-data.txt, if cloud-init ran since the machine was started
 OpenStack          http://169.254.169.254/openstack/latest/user_data
-EC2                http://169.254.169.254/latest/user-data, with a session token where one is to be had
+EC2                http://169.254.169.254/latest/user-data, with a session token where the server gives one
 
 No source is trusted: see :mod:`vmimage.instance.metadata_drives` and :mod:`vmimage.instance.metadata_servers`.
 """

@@ -27,7 +27,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one build, checked.  The ``doc`` of each field is its user documentation."""
+    """All settings of a build, checked.  The ``doc`` of each field is its user documentation."""
 
     name: str = _setting(
         "variation",
@@ -184,7 +184,9 @@ class Settings:
         "stay", "what a builder does after its run: stay, or poweroff; see keep_on_failure", shapes_image=False
     )
     hg_address: str = _setting(
-        "", "Mercurial repository of this project, for a builder that shall run other code than it came with", shapes_image=False
+        "",
+        "Mercurial repository of this project, for a builder that is to run other code than it was made with",
+        shapes_image=False,
     )
     hg_rev: str = _setting("", "its revision, as hg_rev_variation", shapes_image=False)
     git_address: str = _setting("", "git repository of this project, as hg_address", shapes_image=False)
@@ -209,7 +211,7 @@ class Settings:
 
     @property
     def file_mode(self) -> int:
-        """The mode of a triplet's files as a number: YAML reads 0640 as one, "0640" as text."""
+        """The mode of a triplet's files as a number: YAML reads 0640 as a number, "0640" as text."""
         return self.output_mode if isinstance(self.output_mode, int) else int(self.output_mode, 8)
 
     @property

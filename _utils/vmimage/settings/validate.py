@@ -16,7 +16,7 @@ from vmimage.system.address import public_address
 _Refuse = Callable[[str, str], NoReturn]
 
 _BASE_FORMATS = ("raw", "disk", "qcow2", "tar")
-#: properties that Glance or the publishing sets on every image: nobody else may set them
+#: properties that Glance or the publishing sets on every image, and no user
 _RESERVED = frozenset(
     """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
     locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
@@ -83,7 +83,7 @@ def _check_base(settings: Settings, refuse: _Refuse) -> None:
     if settings.base.startswith("glance:") and (settings.base_keyring or settings.base_unverified):
         refuse(
             "base_keyring" if settings.base_keyring else "base_unverified",
-            "the digest of a base in the store is the one that Glance keeps",
+            "Glance keeps the digest of a base in the store",
         )
     if settings.base_unverified and settings.base_hash:
         refuse("base_unverified", "ami.base_hash is set, too: keep one")

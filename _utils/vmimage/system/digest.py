@@ -1,13 +1,16 @@
-"""Digests: of files, of trees, and what checksum files say."""
+"""Digests: of files, of trees, and those in checksum files."""
 
 import hashlib
 import json
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import BaseUnverified, SettingsWrong
+from vmimage.system.aliases import Moved, StrPath
 from vmimage.system.lock import locked
 from vmimage.system.trees import entries_below
 from vmimage.system.whole_files import read_json, write_json
@@ -17,7 +20,7 @@ METADATA = (".git", ".hg")
 _LENGTHS = {64: "sha256", 128: "sha512"}
 
 
-def digest_of_file(path, algorithm="sha256", moved=lambda done, total: None):
+def digest_of_file(path: StrPath, algorithm: str = "sha256", moved: Moved = lambda done, total: None) -> str:
     """The digest of a file as ``sha256:HEX``."""
     with open(path, "rb", buffering=0) as file:
         total = os.fstat(file.fileno()).st_size
@@ -29,10 +32,10 @@ def digest_of_file(path, algorithm="sha256", moved=lambda done, total: None):
     return f"{algorithm}:{digest.hexdigest()}"
 
 
-def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None):
+def known_digest(path: StrPath, table: Path, algorithm: str = "sha256", moved: Moved = lambda done, total: None) -> str:
     """The digest of a file, from a table if the file has not changed since it was read.
 
-    :param Path table: a JSON file of digests; remembers by path, size, inode and both times in nanoseconds
+    :param table: a JSON file of digests; remembers by path, size, inode and both times in nanoseconds
     """
     identity = identity_of(path)
     key = f"{algorithm} {os.path.realpath(path)}"
@@ -46,32 +49,32 @@ def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None
     return digest
 
 
-def identity_of(path):
+def identity_of(path: StrPath) -> list[int]:
     """What changes when a file is replaced or written to: device, inode, size and both times in nanoseconds."""
     facts = os.stat(path)
     return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
 
 
-def check_identity(path, identity):
+def check_identity(path: StrPath, identity: list[int]) -> None:
     """Refuse a file that is no longer what it was when its digest was taken.
 
-    :param list identity: of :func:`identity_of`, before it was read
+    :param identity: of :func:`identity_of`, before it was read
     :raises BaseUnverified:
     """
     if identity_of(path) != identity:
         raise BaseUnverified(f"{path} was changed while it was read", hint="try again when nobody writes to it")
 
 
-def _read_table(table):
-    """The digests known so far; a table that cannot be read is made anew."""
+def _read_table(table: Path) -> dict[str, Any]:
+    """``{algorithm and path: [identity, digest]}`` known so far; a table that cannot be read is made again."""
     try:
         return read_json(table, {})
     except json.JSONDecodeError:
         return {}
 
 
-def digest_of_trees(paths):
-    """One digest for several files and directories, those that do not exist left out."""
+def digest_of_trees(paths: Iterable[StrPath]) -> str:
+    """A single digest for several files and directories, those that do not exist left out."""
     digest = hashlib.sha256()
     for path in map(Path, paths):
         if path.exists():
@@ -79,8 +82,8 @@ def digest_of_trees(paths):
     return f"sha256:{digest.hexdigest()}"
 
 
-def digest_of_tree(top):
-    """One digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
+def digest_of_tree(top: StrPath) -> str:
+    """A single digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
     digest = hashlib.sha256()
     top = os.path.normpath(top)
     entries = entries_below(top, enters=lambda entry: entry.name not in METADATA)
@@ -97,10 +100,10 @@ def digest_of_tree(top):
     return f"sha256:{digest.hexdigest()}"
 
 
-def parse_digest(text):
+def parse_digest(text: str) -> tuple[str, str] | None:
     """``(algorithm, hex)`` of ``sha256:HEX``, ``sha256=HEX`` or bare hex, or None if the text is no digest.
 
-    :raises SettingsWrong: if it is one in part
+    :raises SettingsWrong: if it is a digest in part
     """
     named = re.fullmatch(r"(?i)\s*(?:(sha256|sha512)[:=])?([0-9a-f]+)\s*", text)
     if not named:
@@ -115,7 +118,7 @@ def parse_digest(text):
     return algorithm, named[2].lower()
 
 
-def find_in_checksums(text, name):
+def find_in_checksums(text: str, name: str) -> tuple[str, str] | None:
     """``(algorithm, hex)`` of a file in the text of a checksum file (coreutils' or BSD's form), or None."""
     for line in text.splitlines():
         coreutils = re.fullmatch(r"([0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})(?:\s+\*?(.+))?", line.strip())
@@ -126,10 +129,10 @@ def find_in_checksums(text, name):
     return None
 
 
-def check_digest(path, expected, table, moved=lambda done, total: None):
+def check_digest(path: StrPath, expected: tuple[str, str], table: Path, moved: Moved = lambda done, total: None) -> None:
     """Compare a file with its expected digest.
 
-    :param tuple expected: ``(algorithm, hex)``
+    :param expected: ``(algorithm, hex)``
     :raises BaseUnverified: naming both digests
     """
     found = known_digest(path, table, expected[0], moved)

@@ -1,6 +1,6 @@
 """The network of a root: private behind a user-mode NAT, the builder's own, or none.
 
-In a private network the programs of a root reach the world as any machine behind a router does, and nobody reaches them: what they
+In a private network the programs of a root reach the world as any machine behind a router does, and nothing reaches them: what they
 listen on is no port of the builder, and neither the builder's loopback nor the cloud's metadata server answers.
 slirp4netns does the NAT; it ends with its caller.
 """
