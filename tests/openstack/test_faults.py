@@ -49,7 +49,7 @@ def once(happens, when):
 
 
 class HalfWay:
-    """A watcher that does something when half of the root image is on its way."""
+    """An observer that does something when half of the root image is on its way."""
 
     def __init__(self, happens):
         self.happens, self.done = happens, False

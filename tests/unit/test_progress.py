@@ -49,7 +49,7 @@ def test_bytes_are_told_seldom_and_the_last_ones_always(told):
     assert len(moved) < 100 and (moved[-1].done, moved[-1].total) == (10_000, 10_000)
 
 
-def test_every_watcher_is_told(told):
+def test_every_observer_is_informed(told):
     others = []
     with Progress(told.append, others.append).step("x"):
         pass

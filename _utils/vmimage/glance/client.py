@@ -59,7 +59,7 @@ class Store:
         # to connect, and of silence; its own parameter takes only a single number
         self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)
 
-    def _make_auth(self) -> Any:  # a plugin of keystoneauth1, which has no types
+    def _make_auth(self) -> Any:  # a plugin of keystoneauth1, of the class that its loader makes
         kind = self.credentials.auth_type
         try:
             return loading.get_plugin_loader(kind).load_from_options(**self.credentials.auth)

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from vmimage.glance.credentials import Credentials
 from vmimage.glance.description import image_name
@@ -20,8 +20,8 @@ from vmimage.system.whole_files import read_json, write_json
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
 
-#: whether to publish; ``auto``: where the settings have credentials
-Wanted = bool | Literal["auto"] | str
+#: whether to publish: True, False, or ``auto``: where the settings have credentials
+Wanted = bool | str
 
 
 class PublishingHost(Protocol):
