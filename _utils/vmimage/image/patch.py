@@ -6,8 +6,6 @@ made while the variation is applied; when the root is sealed only the changes ar
 
 import errno
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 from vmimage.errors import NotReady
 from vmimage.image import ext4
@@ -18,7 +16,7 @@ from vmimage.system.shell import begun, run
 
 _SLACK_BLOCKS = 4096  # for directories that grow, extents, group descriptors; cut off again
 _COPY = ["cp", "--sparse=always", "--reflink=auto", "--no-preserve=all"]
-_copies: dict[Path, Callable[[], None]] = {}  # of this build: the copies that are being made beside it
+_copies = {}  # of this build: the copies that are being made beside it
 
 
 class Unfit(Exception):
