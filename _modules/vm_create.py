@@ -30,11 +30,12 @@ from vmimage import delivery
 from vmimage.build import parallel as _many
 from vmimage.build import pipeline as _build
 from vmimage.build import steps
+from vmimage.build.build import running_build
+from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
 from vmimage.host import Host
 from vmimage.image import qemu
-from vmimage.root.overlay import owner_of
 from vmimage.settings.schema import KEYS
 from vmimage.system.namespace import stoppable
 
@@ -74,12 +75,12 @@ def _new_build(name=None, **arguments):
 
 def _named_build(name=None, **arguments):
     """A build for which its name is enough, so that no repository need be asked."""
-    return _host().build({"name": name, **arguments}, hear=not name)
+    return _host().build({"name": name, **arguments}, asks=not name)
 
 
 def _begun_build(name=None, **arguments):
     """A build of what is newest in the variation's repository."""
-    return _host().build({"name": name, **arguments}, ask=True)
+    return _host().build({"name": name, **arguments}, fetches=True)
 
 
 def create_variation(name=None, test=None, **settings):
@@ -137,7 +138,7 @@ def create_variations(*names, **settings):
                 f"ami.variations does not hold {unknown[0]}" if unknown else "ami.variations is empty",
                 hint="ami.variations: {web: {variation: /srv/variations/web}, db: {variation: /srv/variations/db}}",
             )
-        builds = [_one_of_many().build({**told[name], **settings, "name": name}, ask=True) for name in names or told]
+        builds = [_one_of_many().build({**told[name], **settings, "name": name}, fetches=True) for name in names or told]
         found = _many.create_variations(builds, say=log.info)
         done = {
             build.settings.name: {"failed": str(one)} if isinstance(one, Exception) else _summary(build, *one)
@@ -214,7 +215,7 @@ def variate_image(root, **settings):
 def _build_at(root, **settings):
     """The build whose root is open there, locked."""
     owner = owner_of(root, _host().settings(**settings).workspace)
-    build = _host().build({**owner.noted("begun")["settings"], **settings, "name": owner.name}, hear=False)
+    build = _host().build({**read_record(owner).begun.settings, **settings, "name": owner.name}, asks=False)
     with build.workspace.locked():
         yield build
 
@@ -424,7 +425,8 @@ def setting(key):
         salt-call vm_create.setting root
     """
     with _salt_errors():
-        in_force = _host().settings()
+        running = running_build()
+        in_force = running.settings if running else _host().settings()
         return os.fspath(in_force.root_path) if key == "root" else _plain(dataclasses.asdict(in_force)[key])
 
 

@@ -5,7 +5,7 @@ The steps of a cloud image as states
 What ``ami_creator_pre.sls`` and ``ami_creator_post.sls`` are made of. Between them stand ``vm_create.update_image`` and
 ``vm_create.variate_image``. Every state is idempotent, and tells under ``test=True`` what it would do.
 
-.. code-block:: yaml
+.. code-block:: sls
 
     the base is fetched and verified:
       vm_image.fetched: []
@@ -23,11 +23,10 @@ import logging
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
 from vmimage.base import prepare
 from vmimage.build import steps
-from vmimage.build.steps import Build
+from vmimage.build.build import Build, running_build
 from vmimage.errors import VmImageError, printable
 from vmimage.glance import publish
 from vmimage.host import Host
-from vmimage.root.overlay import is_open
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,15 @@ def _arguments(given):
     return {key: value for key, value in given.items() if key not in _SALTS_OWN and not key.startswith("__")}
 
 
-def _ensure(name, given, is_done, would, did, work, needs=None, ask=False):
+def _build(arguments, fetches):
+    """The build that create_variation runs, or the one that these steps are done for by themselves."""
+    running = running_build()
+    if running:
+        return running.with_arguments(arguments)
+    return Host(__salt__, __opts__, __grains__, __pillar__).build(arguments, fetches=fetches)
+
+
+def _ensure(name, given, is_done, would, did, work, needs=None, fetches=False):
     """A state: done already, to be done, or done now.
 
     :param is_done: takes the build, returns why nothing is to be done, or a false value
@@ -51,11 +58,11 @@ def _ensure(name, given, is_done, would, did, work, needs=None, ask=False):
     :param str did: what was done
     :param work: takes the build, returns the changes
     :param needs: takes the build, raises if under ``test=True`` the work could not be done
-    :param bool ask: the variation's repository for what is new: where a build begins
+    :param bool fetches: what is new in the variation's repository: where a build begins
     """
     answer = {"name": name, "result": True, "changes": {}, "comment": ""}
     try:
-        build = Host(__salt__, __opts__, __grains__, __pillar__).build(_arguments(given), ask=ask)
+        build = _build(_arguments(given), fetches)
         done = is_done(build)
         if done:
             return answer | {"comment": done}
@@ -75,17 +82,17 @@ def _ensure(name, given, is_done, would, did, work, needs=None, ask=False):
 
 def _delivered(build):
     """Why a step after the root was closed has nothing to do: the triplet of this build is there."""
-    begun, manifest = build.workspace.noted("begun"), build.triplet.manifest()
-    if manifest and (not begun or manifest["build"] == begun["build"]) and not is_open(build.workspace):
+    begun, manifest = build.record.begun, build.triplet.manifest()
+    if manifest and (not begun or manifest["build"] == begun.build) and not build.is_open():
         return f"the triplet {build.settings.name} is complete"
     return ""
 
 
-def _unless(note, words):
-    """Done when the triplet is, or when the step has left its note in this build: who changes the root later drops the note."""
+def _unless(fact, words):
+    """Done when the triplet is, or when the record has this fact: a later change of the root takes it back."""
 
     def is_done(build):
-        return _delivered(build) or (words if build.workspace.noted(note) else "")
+        return _delivered(build) or (words if getattr(build.record, fact) else "")
 
     return is_done
 
@@ -99,9 +106,9 @@ def fetched(name, **settings):
     """
 
     def is_done(build):
-        noted = build.workspace.noted("fetched")
-        if noted and is_open(build.workspace):
-            return f"the base {noted['reference']} is in use"
+        base = build.record.base
+        if base and build.is_open():
+            return f"the base {base.reference} is in use"
         return ""
 
     def would(build):
@@ -110,12 +117,12 @@ def fetched(name, **settings):
         return f"use the prepared base {located['reference']}" if prepared else f"prepare the base {located['reference']}"
 
     def work(build):
-        if not build.host.is_inside_create_variation():
+        if not build.is_whole:
             steps.begin(build)
         fetched_base = steps.fetch_base(build)
         return {"base": {"reference": fetched_base.reference, "digest": fetched_base.digest, "verified": fetched_base.verified}}
 
-    return _ensure(name, settings, is_done, would, "the base is fetched, verified and prepared", work, ask=True)
+    return _ensure(name, settings, is_done, would, "the base is fetched, verified and prepared", work, fetches=True)
 
 
 def opened(name, **settings):
@@ -127,7 +134,7 @@ def opened(name, **settings):
     """
 
     def is_done(build):
-        return f"the root is open at {build.root}" if is_open(build.workspace) else ""
+        return f"the root is open at {build.root}" if build.is_open() else ""
 
     def work(build):
         steps.open_build_root(build)
@@ -156,7 +163,7 @@ def sealed(name, remove=(), truncate=(), keep_written=False, **settings):
     def is_done(build):
         if _delivered(build):
             return _delivered(build)
-        if build.workspace.noted("packed") and not is_open(build.workspace):
+        if build.record.packed and not build.is_open():
             return "the root is packed and closed already"
         found = steps.seal(build, remove, truncate, keep_written=keep_written, dry=True)
         return "" if found["removed"] or found["truncated"] else "nothing of this is in the root"
@@ -178,7 +185,7 @@ def extracted(name, **settings):
     name
         A sentence; not used otherwise.
     """
-    is_done = _unless("extracted", "kernel and ramdisk are taken out")
+    is_done = _unless("kernel", "kernel and ramdisk are taken out")
     return _ensure(
         name,
         settings,
@@ -222,7 +229,7 @@ def closed(name, **settings):
     """
 
     def is_done(build):
-        return "" if is_open(build.workspace) else "the root is not open"
+        return "" if build.is_open() else "the root is not open"
 
     def work(build):
         steps.close(build)
@@ -260,7 +267,7 @@ def delivered(name, **settings):
 
     def work(build):
         manifest = steps.deliver(build)
-        if not build.host.is_inside_create_variation():
+        if not build.is_whole:
             build.workspace.forget()
         return {role: facts["sha256"] for role, facts in manifest["files"].items()}
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hostile_table import MARK, note_inputs, print_table
 
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, os.fspath(TOP / "_utils"))
@@ -36,6 +37,15 @@ def lacking():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(*programs): host programs that the test runs")
+    config.addinivalue_line("markers", MARK)
+
+
+def pytest_collection_modifyitems(items):
+    note_inputs(items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    print_table(terminalreporter)
 
 
 def pytest_runtest_setup(item):

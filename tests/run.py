@@ -25,11 +25,14 @@ WORKERS = {
     "unit": ["-n", "2", "--dist", "worksteal"],
     "tools": ["-n", "3", *_FILES],
     "salt": ["-n", "2", *_FILES],
+    "docs": ["-n", "2", *_FILES],
     "builder": ["-n", "1"],  # a machine runs one builder at a time, those of tools among them
     "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", *_FILES],
+    "hostile": ["-n", "2", *_FILES, "-m", "hostile and not long"],
     "cases": ["-n", "2", "--dist", "load"],
     "parity": ["-n", "2", "--dist", "load"],
+    "faults": ["-n", "2", "--dist", "load"],
 }
 #: files that take longest, to be begun first
 LONG = (
@@ -46,7 +49,7 @@ LONG = (
 GROUPS = tuple(WORKERS)
 #: run beside the groups that follow it: with one worker that waits for an emulated machine it leaves room
 BESIDE = "builder"
-BY_NAME_ALONE = ("parity",)  # "all groups" begins to hold a group when its name goes from here
+BY_NAME_ALONE = ("parity", "faults")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
 NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"]}
@@ -121,6 +124,15 @@ def long_first(directory):
     """The test files of a group, those first that take longest."""
     order = {f"test_{name}.py": number for number, name in enumerate(LONG)}
     return sorted(directory.glob("test_*.py"), key=lambda path: (order.get(path.name, len(LONG)), path.name))
+
+
+def files_of(group):
+    """The test files of a group; that of hostile inputs has those of other groups, too, whose tests have its mark."""
+    own = long_first(TOP / "tests" / group)
+    if group != "hostile":
+        return own
+    others = [path for other in ("unit", "tools") for path in sorted((TOP / "tests" / other).glob("test_*.py"))]
+    return own + [path for path in others if "pytest.mark.hostile(" in path.read_text(encoding="utf-8")]
 
 
 def counted(report):
@@ -213,6 +225,8 @@ def imports_of(path):
 
 #: groups that are light enough for the daily loop; of the heavy ones, the files that show a whole build
 DAILY = ("unit", "tools", "salt")
+#: what pages are made of, besides their own files and the code
+PAGES = ("README.rst", "CONTRIBUTING.md", "CHANGELOG.md", "userdata.example", "pillar.example", "quickstart", "run-tests")
 SMOKE = ("tests/root/test_sample.py",)
 
 
@@ -220,15 +234,16 @@ def touched(changed, groups):
     """``{group: test files}`` of what a change touches, by the imports of the tests.
 
     A test file is touched when it, or something that it imports (directly), has changed; where code of the builds has
-    changed, the sample is built, too.
+    changed, the sample is built, too, and the pages are checked, as where they have changed themselves.
     """
     modules = {path.stem for path in changed if path.suffix == ".py"}
     code = any(path.relative_to(TOP).parts[0] in ("_utils", "_modules", "_states", "states") for path in changed)
+    pages = any(path.is_relative_to(TOP / "docs") or os.fspath(path.relative_to(TOP)) in PAGES for path in changed)
     found = {}
     for group in groups:
         paths = sorted((TOP / "tests" / group).glob("test_*.py"))
         chosen = [path for path in paths if path in changed or group in DAILY and imports_of(path) & modules]
-        if group == "salt" and code:
+        if group == "salt" and code or group == "docs" and (code or pages):
             chosen = paths
         if group == "root" and code:
             chosen = sorted({*chosen, *(TOP / name for name in SMOKE)})
@@ -247,7 +262,7 @@ def main(words):
         if group not in GROUPS:
             parser.error(f"there is no group {group}; groups: {' '.join(GROUPS)}")
     groups = [group for group in GROUPS if group in options.groups or not options.groups and group not in BY_NAME_ALONE]
-    chosen = {group: long_first(TOP / "tests" / group) for group in groups}
+    chosen = {group: files_of(group) for group in groups}
     if options.changed:
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()

@@ -75,6 +75,10 @@ class BuildDied(VmImageError):
     """The build's process ended without a reason (it was killed, or ran out of memory)."""
 
 
+class KeptDamaged(VmImageError):
+    """What an earlier build kept is no longer what it was: a base, a download, the last root image."""
+
+
 class BuildStopped(VmImageError):
     """Somebody stopped the build: Ctrl-C, or SIGTERM."""
 

@@ -6,12 +6,13 @@ The only file besides the faces that knows Salt.
 import functools
 import os
 import sys
-from collections.abc import Callable, Container, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vmimage import delivery
-from vmimage.build.steps import Build, e2fsprogs_version
+from vmimage.build.build import Build
+from vmimage.build.steps import e2fsprogs_version
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.glance.publication import Wanted
 from vmimage.settings.gather import gather_settings
@@ -20,10 +21,6 @@ from vmimage.settings.schema import Settings
 from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
 from vmimage.variation.source import pin_variation
 
-#: the pillar key by which create_variation hands its arguments to the states of pre and post
-HANDED = "vm_create"
-#: the pillar key by which it lets them know that other variations are built at the same time
-_ONE_OF_MANY = "vm_create_one_of_many"
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
 _IGNORED = {".git", ".hg", ".venv", "__pycache__"}
 _ONLY = {
@@ -52,14 +49,12 @@ class Host:
         *,
         is_one_of_many: bool = False,
     ) -> None:
-        self.is_one_of_many = is_one_of_many or bool(pillar.get(_ONE_OF_MANY))
+        self.is_one_of_many = is_one_of_many
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
-        self._arguments: dict[str, Any] = {}
 
     def settings(self, **arguments: Any) -> Settings:
-        """The settings of a call: its arguments, those handed down by create_variation, and ``config.get``."""
-        self._arguments = {**(self.pillar.get(HANDED) or {}), **_public(arguments)}
-        return gather_settings(self._sources(), self._arguments)
+        """The settings of a call: its arguments, and what ``config.get`` finds."""
+        return gather_settings(self._sources(), _public(arguments))
 
     def _sources(self) -> list[Source]:
         """Where keys are looked up; an earlier place overrides the later places."""
@@ -77,42 +72,34 @@ class Host:
         sure = wanted is True
         return gather_credentials(self._sources(), cloud=settings.cloud, required=sure, ambient=sure)
 
-    def hand_down(self, **settings: Any) -> None:
-        """Let the states of pre and post see settings as if they were arguments of this call."""
-        self._arguments |= settings
-
-    def is_inside_create_variation(self) -> bool:
-        """Whether a running create_variation has called this, through an SLS."""
-        return HANDED in self.pillar
-
     def _lookup(self, only: Mapping[str, bool], key: str) -> Any:
         """The value of a key, of any type, or None."""
         nothing = object()
         value = self.functions["config.get"](key, nothing, **only)
         return None if value is nothing else _copied(value)
 
-    def build(self, arguments: Mapping[str, Any], *, ask: bool = False, hear: bool = True) -> Build:
+    def build(self, arguments: Mapping[str, Any], *, asks: bool = True, fetches: bool = False) -> Build:
         """A build for a call with these settings as arguments.
 
-        :param ask: the repository of the variation for what is new; else what was last fetched of it will do
-        :param hear: the settings of that repository; not needed where the arguments are complete
+        :param asks: the repository of the variation for its settings; not needed where the arguments are complete
+        :param fetches: what is new there; else what was last fetched of it will do
         """
-        settings = self.settings(**arguments)
-        if settings.repository and hear and not self.is_inside_create_variation():
-            settings = self._pin_variation(settings, ask)
-        return Build(settings, self, Progress(*self._observers(settings.name)))
+        own = _public(arguments)
+        settings = gather_settings(self._sources(), own)
+        if settings.repository and asks:
+            settings, pinned = self._pin_variation(settings, own, fetches)
+            own |= pinned
+        return Build(settings, self, Progress(*self._observers(settings.name)), own)
 
-    def _pin_variation(self, settings: Settings, ask: bool) -> Settings:
-        """Fetch the variation from its repository; the settings in it are handed down as if they were arguments."""
+    def _pin_variation(self, settings: Settings, arguments: Mapping[str, Any], fetches: bool) -> tuple[Settings, dict[str, Any]]:
+        """Fetch the variation from its repository: the settings with its own, and these as arguments."""
 
         def gather(overridden: Sequence[Source]) -> Settings:
-            return gather_settings([*self._sources(), *overridden], self._arguments)
+            return gather_settings([*self._sources(), *overridden], arguments)
 
         progress = Progress(*self._observers(settings.name))
         with progress.step("repository"):
-            settings, from_repository = pin_variation(settings, gather, ask=ask, say=progress.note)
-        self.hand_down(**from_repository)
-        return settings
+            return pin_variation(settings, gather, ask=fetches, say=progress.note)
 
     def _observers(self, name: str) -> list[Observer]:
         observers: list[Observer]
@@ -128,15 +115,11 @@ class Host:
         return self.opts.get("file_client") == "local" or self.opts.get("master_type") == "disable"
 
     def apply_sls(self, sls: str) -> Any:
-        """Apply an SLS of the builder; its states get the arguments of this call.
+        """Apply an SLS of the builder; its states find the build (:func:`vmimage.build.build.running_build`).
 
         :returns: as ``state.sls``: a dict of results, or errors as a list or a text
         """
-        options: dict[str, Any] = {
-            "pillar": {HANDED: self._arguments, _ONE_OF_MANY: self.is_one_of_many},
-            "concurrent": True,
-            "test": False,
-        }
+        options: dict[str, Any] = {"concurrent": True, "test": False}
         if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
         return self.functions["state.sls"](sls, **options)
@@ -186,7 +169,7 @@ class Host:
     def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
         """The builder's pillar for the variation: compiled again for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":
-            return _plain(self.pillar, without=(HANDED, _ONE_OF_MANY))
+            return dict(self.pillar)
         import salt.pillar
 
         opts = _copied(self.opts) | {"id": minion_id, "pillar": {}}
@@ -221,7 +204,3 @@ def _copied(value: Any) -> Any:
 def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The settings among a call's keyword arguments: Salt adds ``__pub_fun`` and the like; None counts as not given."""
     return {key: value for key, value in arguments.items() if value is not None and not key.startswith("__")}
-
-
-def _plain(mapping: Mapping[str, Any], without: Container[str]) -> dict[str, Any]:
-    return {key: value for key, value in dict(mapping).items() if key not in without}

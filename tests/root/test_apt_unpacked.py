@@ -6,6 +6,7 @@ import tarfile
 import pytest
 from building import Salt, cache_with
 from looking import looked_into, tree_of
+from vmimage.system.digest import digest_of_file, read_record, write_record
 
 VARIATION = """
 a package is installed:
@@ -30,7 +31,7 @@ a package of that name, but of other content, is installed:
 
 @pytest.fixture(scope="module")
 def images(bootstrapped, tmp_path_factory):
-    """The images of three builds: without what is kept, with that, and with something else put in its place."""
+    """The images of three builds: without what is kept, with that, and with something else put in its place, seen and unseen."""
     top = tmp_path_factory.mktemp("unpacked")
     salt = Salt(top / "salt")
     salt.configure(**{"ami.cache": cache_with(bootstrapped, top / "cache")})
@@ -47,12 +48,21 @@ def images(bootstrapped, tmp_path_factory):
     with open(kept, "r+b") as file:
         file.seek(at)
         file.write(b"kept")
-    os.utime(kept, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # else it would be taken for damaged, and made again
+    os.utime(kept, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    damaged = kept.read_bytes()
+    found["mended"] = built("mended", VARIATION)  # it is found to be damaged, and made again
+    assert kept.read_bytes() != damaged
+    kept.write_bytes(damaged)
+    (record,) = top.glob(
+        "cache/apt/digests/*.json"
+    )  # what dpkg got is seen by what is in no package: its digest, too, is another
+    write_record(record, {**read_record(record), f"unpacked/{kept.parent.name}/{kept.name}": digest_of_file(kept)})
     return {**found, "third": built("third", VARIATION + OWN)}
 
 
-def test_an_image_is_the_same_with_it_as_without(images):
-    with looked_into(images["first"]) as first, looked_into(images["second"]) as second:
+@pytest.mark.parametrize("name", ["second", "mended"])
+def test_an_image_is_the_same_with_it_as_without_and_where_it_was_damaged(images, name):
+    with looked_into(images["first"]) as first, looked_into(images[name]) as second:
         one, other = tree_of(first), tree_of(second)
     assert [path for path in sorted(one.keys() | other.keys()) if one.get(path) != other.get(path)] == []
     assert "/usr/bin/tree" in one

@@ -207,7 +207,7 @@ its apt adds to the lists:
 def test_what_the_apt_of_a_variation_says_of_lists_is_not_shared(one, bootstrapped, tmp_path):
     one.configure(**{"ami.publish": False, "ami.cache": cache_with(bootstrapped, tmp_path / "cache")})
     one.build(LYING)
-    (known,) = tmp_path.glob("cache/apt/*/known.json")
+    (known,) = tmp_path.glob("cache/apt/*/record.json")
     known.unlink()  # so that the next build fetches lists
     assert "building clean" not in one.build(LYING) and "InRelease" in log_of(one)
     assert list(tmp_path.glob("cache/apt/*/lists/*_Packages")) and not list(tmp_path.glob("cache/apt/*/lists/lying*"))

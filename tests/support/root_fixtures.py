@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,9 @@ def own_directories(machine, tmp_path_factory):
     os.environ[OWNER] = str(os.getpid())
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left(own_directories):
-    """No mount, loop or process more than before, after some seconds."""
+@contextmanager
+def leaving_nothing():
+    """No mount, loop or process more at the end of the block than before it, after some seconds."""
     before = what_is_left()
     yield
     deadline = time.monotonic() + LEFT_BEHIND_SECONDS
@@ -43,6 +44,12 @@ def nothing_is_left(own_directories):
             return
         assert time.monotonic() < deadline, f"left behind: {left}"
         time.sleep(0.1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(own_directories):
+    with leaving_nothing():
+        yield
 
 
 @pytest.fixture(scope="session")

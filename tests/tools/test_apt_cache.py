@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import traceback
+from contextlib import contextmanager
 
 import pytest
 from vmimage.apt import cache as apt_cache
@@ -89,6 +90,25 @@ def download(apt, content=None, name=NAME):
 
 def unpacked(apt):
     return {path.name: path.read_bytes() for path in apt.unpacked.iterdir()}
+
+
+def flip(path):
+    """A byte changes, and neither size nor time do."""
+    facts, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@contextmanager
+def open_and_locked(directory):
+    """As by a build that is shown it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def age(path):
@@ -328,22 +348,75 @@ def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
     assert not list(shown.iterdir())
 
 
+def test_packages_are_not_shown_while_one_is_damaged_that_another_root_is_shown(apt):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    flip(apt.archives / NAME)
+    with open_and_locked(apt.archives):
+        assert not apt._drop_damaged(lambda line: None)
+    assert apt._drop_damaged(lambda line: None) and not (apt.archives / NAME).exists()
+
+
+def test_packages_of_which_nothing_is_known_are_not_shown(apt):
+    """A build was killed before it noted what came, or an earlier version brought them."""
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    (record,) = apt.top.glob("digests/*.json")
+    record.unlink()
+    said = []
+    assert apt._drop_damaged(said.append) and said == [] and kept(apt) == [] and unpacked(apt) == {}
+
+
+def test_a_flipped_byte_in_the_record_of_packages_is_said_and_they_come_again(apt):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    (record,) = apt.top.glob("digests/*.json")
+    flip(record)
+    said = []
+    assert apt._drop_damaged(said.append) and len(said) == 1 and str(record) in said[0] and kept(apt) == []
+    apt.keep_archives()
+    assert apt._drop_damaged(said.append) and len(said) == 1 and kept(apt) == [NAME]
+
+
+def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
+    def fail(path):
+        raise OSError(5, "Input/output error")
+
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    monkeypatch.setattr(apt_cache, "digest_of_file", fail)
+    said = []
+    assert apt._drop_damaged(said.append) and len(said) == 2 and kept(apt) == []
+
+
+@pytest.mark.parametrize("place", [f"lists/{LIST}", "bin/pkgcache.bin", "record.json"])
+def test_a_flipped_byte_in_lists_is_said_and_they_are_fetched_again(apt, tmp_path, place):
+    apt.keep_lists({"offered": {"a": "b"}, "newest": "c"})
+    flip(apt.shared / place)
+    said = []
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    cache._begin(said.append)
+    assert len(said) == 1 and str(apt.shared / place) in said[0]
+    assert not list(cache.own.glob("lists/*")) and not list(cache.own.glob("bin/*.bin")) and not apt.shared.exists()
+    assert cache.known() == {"offered": None, "newest": None}
+
+
 @pytest.mark.parametrize("place", ["archives", "unpacked"])
 def test_a_flipped_byte_in_a_package_of_the_cache_is_found_and_said(apt, place):
     download(apt)
     apt.keep_lists()
     apt.keep_archives()
     path = next(getattr(apt, place).iterdir())
-    with open(path, "r+b") as file:
-        file.seek(100)
-        byte = file.read(1)
-        file.seek(100)
-        file.write(bytes([byte[0] ^ 1]))
+    flip(path)
     apt.keep_archives()  # of another build, which had no look at it
     said = []
-    apt._drop_changed(said.append)
+    assert apt._drop_damaged(said.append)
     assert not path.exists() and len(said) == 1 and str(path) in said[0]
-    apt._drop_changed(said.append)
+    assert apt._drop_damaged(said.append)
     assert len(said) == 1
     apt.keep_archives()
     assert [name for name in unpacked(apt) if place == "unpacked"] == [f"{NAME}.tar"] * (place == "unpacked")
@@ -355,8 +428,7 @@ def test_a_package_that_is_as_it_came_stays_and_so_does_one_that_was_replaced(ap
     other = made_package(tmp_path, "another package by this name" * 999)
     apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / NAME).write_bytes(other)
-    apt._note_states({})
     apt.keep_archives()
     said = []
-    apt._drop_changed(said.append)
+    apt._drop_damaged(said.append)
     assert said == [] and kept(apt) == [NAME] and list(unpacked(apt)) == [f"{NAME}.tar"]

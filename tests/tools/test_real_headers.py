@@ -62,6 +62,7 @@ QCOW2 = {
 }
 
 
+@pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.needs("qemu-img")
 @pytest.mark.parametrize(("options", "words"), QCOW2.values(), ids=QCOW2)
 def test_a_qcow2_that_needs_more_than_itself_is_refused(tmp_path, options, words):
@@ -129,6 +130,7 @@ def test_an_mbr_of_sfdisk_with_logical_partitions_is_read(tmp_path):
     assert [one.kind for one in found if one.number > 4] == [0x82, 0x83, 0x83]
 
 
+@pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.needs("sfdisk")
 @pytest.mark.parametrize("label", ["gpt", "dos"])
 def test_a_disk_that_was_cut_short_is_refused(tmp_path, label):
@@ -158,6 +160,7 @@ def test_a_tar_is_known_however_it_is_compressed(tmp_path, tree, option):
     assert formats.read_format(tmp_path / "a") == "tar"
 
 
+@pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.needs("mke2fs")
 @pytest.mark.parametrize("called", ["disk", "qcow2", "tar"])
 def test_a_base_that_is_not_what_it_is_called_is_refused_before_anything_is_made(tmp_path, ext4, called):

@@ -6,9 +6,11 @@ import threading
 
 import pytest
 from browser import Browser
+from records import begun
+from vmimage.build import kept as files
+from vmimage.build.record import BuildRecord, Timing
 from vmimage.errors import VariationFailed
 from vmimage.image.triplet import Triplet
-from vmimage.report import data
 from vmimage.report.page import make_page, write_report
 from vmimage.root.workspace import Workspace
 from waiting import wait_until
@@ -73,12 +75,12 @@ def page(tmp_path):
         triplet, workspace = Triplet(tmp_path / "out", name), Workspace(tmp_path / "ws", name)
         triplet.directory.mkdir(exist_ok=True)
         triplet.manifest_path.write_text(json.dumps(of_a_build(name=name, **more)), encoding="utf-8")
-        data.keep(data.kept_path(triplet), {**kept(), "build": "b" * 32})
+        files.keep(files.kept_path(triplet), {**kept(), "build": "b" * 32})
         if failed:
             workspace.make()
             workspace.log.write_text(kept()["log"], encoding="utf-8")
-            notes = {"begun": {"name": name, "build": "c" * 32, "settings": {}}, "timings": of_a_build()["steps"][:1]}
-            data.keep(data.failed_path(workspace), data.failed_data(notes, failed))
+            record = BuildRecord(begun=begun(name, "c" * 32), timings=(Timing("base", 1.0, 0.0),))
+            files.keep(files.failed_path(workspace), files.failed_data(record, failed))
         return write_report(triplet, workspace)
 
     return make

@@ -182,6 +182,7 @@ def test_a_program_that_does_not_use_its_time_is_killed(tmp_path):
     assert not is_there(tmp_path / "pid") and not (tmp_path / "ended").exists()
 
 
+@pytest.mark.hostile("giants")
 def test_of_a_line_without_an_end_the_beginning_is_handed_out_and_the_rest_counted():
     lines = []
     sh("head -c 150000000 /dev/zero | tr '\\0' x; echo; echo last", on_line=lines.append)

@@ -1,6 +1,5 @@
 """What the machine's apt said is remembered for as long as nothing of what it reads has changed."""
 
-import json
 import os
 
 import pytest
@@ -71,6 +70,12 @@ def test_a_memory_that_cannot_be_read_is_made_anew(asking, text):
 
 
 def test_a_memory_of_the_right_state_without_an_answer_is_made_anew(asking):
-    state = json.loads(asking.memory.read_text(encoding="utf-8"))["state"]
-    asking.memory.write_text(json.dumps({"state": state}), encoding="utf-8")
+    text = asking.memory.read_text(encoding="utf-8")
+    asking.memory.write_text(text.replace("indexes", "indices"), encoding="utf-8")
+    assert asking() == LINES and asking.asked == 2
+
+
+def test_a_flipped_byte_in_the_memory_is_found(asking):
+    text = asking.memory.read_bytes()
+    asking.memory.write_bytes(text.replace(b"bookworm", b"bookwosm"))
     assert asking() == LINES and asking.asked == 2

@@ -1,5 +1,6 @@
 """Prepared bases in the cache: which are used, and which go."""
 
+import errno
 import fcntl
 import json
 import os
@@ -8,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from vmimage.base import prepare as base
-from vmimage.errors import BaseUnverified, BuildStopped
+from vmimage.errors import BaseUnverified, BuildStopped, KeptDamaged
 from vmimage.settings.schema import Settings
+from vmimage.system import digest
 from vmimage.system.progress import Progress
 
 DAY = 24 * 3600
@@ -53,6 +55,7 @@ def prepare_another(settings, monkeypatch):
             base.prepare_base(settings, {**LOCATED, "digest": f"sha256:{'1' * 64}"}, None)
 
     monkeypatch.setattr(base, "run_privately", stopped)
+    monkeypatch.setattr(base, "_check_source", lambda *_: None)  # there is none
     return begin
 
 
@@ -88,6 +91,22 @@ def test_holes_in_the_file_of_a_base_do_not_count(tmp_path):
     os.truncate(path, 1 << 30)
     assert 8192 <= base.file_bytes({"path": path}) < 1 << 20
     assert base.file_bytes({}) == 0
+
+
+class AtOnce:
+    def __init__(self, work, doing):
+        self.result = work()
+
+    def finish(self):
+        return self.result
+
+
+def flip(path, number):
+    """A byte changes, and neither size nor time do."""
+    facts, data = path.stat(), bytearray(path.read_bytes())
+    data[number] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def replaced(path):
@@ -145,12 +164,18 @@ def prepared(tmp_path, monkeypatch):
         return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
 
     monkeypatch.setattr(base, "run_privately", prepare)
+    monkeypatch.setattr(base, "BackgroundTask", AtOnce)  # no other process
+    monkeypatch.setattr(os, "nice", lambda more: None)
 
     def begin():
         base.prepare_base(settings, located, Progress(lambda moment: notes.append(moment.text)))
         return image, len(work), notes
 
     return begin
+
+
+def as_it_was(image):
+    return base.is_as_it_was(image, base.begin_reading(image))
 
 
 def test_a_prepared_base_that_is_as_it_was_is_used_again(prepared):
@@ -182,5 +207,53 @@ def test_what_is_kept_of_an_image_is_no_fact_of_a_base(prepared):
     image, *_ = prepared()
     facts = json.loads(image.with_suffix(".json").read_text())
     assert set(facts) <= set(base.Base.__dataclass_fields__)
-    image.with_suffix(".digest").write_text("{")
-    assert prepared()[1] == 1
+
+
+@pytest.mark.parametrize("ending", [".json", ".digest"])
+def test_a_flipped_byte_in_what_is_kept_of_a_base_is_found_set_aside_and_said(prepared, ending):
+    path = prepared()[0].with_suffix(ending)
+    for number in range(0, path.stat().st_size, 9):
+        flip(path, number)
+        _, works, notes = prepared()
+        assert works == len(notes) + 1 and "prepared again" in (notes or ["prepared again"])[-1]
+        assert as_it_was(path.with_suffix(".img"))
+
+
+def test_a_flipped_byte_that_nothing_else_tells_of_is_found_beside_the_build_and_set_aside(prepared):
+    image, *_ = prepared()
+    flip(image, 2)
+    assert prepared()[1:] == (1, [])  # it looks as it did
+    assert not as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
+    assert prepared()[1] == 2 and as_it_was(image)
+
+
+def test_a_base_that_the_disk_cannot_read_is_set_aside(prepared, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    image, *_ = prepared()
+    monkeypatch.setattr(base, "digest_of_file", fail)
+    assert not as_it_was(image) and base.damaged_path(image).exists() and not image.exists()
+
+
+def test_the_base_that_another_build_has_prepared_again_stays(prepared):
+    image, *_ = prepared()
+    flip(image, 2)
+    reading = base.begin_reading(image)
+    base._set_aside(image, Progress())
+    prepared()
+    assert not base.is_as_it_was(image, reading) and image.read_bytes() == b"prepared"
+
+
+def test_a_base_whose_file_has_lost_a_byte_unseen_is_not_prepared(tmp_path, monkeypatch):
+    path = tmp_path / "base.img"
+    path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
+    settings = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache"))
+    monkeypatch.setattr(digest, "identity_of", lambda path: [1])  # ctime alone tells of a flip by a test
+    monkeypatch.setattr(base, "identity_of", lambda path: [1])
+    base.locate_base(settings, Progress())
+    flip(path, 2000)
+    located = base.locate_base(settings, Progress())
+    with pytest.raises(KeptDamaged, match=f"{path} is no longer what it was"):
+        base.prepare_base(settings, located, Progress())
+    assert base.locate_base(settings, Progress())["digest"] != located["digest"]

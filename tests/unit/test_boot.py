@@ -70,6 +70,7 @@ BAD = {
 }
 
 
+@pytest.mark.hostile("what does not boot", refused=True)
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD)
 def test_a_kernel_without_bytes_is_missing(root, tree, content):
     tree(root, {"boot/empty": "", "boot/vmlinuz-6.1": content, "boot/initrd.img-6.1": "bytes"})
@@ -77,6 +78,7 @@ def test_a_kernel_without_bytes_is_missing(root, tree, content):
         find_boot_files(root)
 
 
+@pytest.mark.hostile("what does not boot", refused=True)
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD)
 def test_a_ramdisk_without_bytes_is_missing(root, tree, content):
     tree(root, {"boot/empty": "", "boot/vmlinuz-6.1": "bytes", "boot/initrd.img-6.1": content})

@@ -50,6 +50,7 @@ def test_a_document_is_read_with_the_line_of_each_key(data, plain, lines):
     assert read_document(data, WHAT) == (plain, lines)
 
 
+@pytest.mark.hostile("settings", refused=True)
 @pytest.mark.parametrize(("data", "message"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("error", [UserdataWrong, RepositoryWrong])
 def test_what_is_wrong_is_an_error_of_the_reader_s_class_that_names_the_document(data, message, error):

@@ -128,6 +128,7 @@ def test_what_came_along_is_no_longer_mounted():
     assert line not in mounting(new) and f"# what was in this file system is in the image: {line}" in new
 
 
+@pytest.mark.hostile("what does not boot", refused=True)
 @pytest.mark.parametrize("name", ["UUID=clear", "UUID=", "UUID=1234", "LABEL=", "LABEL=longer-than-ext4-has-room", "UUID=\udcff"])
 def test_a_name_that_no_file_system_has_is_refused(name):
     with pytest.raises(ImageUnsound, match="/etc/fstab of the image names its root"):

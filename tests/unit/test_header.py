@@ -64,6 +64,7 @@ def test_label_and_uuid_are_read_from_the_superblock(tmp_path, offset):
     assert read_ext(path, offset + 4096) is None
 
 
+@pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.parametrize("length", [0, 57, 58, 104, 119, 135])
 def test_a_superblock_that_is_cut_short_is_none(tmp_path, length):
     block = (at(56, b"\x53\xef", 104) + uuid.uuid4().bytes + bytes(16))[:length]
@@ -81,6 +82,7 @@ def test_a_plain_qcow2_is_accepted(tmp_path, version):
     check_qcow2(image(tmp_path / "image", qcow2(version)))
 
 
+@pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -46,6 +46,7 @@ def test_logical_partitions_are_numbered_from_five_empty_places_left_out(tmp_pat
     assert [(one.number, one.offset // 512, one.kind) for one in found] == [(1, 2048, 0x83), (5, 6144, 0x83), (6, 18432, 0x82)]
 
 
+@pytest.mark.hostile("disk images")
 def test_a_chain_of_logical_partitions_that_bites_its_tail_ends(tmp_path):
     found = read_partitions(disk(tmp_path / "d", {0: table((0x05, 2048, 8192)), 2048: table((0x83, 64, 64), (0x05, 0, 64))}))
     assert [one.number for one in found] == [5]
@@ -81,6 +82,7 @@ def test_gpt_partitions_are_found_by_type_and_identity(tmp_path, size):
 NAME = uuid.UUID(int=7)
 
 
+@pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.parametrize(
     "sectors",
     [
@@ -104,5 +106,6 @@ def test_a_table_that_is_not_sound_is_refused(tmp_path, sectors):
         read_partitions(disk(tmp_path / "d", sectors))
 
 
+@pytest.mark.hostile("disk images")
 def test_a_table_of_a_gpt_beyond_all_bounds_is_empty_not_a_crash(tmp_path):
     assert read_partitions(disk(tmp_path / "d", gpt((LINUX, NAME, 2048, 4095), first=(1 << 64) - 1))) == []

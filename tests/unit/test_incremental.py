@@ -7,19 +7,27 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from records import updated, varied
 from vmimage.build.incremental import find_basis, note_shaping, remember
+from vmimage.build.kept import keep, kept_path
+from vmimage.build.record import BuildRecord
 from vmimage.errors import SettingsWrong
 from vmimage.glance.description import root_image
 from vmimage.glance.publish import check_publishing
 from vmimage.image.triplet import Triplet
-from vmimage.report.data import keep, kept_path
 from vmimage.root.workspace import Workspace
 from vmimage.settings.gather import gather_settings
 from vmimage.settings.schema import Settings
 from vmimage.system.whole_files import write_json
-from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 
-MANIFEST = {"build": "b1", "base": {"digest": "sha256:b"}, "file_system": {"label": "root", "uuid": "u"}, "incremental": None}
+MANIFEST = {
+    "files": {"root_image": {"sha256": "1"}},
+    "build": "b1",
+    "base": {"digest": "sha256:b"},
+    "file_system": {"label": "root", "uuid": "u"},
+    "incremental": None,
+}
 STATES = [{"state": "test.nop", "id": "x", "name": "x", "arguments": {}, "triggers": [], "is_guarded": False}]
 
 
@@ -52,29 +60,36 @@ def build(tmp_path, tree):
     tree(tmp_path / "web", {"variation.sls": "x: {test.nop: []}", "_modules/ours.py": "one", "page": "a page"})
     settings = Settings(name="web", variation=str(tmp_path / "web"), pre="my_pre", post="my_post", incremental=True)
     notes = []
-    one = SimpleNamespace(settings=settings, host=Host(tmp_path / "roots"), top=tmp_path, notes=notes)
+
+    def note(**facts):
+        one.record = replace(one.record, **facts)
+
+    one = SimpleNamespace(note=note, settings=settings, host=Host(tmp_path / "roots"), top=tmp_path, notes=notes)
     one.triplet, one.workspace = Triplet(tmp_path / "output", "web"), Workspace(tmp_path / "builds", "web")
     one.progress = SimpleNamespace(note=notes.append)
     tree(tmp_path / "output", {"web.img": "an image", "kernel_web": "", "ramdisk_web": ""})
     write_json(one.triplet.manifest_path, MANIFEST)
     keep(kept_path(one.triplet), {"build": "b1", "log": "kept"})
-    one.workspace.note("states", STATES)
-    one.workspace.note("offered", {"http://a": "1"})
+    one.record = BuildRecord(varied=varied(states=STATES), updated=updated({"http://a": "1"}))
     remember(one, {"my_pre", "my_post", "seal"})
     return one
 
 
 def test_what_is_as_it_was_can_be_started_from(build):
     basis = find_basis(build, "sha256:b")
-    assert basis["image"] == os.fspath(build.triplet.root_image)
-    assert (basis["label"], basis["uuid"]) == ("root", "u")
-    assert basis["states"] == STATES and basis["offered"] == {"http://a": "1"}
+    assert basis.image == os.fspath(build.triplet.root_image)
+    assert (basis.label, basis.uuid) == ("root", "u")
+    assert basis.states == STATES and basis.offered == {"http://a": "1"}
+
+
+def generation(basis):
+    return basis.of, basis.generation
 
 
 def test_generations_are_counted_from_the_clean_build(build):
-    assert find_basis(build, "sha256:b")["made"] == {"of": "b1", "generation": 1}
+    assert generation(find_basis(build, "sha256:b")) == ("b1", 1)
     write_json(build.triplet.manifest_path, {**MANIFEST, "incremental": {"of": "b0", "generation": 4}})
-    assert find_basis(build, "sha256:b")["made"] == {"of": "b0", "generation": 5}
+    assert generation(find_basis(build, "sha256:b")) == ("b0", 5)
 
 
 def test_what_a_report_needs_is_kept_beside_it_and_for_its_owner_alone(build):
@@ -91,6 +106,12 @@ def written(path):
     facts = path.stat()
     path.write_text("AN IMAGE", encoding="utf-8")  # as long as before
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
+
+
+def flip(path, after):
+    data = bytearray(path.read_bytes())
+    data[data.index(after)] ^= 1
+    path.write_bytes(data)
 
 
 def replaced(path):
@@ -111,6 +132,11 @@ CHANGES = {
     "another image": (lambda build: replaced(build.triplet.root_image), "is not the file that the last build made"),
     "a setting": (lambda build: with_settings(build, headroom_mib=9), "the setting headroom_mib has changed"),
     "no update": (lambda build: with_settings(build, update=False), "the setting update has changed"),
+    "a byte of the notes": (lambda build: flip(kept_path(build.triplet), b"test.nop"), "web.build.json is damaged"),
+    "a byte that lets nobody read the notes": (
+        lambda build: flip(kept_path(build.triplet), b"{"),
+        "did not note what it was made of",
+    ),
     "pre": (lambda build: (build.host.top / "my_pre.sls").write_text("edited"), "the SLS my_pre has changed"),
     "what post includes": (lambda build: (build.host.top / "seal.sls").write_text("edited"), "the SLS seal has changed"),
     "a module of the variation": (
@@ -126,7 +152,7 @@ CHANGES = {
 def test_the_reason_for_a_clean_build_names_what_has_changed(build, what):
     change, reason = CHANGES[what]
     change(build)
-    with pytest.raises(BuildClean, match=re.escape(reason)):
+    with pytest.raises(NeedsCleanBuild, match=re.escape(reason)):
         find_basis(build, "sha256:b")
 
 
@@ -139,7 +165,7 @@ def test_what_is_edited_while_a_build_runs_counts_as_changed_after_it(build, wha
     change(build)
     keep(kept_path(build.triplet), {"build": "b1"})
     remember(build, {"my_pre", "my_post", "seal"})
-    with pytest.raises(BuildClean, match=re.escape(reason)):
+    with pytest.raises(NeedsCleanBuild, match=re.escape(reason)):
         find_basis(build, "sha256:b")
 
 
@@ -151,7 +177,7 @@ def test_an_sls_that_was_no_part_of_the_build_does_not_count(build):
 
 
 def test_another_base_is_a_reason(build):
-    with pytest.raises(BuildClean, match="the base has changed"):
+    with pytest.raises(NeedsCleanBuild, match="the base has changed"):
         find_basis(build, "sha256:c")
 
 
@@ -176,7 +202,7 @@ def test_the_pillar_counts_where_an_sls_of_pre_or_post_may_ask_it(build):
     remember(build, {"my_pre", "my_post", "seal"})
     assert find_basis(build, "sha256:b")
     build.host.pillar = {"a": 3}
-    with pytest.raises(BuildClean, match="the SLS seal has changed"):
+    with pytest.raises(NeedsCleanBuild, match="the SLS seal has changed"):
         find_basis(build, "sha256:b")
 
 

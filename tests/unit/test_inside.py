@@ -16,6 +16,7 @@ LEADING_OUT = {
 }
 
 
+@pytest.mark.hostile("traps in a root")
 @pytest.mark.parametrize("link", LEADING_OUT.values(), ids=LEADING_OUT)
 def test_a_link_never_leads_to_a_file_of_the_host(root, tree, tmp_path, link):
     outside = tmp_path / "outside"
@@ -37,6 +38,7 @@ def test_an_absolute_link_leads_to_the_file_of_the_image(root, tree):
     assert files.read_text(root, "/etc/resolv.conf") == files.read_text(root, "etc/two") == "ours"
 
 
+@pytest.mark.hostile("traps in a root")
 @pytest.mark.parametrize("path", ["/../outside/secret", "../outside/secret", "/etc/../../outside/secret", "/.."])
 def test_parents_in_a_path_end_at_the_root(root, path):
     assert (
@@ -46,17 +48,20 @@ def test_parents_in_a_path_end_at_the_root(root, path):
     )
 
 
+@pytest.mark.hostile("traps in a root", refused=True)
 def test_a_loop_of_links_is_called_hostile(root, tree):
     tree(root, {"etc/a": "-> b", "etc/b": "-> a"})
     with pytest.raises(RootHostile):
         files.read_text(root, "/etc/a")
 
 
+@pytest.mark.hostile("traps in a root", refused=True)
 def test_a_magic_link_of_a_proc_in_the_image_is_called_hostile(tmp_path):
     with pytest.raises(RootHostile):
         files.read_text("/proc/self", "root/etc/hostname")
 
 
+@pytest.mark.hostile("traps in a root", refused=True)
 def test_reading_something_else_than_a_file_is_called_hostile(root):
     os.mkfifo(root / "etc/fifo")
     for path in ("/etc/fifo", "/etc"):
@@ -110,6 +115,7 @@ def sparse(path, size):
         file.truncate(size)
 
 
+@pytest.mark.hostile("giants", refused=True)
 def test_a_file_larger_than_its_limit_is_not_read_and_is_named(root):
     sparse(root / "etc/fstab", 60 << 30)
     with pytest.raises(RootHostile, match="/etc/fstab of the image has 64424509440 bytes"):

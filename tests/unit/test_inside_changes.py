@@ -10,6 +10,7 @@ from vmimage.root import files
 pytestmark = pytest.mark.usefixtures("confining_kernel")
 
 
+@pytest.mark.hostile("traps in a root", refused=True)
 @pytest.mark.parametrize("path", ["/..", "..", "/etc/..", "/", "/etc/../..", "/.", "/../.."])
 @pytest.mark.parametrize("change", [files.remove, lambda root, path: files.write_text(root, path, "x")], ids=["remove", "write"])
 def test_a_path_that_ends_in_parents_is_refused_before_anything_is_changed(root, tree, path, change):
@@ -19,6 +20,7 @@ def test_a_path_that_ends_in_parents_is_refused_before_anything_is_changed(root,
     assert (root / "etc/hostname").exists() and (root.parent / "outside/secret").exists()
 
 
+@pytest.mark.hostile("traps in a root")
 def test_writing_replaces_a_link_and_leaves_its_target_alone(root, tree, tmp_path):
     tree(root, {"run/resolv.conf": "of the image"})
     for target in ("/run/resolv.conf", f"{tmp_path}/outside/secret"):
@@ -30,6 +32,7 @@ def test_writing_replaces_a_link_and_leaves_its_target_alone(root, tree, tmp_pat
     assert (tmp_path / "outside/secret").read_text() == "of the host"
 
 
+@pytest.mark.hostile("traps in a root")
 def test_writing_does_not_change_another_name_of_the_file(root, tree):
     tree(root, {"etc/a": "old"})
     os.link(root / "etc/a", root / "etc/b")
@@ -37,6 +40,7 @@ def test_writing_does_not_change_another_name_of_the_file(root, tree):
     assert ((root / "etc/a").read_text(), (root / "etc/b").read_text()) == ("new", "old")
 
 
+@pytest.mark.hostile("traps in a root")
 @pytest.mark.parametrize("trap", ["link out", "hard link", "fifo", "directory", "killed write"])
 def test_what_lies_where_a_write_prepares_its_file_does_no_harm(root, tree, tmp_path, trap):
     tree(root, {"etc/shadow": "root:*"})
@@ -70,12 +74,14 @@ def test_directories_are_made_along_the_links_of_the_image(root, tree):
     assert (root / "usr/lib/systemd/network").is_dir()
 
 
+@pytest.mark.hostile("traps in a root")
 def test_removing_a_link_leaves_what_it_leads_to(root, tree):
     tree(root, {"var/lib/data": "kept", "link": "-> var/lib"})
     files.remove(root, "/link")
     assert not os.path.lexists(root / "link") and (root / "var/lib/data").exists()
 
 
+@pytest.mark.hostile("traps in a root")
 @pytest.mark.parametrize("path", ["/var/cache", "/var/cache/"])
 def test_removing_a_directory_takes_its_content_and_no_target_of_its_links(root, tree, path):
     tree(root, {"var/cache/a/b": "", "var/cache/out": f"-> {root.parent}/outside", "var/lib/": None})
@@ -109,6 +115,7 @@ def test_a_directory_to_mount_on_is_made_or_given(root):
     assert files.own_directory(root, "/sys") == f"{root}/sys" and (root / "sys").is_dir()
 
 
+@pytest.mark.hostile("traps in a root", refused=True)
 @pytest.mark.parametrize("target", ["{}/outside", "etc", "../outside", "nowhere"], ids=["out", "in", "relative out", "dangling"])
 def test_a_link_is_no_directory_to_mount_on(root, tree, tmp_path, target):
     tree(root, {"proc": f"-> {target.format(tmp_path)}"})

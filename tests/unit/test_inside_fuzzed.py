@@ -55,6 +55,7 @@ ACTIONS = {
 }
 
 
+@pytest.mark.hostile("traps in a root")
 @given(entries, some.lists(some.tuples(some.sampled_from(sorted(ACTIONS)), asked), max_size=6))
 def test_no_change_ever_reaches_the_host(entries, actions):
     with image_of(entries) as root:
@@ -64,6 +65,7 @@ def test_no_change_ever_reaches_the_host(entries, actions):
         assert root.is_dir()
 
 
+@pytest.mark.hostile("traps in a root")
 @given(entries, asked)
 def test_nothing_of_the_host_is_ever_read(entries, path):
     with image_of(entries) as root:

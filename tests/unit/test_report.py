@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from records import base, begun, packed, varied
+from vmimage.build import kept as report_data
+from vmimage.build.record import BuildRecord, RecordFile, Timing
 from vmimage.errors import NotReady, VariationFailed
 from vmimage.image.triplet import Triplet
-from vmimage.report import data as report_data
 from vmimage.report.log import mark_lines
 from vmimage.report.page import make_page, write_report
 from vmimage.root.workspace import Workspace
@@ -130,6 +132,7 @@ def check_harmless(text):
     return seen
 
 
+@pytest.mark.hostile("names and output")
 def test_hostile_names_comments_and_log_lines_stay_text():
     seen = check_harmless(hostile_page(HOSTILE))
     assert "<script>alert(1)</script>" in seen.text("failures")
@@ -183,11 +186,8 @@ def test_of_a_failed_build_the_failed_state_stands_on_top_and_those_that_require
     ]
     error = VariationFailed("the variation web failed: 2 of 3 states")
     error.states = states
-    notes = {
-        "begun": {"name": "web", "build": "c" * 32, "settings": {"pillar": {"a": "hunter2"}}},
-        "timings": manifest()["steps"][:1],
-    }
-    data = json.loads(json.dumps(report_data.failed_data(notes, error)))
+    record = BuildRecord(begun=begun(settings={"pillar": {"a": "hunter2"}}), timings=(Timing("base", 1.0, 0.0),))
+    data = json.loads(json.dumps(report_data.failed_data(record, error)))
     text = make_page({"outcome": "failed", "manifest": data, "kept": {"log": "fine\nE: all is lost\n"}})
     seen = Page(text)
     assert seen.sections()[0] == "failures" and "hunter2" not in text
@@ -200,8 +200,8 @@ def test_of_a_failed_build_the_failed_state_stands_on_top_and_those_that_require
 def test_states_of_pre_and_post_are_no_states_of_the_variation():
     error = VariationFailed("the SLS ami_creator_post failed")
     error.states = [state("the image is packed"), state("the image is shrunk", False)]
-    done = [{"step": "variation", "seconds": 1.0}, {"step": "shrink", "seconds": 1.0, "failed": True}]
-    data = report_data.failed_data({"varied": {"states": [state("motd")]}, "timings": done}, error)
+    done = Timing("variation", 1.0, 0.0), Timing("shrink", 1.0, 1.0, failed=True)
+    data = report_data.failed_data(BuildRecord(varied=varied(results=[state("motd")]), timings=done), error)
     assert [one["id"] for one in data["states"]] == ["motd"]
     assert [one["id"] for one in data["failures"]] == ["the image is shrunk"]
 
@@ -264,11 +264,11 @@ def test_the_page_lies_beside_the_manifest_for_its_owner_alone(places):
 
 def test_what_was_kept_of_another_build_is_not_shown(places):
     keep_done(places, manifest())
-    notes = {"begun": {"build": "another"}}
-    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(notes, "its log", MEASURED, None))
+    record = BuildRecord(begun=begun(build="another"), packed=packed(contents=MEASURED))
+    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(record, "its log", None))
     assert report_data.read_build(places.triplet, places.workspace)["kept"] == {}
-    notes = {"begun": {"build": "b" * 32}, "fetched": {"content_bytes": 40 << 20}}
-    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(notes, "its log", MEASURED, None))
+    record = BuildRecord(begun=begun(build="b" * 32), base=base(content_bytes=40 << 20), packed=packed(contents=MEASURED))
+    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(record, "its log", None))
     seen = Page(write_report(places.triplet, places.workspace).read_text(encoding="utf-8"))
     assert "its log" in seen.text("log") and "+50.0 MiB: the base holds 40.0 MiB" in seen.text("changes")
     assert report_data.kept_path(places.triplet).stat().st_mode & 0o777 == 0o600
@@ -276,9 +276,10 @@ def test_what_was_kept_of_another_build_is_not_shown(places):
 
 def test_a_build_that_failed_after_it_is_newer_than_a_triplet(places):
     keep_done(places, manifest())
-    places.workspace.note("begun", {"name": "web", "build": "c" * 32, "settings": {}})
+    record = BuildRecord(begun=begun(build="c" * 32))
+    RecordFile(places.workspace).write(record)
     assert report_data.read_build(places.triplet, places.workspace)["outcome"] == "unfinished"
-    data = report_data.failed_data({"begun": places.workspace.noted("begun")}, VariationFailed("it broke"))
+    data = report_data.failed_data(record, VariationFailed("it broke"))
     report_data.keep(report_data.failed_path(places.workspace), data)
     places.workspace.log.write_text("the log\n")
     found = report_data.read_build(places.triplet, places.workspace)

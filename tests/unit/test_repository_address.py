@@ -117,6 +117,7 @@ def test_an_address_of_a_known_form_is_accepted(kind, address):
     assert (scheme_of(address), host_of(address)) == GOOD[address]
 
 
+@pytest.mark.hostile("repositories", refused=True)
 @pytest.mark.parametrize("kind", ["hg", "git"])
 @pytest.mark.parametrize("address", BAD, ids=ascii)
 def test_any_other_address_is_refused_by_the_name_of_its_setting_and_not_repeated(kind, address):
@@ -242,6 +243,7 @@ def test_a_revision_is_a_hash_or_a_name_or_the_latest(kind, text):
     assert wanted.is_exact == (len(wanted.digits) == 40) and wanted.is_latest == (text == "" or (kind, text) == ("git", "HEAD"))
 
 
+@pytest.mark.hostile("repositories", refused=True)
 @pytest.mark.parametrize(
     "kind, text",
     [(kind, text) for kind, more in (("hg", WRONG_OF_HG), ("git", WRONG_OF_GIT)) for text in {**WRONG, **more}],

@@ -61,6 +61,7 @@ def test_an_address_taken_back_by_an_argument_leaves_none():
     assert settings.repository is None
 
 
+@pytest.mark.hostile("settings", refused=True)
 @pytest.mark.parametrize("key", ["hg_address_variation", "git_address_variation", "hg_address", "git_address"])
 @pytest.mark.parametrize(
     ("address", "why"),
@@ -76,6 +77,7 @@ def test_a_hostile_address_is_refused_by_its_key_and_never_repeated(key, address
     assert "hunter2" not in said
 
 
+@pytest.mark.hostile("settings", refused=True)
 @pytest.mark.parametrize("kind", ["hg", "git"])
 @pytest.mark.parametrize("ending", ["_variation", ""], ids=["of the variation", "of the code"])
 @pytest.mark.parametrize("revision", ["--config=x", "max(all())"])
@@ -99,6 +101,7 @@ def test_the_directory_of_credentials_is_an_absolute_path():
     assert "ami.repository_credentials in the pillar is 'credentials'" in refusal(repository_credentials="credentials")
 
 
+@pytest.mark.hostile("settings", refused=True)
 @pytest.mark.parametrize("package", ["-oDPkg::Pre-Invoke::=reboot", "curl,-oX", "two words", "", "./x.deb", "/x.deb"])
 def test_a_package_that_apt_would_take_for_something_else_is_refused(package):
     assert f"ami.packages in the pillar contains {package!r}" in refusal(packages=["curl", package])
@@ -109,6 +112,7 @@ def test_packages_are_named_as_apt_names_them(package):
     assert of_pillar(packages=[package]).packages == (package,)
 
 
+@pytest.mark.hostile("settings", refused=True)
 @pytest.mark.parametrize(
     "mirror", ["--setup-hook=reboot", ["--setup-hook=reboot"], ["-"], ["/etc/shadow"], "a\nb", [""]], ids=repr
 )
@@ -123,6 +127,7 @@ def test_mirrors_are_addresses_or_lines_of_sources(mirror):
     assert of_pillar(mirror=mirror).mirror == mirror
 
 
+@pytest.mark.hostile("settings", refused=True)
 @pytest.mark.parametrize("minion_id", ["../../etc", "a b", "a\nb", "$(x)"])
 def test_an_id_that_is_none_of_a_minion_is_refused(minion_id):
     assert f"the id in ami.variation in the pillar is {minion_id!r}" in refusal(variation={"id": minion_id})

@@ -30,6 +30,7 @@ def test_a_root_with_init_shell_and_a_root_by_its_label_is_bootable(bootable):
     check_bootable(bootable)
 
 
+@pytest.mark.hostile("what does not boot", refused=True)
 @pytest.mark.parametrize(
     ("gone", "words"),
     [
@@ -45,12 +46,14 @@ def test_what_a_machine_cannot_boot_without_is_named(bootable, gone, words):
         check_bootable(bootable)
 
 
+@pytest.mark.hostile("what does not boot", refused=True)
 def test_a_shell_that_nobody_can_execute_is_none(bootable):
     (bootable / "usr/bin/dash").chmod(0o644)
     with pytest.raises(ImageUnsound, match="no shell"):
         check_bootable(bootable)
 
 
+@pytest.mark.hostile("what does not boot", refused=True)
 @pytest.mark.parametrize("name", ["PARTUUID=7c1a6b8e-01", "/dev/sda1", "/dev/nvme0n1p1", "/dev/mapper/vg-root"])
 def test_a_root_on_a_partition_is_refused(bootable, name):
     (bootable / "etc/fstab").write_text(f"{name} / ext4 defaults 0 1\n")
@@ -64,6 +67,7 @@ def test_a_root_that_a_cloud_may_have_is_not(bootable, name):
     check_bootable(bootable)
 
 
+@pytest.mark.hostile("traps in a root", refused=True)
 @pytest.mark.parametrize("path", ["etc/fstab", "etc/os-release", "etc/hostname", "etc/machine-id", "var/lib/dpkg/status"])
 @pytest.mark.parametrize(("make", "words"), [(os.mkdir, "a directory"), (os.mkfifo, "a fifo")], ids=["a directory", "a fifo"])
 def test_what_stands_where_a_file_belongs_is_named(bootable, path, make, words):

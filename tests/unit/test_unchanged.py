@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 from vmimage.build.unchanged import digest_inputs, find_unchanged
+from vmimage.errors import ImageUnsound
 from vmimage.settings.schema import Settings
+from vmimage.system.progress import Progress
 from vmimage.variation.apply import find_variation
 
 VARIATION = {"digest": "sha256:1", "id": "web"}
@@ -39,7 +41,7 @@ def build(tmp_path, tree):
 
 
 def digest(build, base="sha256:b", variation=VARIATION, distribution=BOOKWORM):
-    return digest_inputs(build, base, variation, distribution)
+    return digest_inputs(build, base, variation["digest"], variation["id"], distribution)
 
 
 def test_the_same_has_the_same_digest(build):
@@ -113,12 +115,23 @@ def built(build, archive, monkeypatch):
     offered = {archive.uri: hashlib.sha256(archive.release).hexdigest()}
     inputs = {"digest": digest_now(build), "offered": offered}
     build.made = {"inputs": inputs, "distribution": BOOKWORM, "updated": True}
-    build.triplet = SimpleNamespace(manifest=lambda: build.made)
+    build.triplet = SimpleNamespace(manifest=lambda: build.made, check=lambda: build.made)
+    build.progress = Progress(lambda moment: build.notes.append(moment.text))
+    build.notes = []
     return build
 
 
 def test_nothing_has_changed(built):
     assert find_unchanged(built) == built.made
+
+
+def test_a_triplet_that_is_damaged_is_named_and_built_again(built):
+    def check():
+        raise ImageUnsound("web.img is not the file that its manifest describes", hint="make it again")
+
+    built.triplet.check = check
+    assert find_unchanged(built) is None
+    assert built.notes == ["web.img is not the file that its manifest describes: it is built again"]
 
 
 def test_without_the_setting_it_is_built(built):

@@ -15,7 +15,7 @@ def workspace(tmp_path):
 
 def test_who_holds_the_lock_may_lock_again_and_keeps_it(workspace):
     with workspace.locked():
-        with Workspace(workspace.path.parent, "web").locked():
+        with workspace.locked():
             pass
         assert workspace.is_busy()
     assert not workspace.is_busy()
@@ -47,12 +47,6 @@ def test_two_workspaces_do_not_disturb_each_other(tmp_path):
         assert one.is_busy() and other.is_busy()
 
 
-def test_notes_are_found_again_by_another_who_opens_the_workspace(workspace):
-    workspace.note("varied", {"states": ["bücher"], "n": 1})
-    assert Workspace(workspace.path.parent, "web").noted("varied") == {"states": ["bücher"], "n": 1}
-    assert workspace.noted("packed") is None and workspace.noted("timings", []) == []
-
-
 def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
@@ -75,7 +69,12 @@ def test_forgetting_keeps_the_lock_and_follows_no_link(workspace, tmp_path, tree
     with workspace.locked():
         tree(
             workspace.path,
-            {"begun.json": "{}", "upper/etc/a": "", "link": f"-> {tmp_path}/outside", "file-link": f"-> {tmp_path}/outside/kept"},
+            {
+                "record.json": "{}",
+                "upper/etc/a": "",
+                "link": f"-> {tmp_path}/outside",
+                "file-link": f"-> {tmp_path}/outside/kept",
+            },
         )
         workspace.forget()
         assert os.listdir(workspace.path) == ["lock"]
@@ -84,7 +83,7 @@ def test_forgetting_keeps_the_lock_and_follows_no_link(workspace, tmp_path, tree
 
 
 def test_the_log_of_a_failure_can_be_kept(workspace, tree):
-    tree(workspace.path, {"build.log": "E: no room", "begun.json": "{}"})
+    tree(workspace.path, {"build.log": "E: no room", "record.json": "{}"})
     workspace.forget(keep_log=True)
     assert os.listdir(workspace.path) == ["build.log"]
     workspace.forget()
@@ -100,12 +99,6 @@ def test_all_workspaces_are_the_directories_by_name(tmp_path, tree):
     tree(tmp_path / "builds", {"b/": None, "a/": None, "file": ""})
     assert [one.name for one in all_workspaces(tmp_path / "builds")] == ["a", "b"]
     assert all_workspaces(tmp_path / "none") == []
-
-
-def test_half_a_note_of_before_a_crash_of_the_machine_is_none(workspace):
-    workspace.note("opened", {"root": "/mnt"})
-    (workspace.path / "opened.json").write_bytes(b"")
-    assert workspace.noted("opened") is None and workspace.noted("opened", {}) == {}
 
 
 def test_who_works_in_a_private_namespace_names_the_process_that_a_user_can_see(workspace, monkeypatch):

@@ -2,13 +2,14 @@
 
 CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt reckoned from them; KEY is a digest of
                                the base and of the root's sources, so that nobody reads lists that another base vouched for
-CACHE/apt/KEY/known.json       what the archives offered then, and which packages are the newest by that
+CACHE/apt/KEY/record.json      what the archives offered then, which packages are the newest by that, and digests of both
 CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
                                so that one base must not provide for another
 CACHE/apt/unpacked/KEY         their content, decompressed
-CACHE/apt/states/KEY.json      sizes and times of both, to see which were written to since
+CACHE/apt/digests/KEY.json     of both
 
-A root is shown copies: what its variation does to them stays with the build.
+A root is shown copies: what its variation does to them stays with the build.  All are read before a root is shown them: what is
+damaged, or has no digest, is removed and comes again.
 """
 
 import fcntl
@@ -17,22 +18,25 @@ import os
 import re
 import shutil
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from filecmp import cmp
 from pathlib import Path
 
 from vmimage.apt.unpacked import show_unpacked, unpack_packages
+from vmimage.errors import CommandFailed
 from vmimage.root import files
 from vmimage.root.mounts import escaped_option
 from vmimage.root.runtime import HOME
 from vmimage.system import syscalls
 from vmimage.system.aging import is_old
-from vmimage.system.digest import digest_of_file
+from vmimage.system.digest import digest_of_file, read_record, write_record
 from vmimage.system.lock import locked
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
 from vmimage.system.whole_files import read_json, sync, write_json
 
+_LISTED = ("lists", "bin")
 _LISTS, _CACHE = "/var/lib/apt/lists", "/var/cache/apt"
 _UNKNOWN = {"offered": None, "newest": None}
 # neither owner nor mode: what a root calls setuid is nothing for a directory of the machine that all may read
@@ -54,40 +58,61 @@ class AptCache:
         self.shared, self.archives, self.unpacked = self.top / key, self.top / "archives" / key, self.top / "unpacked" / key
 
     def show(self, *, varies=False, say=lambda line: None):
-        """Show the build's copies to its furnished root.  For a private namespace only: nothing is unmounted.
+        """Show lists and packages to the furnished root.  For a private namespace only: nothing is unmounted.
 
         :param bool varies: to a variation: what comes of the lists is not to be shared from now on
-        :param say: called with a line about each package that was changed in the cache
+        :param say: called with a line about each file that is damaged
         """
-        with suppress(OSError):  # a cache that is only read
-            self._drop_changed(say)
-        if not self.own.exists():
-            self._begin()
+        self.show_lists(say)
         if varies:
             (self.own / "varied").touch()
+        self.show_packages(say)
+
+    def show_lists(self, say):
+        """Show the build's copies of the lists."""
+        if not self.own.exists():
+            self._begin(say)
         syscalls.mount(self.own / "lists", files.own_directory(self.root, _LISTS), flags=syscalls.MS_BIND)
         syscalls.mount(self.own / "bin", files.own_directory(self.root, _CACHE), flags=syscalls.MS_BIND)
+
+    def show_packages(self, say):
+        """Show the packages, once the lists are shown: all are read before."""
         places = {"lowerdir": self.archives, "upperdir": self.own / "archives", "workdir": self.own / "work"}
         options = ",".join(["volatile", *(f"{option}={escaped_option(place)}" for option, place in places.items())])
         # a volatile overlay is mounted once, unless told otherwise
         remove_tree(self.own / "work/work/incompat", ignore_errors=True)
         point = files.own_directory(self.root, f"{_CACHE}/archives")
+        if not self._drop_damaged(say):  # and cannot be mended: this build downloads for itself
+            return show_unpacked(self.root, HOME, self.own / "none", self.own / "none")
         with suppress(OSError):  # then this build downloads for itself
             self.archives.mkdir(parents=True, exist_ok=True)
             fcntl.flock(os.open(self.archives, os.O_RDONLY), fcntl.LOCK_SH)  # until this process ends nothing is removed there
             syscalls.mount("vm_create-archives", point, "overlay", 0, options)
         show_unpacked(self.root, HOME, self.archives, self.unpacked)
 
-    def _begin(self):
+    def _begin(self, say):
         partial = self.own.with_name(f"{self.own.name}.partial")
         remove_tree(partial, ignore_errors=True)  # of a run that was killed
         for name in ("lists", "bin", "bin/archives", "archives", "archives/partial", "work"):
             (partial / name).mkdir(parents=True)
             (partial / name).chmod(0o755)  # apt looks into them as another user
         with self._locked():
-            for name in ("lists", "bin"):
-                _copy(_files(self.shared / name), partial / name)
-            write_json(partial / "known.json", read_json(self.shared / "known.json", _UNKNOWN), lasts=False)
+            damaged = []
+            record = read_record(self.shared / "record.json", damaged.append) or {}
+            for name in _LISTED if record else ():
+                with suppress(CommandFailed):  # what a disk cannot read is damaged, too
+                    _copy(_files(self.shared / name), partial / name)
+            copies = _digests([path for name in _LISTED for path in _files(partial / name)], partial)
+            expected = record.get("digests", {})
+            damaged += [self.shared / name for name in copies.keys() | expected.keys() if copies.get(name) != expected.get(name)]
+            if damaged:
+                say(f"{sorted(map(str, damaged))[0]} is damaged: apt's lists are removed from the cache, and fetched again")
+                for path in [path for name in _LISTED for path in _files(partial / name)]:
+                    path.unlink()
+                with suppress(OSError):  # the cache is only read
+                    remove_tree(self.shared)
+            known = {key: value for key, value in record.items() if key != "digests"} if record and not damaged else _UNKNOWN
+            write_json(partial / "known.json", known, lasts=False)
         partial.rename(self.own)
 
     def known(self):
@@ -123,9 +148,10 @@ class AptCache:
         with self._locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
                 remove_tree(left)
-            if _state(self.own / "lists") == _state(self.shared / "lists"):
-                if read_json(self.shared / "known.json") != known:
-                    write_json(self.shared / "known.json", known)
+            record = read_record(self.shared / "record.json")
+            if record and _state(self.own / "lists") == _state(self.shared / "lists"):
+                if record != {**record, **known}:
+                    write_record(self.shared / "record.json", {**record, **known})
                 os.utime(self.shared)
                 return
             partial = self.top / f"partial-{uuid.uuid4().hex}"
@@ -133,9 +159,10 @@ class AptCache:
                 for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
                     (partial / name).mkdir(parents=True)
                     _copy(_files(self.own / name, pattern), partial / name)
-                write_json(partial / "known.json", known)
                 for path in (partial / "lists").iterdir():
                     sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
+                digests = _digests([path for name in _LISTED for path in _files(partial / name)], partial)
+                write_record(partial / "record.json", {**known, "digests": digests})
                 remove_tree(self.shared, ignore_errors=True)
                 partial.rename(self.shared)
             finally:
@@ -150,43 +177,60 @@ class AptCache:
             self.archives.mkdir(parents=True, exist_ok=True)
             for left in [*self.archives.glob("*.partial"), *self.unpacked.glob("*.partial")]:  # of a run that was killed
                 left.unlink()
-            before = {name: state for name, (_, state) in self._found().items()}
+            known, before = read_record(self._record) or {}, self._states()
             found = {path.name: path for path in _files(self.own / "archives", "*.deb")}
             for name, told in (_told(self.shared / "lists", set(found)) if found else {}).items():
                 self._keep_archive(found[name], *told)
             self._remove_old()
             unpack_packages(self.archives, self.unpacked, spare_mib)
-            self._note_states(before)
-
-    def _note_states(self, before):
-        """Keep what packages are like that came just now; of those that were here, what was kept of them."""
-        known, now = read_json(self._states, {}), self._found()
-        states = {name: known.get(name, state) if before.get(name) == state else state for name, (_, state) in now.items()}
-        self._states.parent.mkdir(exist_ok=True)
-        write_json(self._states, states, lasts=False)
+            now = self._states()
+            came = [path for path, state in now.items() if before.get(path) != state]
+            digests = {name: known[name] for name in map(self._name, now) if name in known} | _digests(came, self.top)
+            self._record.parent.mkdir(exist_ok=True)
+            write_record(self._record, digests, lasts=False)
 
     @property
+    def _record(self):
+        """The file of what packages and their content were when they came: apt looks at their size, dpkg-deb at nothing."""
+        return self.top / "digests" / f"{self.archives.name}.json"
+
+    def _name(self, path):
+        return os.fspath(path.relative_to(self.top))
+
+    def _packages(self):
+        return [path for directory in (self.archives, self.unpacked) for path in _files(directory, "*.deb*")]
+
     def _states(self):
-        """The file of what each package was like when it came into the cache: apt looks at its size, dpkg-deb at nothing."""
-        return self.top / "states" / f"{self.archives.name}.json"
+        """``{path: what tells whether somebody has put another there}`` of packages and of their content, decompressed."""
+        facts = {path: path.stat() for path in self._packages()}
+        return {path: (one.st_ino, one.st_size, one.st_mtime_ns) for path, one in facts.items()}
 
-    def _found(self):
-        """``{name: (path, [bytes, time])}`` of packages and of their content, decompressed."""
-        facts = {path: path.stat() for directory in (self.archives, self.unpacked) for path in _files(directory, "*.deb*")}
-        return {f"{path.parent.parent.name}/{path.name}": (path, [one.st_size, one.st_mtime_ns]) for path, one in facts.items()}
+    def _drop_damaged(self, say):
+        """Remove packages that are not what came into the cache: they are fetched and decompressed again.
 
-    def _drop_changed(self, say):
-        """Remove packages that were written to since they came into the cache: they are fetched and decompressed again."""
-        if not self._states.exists():
-            return
-        with self._locked(), _unless_shown(self.archives) as free:
-            known = read_json(self._states, {}) if free else {}  # else the build that is shown them has looked
-            changed = {name: path for name, (path, state) in self._found().items() if known.get(name, state) != state}
-            for path in changed.values():
-                path.unlink()
-                say(f"{path} was changed in the cache of apt: it is removed, and made again")
-            if changed:
-                write_json(self._states, {name: state for name, state in known.items() if name not in changed}, lasts=False)
+        :returns: whether what is left may be shown
+        """
+        if not self._damaged(self._packages()):
+            return True
+        try:
+            self.archives.mkdir(parents=True, exist_ok=True)
+            with self._locked(), _unless_shown(self.archives) as free:
+                damaged = self._damaged(self._packages())  # another build may just have brought some
+                for path, is_known in sorted(damaged.items()) if free else ():
+                    if is_known:
+                        say(f"{path} is damaged: it is removed, and made again")
+                    path.unlink(missing_ok=True)
+                return free or not damaged
+        except OSError:  # the cache is only read
+            return False
+
+    def _damaged(self, paths):
+        """``{path: whether it is known what it was}`` of files that are not what came, the record of what came among them."""
+        found = {}
+        known = read_record(self._record, lambda path: found.update({path: True})) or {}
+        digests = _digests([path for path in paths if self._name(path) in known], self.top)
+        names = {path: self._name(path) for path in paths}
+        return found | {path: name in known for path, name in names.items() if known.get(name, "") != digests.get(name)}
 
     def _keep_archive(self, path, size, digest):
         target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"
@@ -223,6 +267,19 @@ def _unless_shown(archives):
         yield is_free
     finally:
         os.close(descriptor)
+
+
+def _digests(files, top):
+    """``{path below a directory: digest}``"""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return dict(zip((os.fspath(path.relative_to(top)) for path in files), pool.map(_digest, files), strict=True))
+
+
+def _digest(path):
+    try:
+        return digest_of_file(path)
+    except OSError:  # what a disk cannot read is damaged, too
+        return "unreadable"
 
 
 def _is_file(path):

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from vmimage.errors import SettingsWrong
+from vmimage.system.digest import read_record, write_record
 from vmimage.system.shell import run
-from vmimage.system.whole_files import read_json, write_json
 
 _FIELDS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
 _READ = ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists")
@@ -35,14 +35,14 @@ def source_lines(release, distribution, mirror="", memory=None):
 def _read_indexes(memory):
     """What apt has read: ``(address, suite, component, origin)`` of each index."""
     state = _state()
-    with suppress(OSError, ValueError, KeyError, TypeError):  # what cannot be read is asked anew
-        known = read_json(memory) if memory else None
+    with suppress(OSError):  # what cannot be read, or is damaged, is asked again
+        known = read_record(memory) if memory else None
         if known and known["state"] == state:
             return [tuple(one) for one in known["indexes"]]
     indexes = _ask_apt()
     if memory and indexes and memory.parent.is_dir():
         with suppress(OSError):  # who only plans may not be allowed to write there
-            write_json(memory, {"state": state, "indexes": indexes})
+            write_record(memory, {"state": state, "indexes": indexes})
     return indexes
 
 

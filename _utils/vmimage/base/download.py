@@ -11,6 +11,7 @@ import requests
 
 from vmimage.errors import BaseMissing
 from vmimage.system.address import public_address
+from vmimage.system.digest import read_record, write_record
 from vmimage.system.lock import locked
 
 _CHUNK_BYTES = 1 << 20
@@ -39,15 +40,21 @@ def fetch(address, directory, cache_file=None, moved=lambda done, total: None):
             )
         return Path(path)
     path = Path(urlsplit(address).path if scheme == "file" else address)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where its name is too long
         raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
     return path
 
 
 def fetch_beside(address, name, directory, cache_file=None):
-    """A small file next to an address, such as its SHA512SUMS, or None where there is none."""
+    """A small file next to an address, such as its SHA512SUMS, or None where there is none.
+
+    It is always fetched: nothing tells whether the file of last time is still what came.
+    """
+    address = _sibling(address, name)
+    if urlsplit(address).scheme in ("http", "https"):
+        _tag_file(directory / _file_name(address)).unlink(missing_ok=True)
     try:
-        return fetch(_sibling(address, name), directory, cache_file)
+        return fetch(address, directory, cache_file)
     except BaseMissing:
         return None
 
@@ -106,7 +113,7 @@ def _tag_file(path):
 
 
 def _tag_of(path):
-    return _tag_file(path).read_text(encoding="utf-8") if path.exists() and _tag_file(path).exists() else ""
+    return (read_record(_tag_file(path)) if path.exists() else None) or ""
 
 
 def _download_once(url, target, partial, moved):
@@ -132,7 +139,7 @@ def _download_once(url, target, partial, moved):
         new_tag = new_tag if new_tag.startswith('"') else answer.headers.get("Last-Modified", "")
         if answer.status_code == 200:
             partial.unlink(missing_ok=True)  # before its tag: a beginning must never stand beside the tag of another file
-        _tag_file(partial).write_text(new_tag, encoding="utf-8")
+        write_record(_tag_file(partial), new_tag)
         have = have if answer.status_code == 206 else 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else 0

@@ -2,8 +2,11 @@
 
 CACHE/downloads/            files that came over the network
 CACHE/bases/KEY.img, .json  prepared bases, until nobody has used one for 60 days; KEY is a digest of all that went in
-CACHE/bases/KEY.digest      of such an image, and its size and time then
-CACHE/bases/KEY.damaged     what was one, and was changed by somebody since
+CACHE/bases/KEY.digest      of both, and the size and time of the image then
+CACHE/bases/KEY.damaged     what was such an image, and is no longer what was prepared
+
+A disk may lose a byte and nothing tells of it: an image is read again beside each build that begins from it (:func:`begin_reading`),
+and a file that came over the network before it is prepared.
 """
 
 import os
@@ -14,17 +17,20 @@ from pathlib import Path
 from vmimage.apt.packages import list_packages
 from vmimage.base import bootstrap, convert
 from vmimage.base.download import fetch, fetch_beside, forget_download
-from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, WorkspaceBusy
+from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, KeptDamaged, WorkspaceBusy
 from vmimage.image import ext4
 from vmimage.root.mounts import mounted
 from vmimage.system import formats
 from vmimage.system.address import name_of, public_address
 from vmimage.system.aging import is_old
+from vmimage.system.background import BackgroundTask
 from vmimage.system.digest import (
     check_digest,
     check_identity,
+    digest_of_data,
     digest_of_file,
     find_in_checksums,
+    forget_digests,
     identity_of,
     known_digest,
     parse_digest,
@@ -196,8 +202,8 @@ def image_path(settings, located):
 def find_prepared(settings, located):
     """The :class:`Base` if it is prepared already, or None."""
     image = image_path(settings, located)
-    facts = read_json(image.with_suffix(".json"))
-    if not facts or not image.exists():
+    facts, kept = _read(image.with_suffix(".json")), _read_record(image)
+    if not facts or kept is None or not image.exists() or kept.get("facts", digest_of_data(facts)) != digest_of_data(facts):
         return None
     return Base(**{**facts, "reference": located["reference"], "verified": located["verified"], "image": os.fspath(image)})
 
@@ -207,6 +213,7 @@ def prepare_base(settings, located, progress):
 
     :returns: :class:`Base`
     :raises WorkspaceBusy: if another process prepares the same one now
+    :raises KeptDamaged: if its file is not what it was when its digest was taken; who locates it again gets another
     """
     image = image_path(settings, located)
     with suppress(OSError):  # it is not there yet, or the cache is only read
@@ -215,10 +222,12 @@ def prepare_base(settings, located, progress):
         return found
     _remove_old(image.parent)
     with locked(image.with_suffix(".lock"), f"the base {located['reference']}"):
-        if found := find_prepared(settings, located):
-            if _is_whole(image):
-                return found
+        if (found := find_prepared(settings, located)) and _is_whole(image):
+            return found
+        if image.exists() and image.with_suffix(".json").exists():
             _set_aside(image, progress)
+        if "path" in located:
+            _check_source(settings, located)
         partial = image.with_suffix(".img.partial")
         scratch = image.with_suffix(".preparing")
         remove_tree(scratch, ignore_errors=True)  # of a run that was killed
@@ -234,14 +243,34 @@ def prepare_base(settings, located, progress):
             remove_tree(scratch)
         sync(partial)
         os.replace(partial, image)
-        write_json(image.with_suffix(".digest"), _record_of(image))
+        write_json(image.with_suffix(".digest"), _record_of(image, facts))
         write_json(image.with_suffix(".json"), facts)
     return find_prepared(settings, located)
 
 
-def _record_of(image):
+def _check_source(settings, located):
+    """Read the file again that a base is made of: its digest may be that of last year."""
+    path, cache = Path(located["path"]), Path(settings.cache)
+    if digest_of_file(path) == located["digest"]:
+        return
+    forget_digests(path, cache / "digests.json")
+    if path.parent == cache / "downloads":
+        forget_download(path)
+        raise KeptDamaged(f"{path} was damaged since it was downloaded: it is removed", hint="the next run downloads it again")
+    raise KeptDamaged(f"{path} is no longer what it was when its digest was taken", hint="look what has changed it")
+
+
+def _record_of(image, facts):
     """What tells later whether a prepared image is still what was prepared."""
-    return {"digest": digest_of_file(image), "state": _state_of(image)}
+    record = {"digest": digest_of_file(image), "state": _state_of(image), "facts": digest_of_data(facts)}
+    return {**record, "own": digest_of_data(record)}
+
+
+def _read_record(image):
+    """What :func:`_record_of` told; an empty one where there is none, of an earlier version in part; None where it is damaged."""
+    record = _read(image.with_suffix(".digest"))
+    own = record.pop("own", None) if record else None
+    return record if own in (None, digest_of_data(record)) else None
 
 
 def _state_of(image):
@@ -249,31 +278,99 @@ def _state_of(image):
     return [facts.st_size, facts.st_mtime_ns]
 
 
-def _is_whole(image):
-    """Whether a prepared image is what was prepared; it is read only where its file was written to since."""
-    path = image.with_suffix(".digest")  # a file of its own: earlier versions take what is in the .json for facts of a base
+def _read(path):
+    """A JSON object; an empty one where there is no file, None where it is damaged."""
     try:
-        before = read_json(path)
-    except ValueError:  # half a file, of before a crash of the machine
-        before = None
-    if before and before["state"] == _state_of(image):
+        found = read_json(path, {})
+        return found if isinstance(found, dict) else None
+    except ValueError:
+        return None
+
+
+def _is_whole(image):
+    """Whether a prepared image looks as it did; it is read where its file was written to since, and else beside the build."""
+    path = image.with_suffix(".digest")  # a file of its own: earlier versions take what is in the .json for facts of a base
+    before = _read_record(image)
+    if before and before.get("state") == _state_of(image) and "facts" in before:
         return True
-    now = _record_of(image)
-    if before and before["digest"] != now["digest"]:
+    now = _record_of(image, _read(image.with_suffix(".json")))
+    if before and before.get("digest") != now["digest"]:
         return False
     with suppress(OSError):  # the cache is only read
         write_json(path, now)
     return True
 
 
+def begin_reading(image):
+    """Read what a build starts from beside the build.
+
+    :param Path image: a prepared base, or the last root image
+    :returns: for :func:`is_as_it_was`, which waits for the end
+    """
+
+    def read():
+        os.nice(10)
+        number = os.stat(image).st_ino
+        try:
+            return number, digest_of_file(image)
+        except OSError:  # what a disk cannot read is damaged, too
+            return number, "unreadable"
+
+    return BackgroundTask(read, f"reading {image}")
+
+
+def is_as_it_was(image, reading, digest=""):
+    """Whether an image that a build begins from is what was made; of a prepared base one that is not is set aside.
+
+    :param reading: of :func:`begin_reading`
+    :param str digest: ``sha256:HEX``, default what was noted of a prepared base
+    """
+    number, found = reading.finish()
+    # none is known of an earlier version's, in a cache that is only read
+    known = (_read_record(image) or {}).get("digest", found)
+    if found == (digest or known):
+        return True
+    if not digest:
+        with suppress(OSError), locked(image.with_suffix(".lock"), f"the base {image}", wait=True):  # gone by now, or only read
+            if os.stat(image).st_ino == number:  # else another build has set it aside, and a new one is there
+                _move_aside(image)
+    return False
+
+
 def _set_aside(image, progress):
-    damaged = image.with_suffix(".damaged")
     progress.note(
-        f"the prepared base {image} was changed since it was prepared: it is kept as {damaged.name}, and prepared again"
+        f"the prepared base {image} is no longer what was prepared: it is kept as {damaged_path(image).name}, and prepared again"
     )
+    _move_aside(image)
+
+
+def damaged_path(image):
+    """Where a prepared base is kept that is damaged."""
+    return image.with_suffix(".damaged")
+
+
+def _move_aside(image):
     image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
     image.with_suffix(".digest").unlink(missing_ok=True)
-    os.replace(image, damaged)
+    os.replace(image, damaged_path(image))
+
+
+def make_room(settings, located, progress):
+    """Remove what was set aside, and of a base that is not prepared what is there; returns whether there was anything."""
+    image = image_path(settings, located)
+    found = [*image.parent.glob("*.damaged")]
+    with suppress(WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
+        if not find_prepared(settings, located):
+            if image.exists() and image.with_suffix(".json").exists():
+                progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")
+            remove_tree(image.with_suffix(".preparing"), ignore_errors=True)
+            image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
+            found += [image, image.with_suffix(".img.partial")]
+        had = [path for path in found if path.exists()]
+        for path in had:
+            path.unlink()
+        return bool(had)
+    return False
 
 
 def _remove_old(directory):

@@ -13,11 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vmimage import delivery
+from vmimage.build.kept import keep, kept_path, read_kept
+from vmimage.build.record import Basis
 from vmimage.build.unchanged import BESIDE
-from vmimage.report.data import keep, kept_path, read_kept
-from vmimage.system.digest import digest_of_file, digest_of_trees
+from vmimage.system.digest import digest_of_data, digest_of_file, digest_of_trees
 from vmimage.variation.apply import LOADED, find_variation
-from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 
 #: the key below which it stands
 AGAIN = "again"
@@ -32,33 +33,35 @@ def find_basis(build, base_digest):
 
     :param Build build:
     :param str base_digest: of the base as it is now
-    :returns: dict of ``image``, its ``label`` and ``uuid``, what made it (``states``, ``offered``), and for the manifest ``made``: ``of`` and
-        ``generation``
-    :raises BuildClean: if there is nothing that would do
+    :raises NeedsCleanBuild: if there is nothing that would do
     """
     manifest = build.triplet.manifest()
     if not manifest:
-        raise BuildClean("there is no triplet of it")
+        raise NeedsCleanBuild("there is no triplet of it")
     known = (read_kept(build.triplet, manifest) or {}).get(AGAIN)
-    if not known:
-        raise BuildClean("the last build did not note what it was made of")
+    if not known or "digest" not in known:
+        raise NeedsCleanBuild("the last build did not note what it was made of")
+    if known.pop("digest") != digest_of_data(known):
+        raise NeedsCleanBuild(f"{kept_path(build.triplet)} is damaged")
     if known["image"] != _identity(build.triplet.root_image):
-        raise BuildClean(f"{build.triplet.root_image} is not the file that the last build made")
+        raise NeedsCleanBuild(f"{build.triplet.root_image} is not the file that the last build made")
     if manifest["base"]["digest"] != base_digest:
-        raise BuildClean("the base has changed")
+        raise NeedsCleanBuild("the base has changed")
     now = _shaping(build, known["sls"])
     for what in sorted(known["shaping"].keys() | now.keys()):
         if known["shaping"].get(what) != now.get(what):
-            raise BuildClean(f"{what} has changed")
+            raise NeedsCleanBuild(f"{what} has changed")
     before = manifest.get("incremental") or {"of": manifest["build"], "generation": 0}
-    return {
-        "image": os.fspath(build.triplet.root_image),
-        "label": manifest["file_system"]["label"],
-        "uuid": manifest["file_system"]["uuid"],
-        "states": known["states"],
-        "offered": known["offered"],
-        "made": {"of": before["of"], "generation": before["generation"] + 1},
-    }
+    return Basis(
+        image=os.fspath(build.triplet.root_image),
+        digest=f"sha256:{manifest['files']['root_image']['sha256']}",
+        label=manifest["file_system"]["label"],
+        uuid=manifest["file_system"]["uuid"],
+        states=known["states"],
+        offered=known["offered"],
+        of=before["of"],
+        generation=before["generation"] + 1,
+    )
 
 
 def note_shaping(build):
@@ -66,7 +69,7 @@ def note_shaping(build):
     manifest = build.triplet.manifest()
     last = (read_kept(build.triplet, manifest) or {}).get(AGAIN) if manifest else None
     names = _with_included(build, {build.settings.pre, build.settings.post, *(last or {}).get("sls", ())})
-    build.workspace.note("shaping", _shaping(build, sorted(names)))
+    build.note(shaping=_shaping(build, sorted(names)))
 
 
 def _with_included(build, names):
@@ -85,15 +88,14 @@ def remember(build, sls):
 
     :param set sls: names of the SLS that pre and post were made of
     """
-    kept, states = read_kept(build.triplet, build.triplet.manifest()), build.workspace.noted("states")
-    if kept is None or states is None:  # a post of the user's own
+    kept, record = read_kept(build.triplet, build.triplet.manifest()), build.record
+    if kept is None or not record.varied or record.varied.states is None:  # a post of the user's own
         return
-    names, offered = sorted(sls), build.workspace.noted("offered")
-    begun = build.workspace.noted("shaping", {})
-    shaping = {what: begun.get(what, digest) for what, digest in _shaping(build, names).items()}
+    names, offered = sorted(sls), record.updated.offered if record.updated else None
+    shaping = {what: record.shaping.get(what, digest) for what, digest in _shaping(build, names).items()}
     again = {"image": _identity(build.triplet.root_image), "sls": names, "shaping": shaping}
-    again |= {"states": states, "offered": offered}
-    keep(kept_path(build.triplet), {**kept, AGAIN: again})
+    again |= {"states": record.varied.states, "offered": offered}
+    keep(kept_path(build.triplet), {**kept, AGAIN: {**again, "digest": digest_of_data(again)}})
 
 
 def _identity(path):

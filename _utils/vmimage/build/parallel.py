@@ -20,7 +20,7 @@ _MIB_EACH = 512  # of memory for the programs of one build
 def create_variations(builds, say=lambda line: None):
     """Make the triplets of several variations, and publish those that ask for it.
 
-    :param list builds: of :class:`~vmimage.build.steps.Build`, each of another name
+    :param list builds: of :class:`~vmimage.build.build.Build`, each of another name
     :param say: takes the lines of the summary at the end
     :returns: ``{name: (manifest, published) or the error}``, in the order of the builds
     :raises VmImageError: only for what makes all of them impossible
@@ -84,7 +84,7 @@ def _share_memory(build, jobs):
         each = int(free_mib() * SHARE / jobs)
         memory = max(each, 1) if settings.memory is True or each >= settings.room_mib else False
         build.settings = replace(settings, memory=memory)
-        build.host.hand_down(memory=memory)
+        build.arguments["memory"] = memory
 
 
 def _prepared(build, found):

@@ -4,23 +4,26 @@ base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> tri
 """
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 
 from vmimage.base import prepare
 from vmimage.build import steps
 from vmimage.build.incremental import find_basis, note_shaping, remember
+from vmimage.build.kept import failed_data, failed_path, keep
 from vmimage.build.preflight import check_basics, check_machine, check_root
+from vmimage.build.record import read_record
 from vmimage.build.unchanged import find_unchanged
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
 from vmimage.glance.description import image_name
 from vmimage.glance.publish import check_publishing, is_publishing, publish
-from vmimage.report.data import failed_data, failed_path, keep
-from vmimage.root.overlay import close_root, is_open, open_root
+from vmimage.root.overlay import is_open, mount_root, prepare_root
 from vmimage.root.workspace import all_workspaces
 from vmimage.system.groups import swept
 from vmimage.system.memory import is_full
 from vmimage.system.namespace import run_privately
 from vmimage.variation.apply import find_variation
-from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import judge
 
 #: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
@@ -37,7 +40,7 @@ def create_variation(build):
     check_basics()
     find_variation(build.settings, build.host)  # before any work: it may be mistyped
     store = check_publishing(build)
-    with build.workspace.locked():
+    with build.workspace.locked(), build.running():
         if known := find_unchanged(build):
             build.progress.note(
                 f"nothing has changed since {known['created']}: {build.triplet.manifest_path} stays (ami.skip_unchanged)"
@@ -48,46 +51,61 @@ def create_variation(build):
             with swept(build.settings):
                 manifest = _made(build)
         except BaseException as error:
-            build.triplet.clear_partials()
-            notes = {step: build.workspace.noted(step) for step in steps.NOTES}
-            if build.settings.keep_on_failure and build.workspace.noted("opened"):
-                keep(failed_path(build.workspace), failed_data(notes, error))
-                raise _kept(build, error) from error
-            build.workspace.forget(keep_log=True)
-            keep(failed_path(build.workspace), failed_data(notes, error))
-            if isinstance(error, VmImageError):
-                raise _with_hint(error, f"the log is {build.workspace.log}") from error
-            raise
+            raise _without_triplet(build, error) from error
         build.workspace.forget()
         return manifest, publish_after(build, store) if store else None
 
 
+def _without_triplet(build, error):
+    """Clean up after a build that made no triplet; the error to raise."""
+    build.triplet.clear_partials()
+    record = build.record
+    if build.settings.keep_on_failure and record.opened:
+        keep(failed_path(build.workspace), failed_data(record, error))
+        return _kept(build, error)
+    build.workspace.forget(keep_log=True)
+    keep(failed_path(build.workspace), failed_data(record, error))
+    return _with_hint(error, f"the log is {build.workspace.log}") if isinstance(error, VmImageError) else error
+
+
 def _made(build):
-    """The manifest of a build; one that its memory or its last root image does not do for is made again on the disk, or clean."""
-    told = {}
+    """The manifest of a build that is attempted until it succeeds, or fails for a reason that no other attempt would mend."""
     while True:
         try:
             return run_privately(lambda: _all_steps(build))
         except BuildStopped:
             raise
         except Exception as error:
-            if build.workspace.noted("full") and "full" not in told:
-                told["full"], words = True, "the memory for this build is full: building anew on the disk (ami.memory)"
-            elif build.workspace.noted("basis"):
-                told["clean"], words = True, f"building clean: {_why_clean(error)}"
-            else:
+            attempt, why = next_attempt(build.record, error)
+            if attempt is None:
                 raise
-        build.progress.note(words)
-        steps.begin(build)
-        for note, value in told.items():
-            build.workspace.note(note, value)
+        build.progress.note(why)
+        steps.begin(build, attempt)
+
+
+def next_attempt(record, error):
+    """Whether a build that failed is attempted again, and without what.
+
+    :param BuildRecord record: of the attempt that failed
+    :param Exception error: why
+    :returns: ``(Attempt, reason)``, or ``(None, "")`` where the error is final
+    """
+    attempt = record.attempt
+    if record.damaged and not attempt.again:
+        clean = attempt.clean or record.basis is not None
+        return replace(attempt, again=True, clean=clean), f"{record.damaged}; building again without it"
+    if record.memory_full and not attempt.on_disk:
+        return replace(attempt, on_disk=True), "the memory for this build is full: building again on the disk (ami.memory)"
+    if record.basis:
+        return replace(attempt, clean=True), f"building clean: {_why_clean(error)}"
+    return None, ""
 
 
 def _why_clean(error):
-    """Why a build that began from the last root image is made from its base, in words."""
-    if isinstance(error, BuildClean):
+    """Why a build that started from the last root image is made from its base, in words."""
+    if isinstance(error, NeedsCleanBuild):
         return str(error)
-    failed = [one["id"] for one in getattr(error, "states", ()) if one["result"] is False]
+    failed = [state["id"] for state in getattr(error, "states", ()) if state["result"] is False]
     return f"the state {failed[0]!r} failed on the last root image" if failed else f"{error}".partition("\n")[0]
 
 
@@ -102,20 +120,27 @@ def publish_after(build, store):
 
 
 def _all_steps(build):
+    """The steps of one attempt; of one that failed the record says what it may have failed for."""
     try:
         return _in_order(build)
     except BaseException as error:
-        if build.workspace.noted("opened", {}).get("in_memory") and _ran_full(build.workspace, error):
-            build.workspace.note("full", True)
+        record = build.record
+        if record.opened and record.opened.in_memory and _ran_full(build, error):
+            build.note(memory_full=True)
+        is_other = isinstance(error, (BuildStopped, NeedsCleanBuild, KeyboardInterrupt)) or record.damaged
+        if record.origin and not is_other:
+            with suppress(VmImageError, OSError):  # what the build started from may be damaged, and be why
+                steps.check_origin(build)
         raise
 
 
-def _ran_full(workspace, error):
+def _ran_full(build, error):
     """Whether the memory for the changes was too small, as it looks or as was said before the root was varied."""
+    workspace = build.workspace
     if is_full(workspace.changes):
         return True
     said = f"{error}{workspace.log.read_text(encoding='utf-8', errors='replace') if workspace.log.exists() else ''}"
-    return not workspace.noted("varied") and any(words in said for words in _NO_ROOM)
+    return not build.record.varied and any(words in said for words in _NO_ROOM)
 
 
 def _in_order(build):
@@ -128,9 +153,9 @@ def _in_order(build):
     steps.variate(build)
     applied += _apply(build, settings.post)
     manifest = build.triplet.manifest()
-    if not manifest or manifest["build"] != build.workspace.noted("begun")["build"]:
+    if not manifest or manifest["build"] != build.record.begun.build:
         raise VmImageError(f"{settings.post} made no triplet", hint="it must end with vm_image.delivered")
-    remember(build, {settings.pre, settings.post, *(one["sls"] for one in applied)})
+    remember(build, {settings.pre, settings.post, *(state["sls"] for state in applied)})
     return manifest
 
 
@@ -140,10 +165,12 @@ def _apply(build, sls):
 
 
 def _kept(build, error):
-    """Open the root of a failed build again, outside of the namespace that is gone, for a look."""
-    opened = build.workspace.noted("opened")
+    """Open the root of a failed build again, outside of the namespace that is gone, for inspection; the error to raise."""
+    base_image = build.record.opened.base_image
     try:
-        open_root(build.workspace, opened["base_image"], build.root, kept=True)
+        opened = prepare_root(build.workspace, base_image, build.root)
+        build.note(opened=opened)
+        mount_root(build.workspace, opened, kept=True)
     except (VmImageError, OSError) as trouble:
         return _with_hint(error, f"its root could not be opened again: {trouble}") if isinstance(error, VmImageError) else error
     error = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
@@ -195,8 +222,9 @@ def plan_variation(build):
 def _basis_of(build, located):
     """What the build would start from, or why it would be made clean."""
     try:
-        return find_basis(build, located["digest"])["made"]
-    except BuildClean as reason:
+        basis = find_basis(build, located["digest"])
+        return {"of": basis.of, "generation": basis.generation}
+    except NeedsCleanBuild as reason:
         return f"building clean: {reason}"
 
 
@@ -213,13 +241,13 @@ def list_builds(directory):
     """
     found = {}
     for workspace in all_workspaces(directory):
-        opened, busy = workspace.noted("opened"), workspace.is_busy()
-        if opened or busy or workspace.noted("begun"):
+        record, busy = read_record(workspace), workspace.is_busy()
+        if record.opened or busy or record.begun:
             found[workspace.name] = {
                 "busy": busy,
-                "open": is_open(workspace),
-                "root": opened["root"] if opened else None,
-                "steps": [one["step"] for one in workspace.noted("timings", [])],
+                "open": is_open(record.opened),
+                "root": record.opened.root if record.opened else None,
+                "steps": [timing.step for timing in record.timings],
             }
     return found
 
@@ -237,8 +265,8 @@ def release(build):
     if workspace.is_busy():
         raise WorkspaceBusy(f"the variation {workspace.name} is being built now", hint="wait for it, or end that process")
     with workspace.locked():
-        had = bool(workspace.noted("begun"))
-        close_root(workspace)
+        had = build.record.begun is not None
+        build.close_root()
         workspace.forget()
         build.triplet.clear_partials()
     return had

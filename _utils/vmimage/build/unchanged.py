@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from vmimage import delivery
 from vmimage.apt.releases import is_offered
+from vmimage.errors import ImageUnsound
 from vmimage.settings.schema import keys_that
 from vmimage.system.digest import digest_of_trees
 from vmimage.variation.apply import find_variation
@@ -18,12 +19,13 @@ from vmimage.variation.apply import find_variation
 BESIDE = keys_that("shapes_image", hold=False)
 
 
-def digest_inputs(build, base_digest, variation, distribution):
+def digest_inputs(build, base_digest, variation_digest, minion_id, distribution):
     """One digest of all that an image is made of, but for what the archives offer.
 
     :param Build build:
     :param str base_digest:
-    :param variation: mapping with the ``digest`` and ``id`` that were applied, or shall be
+    :param str variation_digest: of what was applied, or shall be
+    :param str minion_id: that it was applied for, or shall be
     :param dict distribution: grains of the root, which choose its pillar
     """
     settings = {key: value for key, value in asdict(build.settings).items() if key not in BESIDE}
@@ -31,9 +33,9 @@ def digest_inputs(build, base_digest, variation, distribution):
     told = {
         "settings": settings,
         "base": base_digest,
-        "variation": [variation["digest"], variation["id"]],
+        "variation": [variation_digest, minion_id],
         "sls": digest_of_trees(roots),
-        "pillar": build.host.compile_pillar(variation["id"], distribution),
+        "pillar": build.host.compile_pillar(minion_id, distribution),
         "versions": build.host.versions(),
         "code": digest_of_trees(delivery.machinery()),  # of this project; a builder's image holds it, too
     }
@@ -49,7 +51,13 @@ def find_unchanged(build):
     if manifest.get("incremental") and not build.settings.incremental:
         return None  # it may hold what a clean build would not
     found = find_variation(build.settings, build.host)
-    variation = {"digest": found.digest, "id": found.id}
-    if inputs["digest"] != digest_inputs(build, build.locate_base()["digest"], variation, manifest["distribution"]):
+    base_digest = build.locate_base()["digest"]
+    if inputs["digest"] != digest_inputs(build, base_digest, found.digest, found.id, manifest["distribution"]):
         return None
-    return manifest if not build.settings.update or is_offered(inputs["offered"]) else None
+    if build.settings.update and not is_offered(inputs["offered"]):
+        return None
+    try:
+        return build.triplet.check()
+    except ImageUnsound as damage:
+        build.progress.note(f"{damage.message}: it is built again")
+        return None

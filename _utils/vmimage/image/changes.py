@@ -16,7 +16,7 @@ _BLOCK = 4096
 _MARKS = {"trusted.overlay.opaque", "trusted.overlay.redirect"}
 
 
-class LinksTorn(Exception):
+class HardLinkSplit(Exception):
     """A file of the base has several names, and only some of them were changed."""
 
 
@@ -105,7 +105,7 @@ def apply_changes(changes, root, target):
     :param list changes: of :func:`list_changes`
     :param Path root: mounted
     :param Path target: a copy of the base, mounted; changed in place
-    :raises LinksTorn: if the copy would get two files where the root has one with two names
+    :raises HardLinkSplit: if the copy would get two files where the root has one with two names
     """
     links, flags = {}, {}
     for change in changes:
@@ -120,7 +120,7 @@ def apply_changes(changes, root, target):
             _make(_at(root, change.name), path, change.facts, links)
     for first, names, wanted in links.values():
         if names != wanted:
-            raise LinksTorn(first)
+            raise HardLinkSplit(first)
     for change in reversed(changes):  # last: what is made in a directory changes its times
         if _is_directory(change.facts):
             _copy_facts(_at(root, change.name), _at(target, change.name), change.facts)

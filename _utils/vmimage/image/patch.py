@@ -9,56 +9,52 @@ import os
 
 from vmimage.errors import NotReady
 from vmimage.image import ext4
-from vmimage.image.changes import LinksTorn, apply_changes, count_blocks, list_changes
+from vmimage.image.changes import HardLinkSplit, apply_changes, count_blocks, list_changes
 from vmimage.image.ext4 import BLOCK, Content
 from vmimage.root.mounts import mounted
 from vmimage.system.shell import begun, run
 
 _SLACK_BLOCKS = 4096  # for directories that grow, extents, group descriptors; cut off again
 _COPY = ["cp", "--sparse=always", "--reflink=auto", "--no-preserve=all"]
-_copies = {}  # of this build: the copies that are being made beside it
 
 
-class Unfit(Exception):
+class CannotPatch(Exception):
     """The changes do not go well into a copy of the base: all files are to be written anew."""
 
 
 def begin_copy(base_image, target):
-    """Copy the base's image while something else is done."""
+    """Copy the base's image while something else is done.
+
+    :returns: a callable that waits for the end
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     target.touch(mode=0o600)  # passwords of the root are in it
-    _copies[target] = begun([*_COPY, base_image, target])
+    return begun([*_COPY, base_image, target])
 
 
-def _finish_copy(base_image, target):
-    if target not in _copies:
-        begin_copy(base_image, target)
-    _copies.pop(target)()
-
-
-def pack_changes(base_image, opened, target, point, *, label="", keeps_journal=False):
+def pack_changes(finish_copy, opened, target, point, *, label="", keeps_journal=False):
     """Make the root image of a copy of the base.  In a private namespace: mounts things.
 
-    :param Path base_image: prepared: without journal, and ending at its content
+    :param finish_copy: of :func:`begin_copy`, of a base that is prepared: without journal, and ending at its content
     :param opened: ``(upper, lower, root)`` of the overlay
     :param Path target: the image to make
     :param Path point: a directory to mount it on
     :param str label: of the file system
     :param bool keeps_journal: the base is a root image of ours, and its journal is fit for it
     :returns: :class:`~vmimage.image.ext4.Content`
-    :raises Unfit: then the target is of no use
+    :raises CannotPatch: then the target is of no use
     """
     upper, lower, root = opened
     changes = list_changes(upper, lower, root)
     added = count_blocks(changes)
-    _finish_copy(base_image, target)
+    finish_copy()
     before = ext4.superblock(target)
     blocks = int(before["Block count"])
     grown = blocks + added + added // 64 + _SLACK_BLOCKS + (ext4.journal_mib(Content(blocks + added, 0)) << 20) // BLOCK
     has_journal = "has_journal" in before["Filesystem features"]
     if has_journal and not keeps_journal or _inodes_short(before, grown, len(changes)):
-        raise Unfit
+        raise CannotPatch
     run(["resize2fs", target, grown])
     _reserve(target)
     point.mkdir(exist_ok=True)
@@ -66,15 +62,15 @@ def pack_changes(base_image, opened, target, point, *, label="", keeps_journal=F
         with mounted(target, point, "noatime", "nobarrier"):  # when it is whole the file is synced, beside its digest
             apply_changes(changes, root, point)
             facts = os.statvfs(point)
-    except LinksTorn as torn:
-        raise Unfit from torn
+    except HardLinkSplit as split:
+        raise CannotPatch from split
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise Unfit from error
+        raise CannotPatch from error
     content = Content(facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree)
     if facts.f_bfree > facts.f_blocks // 8 + 2 * _SLACK_BLOCKS:
-        raise Unfit  # so much was removed that cutting would take longer, and leave more
+        raise CannotPatch  # so much was removed that cutting would take longer, and leave more
     told = [*([] if has_journal else ["-J", f"size={ext4.journal_mib(content)}"]), *(["-L", label] if label else [])]
     if told:
         run(["tune2fs", *told, target])

@@ -71,7 +71,10 @@ class Triplet:
 
     def manifest(self):
         """The manifest, or None where there is no whole triplet."""
-        manifest = read_json(self.manifest_path)
+        try:
+            manifest = read_json(self.manifest_path)
+        except ValueError:  # damaged: it tells of no triplet
+            return None
         return manifest if manifest and all(path.exists() for path in self.files().values()) else None
 
     def check(self):

@@ -27,7 +27,7 @@ def mark_lines(text):
 def failures(found, lines):
     """The section on top of a build that made no triplet, or of which a state has warnings; None where all is well.
 
-    :param dict found: of :func:`vmimage.report.data.read_build`
+    :param dict found: of :func:`vmimage.build.kept.read_build`
     :param list lines: of :func:`mark_lines`
     """
     manifest, outcome = found["manifest"], found["outcome"]

@@ -8,10 +8,10 @@ import base64
 import hashlib
 from pathlib import Path
 
+from vmimage.build.kept import read_build, write_private
 from vmimage.errors import NotReady
 from vmimage.report.changes import changes, signed_amount
 from vmimage.report.contents import contents
-from vmimage.report.data import read_build, write_private
 from vmimage.report.html import Markup, element, folded, joined, table
 from vmimage.report.log import failures, log, mark_lines
 from vmimage.report.style import STYLE
@@ -44,7 +44,7 @@ def write_report(triplet, workspace, path=None):
 def make_page(found):
     """The page.
 
-    :param dict found: of :func:`vmimage.report.data.read_build`
+    :param dict found: of :func:`vmimage.build.kept.read_build`
     :returns: str
     """
     manifest, kept = found["manifest"], found["kept"]

@@ -221,6 +221,8 @@ class _Fetching:
         target = self.place / "trees" / (f"{node}-subrepositories" if self.subrepositories else node)
         digest = target.with_name(f"{target.name}.digest")
         if not _is_unchanged(target, digest):
+            if os.path.lexists(target):
+                self.say(f"{target} is no longer what was fetched: it is made again")
             partial = _partial(target)
             exported = self.program.export(self.clone, node, partial, self.subrepositories)
             if exported != node:

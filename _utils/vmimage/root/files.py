@@ -19,6 +19,8 @@ from vmimage.system.trees import remove_tree
 _CONFINED = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _TRIES = 1000
+#: how the kernel refuses to open what is no file: a socket, a device where none is allowed, a directory to write to
+_NO_FILE = (errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EISDIR)
 #: bytes: what a configuration file may have, and what a list of packages or of their files may
 SMALL, LARGE = 1 << 20, 256 << 20
 
@@ -32,6 +34,10 @@ def opened(root, path, flags=os.O_RDONLY, mode=0o644):
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EXDEV):
             raise RootHostile(f"{path} of the image leads in circles or outside of it") from error
+        if error.errno in _NO_FILE:
+            raise RootHostile(
+                f"{path} of the image is no regular file", hint=f"make it one, or remove it: {error.strerror}"
+            ) from error
         raise
     finally:
         os.close(top)
@@ -39,6 +45,21 @@ def opened(root, path, flags=os.O_RDONLY, mode=0o644):
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _opened_to_change(root, directory):
+    """A descriptor of a directory of the image in which something is to be made.
+
+    :raises RootHostile: where none is
+    """
+    try:
+        opening = contextlib.ExitStack()
+        descriptor = opening.enter_context(opened(root, directory, _DIRECTORY))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RootHostile(f"{directory or '/'} of the image is no directory", hint="make it one, or remove it") from error
+    with opening:
+        yield descriptor
 
 
 def _open_confined(top, path, flags, mode=0, more=0):
@@ -96,19 +117,23 @@ def write_text(root, path, text, mode=0o644):
     remove(
         root, f"{directory}/{new}"
     )  # of a write that was killed, or a trap: a fifo would block, a hard link share what we write
-    with opened(root, directory, _DIRECTORY) as parent:
+    with _opened_to_change(root, directory) as parent:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, dir_fd=parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), mode)
             file.write(text)
-        os.rename(new, name, src_dir_fd=parent, dst_dir_fd=parent)
+        try:
+            os.rename(new, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except IsADirectoryError as error:
+            os.unlink(new, dir_fd=parent)
+            raise RootHostile(f"{path} of the image is a directory", hint="make it a file, or remove it") from error
 
 
 def make_directory(root, path, mode=0o755):
     """Make a directory and those above it, following the image's own links only."""
     so_far = ""
     for name in filter(None, _relative(path).split("/")):
-        with opened(root, so_far, _DIRECTORY) as parent:
+        with _opened_to_change(root, so_far) as parent:
             if not _entry(parent, name):
                 os.mkdir(name, mode, dir_fd=parent)
         so_far = f"{so_far}/{name}"
@@ -117,7 +142,7 @@ def make_directory(root, path, mode=0o755):
 def make_link(root, path, target):
     """Make a symbolic link of the image; the target is text, and is not looked at."""
     directory, name = _place(path)
-    with opened(root, directory, _DIRECTORY) as parent:
+    with _opened_to_change(root, directory) as parent:
         os.symlink(target, name, dir_fd=parent)
 
 

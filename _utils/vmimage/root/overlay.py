@@ -6,32 +6,62 @@ fsync of dpkg reaches the disk, because a build that does not finish is thrown a
 
 import os
 import uuid
+from dataclasses import dataclass
+from pathlib import Path
 
-from vmimage.errors import CommandFailed, NotReady, RootNotOpen, StillMounted
+from vmimage.errors import CommandFailed, NotReady, StillMounted
 from vmimage.root.mounts import escaped_option, is_mounted, mount_image, source_of, unmount
-from vmimage.root.workspace import all_workspaces
+from vmimage.root.workspace import Workspace
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
 
 
-def open_root(workspace, base_image, root, *, kept=False, memory_mib=0):
-    """Mount a base and its overlay.
+@dataclass(frozen=True)
+class Opened:
+    """An open root.
 
-    :param Workspace workspace: fresh, or with ``kept`` the one of a failed build to look at
-    :param Path base_image: a file system image, only read
-    :param Path root: where to mount; made if missing
-    :param int memory_mib: MiB of memory for what will change; 0: it goes to the disk
+    :ivar root: where it is mounted
+    :ivar base_image: the file system below it
+    :ivar source: what the mount is called: tells it from another that is later at the same place
+    :ivar in_memory: whether what changes is kept in memory
+    """
+
+    root: str
+    base_image: str
+    source: str
+    in_memory: bool
+
+
+def prepare_root(workspace: Workspace, base_image: Path, root: Path, *, memory_mib: int = 0) -> Opened:
+    """Make what a root needs to be mounted: directories, and the memory for what will change.
+
+    Whoever mounts it notes first what it will be: of a mount that nobody knows nobody could say whose it is.
+
+    :param base_image: a file system image, only read
+    :param root: where to mount; made if missing
+    :param memory_mib: MiB of memory for what will change; 0: it goes to the disk
     :raises StillMounted: if something is mounted there already
+    :raises NotReady: if the place is no empty directory
     """
     if is_mounted(root):
         raise StillMounted(
-            f"something is mounted on {root} already", hint="vm_create.status tells whose it is; vm_create.release closes it"
+            f"something is mounted on {root} already", hint="vm_create.status says whose it is; vm_create.release closes it"
         )
     if root.exists() and any(root.iterdir()):
         raise NotReady(f"{root} is not empty", hint="set ami.root to an empty or new directory")
     in_memory = bool(memory_mib) and _mount_memory(workspace.changes, memory_mib)
     for directory in (workspace.lower, workspace.upper, workspace.work, root):
         directory.mkdir(parents=True, exist_ok=True)
+    # below /dev, where programs look for the device of a root
+    return Opened(os.fspath(root), os.fspath(base_image), f"/dev/vm_create-{uuid.uuid4().hex}", in_memory)
+
+
+def mount_root(workspace: Workspace, opened: Opened, *, kept: bool = False) -> None:
+    """Mount a base and its overlay.
+
+    :param opened: of :func:`prepare_root`
+    :param kept: the workspace is that of a failed build to look at
+    """
     if kept:  # a volatile overlay refuses to be mounted again; this one was not interrupted by a crash of the machine
         remove_tree(workspace.work / "work" / "incompat", ignore_errors=True)
     options = [
@@ -43,15 +73,10 @@ def open_root(workspace, base_image, root, *, kept=False, memory_mib=0):
         "nodev",
         *([] if kept else ["volatile"]),
     ]
-    # tells this mount from another that is later at the same place; below /dev, where programs look for the device of a root
-    source = f"/dev/vm_create-{uuid.uuid4().hex}"
-    workspace.note(
-        "opened", {"root": os.fspath(root), "base_image": os.fspath(base_image), "source": source, "in_memory": in_memory}
-    )
-    mount_image(base_image, workspace.lower, "ro")
+    mount_image(opened.base_image, workspace.lower, "ro")
     os.chmod(workspace.upper, os.stat(workspace.lower).st_mode & 0o7777)
     try:
-        run(["mount", "-t", "overlay", "-o", ",".join(options), source, root])
+        run(["mount", "-t", "overlay", "-o", ",".join(options), opened.source, opened.root])
     except CommandFailed as error:
         unmount(workspace.lower)
         raise NotReady(
@@ -60,7 +85,7 @@ def open_root(workspace, base_image, root, *, kept=False, memory_mib=0):
         ) from error
 
 
-def _mount_memory(path, mib):
+def _mount_memory(path: Path, mib: int) -> bool:
     """A tmpfs, if this kernel's takes all that a disk would; returns whether."""
     path.mkdir(parents=True, exist_ok=True)
     run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nodev", "vm_create", path])
@@ -73,28 +98,14 @@ def _mount_memory(path, mib):
     return True
 
 
-def is_open(workspace):
-    """Whether the root of a workspace is mounted, in this process's own view."""
-    opened = workspace.noted("opened")
-    return bool(opened) and source_of(opened["root"]) == opened["source"]
+def is_open(opened: Opened | None) -> bool:
+    """Whether a root is mounted, in this process's own view."""
+    return opened is not None and source_of(opened.root) == opened.source
 
 
-def close_root(workspace):
+def close_root(workspace: Workspace, opened: Opened | None) -> None:
     """Unmount the root and its base; what the build changed stays in the workspace, unless it was in memory."""
-    if is_open(workspace):
-        unmount(workspace.noted("opened")["root"])
+    if opened is not None and is_open(opened):
+        unmount(opened.root)
     unmount(workspace.lower)
     unmount(workspace.changes)
-
-
-def owner_of(root, directory):
-    """The workspace whose root is mounted at a path.
-
-    :raises RootNotOpen: if the path is none of ours
-    """
-    wanted = os.path.realpath(root)
-    for workspace in all_workspaces(directory):
-        opened = workspace.noted("opened")
-        if opened and os.path.realpath(opened["root"]) == wanted and is_open(workspace):
-            return workspace
-    raise RootNotOpen(f"no root is open at {root}", hint="open one with: salt-call state.sls ami_creator_pre")

@@ -3,16 +3,16 @@
 WORKSPACE/NAME/lock         who works here (flock: it goes with its holder, however that ends)
 WORKSPACE/NAME/lower        the base, mounted read-only
 WORKSPACE/NAME/changes      what the build changes: an overlay's upper and work over the base; a tmpfs where memory allows
-WORKSPACE/NAME/*.json       what each step found out, for the steps after it and for the manifest
+WORKSPACE/NAME/record.json  what each step found out, for the steps after it and for the manifest
 WORKSPACE/NAME/build.log    what the programs of the build printed
 """
 
 import fcntl
+from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.system.lock import locked
 from vmimage.system.trees import remove_entry
-from vmimage.system.whole_files import read_json, write_json
 
 
 class Workspace:
@@ -28,10 +28,20 @@ class Workspace:
         self.lower, self.changes = self.path / "lower", self.path / "changes"
         self.upper, self.work = self.changes / "upper", self.changes / "work"
         self.log = self.path / "build.log"
+        self._is_held = False
 
+    @contextmanager
     def locked(self):
-        """Work in here alone."""
-        return locked(self.path / "lock", f"the variation {self.name}")
+        """Work in here alone; a step of a build that holds the lock may ask for it again."""
+        if self._is_held:
+            yield
+            return
+        with locked(self.path / "lock", f"the variation {self.name}"):
+            self._is_held = True
+            try:
+                yield
+            finally:
+                self._is_held = False
 
     def is_busy(self):
         """Whether somebody else works in here now."""
@@ -44,30 +54,10 @@ class Workspace:
             return True
         return False
 
-    def note(self, step, data):
-        """Keep what a step found out, for as long as the machine runs: its mounts do not outlast that either.
-
-        To wait for the disk at each took half a second of a build of fifteen: what is written of the image goes first.
-        """
-        self.make()
-        write_json(self.path / f"{step}.json", data, lasts=False)
-
-    def noted(self, step, default=None):
-        """What a step found out earlier in this build, or the default; half a note, of before a crash of the machine, is none."""
-        try:
-            return read_json(self.path / f"{step}.json", default)
-        except ValueError:
-            return default
-
     def make(self):
-        """Make the directory, for root alone to look into: settings and pillar are among the notes."""
+        """Make the directory, for root alone to look into: settings and pillar are in the record."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
-
-    def drop(self, *steps):
-        """Take back what steps found out: it no longer holds."""
-        for step in steps:
-            (self.path / f"{step}.json").unlink(missing_ok=True)
 
     def forget(self, *, keep_log=False):
         """Remove everything but the lock, for a fresh start or at the end; of a failure the log stays."""

@@ -3,13 +3,14 @@
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
-from vmimage.settings.schema import Settings, keys_that
+from vmimage.settings.schema import KEYS, Settings, keys_that
 from vmimage.system.address import public_address
 
 #: takes a key and a hint, and raises an error with the place and the value of the key
@@ -22,6 +23,10 @@ _RESERVED = frozenset(
     locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
     self size status stores tags updated_at virtual_size visibility""".split()
 )
+#: characters; what is longer is no name and no path on any machine
+_LONGEST, _SHOWN = 4096, 300
+#: what states are told, and what is looked at when its turn comes
+_OF_OTHERS = ("pillar", "variations")
 #: what begins otherwise may be an option to a program, which would run commands on the builder
 _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
 _SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
@@ -35,8 +40,13 @@ def check_settings(settings: Settings, places: Mapping[str, str]) -> None:
     """
 
     def refuse(key: str, hint: str) -> NoReturn:
-        raise SettingsWrong(f"{places.get(key, f'ami.{key}')} is {getattr(settings, key)!r}", hint=hint)
+        value = public_address(f"{getattr(settings, key)!r}")
+        value = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+        raise SettingsWrong(f"{places.get(key, f'ami.{key}')} is {value}", hint=hint)
 
+    for key in KEYS:
+        if key not in _OF_OTHERS and any(len(text) > _LONGEST for text in _texts(getattr(settings, key))):
+            refuse(key, f"texts of at most {_LONGEST} characters")
     _check_what_is_built(settings, refuse)
     _check_bootstrap(settings, places)
     _check_publishing(settings, refuse)
@@ -75,6 +85,9 @@ def _check_paths(settings: Settings, refuse: _Refuse) -> None:
 
 
 def _check_base(settings: Settings, refuse: _Refuse) -> None:
+    for key in ("base", "base_hash", "base_keyring"):
+        if not _is_address(getattr(settings, key)):
+            refuse(key, "a path or an address, of printable characters")
     if re.fullmatch(r"glance:(|\s.*|.*\s)", settings.base):
         refuse("base", "glance:NAME or glance:ID")
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
@@ -104,6 +117,26 @@ def _check_how_it_is_built(settings: Settings, refuse: _Refuse) -> None:
         refuse("network", "private, host or none")
     if settings.when_done not in ("stay", "poweroff"):
         refuse("when_done", "stay or poweroff")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a value."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def _is_address(text: str) -> bool:
+    """Whether a path or an address can be read at all."""
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return text.isprintable()
 
 
 def _check_bootstrap(settings: Settings, places: Mapping[str, str]) -> None:

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 def public_address(text: str) -> str:
     """An address, or a text with addresses, without user, password and query: a query may be a signature."""
-    return re.sub(r"(\w+://[^\s?]*)\?\S*", r"\1?***", re.sub(r"(\w+://)[^/\s]*@", r"\1***@", text))
+    # each begins at the start of a word, and takes the whole address: else a long text would take hours
+    text = re.sub(r"(\b\w+://)[^/\s]*@", r"\1***@", text)
+    return re.sub(r"(\b\w+://[^\s?]*)(\?\S*)?", lambda found: found[1] + ("?***" if found[2] else ""), text)
 
 
 def name_of(address: str) -> str:

@@ -64,6 +64,8 @@ MOUNTING = (
     *("mount_setattr", "quotactl_fd", "open_tree_attr"),
 )
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # the same on all architectures that we support
+#: sockets that know no network namespace: a private network keeps no program from the hypervisor, and from what listens on the builder
+_FAMILIES = {"vsock": 40, "qipcrtr": 42}
 _ARCHITECTURES = {"x86_64": ("x86_64", "x86"), "aarch64": ("aarch64", "arm")}  # calls of others, x32 among them, are not there
 
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
@@ -138,6 +140,8 @@ def _add_rules(library: ctypes.CDLL, context: ctypes.c_void_p, allowed: tuple[st
         deny(errno.EPERM, name, _Comparison(0, _MASKED_EQUAL, user, user))
     for request in (_TIOCSTI, _TIOCLINUX):  # the kernel looks at the lower half of the number only
         deny(errno.EPERM, "ioctl", _Comparison(1, _MASKED_EQUAL, 0xFFFFFFFF, request))
+    for family in _FAMILIES.values():
+        deny(errno.EAFNOSUPPORT, "socket", _Comparison(0, _MASKED_EQUAL, 0xFFFFFFFF, family))
 
 
 def _exported(library: ctypes.CDLL, context: ctypes.c_void_p) -> bytes:

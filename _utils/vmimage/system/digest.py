@@ -5,7 +5,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +32,56 @@ def digest_of_file(path: StrPath, algorithm: str = "sha256", moved: Moved = lamb
     return f"{algorithm}:{digest.hexdigest()}"
 
 
+def digest_of_data(data: object) -> str:
+    """The digest of plain data, as it is when it has been JSON."""
+    return f"sha256:{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}"
+
+
+def write_record(path: Path, data: object, *, lasts: bool = True) -> None:
+    """Keep plain data in a JSON file, with a digest by which a change of the file is seen: see :func:`read_record`."""
+    write_json(path, {"data": data, "digest": digest_of_data(data)}, lasts=lasts)
+
+
+def read_record(path: Path, damaged: Callable[[Path], object] = lambda path: None) -> Any:
+    """What :func:`write_record` kept, which only its reader knows the type of; None where there is nothing, or nothing whole.
+
+    :param damaged: called with the path of a file that is not what was written
+    """
+    try:
+        kept = read_json(path)
+        if kept is None or digest_of_data(kept["data"]) == kept["digest"]:
+            return kept and kept["data"]
+    except (ValueError, KeyError, TypeError):
+        pass
+    damaged(path)
+    return None
+
+
 def known_digest(path: StrPath, table: Path, algorithm: str = "sha256", moved: Moved = lambda done, total: None) -> str:
     """The digest of a file, from a table if the file has not changed since it was read.
 
-    :param table: a JSON file of digests; remembers by path, size, inode and both times in nanoseconds
+    Data that a disk has lost by itself is not noticed: what is made of the file reads the file.
+
+    :param table: a file of digests; remembers by path, size, inode and both times in nanoseconds
     """
     identity = identity_of(path)
     key = f"{algorithm} {os.path.realpath(path)}"
-    known = _read_table(table)
+    known = read_record(table) or {}
     if known.get(key, [None])[0] == identity:
         return known[key][1]
     digest = digest_of_file(path, algorithm, moved)
     check_identity(path, identity)
     with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
-        write_json(table, {**_read_table(table), key: [identity, digest]})
+        write_record(table, {**(read_record(table) or {}), key: [identity, digest]})
     return digest
+
+
+def forget_digests(path: StrPath, table: Path) -> None:
+    """Take a file out of the table: it looks as it did, and is something else."""
+    ending = f" {os.path.realpath(path)}"
+    with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
+        kept = read_record(table) or {}
+        write_record(table, {key: entry for key, entry in kept.items() if not key.endswith(ending)})
 
 
 def identity_of(path: StrPath) -> list[int]:
@@ -63,14 +98,6 @@ def check_identity(path: StrPath, identity: list[int]) -> None:
     """
     if identity_of(path) != identity:
         raise BaseUnverified(f"{path} was changed while it was read", hint="try again when nobody writes to it")
-
-
-def _read_table(table: Path) -> dict[str, Any]:
-    """``{algorithm and path: [identity, digest]}`` known so far; a table that cannot be read is made again."""
-    try:
-        return read_json(table, {})
-    except json.JSONDecodeError:
-        return {}
 
 
 def digest_of_trees(paths: Iterable[StrPath]) -> str:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 from vmimage.errors import WorkspaceBusy
 
 _caller: int | None = None  # the pid by which the machine knows whose work this is, where it is done in a private namespace
-# (path, thread): by this thread and the processes that it forked; a step of a build that holds its lock may lock again
-_held: set[tuple[Path, int]] = set()
 
 
 def visible_pid() -> int:
@@ -33,10 +30,6 @@ def locked(path: Path, what: str, *, wait: bool = False, doing: str = "built") -
     :param doing: for the message: what its holder does with it
     :raises WorkspaceBusy: at once, if another process holds it and ``wait`` is false
     """
-    key = path, threading.get_ident()
-    if key in _held:
-        yield
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -49,8 +42,6 @@ def locked(path: Path, what: str, *, wait: bool = False, doing: str = "built") -
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(visible_pid()).encode())
-        _held.add(key)
         yield
     finally:
-        _held.discard(key)
         os.close(descriptor)

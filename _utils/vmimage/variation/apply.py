@@ -19,7 +19,7 @@ from vmimage.root.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runt
 from vmimage.system import syscalls
 from vmimage.system.digest import digest_of_tree, digest_of_trees
 from vmimage.system.groups import group_name
-from vmimage.variation.in_root.state_diff import BuildClean
+from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import judge
 from vmimage.variation.own_grains import keep_grains, show_grains
 from vmimage.variation.source import fetch_variation
@@ -102,7 +102,7 @@ def _find(settings, host):
 
 def _from_directory(address, minion_id, host):
     directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
-    if directory is None or not directory.is_dir():
+    if directory is None or not os.path.isdir(directory):  # also where its name is too long
         raise VariationMissing(
             f"there is no variation {address}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
         )
@@ -160,7 +160,7 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     :param list known: of the states whose work is in the root already; None where it is a base
     :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.judge` and :func:`vmimage.variation.in_root.state_diff.note_states`
     :raises VariationFailed: naming the states that failed
-    :raises BuildClean: if they cannot be applied on what the known ones made; then none was
+    :raises NeedsCleanBuild: if they cannot be applied on what the known ones made; then none was
     """
     bind_runtime(own_runtime(), root)
     home = Path(root) / HOME.lstrip("/")
@@ -202,7 +202,7 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
     told = json.loads(answer)
     if "unsafe" in told:
-        raise BuildClean(told["unsafe"])
+        raise NeedsCleanBuild(told["unsafe"])
     return judge(told["answer"], f"the variation {settings.name}", live=settings.live), told.get("states")
 
 

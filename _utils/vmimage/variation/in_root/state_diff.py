@@ -45,7 +45,7 @@ _PACKAGING = re.compile(r"(debconf|debconfmod|pkgrepo|apt|aptpkg)\.\w+ .*|\S+ /e
 _APPLIES = re.compile(r"salt-call|\bstate\.(sls|apply|highstate|top|single|template|high|low)")
 
 
-class BuildClean(Exception):
+class NeedsCleanBuild(Exception):
     """The root cannot be made of the last root image: the text says why."""
 
 

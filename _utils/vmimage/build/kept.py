@@ -9,7 +9,9 @@ Both are for root alone, as the workspace is: they hold what programs printed.
 import json
 import os
 import time
+from dataclasses import asdict
 
+from vmimage.build.record import BuildRecord, read_record
 from vmimage.system.whole_files import read_json
 
 FORMAT = 1
@@ -30,56 +32,54 @@ _COMPARED = (
 )
 
 
-def report_data(notes, log_text, contents, previous):
-    """What to keep of a build that made its triplet.
+def report_data(record: BuildRecord, log_text: str, previous: dict | None) -> dict:
+    """What to keep of a build that made its triplet: plain data.
 
-    :param dict notes: ``{step: data}`` of the steps
-    :param str log_text: of :func:`read_log`
-    :param dict contents: of :func:`vmimage.image.usage.measure_contents`, or None
-    :param dict previous: of :func:`previous_build`, or None
-    :returns: plain data
+    :param log_text: of :func:`read_log`
+    :param previous: of :func:`previous_build`
     """
     return {
         "format": FORMAT,
-        "build": notes["begun"]["build"],
-        "base_bytes": (notes.get("fetched") or {}).get("content_bytes"),
-        "contents": contents,
+        "build": record.begun.build if record.begun else None,
+        "base_bytes": record.base.content_bytes if record.base else None,
+        "contents": record.packed.contents if record.packed else None,
         "previous": previous,
         "log": log_text,
     }
 
 
-def failed_data(notes, error, created=None):
-    """What to keep of a build that made none, in the words of a manifest as far as it came.
+def failed_data(record: BuildRecord, error: BaseException) -> dict:
+    """What to keep of a build that made none, in the words of a manifest as far as it came: plain data.
 
-    :param dict notes: ``{step: data}`` of the steps that were done
-    :param BaseException error: why it ended; its ``states``, if it has any, are those that were judged
-    :param str created: when; now
-    :returns: plain data
+    :param error: why it ended; its ``states``, if it has any, are those whose results were checked
     """
-    begun, fetched, varied = ({} if notes.get(step) is None else notes[step] for step in ("begun", "fetched", "varied"))
-    steps, judged = notes.get("timings") or [], list(getattr(error, "states", None) or ())
-    of_variation = not steps or not steps[-1].get("failed") or steps[-1]["step"] == "variation"  # else of pre or post
+    return _without(record, error, time.time())
+
+
+def _without(record: BuildRecord, error: BaseException, at: float) -> dict:
+    begun, base, varied = (asdict(part) if part else {} for part in (record.begun, record.base, record.varied))
+    steps, judged = record.timings, list(getattr(error, "states", None) or ())
+    of_variation = not steps or not steps[-1].failed or steps[-1].step == "variation"  # else of pre or post
     return {
         "format": FORMAT,
         "failed": f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
         "name": begun.get("name"),
         "build": begun.get("build"),
-        "created": created or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)),
         "architecture": begun.get("architecture"),
-        "base": {key: fetched[key] for key in ("reference", "format", "digest", "verified") if key in fetched},
+        "base": {key: base[key] for key in ("reference", "format", "digest", "verified") if key in base},
         "variation": {key: varied[key] for key in ("reference", "digest", "id", "revision") if varied.get(key)},
-        "updates": notes.get("updated"),
-        "states": judged if judged and of_variation else varied.get("states", []),
+        "updates": record.updated.changes if record.updated else None,
+        "states": judged if judged and of_variation else varied.get("results", []),
         "failures": [one for one in judged if one.get("result") is False],
-        "steps": steps,
+        "steps": [step.as_dict() for step in steps],
         "settings": {key: value for key, value in begun.get("settings", {}).items() if key != "pillar"},
     }
 
 
 def previous_build(triplet):
     """What is known of the triplet that the next one will replace, or None."""
-    manifest = read_json(triplet.manifest_path)
+    manifest = _read_whole(triplet.manifest_path)
     if not manifest:
         return None
     contents = (read_kept(triplet, manifest) or {}).get("contents") or {}
@@ -93,8 +93,15 @@ _STATE = ("id", "state", "name", "sls", "result", "changed", "duration_ms")
 
 def read_kept(triplet, manifest):
     """What was kept beside a manifest, if it is of the same build."""
-    kept = read_json(kept_path(triplet))
+    kept = _read_whole(kept_path(triplet))
     return kept if kept and kept.get("build") == manifest.get("build") else None
+
+
+def _read_whole(path):
+    try:
+        return read_json(path)
+    except ValueError:  # damaged: it is no reason not to build
+        return None
 
 
 def kept_path(triplet):
@@ -144,10 +151,9 @@ def read_build(triplet, workspace):
     manifest, failed = read_json(triplet.manifest_path), read_json(failed_path(workspace))
     if failed:
         return _without_triplet("failed", failed, triplet, workspace)
-    begun = workspace.noted("begun")
-    if begun and begun.get("build") != (manifest or {}).get("build"):
-        notes = {step: workspace.noted(step) for step in ("begun", "fetched", "updated", "varied", "timings")}
-        data = failed_data(notes, RuntimeError(), _written(workspace.path / "begun.json"))
+    record = read_record(workspace)
+    if record.begun and record.begun.build != (manifest or {}).get("build"):
+        data = _without(record, RuntimeError(), record.begun.at)
         return _without_triplet("unfinished", data, triplet, workspace)
     if not manifest:
         return None
@@ -157,7 +163,3 @@ def read_build(triplet, workspace):
 def _without_triplet(outcome, data, triplet, workspace):
     kept = {"previous": previous_build(triplet), "log": read_log(workspace.log)}
     return {"outcome": outcome, "manifest": data, "kept": kept}
-
-
-def _written(path):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(path.stat().st_mtime))

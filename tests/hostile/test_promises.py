@@ -1,4 +1,4 @@
-"""Programs of a root that want to get out: each promise of docs/safety.md has its test here."""
+"""Programs of a root that want to get out: each promise of docs/explanation/safety.md has its test here."""
 
 import ctypes
 import errno
@@ -23,6 +23,8 @@ from vmimage.errors import BuildStopped, CommandFailed, NotReady
 from vmimage.system import confine, groups, network, syscalls
 from vmimage.system.namespace import run_privately
 from vmimage.system.shell import run
+
+pytestmark = pytest.mark.hostile("programs of a root")
 
 X86 = platform.machine() == "x86_64"
 #: by their numbers on x86_64 and on arm64
@@ -251,6 +253,11 @@ def refused_by_filter(*call):
 )
 def test_an_argument_is_refused(call):
     assert refused_by_filter(*call) == "EPERM"
+
+
+@pytest.mark.parametrize("family", [40, 42, 40 | 1 << 32], ids=["vsock", "qipcrtr", "vsock with more"])
+def test_a_socket_that_knows_no_network_namespace_is_refused(family):
+    assert refused_by_filter((41, 198)[not X86], family, socket.SOCK_STREAM) == "EAFNOSUPPORT"
 
 
 @pytest.mark.skipif(not X86, reason="a secondary architecture of x86_64")

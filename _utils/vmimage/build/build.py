@@ -1,0 +1,138 @@
+"""A build: its settings, where it works, who helps, and what it has found out."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vmimage.base import prepare
+from vmimage.build.record import BuildRecord, RecordFile, Timing
+from vmimage.errors import RootNotOpen, printable
+from vmimage.image.triplet import Triplet
+from vmimage.root.overlay import close_root, is_open
+from vmimage.root.workspace import Workspace
+from vmimage.settings.schema import Settings
+from vmimage.system.network import HOST, kind_of_network
+from vmimage.system.progress import Progress
+
+_running: ContextVar["Build | None"] = ContextVar("the build that create_variation runs", default=None)
+
+
+class Build:
+    """One build.
+
+    :param host: the builder's Salt (:mod:`vmimage.host`)
+    :param arguments: the settings of the call itself, which outweigh all others
+
+    :ivar is_whole: all steps are done in one call, which can begin again by itself
+    :ivar beside: work that goes on beside the steps, by its name: who needs its result takes it from here
+    """
+
+    def __init__(self, settings: Settings, host: Any, progress: Progress, arguments: dict | None = None) -> None:
+        self.settings, self.host, self.progress = settings, host, progress
+        self.arguments = arguments or {}
+        self.workspace = Workspace(settings.workspace, settings.name)
+        self.triplet = Triplet(settings.output, settings.name)
+        self.root = settings.root_path
+        self.is_whole = False
+        self.beside: dict[str, Any] = {}
+        self._record = RecordFile(self.workspace)
+
+    @property
+    def record(self) -> BuildRecord:
+        """What the steps have found out so far."""
+        return self._record.read()
+
+    def note(self, **facts: Any) -> None:
+        """Add to the record, or with None take back what no longer holds."""
+        self._record.write(replace(self.record, **facts))
+
+    def note_change_of_root(self) -> None:
+        """What was made of the root no longer holds."""
+        self._record.write(self.record.of_changed_root())
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the states of pre and post, which Salt calls, find this build (:func:`running_build`)."""
+        token = _running.set(self)
+        self.is_whole = True
+        try:
+            yield
+        finally:
+            self.is_whole = False
+            _running.reset(token)
+
+    def with_arguments(self, arguments: dict) -> "Build":
+        """This build for a state that sets something itself; it has the same workspace, lock and record."""
+        if not arguments:
+            return self
+        build = self.host.build({**self.arguments, **arguments}, asks=False)
+        build.workspace, build.is_whole, build.beside, build._record = self.workspace, self.is_whole, self.beside, self._record
+        return build
+
+    def locate_base(self) -> dict:
+        """Fetch and verify the base, from wherever it is."""
+        return prepare.locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
+
+    def _fetch_image(self, reference: str, directory: Path) -> Any:
+        from vmimage.base.from_store import fetch_image
+
+        store = self.open_store(self.host.credentials(self.settings, wanted=True))
+        return fetch_image(store, reference, directory, self.progress.moved)
+
+    def network(self) -> str:
+        """Which network the root gets (:mod:`vmimage.system.network`)."""
+        kind = kind_of_network(self.settings.network)
+        if kind == HOST and not self.settings.network:
+            self.progress.note(
+                "the root shares the network of this machine: install slirp4netns for one of its own (ami.network)"
+            )
+        return kind
+
+    def open_store(self, credentials: Any) -> Any:
+        """The store, with these credentials."""
+        from vmimage.glance.client import Store
+
+        return Store(credentials, tries=self.settings.tries, say=self.progress.note)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """A step: shown as it goes, timed, and what its programs print kept in build.log."""
+        self.workspace.make()
+        begun, started, failed = time.time(), time.monotonic(), True
+        try:
+            with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
+
+                def say(line: str) -> None:
+                    log.write(f"{printable(line)}\n")
+                    log.flush()
+                    self.progress.say(line)
+
+                yield say
+                failed = False
+        finally:
+            timing = Timing(name, round(time.monotonic() - started, 3), round(begun, 3), failed)
+            self.note(timings=(*self.record.timings, timing))
+
+    def is_open(self) -> bool:
+        """Whether the root is mounted."""
+        return is_open(self.record.opened)
+
+    def close_root(self) -> None:
+        """Unmount the root, and the base, should somebody have unmounted the root alone."""
+        close_root(self.workspace, self.record.opened)
+
+    def needs_open(self) -> None:
+        """Refuse a step that works in the root where none is open."""
+        if not self.is_open():
+            raise RootNotOpen(
+                f"the root of {self.settings.name} is not open", hint=f"open it: salt-call state.sls {self.settings.pre}"
+            )
+
+
+def running_build() -> Build | None:
+    """The build that create_variation runs in this process, or None."""
+    return _running.get()
