@@ -293,11 +293,11 @@ def uploaded(name, **settings):
     def is_done(build):
         if _is_to_be_built(build):
             return ""
-        brought = publish.find_brought(build, _store(build))
+        brought = publish.find_uploaded(build, _store(build))
         return f"the triplet is in the store as {brought['name']}" if brought else ""
 
     def work(build):
-        brought = publish.bring(build, _store(build))
+        brought = publish.upload_triplet(build, _store(build))
         return {role: brought[role] for role in ("image", "kernel", "ramdisk")}
 
     return _ensure(name, settings, is_done, _would_publish, "the triplet is in the store", work)

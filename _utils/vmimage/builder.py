@@ -2,37 +2,39 @@
 
 userdata -> code -> sync -> highstate -> variation -> last line
 
-Every line goes to stdout, which the unit vm_create.service leads to the journal and the console.  The exit code is 0 if the
+Every line goes to stdout, which the unit vm_create.service connects to the journal and the console.  The exit code is 0 if the
 image is there, else 1: then the unit has failed, and the last line says at which step and why.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from vmimage.errors import BuildStopped, UserdataWrong, VmImageError
 from vmimage.instance.code import reset_code, switch_code
 from vmimage.instance.metadata import METADATA_URL, read_userdata
 from vmimage.instance.minion import Minion
 from vmimage.instance.salt_files import write_sorted
-from vmimage.instance.userdata import sort_userdata
+from vmimage.instance.userdata import Sorted, sort_userdata
 from vmimage.system.lock import locked
 from vmimage.system.namespace import stoppable
 from vmimage.system.shell import run
 from vmimage.variation.outcome import judge
 
 LOCK = Path("/run/vm_create/builder")
-#: what says that this builder shall build something, whatever its userdata is
-_TOLD = ("variation", "hg_address_variation", "git_address_variation")
+#: settings that name what this builder is to build, whatever its userdata is
+_NAMING = ("variation", "hg_address_variation", "git_address_variation")
 
 
-def say(line):
+def say(line: str) -> None:
     """A line for the journal and the console."""
     print(line, flush=True)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run, and return the exit code."""
     options = _parser().parse_args(arguments)
     minion = Minion(Path(options.config_dir), say)
@@ -40,17 +42,17 @@ def main(arguments=None):
     try:
         with stoppable():
             line, failed = _run(options, minion, step), False
-    except Exception as error:  # whatever it is: the unit fails with a last line, and a machine that shall go off does
+    except Exception as error:  # of any kind: the unit fails with a last line, and a machine is switched off where that is set
         text = str(error) if isinstance(error, VmImageError) else f"{type(error).__name__}: {error}"
         say(f"vm_create: {step.name}: {text}")
         line, failed = f"FAILED at {step.name}: {text.splitlines()[0]}", True
         if isinstance(error, BuildStopped):
-            step.settings = {}  # somebody stops the unit, or reboots: it is not ours to switch the machine off then
+            step.settings = {}  # a user stops the unit, or reboots: then the machine must not be switched off
     step.end(line, failed)
     return int(failed)
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m vmimage.builder", description="Build what the userdata of this instance asks for."
     )
@@ -59,22 +61,23 @@ def _parser():
     parser.add_argument("--metadata", metavar="URL", default=METADATA_URL, help="of the metadata server (%(default)s)")
     parser.add_argument("--deadline", metavar="SECONDS", type=float, default=300, help="to wait for userdata (%(default)s)")
     parser.add_argument("--home", default="/opt/vm_create", help="of the project's code on this builder (%(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="read and check the userdata, tell what it sets, change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="read and check the userdata, say what it sets, change nothing")
     return parser
 
 
 class _Steps:
-    """Where the run is, and what the settings say of its end."""
+    """The step that the run is at, and the settings of its end."""
 
-    def __init__(self):
-        self.name, self.settings = "start", {}
+    def __init__(self) -> None:
+        self.name = "start"
+        self.settings: Mapping[str, Any] = {}
 
-    def begin(self, name):
+    def begin(self, name: str) -> None:
         self.name = name
         say(f"vm_create: {name}")
 
-    def end(self, line, failed):
-        """Say the last line.  Switch the machine off where that is asked; a failed one that is kept for a look stays."""
+    def end(self, line: str, failed: bool) -> None:
+        """Say the last line.  Switch the machine off where that is set; after a failure it may be kept for inspection."""
         is_left_on = self.settings.get("when_done") != "poweroff" or failed and self.settings.get("keep_on_failure")
         if not is_left_on:
             say("vm_create: this machine is switched off after the next line (ami.when_done)")
@@ -87,7 +90,8 @@ class _Steps:
             say(f"vm_create: this machine stays on: {error}")
 
 
-def _run(options, minion, step):
+def _run(options: argparse.Namespace, minion: Minion, step: _Steps) -> str:
+    """Returns the last line."""
     step.begin("userdata")
     found = _sorted_userdata(options)
     if options.dry_run:
@@ -96,8 +100,8 @@ def _run(options, minion, step):
         return _build(options, minion, step, found)
 
 
-def _build(options, minion, step, found):
-    step.settings = found.grains.get("ami", {})  # until Salt can tell all of them
+def _build(options: argparse.Namespace, minion: Minion, step: _Steps, found: Sorted) -> str:
+    step.settings = found.grains.get("ami", {})  # until Salt can give all of them
     changed = write_sorted(found, minion.directory / "grains", minion.directory / "minion.d/vm_create-userdata.conf")
     say(f"userdata: {'written' if changed else 'unchanged'}")
     reset_code(Path(options.home), say)
@@ -106,30 +110,30 @@ def _build(options, minion, step, found):
     step.settings = _settings(minion)
     step.begin("code")
     if switch_code(step.settings, Path(options.home), say):
-        _start_anew(options.home)
-    if found.kind not in ("settings", "empty") and not any(step.settings[key] for key in _TOLD):
+        _restart(options.home)
+    if found.kind not in ("settings", "empty") and not any(step.settings[key] for key in _NAMING):
         return f"nothing to build: the userdata is {found.kind}, and ami.variation is not set"
     step.begin("highstate")
     judge(minion.call("state.highstate", "test=False"), "the highstate of this builder")
     step.begin("variation")
-    return _told(minion.call("vm_create.create_variation", "test=False"))
+    return _summed_up(minion.call("vm_create.create_variation", "test=False"))
 
 
-def _sorted_userdata(options):
-    """Read the userdata, sort it, and tell what it sets; of values not one is told."""
+def _sorted_userdata(options: argparse.Namespace) -> Sorted:
+    """Read the userdata, sort it, and say which keys it sets; values are not shown."""
     data, where = _read(options)
     found = sort_userdata(data)
     if found.kind == "empty":
         say(f"userdata: nothing is set in {where}")
     elif found.kind != "settings":
-        say(f"userdata: {where} holds no settings ({found.kind}), and is left alone")
+        say(f"userdata: {where} contains no settings ({found.kind}), and is ignored")
     for prefix, keys in (("grain", found.grains), ("secret", found.secrets)):
         for key in sorted(f"{top}.{key}" for top, below in keys.items() for key in below):
             say(f"userdata: {prefix} {key}")
     return found
 
 
-def _read(options):
+def _read(options: argparse.Namespace) -> tuple[bytes, str]:
     if not options.userdata:
         return read_userdata(deadline_seconds=options.deadline, base_url=options.metadata, say=say)
     try:
@@ -138,19 +142,22 @@ def _read(options):
         raise UserdataWrong(f"the userdata {options.userdata} cannot be read: {error.strerror}") from None
 
 
-def _settings(minion):
-    """``{key: value}`` in force, without what the variation's repository tells."""
-    return {key: one["value"] for key, one in minion.call("vm_create.settings").items()}
+def _settings(minion: Minion) -> dict[str, Any]:
+    """The values in force, of the types of their settings, without those that the variation's repository sets."""
+    return {key: setting["value"] for key, setting in minion.call("vm_create.settings").items()}
 
 
-def _start_anew(home):
+def _restart(home: str) -> NoReturn:
     """Go on as the code that was switched to."""
     environment = {**os.environ, "PYTHONPATH": f"{home}/current/_utils"}
     os.execve(sys.executable, [sys.executable, "-m", "vmimage.builder", *sys.argv[1:]], environment)
 
 
-def _told(data):
-    """The last line: what was built, and where it is."""
+def _summed_up(data: Mapping[str, Any]) -> str:
+    """The last line: what was built, and where it is.
+
+    :param data: of create_variation
+    """
     published, revision = data["published"], data["variation"].get("revision")
     origin = f", from {revision}" if revision else ""
     if not published:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 VERSION = "0.1.0"
@@ -21,53 +22,53 @@ _MODULES = ("vm_create.py", "vm_sysctl.py")  # by name: they may lie among those
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 
 
-def salt_loader():
+def salt_loader() -> dict[str, list[str]]:
     """The directories of our modules and states, for the entry point ``salt.loader``."""
     found = {"modules": modules_directory(), "states": _holding("vm_image.py", _HERE / "salt_states", TOP / "_states")}
     return {kind: [str(path)] for kind, path in found.items() if path.is_dir()}
 
 
-def modules_directory():
-    """Where our execution modules are: in a wheel, in a checkout, or among the synced ones."""
+def modules_directory() -> Path:
+    """Where our execution modules are: in a wheel, in a checkout, or among the synced modules."""
     return _holding("vm_create.py", _HERE / "salt_modules", TOP / "_modules", TOP / "modules")
 
 
-def states_directory():
-    """Where the SLS of this project are, if they came along."""
+def states_directory() -> Path:
+    """Where the SLS of this project are, if they were delivered with the code."""
     return _holding("ami_creator_pre.sls", _HERE / "salt_sls", TOP / "states")
 
 
-def machinery():
+def machinery() -> list[Path]:
     """The files of this package, sorted, without what a wheel has put beside them."""
     return [path for path in sorted(_HERE.rglob("*.py")) if not path.relative_to(_HERE).parts[0].startswith("salt_")]
 
 
-def write_project(path, file_roots=()):
+def write_project(path: str | os.PathLike[str], file_roots: Iterable[str] = ()) -> None:
     """Write this project's code and SLS into a tar with the layout of a checkout; the same files make the same bytes.
 
-    In it are also ``requirements.txt``, for pip, and ``SHA256SUMS`` of all files: who compares a directory with the tar sees by
-    this one what went.
+    In it are also ``requirements.txt``, for pip, and ``SHA256SUMS`` of all files: by this file a comparison of a directory with the
+    tar finds what was removed.
 
-    :param path: of the tar; an older one is replaced at once
-    :param file_roots: directories to take the SLS from, where none came along with the code
+    :param path: of the tar; an older tar is replaced at once
+    :param file_roots: directories to take the SLS from, where none were delivered with the code
     """
-    files = _code() | _sls(file_roots) | {"requirements.txt": "".join(f"{one}\n" for one in REQUIREMENTS).encode()}
+    files = _code() | _sls(file_roots) | {"requirements.txt": "".join(f"{package}\n" for package in REQUIREMENTS).encode()}
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         with tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             for name, data in sorted((files | {"SHA256SUMS": sums.encode()}).items()):
                 member = tarfile.TarInfo(name)  # of root, mode 0644, of 1970
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
-        os.replace(partial, path)
+        os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _code():
+def _code() -> dict[str, bytes]:
     """``{path: content}`` of modules, states and machinery."""
     modules, states = modules_directory(), _holding("vm_image.py", _HERE / "salt_states", TOP / "_states", TOP / "states")
     found = {f"_modules/{name}": modules / name for name in _MODULES}
@@ -76,15 +77,16 @@ def _code():
     return {name: file.read_bytes() for name, file in found.items()}
 
 
-def _sls(file_roots):
-    """``{path: content}`` of the SLS: our own, or by name from a minion's file_roots, where other SLS hold who knows what."""
-    ours = states_directory()
-    if ours.is_dir():
-        found = ours.glob("*.sls")
+def _sls(file_roots: Iterable[str]) -> dict[str, bytes]:
+    """``{path: content}`` of the SLS: our own, or by name from a minion's file_roots, where there are SLS of other projects, too."""
+    own = states_directory()
+    if own.is_dir():
+        found = own.glob("*.sls")
     else:
-        found = _holding("ami_creator_pre.sls", ours, *map(Path, file_roots)).glob("ami_creator*.sls")
-    return {"states/top.sls": _TOP_SLS.encode()} | {f"states/{one.name}": one.read_bytes() for one in found}
+        found = _holding("ami_creator_pre.sls", own, *map(Path, file_roots)).glob("ami_creator*.sls")
+    return {"states/top.sls": _TOP_SLS.encode()} | {f"states/{path.name}": path.read_bytes() for path in found}
 
 
-def _holding(file, *candidates):
+def _holding(file: str, *candidates: Path) -> Path:
+    """The first directory that contains a file, or else the first directory."""
     return next((path for path in candidates if (path / file).exists()), candidates[0])

@@ -5,36 +5,38 @@ what to do.  The face turns them into Salt's ``CommandExecutionError``; nothing 
 """
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def printable(text):
-    """A text that a terminal only shows: without colours, and with any other control character, or byte that is no UTF-8, escaped."""
+def printable(text: object) -> str:
+    """A text that does nothing to a terminal: without colours, and with other control characters, and bytes that are no UTF-8, escaped."""
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", _COLOURS.sub("", str(text).replace("\r\n", "\n")))
 
 
 class VmImageError(Exception):
     """Base of all errors of this project.
 
-    :param str message: what is wrong, naming the key, file or program
-    :param str hint: what the user can do about it
+    :param message: what is wrong, naming the key, file or program
+    :param hint: what the user can do about it
     """
 
-    def __init__(self, message, *, hint=""):
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or ""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return printable(f"{self.message}\n  -> {self.hint}" if self.hint else self.message)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:  # the callable and its arguments, for pickle
         return (_rebuilt, (type(self), self.args, self.__dict__))
 
 
-def _rebuilt(kind, args, state):
+def _rebuilt(kind: type[VmImageError], args: tuple[Any, ...], state: dict[str, Any]) -> VmImageError:
     """An error as it was before it crossed from the build's process to its caller."""
     error = kind.__new__(kind, *args)
     Exception.__init__(error, *args)
@@ -57,12 +59,12 @@ class ProgramMissing(NotReady):
 class CommandFailed(VmImageError):
     """A program ended with an exit code that its caller did not allow.
 
-    :param list argv: the program and its arguments
-    :param int code: its exit code, negative for a signal
-    :param str output: the end of what it printed
+    :param argv: the program and its arguments
+    :param code: its exit code, negative for a signal
+    :param output: the end of what it printed
     """
 
-    def __init__(self, argv, code, output="", *, hint=""):
+    def __init__(self, argv: Sequence[object], code: int, output: str = "", *, hint: str | None = None) -> None:
         self.argv, self.code, self.output = list(map(str, argv)), code, output
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         said = "".join(f"\n    {line}" for line in output.strip().splitlines()[-12:])
@@ -70,7 +72,7 @@ class CommandFailed(VmImageError):
 
 
 class BuildDied(VmImageError):
-    """The build's process ended without saying why (it was killed, or ran out of memory)."""
+    """The build's process ended without a reason (it was killed, or ran out of memory)."""
 
 
 class KeptDamaged(VmImageError):
@@ -110,15 +112,20 @@ class BaseUnverified(VmImageError):
 
 
 class BaseRefused(VmImageError):
-    """A base that is not what it says, or that refers to things outside of itself."""
+    """A base whose format is not what its header or a setting says, or that refers to other files."""
 
 
 class VariationMissing(VmImageError):
-    """There is no such variation, or it holds no states."""
+    """There is no such variation, or it contains no states."""
 
 
 class VariationFailed(VmImageError):
-    """States failed, did not compile, or were none."""
+    """States failed, did not compile, or there were none.
+
+    :ivar states: where states failed: all of the run, as :func:`vmimage.variation.outcome.judge` describes them
+    """
+
+    states: list[dict[str, Any]]
 
 
 class KernelMissing(VmImageError):
@@ -142,23 +149,23 @@ class NotPublished(VmImageError):
 
 
 class StoreRefused(VmImageError):
-    """The store says no, and would say it again."""
+    """The store refuses a request, and would refuse it again."""
 
 
 class StoreConflict(StoreRefused):
-    """There is something of that id already."""
+    """Another client has made or changes the same thing."""
 
 
 class StoreUnreachable(VmImageError):
-    """The store, Keystone or the line to them failed, after all tries."""
+    """The store, Keystone or the network to them failed, after all tries."""
 
 
 class ImageGone(VmImageError):
-    """The store has no image of that id, or not for us."""
+    """The store has no image of that id, or does not show it to this project."""
 
 
 class CredentialsWrong(VmImageError):
-    """Who we are to the cloud is missing, contradictory or refused."""
+    """OpenStack credentials are missing, contradictory or refused."""
 
 
 class UserdataWrong(VmImageError):
@@ -166,8 +173,8 @@ class UserdataWrong(VmImageError):
 
 
 class RepositoryWrong(VmImageError):
-    """A repository's address, revision or content is not what was asked."""
+    """A repository's address, revision or content is not what the settings ask for."""
 
 
 class CallFailed(VmImageError):
-    """The builder's own Salt could not do what its run asked of it."""
+    """The builder's own Salt could not do what the run of the builder asked for."""

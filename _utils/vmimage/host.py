@@ -6,15 +6,19 @@ The only file besides the faces that knows Salt.
 import functools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vmimage import delivery
 from vmimage.build.build import Build
 from vmimage.build.steps import e2fsprogs_version
-from vmimage.glance.credentials import gather_credentials
-from vmimage.settings.schema import gather_settings
-from vmimage.system.progress import Log, Progress, Terminal, event_watcher
+from vmimage.glance.credentials import Credentials, gather_credentials
+from vmimage.glance.publication import Wanted
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.lookup import Source
+from vmimage.settings.schema import Settings
+from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
 from vmimage.variation.source import pin_variation
 
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
@@ -33,27 +37,34 @@ class Host:
     :param opts: ``__opts__``
     :param grains: ``__grains__``
     :param pillar: ``__pillar__``
-    :param bool is_one_of_many: whether others are built at the same time
+    :param is_one_of_many: whether other variations are built at the same time
     """
 
-    def __init__(self, functions, opts, grains, pillar, *, is_one_of_many=False):
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]],  # each function of Salt has its own types
+        opts: MutableMapping[str, Any],
+        grains: Mapping[str, Any],
+        pillar: Mapping[str, Any],
+        *,
+        is_one_of_many: bool = False,
+    ) -> None:
         self.is_one_of_many = is_one_of_many
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
 
-    def settings(self, **arguments):
+    def settings(self, **arguments: Any) -> Settings:
         """The settings of a call: its arguments, and what ``config.get`` finds."""
         return gather_settings(self._sources(), _public(arguments))
 
-    def _sources(self):
-        """Where keys are looked up, the weightiest place first."""
+    def _sources(self) -> list[Source]:
+        """Where keys are looked up; an earlier place overrides the later places."""
         holders = {"minion config": self.opts, "grains": self.grains, "pillar": self.pillar}
         return [(where, holders[where], functools.partial(self._lookup, _ONLY[where])) for where in holders]
 
-    def credentials(self, settings, *, wanted):
-        """Who we are to the cloud.
+    def credentials(self, settings: Settings, *, wanted: Wanted) -> Credentials | None:
+        """The OpenStack credentials.
 
-        :param wanted: True; False for nobody; "auto" for nobody unless the settings tell, whatever the environment says
-        :returns: :class:`~vmimage.glance.credentials.Credentials` or None
+        :param wanted: True; False for none; "auto" for those of the settings, if they have any, but not those of the environment
         :raises CredentialsWrong: naming the keys that are missing or contradict each other
         """
         if wanted is False:
@@ -61,71 +72,76 @@ class Host:
         sure = wanted is True
         return gather_credentials(self._sources(), cloud=settings.cloud, required=sure, ambient=sure)
 
-    def _lookup(self, only, key):
+    def _lookup(self, only: Mapping[str, bool], key: str) -> Any:
+        """The value of a key, of any type, or None."""
         nothing = object()
         value = self.functions["config.get"](key, nothing, **only)
         return None if value is nothing else _copied(value)
 
-    def build(self, arguments, *, asks=True, fetches=False):
-        """A :class:`~vmimage.build.build.Build` for a call with these settings as arguments.
+    def build(self, arguments: Mapping[str, Any], *, asks: bool = True, fetches: bool = False) -> Build:
+        """A build for a call with these settings as arguments.
 
-        :param bool asks: the repository of the variation for its settings; not needed where the arguments have all that matters
-        :param bool fetches: what is new there; else what was last fetched of it will do
+        :param asks: the repository of the variation for its settings; not needed where the arguments are complete
+        :param fetches: what is new there; else what was last fetched of it will do
         """
-        arguments = _public(arguments)
-        settings = gather_settings(self._sources(), arguments)
+        own = _public(arguments)
+        settings = gather_settings(self._sources(), own)
         if settings.repository and asks:
-            settings, pinned = self._pin_variation(settings, arguments, fetches)
-            arguments |= pinned
-        return Build(settings, self, Progress(*self._watchers(settings.name)), arguments)
+            settings, pinned = self._pin_variation(settings, own, fetches)
+            own |= pinned
+        return Build(settings, self, Progress(*self._observers(settings.name)), own)
 
-    def _pin_variation(self, settings, arguments, fetches):
+    def _pin_variation(self, settings: Settings, arguments: Mapping[str, Any], fetches: bool) -> tuple[Settings, dict[str, Any]]:
         """Fetch the variation from its repository: the settings with its own, and these as arguments."""
 
-        def gather(lighter):
-            return gather_settings([*self._sources(), *lighter], arguments)
+        def gather(overridden: Sequence[Source]) -> Settings:
+            return gather_settings([*self._sources(), *overridden], arguments)
 
-        progress = Progress(*self._watchers(settings.name))
+        progress = Progress(*self._observers(settings.name))
         with progress.step("repository"):
             return pin_variation(settings, gather, ask=fetches, say=progress.note)
 
-    def _watchers(self, name):
-        if self.is_one_of_many:  # a terminal has one live line, and in a log it must be told whose a line is
-            watchers = [Log(name)]
+    def _observers(self, name: str) -> list[Observer]:
+        observers: list[Observer]
+        if self.is_one_of_many:  # a terminal has a single live line, and in a log each line must name its variation
+            observers = [Log(name)]
         else:
-            watchers = [Terminal()] if sys.stderr.isatty() else [Log()]
+            observers = [Terminal()] if sys.stderr.isatty() else [Log()]
         if not self._is_masterless():
-            watchers.append(event_watcher(self.functions["event.send"], name))
-        return watchers
+            observers.append(event_observer(self.functions["event.send"], name))
+        return observers
 
-    def _is_masterless(self):
+    def _is_masterless(self) -> bool:
         return self.opts.get("file_client") == "local" or self.opts.get("master_type") == "disable"
 
-    def apply_sls(self, sls):
-        """Apply an SLS of the builder; its states find the build (:func:`vmimage.build.build.running_build`)."""
-        options = {"concurrent": True, "test": False}
+    def apply_sls(self, sls: str) -> Any:
+        """Apply an SLS of the builder; its states find the build (:func:`vmimage.build.build.running_build`).
+
+        :returns: as ``state.sls``: a dict of results, or errors as a list or a text
+        """
+        options: dict[str, Any] = {"concurrent": True, "test": False}
         if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
         return self.functions["state.sls"](sls, **options)
 
-    def _shipped_config(self):
-        """A minion config whose file_roots are the states that pip installed: for who did not copy them to their own."""
+    def _shipped_config(self) -> Path:
+        """A minion config whose file_roots are the states that pip installed: for users who did not copy them to their own."""
         path = Path(self.opts["cachedir"]) / "vm_create.conf"
         path.write_text(f"file_client: local\nfile_roots: {{base: ['{delivery.states_directory()}']}}\n", encoding="utf-8")
         return path
 
-    def make_directories(self):
-        """Let Salt make those of its cache that it makes without heeding another who does the same at that moment."""
+    def make_directories(self) -> None:
+        """Let Salt make directories of its cache now: it makes them without regard to other processes that do the same."""
         from salt.state import get_accumulator_dir
 
         self.functions["cp.list_states"]()
         get_accumulator_dir(self.opts["cachedir"])
 
-    def cache_file(self, url):
-        """The local copy of a ``salt://`` file, or an empty str; asks first whether it is there, for Salt logs an error otherwise."""
+    def cache_file(self, url: str) -> str:
+        """The local copy of a ``salt://`` file, or an empty string; asks first whether it exists, for Salt logs an error otherwise."""
         return self.functions["cp.cache_file"](url) if self.functions["cp.hash_file"](url) else ""
 
-    def cache_tree(self, url):
+    def cache_tree(self, url: str) -> Path | None:
         """The local copy of a ``salt://`` directory, or None."""
         cached = self.functions["cp.cache_dir"](url)
         if not cached:
@@ -133,8 +149,8 @@ class Host:
         top = Path(self.functions["cp.cache_dest"](url))
         return top if top.is_dir() else None
 
-    def file_roots(self):
-        """The directories that hold the minion's states; those of a master are copied here first."""
+    def file_roots(self) -> list[Path]:
+        """The directories of the minion's states; those of a master are copied here first."""
         environment = self.opts.get("saltenv") or "base"
         if self.opts.get("file_client") == "local":
             return [Path(root) for root in self.opts["file_roots"].get(environment, [])]
@@ -142,16 +158,16 @@ class Host:
         self.functions["cp.cache_files"]([f"salt://{name}" for name in names], environment)
         return [Path(self.opts["cachedir"]) / "files" / environment]
 
-    def environments(self):
-        """``{name: directories}`` of the other environments of a minion without a master; one with a master gets none."""
+    def environments(self) -> dict[str, tuple[str, ...]]:
+        """``{name: directories}`` of the other environments of a minion without a master; empty with a master."""
         if self.opts.get("file_client") != "local":
             return {}
         own = self.opts.get("saltenv") or "base"
         found = {name: tuple(filter(os.path.isdir, roots)) for name, roots in self.opts["file_roots"].items() if name != own}
         return {name: roots for name, roots in found.items() if roots}
 
-    def compile_pillar(self, minion_id, grains):
-        """The builder's pillar for the variation: compiled anew for its id and grains where there is no master to ask."""
+    def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
+        """The builder's pillar for the variation: compiled again for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":
             return dict(self.pillar)
         import salt.pillar
@@ -160,13 +176,13 @@ class Host:
         known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 
-    def providers(self):
-        """The modules that stand in for Salt's own inside a root: ``{what they provide: text of the module}``."""
+    def providers(self) -> dict[str, str]:
+        """The modules that replace Salt's own inside a root: ``{what they provide: text of the module}``."""
         directory = delivery.modules_directory()
         return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("sysctl",)}
 
-    def versions(self):
-        """Of what a build is made with."""
+    def versions(self) -> dict[str, str]:
+        """The versions of the programs that make a build."""
         import salt.version
 
         python = ".".join(map(str, sys.version_info[:3]))
@@ -178,13 +194,13 @@ class Host:
         }
 
 
-def _copied(value):
-    """Plain dicts and lists: the minion config's own are proxies that cannot be copied or pickled."""
+def _copied(value: Any) -> Any:
+    """A value of any type as plain dicts and lists: the minion config's own are proxies that cannot be copied or pickled."""
     if isinstance(value, Mapping):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
+        return {key: _copied(below) for key, below in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _public(arguments):
-    """The settings among a call's keyword arguments: Salt adds some of its own, ``__pub_fun`` and the like; None says nothing."""
+def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a call's keyword arguments: Salt adds ``__pub_fun`` and the like; None counts as not given."""
     return {key: value for key, value in arguments.items() if value is not None and not key.startswith("__")}

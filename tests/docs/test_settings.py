@@ -9,7 +9,7 @@ from pages import blocks
 from vmimage.errors import VmImageError
 from vmimage.glance.credentials import gather_credentials
 from vmimage.instance.userdata import sort_userdata
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 
 def check_settings(text, tmp_path):

@@ -49,7 +49,7 @@ def once(happens, when):
 
 
 class HalfWay:
-    """A watcher that does something when half of the root image is on its way."""
+    """An observer that does something when half of the root image is on its way."""
 
     def __init__(self, happens):
         self.happens, self.done = happens, False
@@ -98,7 +98,7 @@ def test_glance_is_killed_in_mid_upload_and_comes_back(own_glance):
         threading.Timer(1.0, glance.start).start()
 
     half = HalfWay(die_and_return)
-    alice.watchers = [half]
+    alice.observers = [half]
     alice.publish()
     assert half.done
     assert_published(alice.client, triplet, archived=1)
@@ -108,13 +108,13 @@ def test_glance_is_killed_in_mid_upload_and_stays_away(own_glance):
     glance, alice = own_glance("away")
     old, _ = alice.anew()
     triplet = make_triplet(alice.directory, root_mib=64, kernel=b"newer")
-    alice.watchers = [HalfWay(glance.kill)]
+    alice.observers = [HalfWay(glance.kill)]
     with pytest.raises((NotPublished, StoreUnreachable)) as caught:
         alice.publish(tries=2)
     assert "the next run" in caught.value.hint
     glance.start()
     assert named(alice.client, "web-amd64")[0]["vm_create_sha256"] != triplet.manifest()["files"]["root_image"]["sha256"]
-    alice.watchers = []
+    alice.observers = []
     alice.publish()
     assert_published(alice.client, triplet, archived=1)
 
@@ -286,7 +286,7 @@ def test_the_file_changes_while_it_is_uploaded(alice):
         with open(triplet.root_image, "ab") as file:
             file.write(b"more")
 
-    alice.watchers = [HalfWay(grow)]
+    alice.observers = [HalfWay(grow)]
     with pytest.raises(OSError, match="changed while it was uploaded"):
         alice.publish()
     assert_nothing_of(alice, triplet)
@@ -310,7 +310,7 @@ def test_a_refusal_that_the_client_does_not_know_is_told_and_not_asked_again(ali
 def test_a_redirection_of_an_upload_is_not_followed_and_told(alice, lane):
     triplet = make_triplet(alice.directory, kernel=b"newer")
     lane.wire.on_request = lambda number, method, path, headers: (307, "Temporary Redirect") if path.endswith(FILE) else None
-    with pytest.raises(StoreRefused, match="(?s)elsewhere.*image_endpoint"):
+    with pytest.raises(StoreRefused, match="(?s)redirects.*image_endpoint"):
         alice.publish()
     lane.wire.on_request = None
     assert_nothing_of(alice, triplet)

@@ -266,10 +266,10 @@ def test_two_variations_share_a_kernel_and_neither_takes_it_from_the_other(alice
 def test_brought_first_and_promoted_later(alice):
     _, old = alice.anew()
     new = make_triplet(alice.directory, kernel=b"newer")
-    brought = publish.bring(*alice.build())
+    brought = publish.upload_triplet(*alice.build())
     assert named(alice.client, "web-amd64")[0]["vm_create_build"] == old["build"]
     assert alice.client.images.get(brought["image"])["name"].startswith("new web-amd64 ")
-    assert publish.find_brought(*alice.build())["id"] == brought["image"]
+    assert publish.find_uploaded(*alice.build())["id"] == brought["image"]
     told = alice.publish()
     assert told["image"] == brought["image"] and told["reused"] == ["kernel", "ramdisk", "root_image"]
     assert_published(alice.client, new, archived=1)
@@ -356,7 +356,7 @@ def test_rollback_keeps_a_protection_by_hand(alice):
 def test_an_upload_that_took_long_does_not_count_as_rolled_back(alice):
     """Two builders: the earlier upload takes the name after the later one."""
     early = make_triplet(alice.directory, kernel=b"early")
-    slow = publish.bring(*alice.build())
+    slow = publish.upload_triplet(*alice.build())
     image = dict(alice.client.images.get(slow["image"]))
     alice.client.images.update(slow["image"], vm_create_builder="another", vm_create_state="new")
     _, fast = alice.anew(kernel=b"late")
@@ -448,7 +448,7 @@ def test_a_kernel_that_another_variation_removed_meanwhile_is_brought_again(alic
         if moment.what == "done" and moment.step == "upload root":
             alice.client.images.delete(first["kernel"])
 
-    build.progress.watchers = (remove,)
+    build.progress.observers = (remove,)
     told = publish.publish(build, store)
     assert alice.client.images.get(told["kernel"])["status"] == "active"
     assert named(alice.client, "db-amd64")[0]["kernel_id"] == told["kernel"] != first["kernel"]
@@ -466,7 +466,7 @@ def test_another_builder_that_took_the_name_at_the_same_time_is_told(alice, monk
         return complete(store, name)
 
     monkeypatch.setattr(promote, "complete_promotion", complete_late)
-    with pytest.raises(NotPublished, match=f"leads to {other['image']}, not to"):
+    with pytest.raises(NotPublished, match=f"points to {other['image']}, not to"):
         alice.publish()
     assert the_one_named(alice) == other["image"]
 

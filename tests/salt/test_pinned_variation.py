@@ -16,7 +16,7 @@ from vmimage.host import Host
 
 def hand(sls, between="", **arguments):
     host = Host(__salt__, __opts__, __grains__, __pillar__)
-    build = host.build(arguments, ask=True)
+    build = host.build(arguments, fetches=True)
     if between:
         assert __salt__["cmd.retcode"](between) == 0
     return {"settings": build.settings.as_dict(), "states": host.apply_sls(sls)}

@@ -38,7 +38,7 @@ def test_a_list_or_mapping_of_the_minion_config_is_plain_data(minion):
     [
         ({"ami": {"relese": "x"}}, ["unknown setting ami.relese in the minion config", "did you mean ami.release?"]),
         ({"grains": {"ami.forse": True}}, ["unknown setting ami.forse in the grains", "ami.force"]),
-        ({"ami.force": "yes"}, ["ami.force in the minion config is 'yes', not a bool"]),
+        ({"ami.force": "yes"}, ["ami.force in the minion config is 'yes', not a boolean"]),
         ({"ami": {"name": "../../etc"}}, ["ami.name in the minion config is '../../etc'"]),
         ({"ami": ["name"]}, ["not a mapping"]),
         ({"ami.name": "a", "ami": {"name": "b"}}, ["stands twice in the minion config"]),

@@ -12,7 +12,7 @@ import sys
 
 import yaml
 from minions import PROJECT
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 #: programs of others: of their commands only the shell's syntax and the project's files are looked at
 OTHERS = "apt-get cat cd cp fuser git hg journalctl mkdir modprobe openstack qemu-img rsync salt-key systemctl".split()

@@ -2,7 +2,7 @@
 
 import pytest
 from vmimage.errors import SettingsWrong, VmImageError
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 
 def source(where, mapping):

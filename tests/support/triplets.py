@@ -9,7 +9,7 @@ from vmimage.build.steps import Build
 from vmimage.glance import publish
 from vmimage.glance.credentials import gather_credentials
 from vmimage.image.triplet import Triplet
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.system.progress import Progress
 from vmimage.system.whole_files import write_json
 
@@ -67,10 +67,10 @@ class NoSalt:
         return gather_credentials([], cloud=settings.cloud, environment=self.environment, required=True) if wanted else None
 
 
-def publishing_build(directory, environment, *watchers, name="web", **settings):
+def publishing_build(directory, environment, *observers, name="web", **settings):
     """A build that publishes the triplet in a directory."""
     own = {"name": name, "output": str(directory), "workspace": str(directory / "workspace"), "architecture": "amd64"}
-    return Build(gather_settings([], {**own, **settings}), NoSalt(environment), Progress(*watchers))
+    return Build(gather_settings([], {**own, **settings}), NoSalt(environment), Progress(*observers))
 
 
 def environment_of(user, auth_url, region="RegionOne"):
@@ -95,11 +95,11 @@ class Publisher:
     def __init__(self, cloud, directory, region="RegionOne"):
         self.environment = environment_of(cloud.users["alice"], cloud.auth_url, region)
         self.directory = directory
-        self.watchers = []
+        self.observers = []
         self.client = cloud.client("alice", region)
 
     def build(self, **settings):
-        build = publishing_build(self.directory, self.environment, *self.watchers, **settings)
+        build = publishing_build(self.directory, self.environment, *self.observers, **settings)
         store = publish.check_publishing(build, wanted=True)
         store.sleep = lambda seconds: time.sleep(seconds * self.pauses)
         return build, store

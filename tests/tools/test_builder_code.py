@@ -6,7 +6,8 @@ import pytest
 from repository_server import SOURCES
 from vmimage.errors import RepositoryWrong
 from vmimage.instance.code import reset_code, switch_code
-from vmimage.settings.schema import KEYS, gather_settings
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.schema import KEYS
 
 pytestmark = pytest.mark.needs("hg", "git")
 RUN = "_utils/vmimage/builder.py"

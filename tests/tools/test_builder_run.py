@@ -55,7 +55,7 @@ def test_a_dry_run_names_each_key_and_no_value_needs_no_salt_and_switches_nothin
 
 def test_userdata_for_somebody_else_is_named_by_its_kind_and_left_alone(run):
     ended = run.on(f"#!/bin/sh\necho {SECRET}\n", "--dry-run")
-    left = "userdata: userdata holds no settings (script), and is left alone"
+    left = "userdata: userdata contains no settings (script), and is ignored"
     assert ended.lines == ["vm_create: userdata", left, "vm_create: nothing was changed"]
     assert ended.code == 0 and run.is_untouched()
 

@@ -236,7 +236,7 @@ def head_without_end(request):
 @pytest.mark.parametrize("answer", [hang, drip_head, drip_body, continue_for_ever], ids=lambda one: one.__name__)
 def test_a_server_that_keeps_us_waiting_is_left_by_the_deadline(server, answer):
     server.answers = dict.fromkeys((OPENSTACK, EC2, TOKEN), answer)
-    assert f"{OPENSTACK}: no whole answer in time" in server.fail(**SHORT)
+    assert f"{OPENSTACK}: no complete answer in time" in server.fail(**SHORT)
 
 
 def test_a_server_that_kept_us_waiting_once_is_asked_again(server):
@@ -309,7 +309,7 @@ def test_a_server_does_not_lead_us_elsewhere(serve, server, status):
     elsewhere.answers = {OPENSTACK: DATA, EC2: DATA}
     redirect = lambda request: request.send(b"", status=status, Location=elsewhere.url + OPENSTACK)  # noqa: E731
     server.answers = {OPENSTACK: redirect, EC2: redirect, TOKEN: redirect}
-    assert f"the server says {status}, it leads elsewhere" in server.fail()
+    assert f"the server says {status}, it redirects" in server.fail()
     assert elsewhere.asked == []
 
 
@@ -330,7 +330,7 @@ def test_an_address_that_swallows_all_is_left_by_the_deadline(clock):
                 waiting.append(socket.socket())
                 waiting[-1].setblocking(False)
                 waiting[-1].connect_ex(("127.0.0.1", port))
-            with ended_if_it_hangs(), pytest.raises(UserdataWrong, match="no whole answer in time"):
+            with ended_if_it_hangs(), pytest.raises(UserdataWrong, match="no complete answer in time"):
                 read_userdata(SERVERS, base_url=f"http://127.0.0.1:{port}", sleep=clock.sleep, **SHORT)
         finally:
             for one in waiting:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from vmimage.base.prepare import locate_base
 from vmimage.errors import BaseRefused, BaseUnverified, SettingsWrong
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.system.progress import Progress
 from vmimage.system.shell import run
 

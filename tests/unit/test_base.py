@@ -164,7 +164,7 @@ def prepared(tmp_path, monkeypatch):
         return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
 
     monkeypatch.setattr(base, "run_privately", prepare)
-    monkeypatch.setattr(base, "Beside", AtOnce)  # no other process
+    monkeypatch.setattr(base, "BackgroundTask", AtOnce)  # no other process
     monkeypatch.setattr(os, "nice", lambda more: None)
 
     def begin():

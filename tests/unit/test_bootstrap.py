@@ -2,7 +2,7 @@ import json
 
 import pytest
 from vmimage.base.bootstrap import digest_of_plan, plan_bootstrap
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 MIRROR = "http://mirror.example.org/debian"
 

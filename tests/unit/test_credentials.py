@@ -358,18 +358,20 @@ def test_what_contradicts_each_other_is_named_with_its_place(gather, told, words
     ],
 )
 def test_two_values_under_two_names_of_one_thing_are_refused(told, names):
-    assert f"keystone.{names[0]} and keystone.{names[1]} in the pillar are two values for one thing" in refusal(of_pillar, told)
+    assert f"keystone.{names[0]} and keystone.{names[1]} in the pillar are different values for the same key" in refusal(
+        of_pillar, told
+    )
 
 
 def test_two_names_in_two_places_are_told_with_both():
     sources = [source("minion config", {"keystone.tenant": "images"}), source("pillar", {"keystone": {"project": "others"}})]
     message = refusal(gather_credentials, sources, environment={})
-    assert "keystone.tenant in the minion config and keystone.project in the pillar are two values" in message
+    assert "keystone.tenant in the minion config and keystone.project in the pillar are different values" in message
 
 
 def test_two_variables_of_one_thing_are_refused_too():
     message = refusal(of_variables, {**VARIABLES, "OS_TENANT_NAME": "others"})
-    assert "OS_PROJECT_NAME and OS_TENANT_NAME in the environment are two values" in message
+    assert "OS_PROJECT_NAME and OS_TENANT_NAME in the environment are different values" in message
 
 
 # what cannot be meant
@@ -390,7 +392,7 @@ def test_salts_admin_token_of_identity_v2_is_refused_by_name(key):
 @pytest.mark.parametrize("value", [12345, 0o123, 1.5, True, ["hunter2"], {"hunter2": 1}], ids=repr)
 def test_what_is_no_str_is_to_be_put_in_quotes_and_is_not_told(key, value):
     message = refusal(of_pillar, {**USER, key: value})
-    assert f"keystone.{key} in the pillar is not a str" in message and "put it in quotes" in message
+    assert f"keystone.{key} in the pillar is not a string" in message and "put it in quotes" in message
     assert str(value) not in message
 
 
@@ -402,13 +404,13 @@ def test_the_secret_of_an_application_credential_is_put_in_quotes_too():
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        *[("insecure", value, "is not a bool") for value in ("maybe", 1, 0, 1.0, [], "hunter2")],
-        *[("verify_ssl", value, "is not a bool") for value in ("/etc/ssl/hunter2.pem", 1)],
+        *[("insecure", value, "is not a boolean") for value in ("maybe", 1, 0, 1.0, [], "hunter2")],
+        *[("verify_ssl", value, "is not a boolean") for value in ("/etc/ssl/hunter2.pem", 1)],
         *[("timeout", value, "number of seconds") for value in (0, -1, True, "600", "", float("inf"), float("nan"), 10**400)],
         *[("interface", value, "is not an interface") for value in ("hunter2", "Public", "URL", "publicurl")],
         *[("cacert", value, "names no file") for value in ("/nowhere/hunter2", "/", "~hunter2\0", "\0", "x" * 5000)],
         *[
-            ("auth_url", value, "holds an @")
+            ("auth_url", value, "contains an @")
             for value in ("https://me:hunter2@cloud/v3", "https://me:hun/ter2@cloud", "hunter2@")
         ],
         *[
@@ -436,7 +438,7 @@ def test_the_secret_of_an_application_credential_is_put_in_quotes_too():
             for path in ("/v2.0", "/v2.0/", "/id/v2.0/tokens", "/v2")
         ],
         ("auth_url", "https://cloud/v3/auth/tokens", "goes on after /v3"),
-        ("image_endpoint", "https://me:hunter2@glance", "holds an @"),
+        ("image_endpoint", "https://me:hunter2@glance", "contains an @"),
         ("image_endpoint", "glance", "is not an address"),
     ],
 )
@@ -451,7 +453,7 @@ def test_an_auth_type_of_identity_v2_is_gone(kind):
 
 
 def test_variables_are_checked_under_their_own_names():
-    assert "OS_INSECURE in the environment is not a bool" in refusal(of_variables, {**VARIABLES, "OS_INSECURE": "hunter2"})
+    assert "OS_INSECURE in the environment is not a boolean" in refusal(of_variables, {**VARIABLES, "OS_INSECURE": "hunter2"})
     assert "OS_CACERT in the environment names no file" in refusal(of_variables, {**VARIABLES, "OS_CACERT": "/hunter2"})
 
 

@@ -389,7 +389,7 @@ def test_what_is_missing_in_an_entry_belongs_into_it_or_into_secure_yaml(home):
 
 def test_two_places_of_one_key_that_differ_are_refused(home):
     message = entry_refusal(home, {"auth": AUTH, "username": "other"})
-    assert "auth.username and username in the cloud ami in " in message and "are two values for one thing" in message
+    assert "auth.username and username in the cloud ami in " in message and "are different values for the same key" in message
 
 
 def test_an_unknown_option_is_named_with_the_one_that_was_meant(home):

@@ -3,7 +3,7 @@ import platform
 import pytest
 from vmimage.glance.description import image_name, part_image, root_image
 from vmimage.glance.generations import leftovers, roots_of, unneeded_parts
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 GIB = 1 << 30
 

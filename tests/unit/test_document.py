@@ -28,11 +28,11 @@ DOCUMENTS = {
 
 WRONG = {
     "too large": (b"#" * (LIMIT_BYTES + 1), f"{WHAT} has more than 64 KiB"),
-    "null bytes": (b"name: web\0", f"{WHAT} holds null bytes: it is no text, or UTF-16"),
+    "null bytes": (b"name: web\0", f"{WHAT} contains null bytes: it is no text, or UTF-16"),
     "latin-1": (b"name: web\nx: B\xfccher\n", f"{WHAT} (line 2) is not UTF-8"),
     "crooked": (b"a:\n  b: 1\n c: 1\n", f"{WHAT} (line 3) is not YAML"),
     "no character at all": (b'name: "\\UFFFFFFFF"', f"{WHAT} is not YAML"),
-    "two documents": (b"a: 1\n---\nb: 1\n", f"{WHAT} (line 2) holds a second document"),
+    "two documents": (b"a: 1\n---\nb: 1\n", f"{WHAT} (line 2) contains a second document"),
     "twice": (b"name: a\nname: b\n", f"name in {WHAT} (line 2) stands twice"),
     "deep": (b"x: " + b"[" * 100, f"x in {WHAT} (line 1) is nested too deeply"),
     "an alias": (b"a: 1\nb: *a\n", f"b in {WHAT} (line 2) has an anchor or alias (& or *)"),
@@ -41,7 +41,7 @@ WRONG = {
     "a long key": (b"a" * 201 + b": x", f"{WHAT} (line 1) has a very long key"),
     "a secret cut at a hash": (b"password: a #b", f"password in {WHAT} (line 1) ends before a # for YAML"),
     "an octal": (b"mode: 0644", f"mode in {WHAT} (line 1) is something else to YAML than what is written there"),
-    "half a character": (b'a: "\\ud83d"', f"a in {WHAT} (line 1) holds a null or half a character"),
+    "half a character": (b'a: "\\ud83d"', f"a in {WHAT} (line 1) contains a null or half a character"),
 }
 
 

@@ -16,7 +16,8 @@ from vmimage.glance.description import root_image
 from vmimage.glance.publish import check_publishing
 from vmimage.image.triplet import Triplet
 from vmimage.root.workspace import Workspace
-from vmimage.settings.schema import Settings, gather_settings
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.schema import Settings
 from vmimage.system.whole_files import write_json
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 

@@ -5,7 +5,7 @@ from vmimage.build import preflight
 from vmimage.errors import NotReady
 from vmimage.root import live
 from vmimage.root.live import check_base
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.system import groups, shell
 
 PLACES = {

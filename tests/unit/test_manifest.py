@@ -4,7 +4,7 @@ import pytest
 from records import begun, finished, updated, varied
 from vmimage.build.manifest import make_manifest
 from vmimage.build.record import Sealed, Timing
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys name packages sealed settings states steps
 updated variation versions""".split()

@@ -2,7 +2,8 @@
 
 import pytest
 from vmimage.errors import NotReady, SettingsWrong
-from vmimage.settings.schema import Settings, gather_settings
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.schema import Settings
 from vmimage.system.memory import free_mib, memory_for
 
 MIB = 1 << 20

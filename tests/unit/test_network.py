@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import ProgramMissing, SettingsWrong
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.system import network
 
 

@@ -4,7 +4,7 @@ import pytest
 from vmimage.build import preflight
 from vmimage.build.preflight import check_machine, check_root, check_space, needed_space
 from vmimage.errors import NotReady
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 
 def free_mib(path):

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from vmimage.system.progress import Moment, Progress, Terminal, amount, event_watcher
+from vmimage.system.progress import Moment, Progress, Terminal, event_observer, format_bytes
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_bytes_are_told_seldom_and_the_last_ones_always(told):
     assert len(moved) < 100 and (moved[-1].done, moved[-1].total) == (10_000, 10_000)
 
 
-def test_every_watcher_is_told(told):
+def test_every_observer_is_informed(told):
     others = []
     with Progress(told.append, others.append).step("x"):
         pass
@@ -90,7 +90,7 @@ def test_a_live_line_is_not_longer_than_the_terminal(monkeypatch):
 
 
 def test_events_carry_their_place_in_the_tag(told):
-    watch = event_watcher(lambda tag, data: told.append((tag, data)), "web")
+    watch = event_observer(lambda tag, data: told.append((tag, data)), "web")
     watch(Moment("root image", "moved", done=1, total=2, seconds=0.12345))
     assert told == [("vm_create/web/root_image/moved", {"text": "", "done": 1, "total": 2, "seconds": 0.123})]
 
@@ -100,4 +100,4 @@ def test_events_carry_their_place_in_the_tag(told):
     [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB"), (5 << 50, "5120.0 TiB")],
 )
 def test_bytes_are_written_for_people(count, text):
-    assert amount(count) == text
+    assert format_bytes(count) == text

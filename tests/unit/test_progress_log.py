@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from vmimage.system import progress
-from vmimage.system.progress import Log, Moment, Progress, Terminal, event_watcher
+from vmimage.system.progress import Log, Moment, Progress, Terminal, event_observer
 
 
 class Clock:
@@ -111,7 +111,7 @@ def test_a_note_stays_on_the_terminal():
 
 def test_a_note_is_an_event_and_what_programs_say_is_none():
     told = []
-    watch = event_watcher(lambda tag, data: told.append((tag, data["text"])), "web")
+    watch = event_observer(lambda tag, data: told.append((tag, data["text"])), "web")
     watch(Moment("upload kernel", "said", text="x"))
     watch(Moment("upload kernel", "noted", text="removing it"))
     assert told == [("vm_create/web/upload_kernel/noted", "removing it")]

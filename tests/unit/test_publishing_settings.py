@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import settings_sources
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 UUID = "0c5a6b1e-7a8f-4f5e-9d59-1f6d3c4b2a10"
 
@@ -23,32 +23,32 @@ def test_who_says_nothing_publishes_privately_where_credentials_are_set_and_with
 @pytest.mark.parametrize(
     ("key", "value", "wanted"),
     [
-        ("revision", 12, "str"),
-        ("revision", 1.5, "str"),
-        ("publish", 1, "bool or str"),
-        ("publish", ["auto"], "bool or str"),
-        ("cloud", True, "str"),
-        ("cloud", {"name": "mycloud"}, "str"),
-        ("kernel_id", 7, "str"),
-        ("ramdisk_id", [UUID], "str"),
-        ("initrd_id", 7, "str"),
-        ("properties", ["hw_disk_bus=virtio"], "dict"),
-        ("properties", "hw_disk_bus=virtio", "dict"),
-        ("carry_over", "x_*", "list"),
-        ("carry_over", ["x_*", 1], "list of str"),
-        ("visibility", False, "str"),
-        ("keep", "3", "int"),
-        ("keep", True, "int"),
-        ("keep", 1.5, "int"),
-        ("gate", "yes", "bool or dict"),
-        ("gate", 300, "bool or dict"),
-        ("gate", [22], "bool or dict"),
-        ("tries", "7", "int"),
-        ("tries", True, "int"),
+        ("revision", 12, "a string"),
+        ("revision", 1.5, "a string"),
+        ("publish", 1, "a boolean or a string"),
+        ("publish", ["auto"], "a boolean or a string"),
+        ("cloud", True, "a string"),
+        ("cloud", {"name": "mycloud"}, "a string"),
+        ("kernel_id", 7, "a string"),
+        ("ramdisk_id", [UUID], "a string"),
+        ("initrd_id", 7, "a string"),
+        ("properties", ["hw_disk_bus=virtio"], "a mapping"),
+        ("properties", "hw_disk_bus=virtio", "a mapping"),
+        ("carry_over", "x_*", "a list"),
+        ("carry_over", ["x_*", 1], "a list of strings"),
+        ("visibility", False, "a string"),
+        ("keep", "3", "an integer"),
+        ("keep", True, "an integer"),
+        ("keep", 1.5, "an integer"),
+        ("gate", "yes", "a boolean or a mapping"),
+        ("gate", 300, "a boolean or a mapping"),
+        ("gate", [22], "a boolean or a mapping"),
+        ("tries", "7", "an integer"),
+        ("tries", True, "an integer"),
     ],
 )
 def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, value, wanted):
-    assert f"the argument {key} is {value!r}, not a {wanted}" in refusal(**{key: value})
+    assert f"the argument {key} is {value!r}, not {wanted}" in refusal(**{key: value})
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, va
         ("keep", -1, "not negative"),
         *[("tries", value, "from 1 to 20") for value in (-1, 0, 21)],
         ("base", "glance:", "glance:NAME or glance:ID"),
-        ("properties", {"hw_video_ram": 16}, "the value of hw_video_ram is not a str: put it in quotes"),
-        ("properties", {"a": "b", "hw_qemu_guest_agent": True}, "the value of hw_qemu_guest_agent is not a str"),
-        ("properties", {"description": None}, "the value of description is not a str"),
+        ("properties", {"hw_video_ram": 16}, "the value of hw_video_ram is not a string: put it in quotes"),
+        ("properties", {"a": "b", "hw_qemu_guest_agent": True}, "the value of hw_qemu_guest_agent is not a string"),
+        ("properties", {"description": None}, "the value of description is not a string"),
         *[("properties", {key: "x"}, f"{key!r} is no name of a property") for key in (1, "", "x" * 256)],
-        *[("properties", {f"vm_create_{key}": "x"}, f"vm_create_{key} is told by") for key in ("self", "state", "anything")],
+        *[("properties", {f"vm_create_{key}": "x"}, f"vm_create_{key} is set by") for key in ("self", "state", "anything")],
         ("gate", {}, "true, or {seconds"),
         *[(key, "mine", "the id of an image") for key in ("kernel_id", "ramdisk_id", "initrd_id")],
         *[("base", f"glance:{rest}", "glance:NAME or glance:ID") for rest in ("", " ", " debian", "debian ")],
@@ -89,7 +89,7 @@ def test_a_value_that_cannot_be_meant_is_refused_with_key_value_and_what_is_mean
     "id name disk_format container_format visibility kernel_id ramdisk_id status owner protected size".split(),
 )
 def test_a_property_that_the_publishing_sets_itself_is_refused(field):
-    assert f"{field} is told by Glance or by the publishing itself" in refusal(properties={"hw_disk_bus": "virtio", field: "x"})
+    assert f"{field} is set by Glance or by the publishing itself" in refusal(properties={"hw_disk_bus": "virtio", field: "x"})
 
 
 def test_two_ramdisks_are_a_contradiction():

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from vmimage.errors import CommandFailed, ProgramMissing, RepositoryWrong
 from vmimage.repository import programs
 from vmimage.repository.address import check_address
-from vmimage.repository.environment import check_credentials, furnished_home
+from vmimage.repository.environment import check_credentials, isolated_home
 from vmimage.repository.git import Git
 from vmimage.repository.mercurial import Mercurial
 from vmimage.repository.programs import ProgramFailed, ask_program
@@ -33,7 +33,7 @@ def directory(tmp_path):
 
 def written(tmp_path, address, credentials=""):
     """``(hgrc as {section: {key: value}}, environment)`` of a home."""
-    with furnished_home(tmp_path / "home", address, str(credentials)) as environment:
+    with isolated_home(tmp_path / "home", address, str(credentials)) as environment:
         sections, last = {}, None
         for line in (tmp_path / "home/hgrc").read_text(encoding="utf-8").splitlines():
             if line.startswith("["):
@@ -68,7 +68,7 @@ def test_what_others_can_read_or_change_is_refused_with_the_remedy(directory, na
 
 def test_what_belongs_to_somebody_else_is_refused(directory, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    with pytest.raises(RepositoryWrong, match="belongs to somebody else\n  -> chown 4242 "):
+    with pytest.raises(RepositoryWrong, match="belongs to another user\n  -> chown 4242 "):
         check_credentials(str(directory))
 
 
@@ -81,7 +81,7 @@ def test_credentials_are_a_directory(path):
 def test_a_directory_with_other_names_holds_no_credentials(directory):
     for name in ("netrc", "ssh_key", "known_hosts"):
         (directory / name).rename(directory / f"my_{name}")
-    with pytest.raises(RepositoryWrong, match="holds no credentials\n  -> name them netrc, ssh_key, known_hosts"):
+    with pytest.raises(RepositoryWrong, match="contains no credentials\n  -> name them netrc, ssh_key, known_hosts"):
         check_credentials(str(directory))
 
 
@@ -123,12 +123,12 @@ def test_no_secret_is_in_the_environment(tmp_path, directory):
 
 def test_the_home_is_private_while_it_is_there_and_goes(tmp_path, directory):
     home = tmp_path / "home"
-    with furnished_home(home, ADDRESS, str(directory)):
+    with isolated_home(home, ADDRESS, str(directory)):
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()} == {0o600}
         assert os.readlink(home / ".netrc") == str(directory / "netrc")
     assert not home.exists() and (directory / "netrc").exists()
-    with pytest.raises(ZeroDivisionError), furnished_home(home, ADDRESS, str(directory)):
+    with pytest.raises(ZeroDivisionError), isolated_home(home, ADDRESS, str(directory)):
         raise ZeroDivisionError
     assert not home.exists()
 
@@ -196,7 +196,7 @@ def test_no_address_makes_an_option_or_a_line_of_configuration(tmp_path_factory,
     top = tmp_path_factory.mktemp("x")
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "find_program", lambda name: name)
+        patch.setattr("vmimage.system.shell.find_program", lambda name: name)
         patch.setattr(programs, "run", lambda argv, **_: asked.append(list(map(str, argv))) or SimpleNamespace(output=""))
         patch.setattr("vmimage.repository.environment.check_credentials", lambda _: {"ssh_key": top / "key"})
         sections, environment = written(top, address)
@@ -217,7 +217,7 @@ def failing(monkeypatch, output, code=255):
     def run(argv, **_):
         raise CommandFailed(argv, code, output)
 
-    monkeypatch.setattr(programs, "find_program", lambda name: name)
+    monkeypatch.setattr("vmimage.system.shell.find_program", lambda name: name)
     monkeypatch.setattr(programs, "run", run)
     with pytest.raises(ProgramFailed) as failed:
         ask_program(["hg", "pull"], {}, "X cannot be fetched")
@@ -257,6 +257,6 @@ def test_a_program_that_was_ended_for_its_time_says_so(monkeypatch):
 
 
 def test_a_program_that_is_not_there_is_named_with_its_package(monkeypatch):
-    monkeypatch.setattr(programs, "find_program", lambda name: None)
+    monkeypatch.setattr("vmimage.system.shell.find_program", lambda name: None)
     with pytest.raises(ProgramMissing, match="apt-get install mercurial"):
         ask_program(["hg", "pull"], {}, "")

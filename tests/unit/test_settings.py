@@ -3,7 +3,8 @@ from functools import partial
 import pytest
 import settings_sources
 from settings_sources import gathered, source
-from vmimage.settings.schema import KEYS, gather_settings
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.schema import KEYS
 
 refusal = partial(settings_sources.refusal, gathered)
 
@@ -76,25 +77,25 @@ def test_an_empty_ami_is_all_defaults(empty):
 @pytest.mark.parametrize(
     ("key", "value", "wanted"),
     [
-        ("update", "yes", "bool"),
-        ("update", 1, "bool"),
-        ("room_mib", True, "int"),
-        ("room_mib", "2048", "int"),
-        ("room_mib", 1.5, "int"),
-        ("release", 12, "str"),
-        ("name", ["web"], "str"),
-        ("packages", "curl", "list"),
-        ("packages", [1], "list of str"),
-        ("packages", [{"curl": "1"}], "list of str"),
-        ("mirror", 5, "str or list"),
-        ("mirror", [None], "list of str"),
-        ("variation", ["nginx"], "str or dict"),
-        ("pillar", [], "dict"),
+        ("update", "yes", "a boolean"),
+        ("update", 1, "a boolean"),
+        ("room_mib", True, "an integer"),
+        ("room_mib", "2048", "an integer"),
+        ("room_mib", 1.5, "an integer"),
+        ("release", 12, "a string"),
+        ("name", ["web"], "a string"),
+        ("packages", "curl", "a list"),
+        ("packages", [1], "a list of strings"),
+        ("packages", [{"curl": "1"}], "a list of strings"),
+        ("mirror", 5, "a string or a list"),
+        ("mirror", [None], "a list of strings"),
+        ("variation", ["nginx"], "a string or a mapping"),
+        ("pillar", [], "a mapping"),
     ],
 )
 def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, value, wanted):
     message = refusal({"ami": {key: value}})
-    assert f"ami.{key} in the pillar is {value!r}, not a {wanted}" in message
+    assert f"ami.{key} in the pillar is {value!r}, not {wanted}" in message
 
 
 @pytest.mark.parametrize(
@@ -131,12 +132,12 @@ def test_a_base_cannot_be_unverified_and_have_a_digest():
     [
         ({}, "names no states"),
         ({"states": []}, "names no states"),
-        ({"states": "nginx"}, "not a list of str"),
-        ({"states": ["nginx", 3]}, "not a list of str"),
+        ({"states": "nginx"}, "not a list of strings"),
+        ({"states": ["nginx", 3]}, "not a list of strings"),
         ({"states": ["nginx"], "directory": "/srv/web"}, "both a directory and states"),
         ({"state": ["nginx"]}, "unknown key 'state'"),
         ({"states": ["nginx"], 1: 2, "x": 3}, "unknown key 1"),
-        ({"states": ["nginx"], "id": 7}, "the id in the argument variation is 7, not a str"),
+        ({"states": ["nginx"], "id": 7}, "the id in the argument variation is 7, not a string"),
     ],
 )
 def test_a_variation_that_cannot_be_meant_is_refused(variation, words):

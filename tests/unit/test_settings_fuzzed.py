@@ -3,7 +3,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from vmimage.errors import SettingsWrong
-from vmimage.settings.schema import KEYS, Settings, gather_settings
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.schema import KEYS, Settings
 
 plain = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=8),

@@ -2,7 +2,7 @@
 
 import pytest
 from vmimage.errors import SettingsWrong
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 
 
 def test_a_password_in_an_address_is_used_and_never_told():

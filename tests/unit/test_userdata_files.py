@@ -134,7 +134,7 @@ def test_however_the_grains_are_written_only_ami_changes(files, text):
     [
         ("a: [", "not YAML near line"),
         ("a: 2013-99-99", "not YAML"),
-        ("- a", "holds no grains"),
+        ("- a", "contains no grains"),
         ("a: \xff", "not UTF-8"),
         ("ami.name: other", "ami.name stands in"),
     ],

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from vmimage.errors import SettingsWrong, VariationMissing
-from vmimage.settings.schema import gather_settings
+from vmimage.settings.gather import gather_settings
 from vmimage.variation.apply import find_variation, grains_of, minion_config, visible_pillar
 
 

@@ -9,7 +9,8 @@ import settings_sources
 from settings_sources import source
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.checkout import Checkout
-from vmimage.settings.schema import KEYS, gather_settings
+from vmimage.settings.gather import gather_settings
+from vmimage.settings.schema import KEYS
 from vmimage.settings.strict_yaml import LIMIT_BYTES
 from vmimage.variation import source as variation_repository
 from vmimage.variation.source import pin_variation, read_own_settings
@@ -80,7 +81,7 @@ def test_settings_are_read_flat_and_nested(checkout, text, told):
         ("ami: false\n", f"ami in {WHAT} (line 1) is no setting"),
         ("name: web\n", f"name in {WHAT} (line 1) is no setting"),
         ("ami.name: web\nkeystone.user: me\n", f"keystone.user in {WHAT} (line 2) is no setting"),
-        (b"\x1f\x8b\0\0", f"{WHAT} holds null bytes"),
+        (b"\x1f\x8b\0\0", f"{WHAT} contains null bytes"),
         ("#" * LIMIT_BYTES + "#", f"{WHAT} has more than 64 KiB"),
     ],
     ids=repr,
@@ -175,7 +176,7 @@ def test_the_repository_says_what_its_revision_is_whatever_was_written_by_hand(p
     [
         ("ami.relese: x\n", f"unknown setting ami.relese in the {WHAT}"),
         ("ami.: x\n", f"unknown setting ami. in the {WHAT}"),
-        ("ami.update: maybe\n", f"ami.update in the {WHAT} is 'maybe', not a bool"),
+        ("ami.update: maybe\n", f"ami.update in the {WHAT} is 'maybe', not a boolean"),
         ("ami.name: ../x\n", f"ami.name in the {WHAT} is '../x'"),
         ("ami.variation: /srv/web\n", f"ami.variation in the {WHAT} is '/srv/web'"),
         ("ami.variation: {directory: /etc}\n", "ami.hg_address_variation is set, too"),

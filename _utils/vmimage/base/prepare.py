@@ -23,7 +23,7 @@ from vmimage.root.mounts import mounted
 from vmimage.system import formats
 from vmimage.system.address import name_of, public_address
 from vmimage.system.aging import is_old
-from vmimage.system.background import Beside
+from vmimage.system.background import BackgroundTask
 from vmimage.system.digest import (
     check_digest,
     check_identity,
@@ -316,7 +316,7 @@ def begin_reading(image):
         except OSError:  # what a disk cannot read is damaged, too
             return number, "unreadable"
 
-    return Beside(read, f"reading {image}")
+    return BackgroundTask(read, f"reading {image}")
 
 
 def is_as_it_was(image, reading, digest=""):

@@ -9,10 +9,10 @@ from vmimage.base import prepare
 from vmimage.build.pipeline import create_variation
 from vmimage.build.preflight import check_basics
 from vmimage.errors import BuildDied, SettingsWrong, VmImageError
-from vmimage.system.background import Beside
+from vmimage.system.background import BackgroundTask
 from vmimage.system.memory import SHARE, free_mib
 from vmimage.system.namespace import stoppable
-from vmimage.system.progress import amount
+from vmimage.system.progress import format_bytes
 
 _MIB_EACH = 512  # of memory for the programs of one build
 
@@ -37,7 +37,9 @@ def create_variations(builds, say=lambda line: None):
             while waiting or running:
                 while waiting and len(running) < jobs:
                     build = waiting.pop(0)
-                    running[Beside(functools.partial(_built, build), f"the build of {build.settings.name}")] = build.settings.name
+                    running[BackgroundTask(functools.partial(_built, build), f"the build of {build.settings.name}")] = (
+                        build.settings.name
+                    )
                 for ended in select.select(running, [], [])[0]:
                     found[running.pop(ended)] = _result_of(ended)
     finally:
@@ -59,7 +61,7 @@ def summary_lines(found):
         manifest, published = one
         seconds = sum(step["seconds"] for step in manifest["steps"])
         image = f"published as {published['image']}" if published else "not published"
-        yield f"  {name:<24} {seconds:7.1f} s  {amount(manifest['files']['root_image']['bytes']):>10}  {image}"
+        yield f"  {name:<24} {seconds:7.1f} s  {format_bytes(manifest['files']['root_image']['bytes']):>10}  {image}"
 
 
 def jobs_for(count):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vmimage.errors import NotReady
 from vmimage.system.confine import filter_code
-from vmimage.system.progress import amount
+from vmimage.system.progress import format_bytes
 from vmimage.system.shell import check_installed
 
 _PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
@@ -90,7 +90,7 @@ def check_space(needs):
         if free < wanted:
             names = " and ".join(setting for _, _, setting in parts)
             raise NotReady(
-                f"{parts[0][0]} has {amount(free)} free, the build may need {amount(wanted)} there ({names})",
+                f"{parts[0][0]} has {format_bytes(free)} free, the build may need {format_bytes(wanted)} there ({names})",
                 hint="free some room, set one of them to another disk, or lower ami.room_mib",
             )
 

@@ -31,7 +31,7 @@ from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
 from vmimage.root.runtime import HOME
 from vmimage.root.soundness import check_bootable, check_files
-from vmimage.system.background import Beside
+from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
 from vmimage.system.shell import run
@@ -221,7 +221,7 @@ def variate(build):
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
         known = basis.states if basis else None
-        with Beside(lambda: found.digest, "reading the variation") as reading:
+        with BackgroundTask(lambda: found.digest, "reading the variation") as reading:
             how = {"hostname": found.id, "kind_of_network": build.network(), "starts_daemons": build.settings.live}
             how["group"] = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
             with swept(build.settings):
@@ -293,7 +293,7 @@ def pack(build):
         label = names.get("LABEL", "" if "UUID" in names else origin.label)
         identity = names.get("UUID", origin.uuid if not names else "")
         packages = list_packages(build.root)
-        with Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
+        with BackgroundTask(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
             content = _packed(build, label, identity)
             contents = measuring.finish()
         facts = {"keys": keys, "packages": packages, "distribution": grains_of(build.root), "contents": contents}

@@ -1,6 +1,6 @@
-"""The store: Glance, and Keystone who lets us in.  The only file that knows python-glanceclient and keystoneauth1.
+"""The store: Glance, with Keystone for signing in.  The only file that knows python-glanceclient and keystoneauth1.
 
-Images go in and come out as plain dicts.  What goes wrong is one of a few errors: the credentials are wrong, the store refuses
+Images go in and come out as plain dicts.  There are few kinds of errors: the credentials are wrong, the store refuses
 (trying again does not help), or it cannot be reached (it may).  Every call that can be repeated without harm is.
 """
 
@@ -8,7 +8,10 @@ import functools
 import os
 import re
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
 import glanceclient.exc
 import keystoneauth1.exceptions as keystone_errors
@@ -17,10 +20,12 @@ from glanceclient import Client
 from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
-from vmimage.errors import CredentialsWrong, ImageGone, StoreConflict, StoreRefused, StoreUnreachable
-from vmimage.glance.credentials import secrets_of
+from vmimage.errors import CredentialsWrong, ImageGone, StoreConflict, StoreRefused, StoreUnreachable, VmImageError
+from vmimage.glance.credentials import Credentials, secrets_of
+from vmimage.glance.generations import Image
 from vmimage.glance.reader import Reader
 from vmimage.system.address import public_address
+from vmimage.system.aliases import Moved, Say, Sleep
 from vmimage.system.retry import retried
 
 _PAGE = 200  # images in one answer
@@ -35,37 +40,39 @@ _LOST = (
     requests.RequestException,  # while a body is read
 )
 _PASSING_STATUS = (401, 408, 425, 429, 500, 502, 503, 504)
+Result = TypeVar("Result")
 
 
 class Store:
     """The images of the project that the credentials are for.
 
-    :param Credentials credentials:
-    :param int tries: of each call that may be repeated
-    :param say: takes a line for who watches
+    :param tries: of each call that may be repeated
     """
 
-    def __init__(self, credentials, *, tries=7, say=lambda text: None, sleep=time.sleep):
+    def __init__(
+        self, credentials: Credentials, *, tries: int = 7, say: Say = lambda text: None, sleep: Sleep = time.sleep
+    ) -> None:
         self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
-        auth = self._make_auth()
+        self._auth = self._make_auth()
         verify = False if credentials.insecure else credentials.cacert or True
-        self._session = _Session(auth=auth, verify=verify, timeout=credentials.timeout)
-        self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)  # its own takes only one
+        self._session = _Session(auth=self._auth, verify=verify, timeout=credentials.timeout)
+        # to connect, and of silence; its own parameter takes only a single number
+        self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)
 
-    def _make_auth(self):
+    def _make_auth(self) -> Any:  # a plugin of keystoneauth1, of the class that its loader makes
         kind = self.credentials.auth_type
         try:
             return loading.get_plugin_loader(kind).load_from_options(**self.credentials.auth)
         except (TypeError, keystone_errors.ClientException) as error:
             raise CredentialsWrong(
-                f"cannot sign in: {self.credentials.origin} is not fit for {kind}: {self._told(error)}",
+                f"cannot sign in: {self.credentials.origin} is not fit for {kind}: {self._described(error)}",
                 hint="correct its auth_type or its options",
             ) from error
 
     @functools.cached_property
-    def _client(self):
-        """Glance's client, at the address that the catalog tells; the client adds the version itself."""
-        where = {"region_name": self.credentials.region_name or None, "interface": self.credentials.interface}
+    def _client(self) -> Any:  # it has no types
+        """Glance's client, at the address in the catalog; the client adds the version itself."""
+        where: dict[str, Any] = {"region_name": self.credentials.region_name or None, "interface": self.credentials.interface}
         find = functools.partial(self._session.get_endpoint, service_type="image", **where)
         address = self.credentials.image_endpoint or self._call("find the image service", find)
         if not address:
@@ -73,19 +80,20 @@ class Store:
         return Client("2", session=self._session, endpoint_override=re.sub(r"/v\d+(\.\d+)?/?$", "", address), **where)
 
     @functools.cached_property
-    def project_id(self):
+    def project_id(self) -> str:
         """The project whose images these are; asking for it signs in."""
-        project = self._call("sign in", self._session.get_project_id)
+        project: str | None = self._call("sign in", self._session.get_project_id)
         if not project:
             raise CredentialsWrong(
-                f"{self.credentials.origin} is not for a project", hint="name one: keystone.tenant, or an application credential"
+                f"{self.credentials.origin} is not for a project",
+                hint="name a project: keystone.tenant, or an application credential",
             )
         return project
 
-    def check(self):
-        """See that the cloud lets us in and has an image service.
+    def check(self) -> dict[str, str]:
+        """Check that the credentials are good and that the cloud has an image service.
 
-        :returns: dict of ``auth_url`` and ``project``
+        :returns: ``auth_url`` and ``project``
         :raises CredentialsWrong, StoreRefused, StoreUnreachable:
         """
         project = self.project_id
@@ -94,31 +102,31 @@ class Store:
 
     # what is there
 
-    def list_images(self, **filters):
-        """All images of the project, hidden ones too.
+    def list_images(self, **filters: str) -> list[Image]:
+        """All images of the project, hidden images too.
 
-        :param filters: fields and properties with the values asked for
-        :returns: list of dicts, the newest first
+        :param filters: fields and properties with the wanted values
+        :returns: the newest first
         """
-        return [*self._list(filters, os_hidden=False), *self._list(filters, os_hidden=True)]
+        return [*self._list({**filters, "os_hidden": False}), *self._list({**filters, "os_hidden": True})]
 
-    def list_public(self):
-        """Public images, of anybody."""
+    def list_public(self) -> list[Image]:
+        """Public images, of all projects."""
         return self._list({"visibility": "public"}, owned=False)
 
-    def _list(self, filters, owned=True, **more):
-        wanted = {**filters, **more, **({"owner": self.project_id} if owned else {})}
+    def _list(self, filters: dict[str, str | bool], owned: bool = True) -> list[Image]:
+        wanted = {**filters, "owner": self.project_id} if owned else filters
 
-        def listed():
-            return [dict(one) for one in self._client.images.list(filters=dict(wanted), page_size=_PAGE)]
+        def listed() -> list[Image]:
+            return [dict(image) for image in self._client.images.list(filters=dict(wanted), page_size=_PAGE)]
 
         try:
             return self._call("list images", listed)
         except StoreRefused:  # the image that ended a page was deleted meanwhile
             return self._call("list images", listed)
 
-    def find_image(self, image_id):
-        """One image, or None if there is none of that id."""
+    def find_image(self, image_id: str) -> Image | None:
+        """The image of that id, or None."""
         try:
             return self._call(f"look at the image {image_id}", lambda: dict(self._client.images.get(image_id)))
         except ImageGone:
@@ -126,48 +134,48 @@ class Store:
 
     # changing
 
-    def create_image(self, image):
-        """A new image without data; its ``id`` is ours to choose, so that a lost answer does no harm."""
+    def create_image(self, image: Image) -> None:
+        """Create an image without data; the caller chooses its ``id``, so that a lost answer does no harm."""
         try:
             self._call(f"create the image {image['name']}", lambda: self._client.images.create(**image))
         except StoreConflict:
             if (self.find_image(image["id"]) or {}).get("name") != image["name"]:
                 raise
 
-    def change_image(self, image_id, **properties):
+    def change_image(self, image_id: str, **properties: object) -> None:
         """Set fields and properties of an image, all in one request; those that are None are removed."""
-        gone = [key for key, value in properties.items() if value is None]
+        removed = [key for key, value in properties.items() if value is None]
         kept = {key: value for key, value in properties.items() if value is not None}
 
-        def change():
-            there = dict(self._client.images.get(image_id)) if gone else {}
-            self._client.images.update(image_id, [key for key in gone if key in there], **kept)
+        def change() -> None:
+            present = dict(self._client.images.get(image_id)) if removed else {}
+            self._client.images.update(image_id, [key for key in removed if key in present], **kept)
 
         self._call(f"change the image {image_id}", change)
 
-    def delete_image(self, image_id):
+    def delete_image(self, image_id: str) -> None:
         """Delete an image; it may be gone already."""
         try:
             self._call(f"delete the image {image_id}", lambda: self._client.images.delete(image_id))
         except ImageGone:
             pass
 
-    # who else may see it
+    # members: other projects that may see an image
 
-    def list_members(self, image_id):
+    def list_members(self, image_id: str) -> dict[str, str]:
         """``{project id: pending, accepted or rejected}`` of a shared image."""
         members = self._call("list members", lambda: list(self._client.image_members.list(image_id)))
-        return {one["member_id"]: one["status"] for one in members}
+        return {member["member_id"]: member["status"] for member in members}
 
-    def invite_member(self, image_id, project_id):
+    def invite_member(self, image_id: str, project_id: str) -> None:
         """Share an image with a project; it may be a member already."""
         try:
             self._call(f"share the image {image_id}", lambda: self._client.image_members.create(image_id, project_id))
         except StoreConflict:
             pass
 
-    def answer_invitation(self, image_id, project_id, status):
-        """Accept or reject for a project, if we may: Glance lets the member itself and administrators.
+    def answer_invitation(self, image_id: str, project_id: str, status: str) -> bool:
+        """Accept or reject for a project: Glance allows that to the member itself and to administrators.
 
         :returns: whether it was done
         """
@@ -179,21 +187,20 @@ class Store:
 
     # data
 
-    def send_file(self, image_id, path, moved):
-        """Send a file as the data of an image, once: who calls again begins with an image of its own.
+    def send_file(self, image_id: str, path: Path, moved: Moved) -> dict[str, str]:
+        """Send a file as the data of an image, once: another try needs a new image.
 
-        :param moved: called with bytes done and in all
         :returns: ``{algorithm: hex}``, digests of what was read
-        :raises StoreUnreachable: the line, the server or the token was lost on the way
+        :raises StoreUnreachable: the connection, the server or the token was lost on the way
         """
         self._sign_in_for_long()
         with open(path, "rb", buffering=0) as file:
             reader = Reader(file, moved)
             headers = {"Content-Type": "application/octet-stream", "x-openstack-image-size": str(reader.total)}
             # Not images.upload(): on a 401 it lets keystoneauth send the rest of the reader again, and the image becomes active,
-            # cut short.  The body is sent once, and a redirection is not followed with an empty one.
+            # cut short.  The body is sent once, and a redirection is not followed with an empty body.
             # While a body is sent, the time to connect is the time of silence.
-            options = {"headers": headers, "data": reader, "allow_reauth": False, "redirect": False}
+            options: dict[str, Any] = {"headers": headers, "data": reader, "allow_reauth": False, "redirect": False}
             options["timeout"] = (self.credentials.timeout, self.credentials.timeout)
             address = f"/v2/images/{image_id}/file"
             try:
@@ -204,13 +211,13 @@ class Store:
                 raise
             if 300 <= self._session.last_status < 400:
                 raise StoreRefused(
-                    f"cannot upload {path}: the image service sends us elsewhere (status {self._session.last_status})",
-                    hint="set keystone.image_endpoint to the address that it means",
+                    f"cannot upload {path}: the image service redirects to another address (status {self._session.last_status})",
+                    hint="set keystone.image_endpoint to that address",
                 )
             return reader.digests()
 
-    def wait_active(self, image_id):
-        """The image once its data is stored; Glance may need a while after the last byte."""
+    def wait_active(self, image_id: str) -> Image | None:
+        """The image once its data is stored, or None if it is gone; Glance may need a while after the last byte."""
         deadline = time.monotonic() + _ACTIVE_WITHIN_SECONDS
         while True:
             image = self.find_image(image_id)
@@ -218,10 +225,10 @@ class Store:
                 return image
             self.sleep(0.5)
 
-    def receive_file(self, image, path, moved):
+    def receive_file(self, image: Image, path: Path, moved: Moved) -> None:
         """Write the data of an image to a path."""
 
-        def receive():
+        def receive() -> None:
             done = 0
             with open(path, "wb") as file:
                 for chunk in self._client.images.data(image["id"], do_checksum=False):
@@ -235,26 +242,26 @@ class Store:
 
     # calling
 
-    def _sign_in_for_long(self):
-        """A token that outlasts the upload: some stores ask for it again at the end."""
+    def _sign_in_for_long(self) -> None:
+        """Get a token that outlasts the upload: some stores ask for it again at the end."""
 
-        def sign_in():
-            if self._session.auth.get_access(self._session).will_expire_soon(_LONG_UPLOAD_SECONDS):
+        def sign_in() -> None:
+            if self._auth.get_access(self._session).will_expire_soon(_LONG_UPLOAD_SECONDS):
                 self._session.invalidate()
             self._session.get_token()
 
         self._call("sign in", sign_in)
 
-    def _call(self, what, call, tries=None):
-        def translated():
+    def _call(self, what: str, call: Callable[[], Result], tries: int | None = None) -> Result:
+        def translated() -> Result:
             with self._translated(what):
                 return call()
 
         return retried(translated, StoreUnreachable, tries=tries or self.tries, say=self.say, sleep=self.sleep)
 
     @contextmanager
-    def _translated(self, what):
-        """The clients' errors as ours."""
+    def _translated(self, what: str) -> Iterator[None]:
+        """Raise the clients' errors as errors of this project."""
         try:
             yield
         except keystone_errors.Unauthorized as error:
@@ -266,11 +273,11 @@ class Store:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):
                 raise self._unreachable(what, error) from error
             raise StoreRefused(
-                f"cannot {what}: the certificate of the cloud is not trusted: {self._told(error)}",
+                f"cannot {what}: the certificate of the cloud is not trusted: {self._described(error)}",
                 hint="set keystone.cacert to the file of the authority that signed it, and call the host by the name in it",
             ) from error
         except keystone_errors.CatalogException as error:
-            raise self._no_service(self._told(error)) from error
+            raise self._no_service(self._described(error)) from error
         except _LOST as error:
             raise self._unreachable(what, error) from error
         except keystone_errors.HttpError as error:
@@ -279,40 +286,44 @@ class Store:
             raise self._answered(what, error.code, error) from error
         except (TypeError, AttributeError, KeyError, ValueError) as error:  # what the clients make of a page of a proxy
             raise StoreUnreachable(
-                f"cannot {what}: the answer is not one of OpenStack's ({type(error).__name__}: {self._told(error)})",
+                f"cannot {what}: the answer is not from OpenStack ({type(error).__name__}: {self._described(error)})",
                 hint="is there a proxy or a portal between this machine and the cloud?",
             ) from error
         except (keystone_errors.ClientException, glanceclient.exc.ClientException) as error:
             raise CredentialsWrong(
-                f"cannot {what}: {self._told(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
+                f"cannot {what}: {self._described(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
             ) from error
 
-    def _no_service(self, why):
+    def _no_service(self, why: str) -> StoreRefused:
         return StoreRefused(
             f"{self._cloud()} knows no such image service: {why}", hint="check keystone.region and keystone.interface"
         )
 
-    def _cloud(self):
+    def _cloud(self) -> str:
         return self.credentials.public().get("auth_url", "the cloud")
 
-    def _told(self, error):
-        """The words of an error, without a secret that it may repeat."""
+    def _described(self, error: Exception) -> str:
+        """The message of an error, without a secret that it may repeat."""
         text = " ".join(str(error).split())
         for secret in secrets_of(self.credentials):
-            if len(secret) > 3:  # a shorter one would be told by the holes that it leaves
+            if len(secret) > 3:  # a shorter secret would be given away by the holes that it leaves
                 text = text.replace(secret, "***")
         return public_address(text)[:500]
 
-    def _unreachable(self, what, error):
+    def _unreachable(self, what: str, error: Exception) -> StoreUnreachable:
         return StoreUnreachable(
-            f"cannot {what}: {self._told(error)}",
-            hint=f"are Keystone ({self._cloud()}) and the image service up, and this machine's way to them?",
+            f"cannot {what}: {self._described(error)}",
+            hint=f"are Keystone ({self._cloud()}) and the image service up, and the network between this machine and them?",
         )
 
-    def _answered(self, what, status, error):
-        status = status if isinstance(status, int) else self._session.last_status  # glanceclient does not know them all
+    def _answered(self, what: str, status: object, error: Exception) -> VmImageError:
+        """The error of an answer of the cloud.
+
+        :param status: of HTTP; no number where glanceclient does not know it
+        """
+        status = status if isinstance(status, int) else self._session.last_status
         number = "" if str(status) in str(error) else f" (status {status})"
-        said = f"cannot {what}: {self._told(error)}{number}"
+        said = f"cannot {what}: {self._described(error)}{number}"
         if status == 404 and what == "sign in":
             return CredentialsWrong(said, hint=f"is {self._cloud()} the address of Keystone's version 3? it ends in /v3")
         if status == 404:
@@ -320,7 +331,7 @@ class Store:
                 said, hint="it was deleted, or it is another project's; or keystone.image_endpoint is not the image service"
             )
         if status == 409:
-            return StoreConflict(said, hint="somebody else changes it now: run it again")
+            return StoreConflict(said, hint="another client changes it now: run it again")
         if status in (413, 507):
             return StoreRefused(
                 said, hint="the store is full, or a quota or size limit is reached: free some room, lower ami.keep"
@@ -331,15 +342,18 @@ class Store:
             return StoreUnreachable(said, hint=f"look into the logs of the cloud at {self._cloud()}")
         if status == 400:
             return StoreRefused(said, hint="the store does not take these properties: check ami.properties")
-        return StoreRefused(said, hint=f"may {self.credentials.origin} do this? ask who runs the cloud at {self._cloud()}")
+        return StoreRefused(
+            said, hint=f"are {self.credentials.origin} allowed to do this? ask the operator of the cloud at {self._cloud()}"
+        )
 
 
 class _Session(Session):
     """A session that keeps the status of the last answer."""
 
     last_status = 0
+    timeout: Any  # more than the library says: requests takes a pair of numbers, too
 
-    def request(self, *words, **options):
+    def request(self, *words: Any, **options: Any) -> Any:  # those of a method without types
         response = super().request(*words, **options)
         self.last_status = response.status_code
         return response

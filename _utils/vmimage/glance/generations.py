@@ -1,151 +1,161 @@
-"""What the images of a project are to us: generations of a variation's image, their kernels and ramdisks.  Pure functions.
+"""The images of a project: generations of a variation's image, their kernels and ramdisks.  Pure functions.
 
-An image is ours if it carries our properties *and* its own id in ``vm_create_self``: Nova copies the properties of an image
+An image is ours if it has our properties *and* its own id in ``vm_create_self``: Nova copies the properties of an image
 to the snapshots of its instances, and a snapshot is the user's own.
 
 The state of a root image:
     new         uploaded under a name of its own, or about to be
-    published   has taken the name; ``vm_create_replaces`` tells from whom
+    published   has taken the name; ``vm_create_replaces`` says from which images
     archived    had the name before
     broken      did not pass its gate
 """
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+#: an image as Glance describes it; its fields and properties are of several types
+Image = dict[str, Any]
+#: of a triplet, read from JSON
+Manifest = Mapping[str, Any]
 MARK = "vm_create_"
 NEW, PUBLISHED, ARCHIVED, BROKEN = "new", "published", "archived", "broken"
 ROOT_IMAGE, KERNEL, RAMDISK = "root_image", "kernel", "ramdisk"
-_ABANDONED_AFTER = timedelta(hours=24)  # nobody uploads for so long
+_ABANDONED_AFTER = timedelta(hours=24)  # no upload takes so long
 
 
-def is_ours(image):
+def is_ours(image: Image) -> bool:
     """Whether this project made the image itself."""
     return image.get(f"{MARK}self") == image["id"]
 
 
-def fact(image, key):
-    """One of our properties, an empty str where it is not set."""
+def fact(image: Image, key: str) -> str:
+    """One of our properties, an empty string where it is not set."""
     return image.get(f"{MARK}{key}") or ""
 
 
-def roots_of(images, name):
+def roots_of(images: Collection[Image], name: str) -> list[Image]:
     """Our root images of that image name, in all states."""
-    return [one for one in images if is_ours(one) and fact(one, "role") == ROOT_IMAGE and fact(one, "name") == name]
+    return [image for image in images if is_ours(image) and fact(image, "role") == ROOT_IMAGE and fact(image, "name") == name]
 
 
-def generation(image):
+def generation(image: Image) -> int:
     """The place of an image in the order in which images took the name."""
     return int(fact(image, "generation") or 0)
 
 
-def serial(image):
-    """The place of an image in the order in which images were uploaded: Glance's own times tell whole seconds only."""
+def serial(image: Image) -> int:
+    """The place of an image in the order in which images were uploaded: Glance's own times have whole seconds only."""
     return int(fact(image, "serial") or 0)
 
 
-def published_of(images, name):
+def published_of(images: Collection[Image], name: str) -> Image | None:
     """The image that took the name last and still has it, or None."""
-    taken = [one for one in roots_of(images, name) if fact(one, "state") == PUBLISHED and one["name"] == name]
+    taken = [image for image in roots_of(images, name) if fact(image, "state") == PUBLISHED and image["name"] == name]
     return max(taken, key=_rank, default=None)
 
 
-def _rank(image):
-    """Who took the name later; of two builders that took it at once, one for all who look."""
+def _rank(image: Image) -> tuple[int, int, str]:
+    """The order in which images took the name; it is total, so that all builders agree on it, too, where two took it at once."""
     return generation(image), serial(image), image["id"]
 
 
-def under_name(images, name):
-    """Whatever can be found by the name, the newest first, the user's own images too."""
-    found = [one for one in images if one["name"] == name]
-    return sorted(found, key=lambda one: (one["created_at"], generation(one)), reverse=True)
+def under_name(images: Collection[Image], name: str) -> list[Image]:
+    """All images that the name finds, the newest first, the user's own images too."""
+    found = [image for image in images if image["name"] == name]
+    return sorted(found, key=lambda image: (image["created_at"], generation(image)), reverse=True)
 
 
-def predecessor_of(images, name):
-    """Whose ways a new image takes over: the published one, or else the newest that has the name, such as an image of the user's."""
+def predecessor_of(images: Collection[Image], name: str) -> Image | None:
+    """The image that a new image takes the place of: the published image, or else the newest of that name, such as the user's own."""
     return published_of(images, name) or next(iter(under_name(images, name)), None)
 
 
-def replaced_by(published, images):
-    """Images that still have the name, though another has taken it from them."""
+def replaced_by(published: Image, images: Collection[Image]) -> list[Image]:
+    """Images that still have the name, though ``published`` has taken it from them."""
     ids = fact(published, "replaces").split()
-    older = [one["id"] for one in roots_of(images, published["name"]) if _rank(one) < _rank(published)]
-    return [one for one in under_name(images, published["name"]) if one["id"] in (*ids, *older)]
+    older = [image["id"] for image in roots_of(images, published["name"]) if _rank(image) < _rank(published)]
+    return [image for image in under_name(images, published["name"]) if image["id"] in (*ids, *older)]
 
 
-def previous_of(published, images, name):
+def previous_of(published: Image | None, images: Collection[Image], name: str) -> Image | None:
     """The generation that a rollback puts back, or None: the newest that was there before, and not itself rolled back.
 
-    :param dict published: who has the name now, or None if that was deleted
+    :param published: the image that has the name now, or None if that was deleted
     """
-    archived = [one for one in roots_of(images, name) if fact(one, "state") == ARCHIVED and one["status"] == "active"]
-    before = [one for one in archived if published is None or _age_rank(one) < _age_rank(published)]
-    return max((one for one in before if not fact(one, "rolled_back")), key=_age_rank, default=None)
+    archived = [image for image in roots_of(images, name) if fact(image, "state") == ARCHIVED and image["status"] == "active"]
+    before = [image for image in archived if published is None or _age_rank(image) < _age_rank(published)]
+    return max((image for image in before if not fact(image, "rolled_back")), key=_age_rank, default=None)
 
 
-def was_rolled_back(images, name, sha256):
+def was_rolled_back(images: Collection[Image], name: str, sha256: str) -> Image | None:
     """The archived image of those bytes that a rollback took the name from, or None."""
-    archived = [one for one in roots_of(images, name) if fact(one, "state") == ARCHIVED and fact(one, "rolled_back")]
-    return next((one for one in archived if fact(one, "sha256") == sha256), None)
+    archived = [image for image in roots_of(images, name) if fact(image, "state") == ARCHIVED and fact(image, "rolled_back")]
+    return next((image for image in archived if fact(image, "sha256") == sha256), None)
 
 
-def _age_rank(image):
+def _age_rank(image: Image) -> tuple[int, str, str]:
     return serial(image), image["created_at"], image["id"]
 
 
-def leftovers(images, name, *, build, builder, now=None):
+def leftovers(images: Collection[Image], name: str, *, build: str, builder: str, now: datetime | None = None) -> list[Image]:
     """What runs that ended too early left of this name: never what another builder may be uploading now.
 
-    :param list images: all of the project
-    :param str build: id of our build: what is active of it is not left over, it will be used
-    :param str builder: ours; who holds its lock knows that no other upload of it runs
+    :param images: all of the project
+    :param build: id of our build: its active images are no leftovers, they will be used
+    :param builder: id of this builder; the holder of its lock knows that it runs no other upload
     """
 
-    def is_left_over(one):
-        if one.get("protected"):
+    def is_left_over(image: Image) -> bool:
+        if image.get("protected"):
             return False  # somebody wants to keep it
-        if fact(one, "build") == build:
-            return one["status"] != "active"
-        return is_abandoned(one, builder, now)
+        if fact(image, "build") == build:
+            return image["status"] != "active"
+        return is_abandoned(image, builder, now)
 
-    roots = [one for one in roots_of(images, name) if fact(one, "state") == NEW and _has_own_name(one) and is_left_over(one)]
-    gone, builds = {one["id"] for one in roots}, {fact(one, "build") for one in roots}
-    rest = unneeded_parts([one for one in images if one["id"] not in gone])
-    parts = [one for one in rest if fact(one, "name") == name and is_left_over(one)]
-    # the parts first: should we be killed in between, the root image still tells that nobody came to use them
-    return [one for one in parts if one["visibility"] == "private" or fact(one, "build") in builds] + roots
+    new = [image for image in roots_of(images, name) if fact(image, "state") == NEW and _has_own_name(image)]
+    roots = [image for image in new if is_left_over(image)]
+    gone, builds = {image["id"] for image in roots}, {fact(image, "build") for image in roots}
+    rest = unneeded_parts([image for image in images if image["id"] not in gone])
+    parts = [image for image in rest if fact(image, "name") == name and is_left_over(image)]
+    # the parts first: if the run is killed in between, the root image still says that nothing will use them
+    return [image for image in parts if image["visibility"] == "private" or fact(image, "build") in builds] + roots
 
 
-def is_abandoned(image, builder, now=None):
-    """Whether nobody works on an image any more: it is of our own builder, which does nothing else now, or it is old."""
+def is_abandoned(image: Image, builder: str, now: datetime | None = None) -> bool:
+    """Whether no builder works on an image any more: it is of this builder, which does nothing else now, or it is old."""
     age = (now or datetime.now(UTC)) - datetime.fromisoformat(image["created_at"])
     return fact(image, "builder") == builder or age > _ABANDONED_AFTER
 
 
-def unneeded_parts(images):
-    """Our kernels and ramdisks that no image of the project refers to; images of others, who may see some, cannot be looked at."""
-    needed = {one.get(key) for one in images for key in ("kernel_id", "ramdisk_id")}
-    return [one for one in images if is_ours(one) and fact(one, "role") in (KERNEL, RAMDISK) and one["id"] not in needed]
+def unneeded_parts(images: Collection[Image]) -> list[Image]:
+    """Our kernels and ramdisks that no image of the project refers to; images of other projects, to which some may be visible, cannot
+    be looked at.
+    """
+    needed = {image.get(key) for image in images for key in ("kernel_id", "ramdisk_id")}
+    ours = [image for image in images if is_ours(image) and fact(image, "role") in (KERNEL, RAMDISK)]
+    return [image for image in ours if image["id"] not in needed]
 
 
-def _has_own_name(image):
-    """Whether a root image is still called as we called it: who renamed it wants to keep it."""
+def _has_own_name(image: Image) -> bool:
+    """Whether a root image still has the name that publishing gave it: a user who renamed it wants to keep it."""
     words = {NEW: "new", ARCHIVED: "archive", BROKEN: "broken"}
     return image["name"].startswith(f"{words.get(fact(image, 'state'), '')} {fact(image, 'name')} ")
 
 
-def surplus(images, name, keep):
-    """Generations beyond the newest ``keep``, of archived and of broken ones each; a broken one stays to be looked at."""
+def surplus(images: Collection[Image], name: str, keep: int) -> list[Image]:
+    """Generations beyond the newest ``keep``, of archived and of broken images each; at least one broken image stays for inspection."""
     found = []
     for state, count in ((ARCHIVED, keep), (BROKEN, max(keep, 1))):
-        of_state = [one for one in roots_of(images, name) if fact(one, "state") == state and _has_own_name(one)]
+        of_state = [image for image in roots_of(images, name) if fact(image, "state") == state and _has_own_name(image)]
         found += sorted(of_state, key=_rank, reverse=True)[count:]
     return found
 
 
-def describe(image):
+def describe(image: Image) -> dict[str, Any]:
     """An image for people and for ``vm_create.published``.
 
-    :returns: dict of id, name, status, state, generation, uploaded, bytes, visibility, kernel_id, ramdisk_id, and where it came from
+    :returns: id, name, status, state, generation, uploaded, bytes, visibility, kernel_id, ramdisk_id, and where it came from
     """
     own = {key: image.get(key) for key in ("id", "name", "visibility", "kernel_id", "ramdisk_id")}
     facts = (
@@ -162,10 +172,10 @@ def describe(image):
         "rolled_back",
     )
     origin = {key: fact(image, key) for key in facts if fact(image, key)}
-    told = {
+    place = {
         "state": fact(image, "state"),
         "generation": generation(image),
         "bytes": image["size"],
         "uploaded": image["created_at"],
     }
-    return {**own, **told, "status": image["status"], **origin}
+    return {**own, **place, "status": image["status"], **origin}

@@ -1,100 +1,117 @@
-"""The three images of a triplet in the store: found there, or brought; all of them, or none."""
+"""The three images of a triplet in the store: found there, or uploaded; all of them, or none."""
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmimage.errors import BuildStopped, SettingsWrong, VmImageError
 from vmimage.glance import generations
 from vmimage.glance.description import part_image, root_image
-from vmimage.glance.generations import KERNEL, NEW, RAMDISK, ROOT_IMAGE, fact
+from vmimage.glance.generations import KERNEL, NEW, RAMDISK, ROOT_IMAGE, Image, Manifest, fact
 from vmimage.glance.prune import delete_all
+from vmimage.glance.publication import Publication
 from vmimage.glance.takeover import set_visibility, visibility_of
 from vmimage.glance.upload import CutShort, find_same, is_same, place_file, verify_image
+from vmimage.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
 
 #: kernel and ramdisk with Glance's name of their format
 PARTS = {KERNEL: "aki", RAMDISK: "ari"}
 
 
-def bring_parts(one, manifest):
-    """The three images, from the store or from disk; returns the root image and the roles that were there already."""
-    there = find_parts(one)
-    used = {}
-    visibility = _visibility(one)
+def upload_parts(publication: Publication, manifest: Manifest) -> tuple[Image, list[str]]:
+    """Find or upload the three images.
+
+    :returns: the root image, and the roles of the images that were in the store already
+    """
+    store, settings = publication.store, publication.settings
+    present = find_parts(publication)
+    used: dict[str, Image] = {}
+    visibility = _visibility(publication)
     for role in PARTS:
-        used[role] = there[role] or place_file(
-            one.store, part_image(one.settings, manifest, role, one.builder), path_of(one, role), one.progress
-        )
+        used[role] = present[role] or _upload_part(publication, manifest, role)
         if generations.is_ours(used[role]):
-            set_visibility(
-                one.store, used[role], visibility
-            )  # now: who may not do that is told before the root image is on its way
-    there[ROOT_IMAGE] = _brought_before(one, manifest, used)
-    if there[ROOT_IMAGE] is None:
-        serial = max(map(generations.serial, generations.roots_of(one.store.list_images(), one.name)), default=0) + 1
+            # now: if that is refused, it is refused before the root image is on its way
+            set_visibility(store, used[role], visibility)
+    root = present[ROOT_IMAGE] = _uploaded_before(publication, manifest, used)
+    if root is None:
+        serial = max(map(generations.serial, generations.roots_of(store.list_images(), publication.name)), default=0) + 1
         ids = {f"{role}_id": image["id"] for role, image in used.items()}
-        told = root_image(one.settings, manifest, one.builder, serial=serial, **ids)
-        used[ROOT_IMAGE] = place_file(one.store, told, path_of(one, ROOT_IMAGE), one.progress)
-    root = _mended(one, manifest, there[ROOT_IMAGE] or used[ROOT_IMAGE])
-    return root, [role for role, image in there.items() if image]
+        image = root_image(settings, manifest, publication.builder, serial=serial, **ids)
+        root = place_file(store, image, path_of(publication, ROOT_IMAGE), publication.progress)
+    return _mended(publication, manifest, root), [role for role, image in present.items() if image]
 
 
-def _mended(one, manifest, root):
-    """The root image with kernel and ramdisk that are there: another variation's publishing may have removed one used again."""
+def _upload_part(publication: Publication, manifest: Manifest, role: str) -> Image:
+    image = part_image(publication.settings, manifest, role, publication.builder)
+    return place_file(publication.store, image, path_of(publication, role), publication.progress)
+
+
+def _mended(publication: Publication, manifest: Manifest, root: Image) -> Image:
+    """The root image with kernel and ramdisk that exist: the publishing of another variation may have deleted a part that was found."""
     ids = {}
     for role in PARTS:
-        part = one.store.find_image(root[f"{role}_id"])
-        if part is None and not given_part(one.store, one.settings, role):
-            told = part_image(one.settings, manifest, role, one.builder)
-            ids[f"{role}_id"] = place_file(one.store, told, path_of(one, role), one.progress)["id"]
+        part = publication.store.find_image(root[f"{role}_id"])
+        if part is None and not given_part(publication.store, publication.settings, role):
+            ids[f"{role}_id"] = _upload_part(publication, manifest, role)["id"]
     if ids:
-        one.store.change_image(root["id"], **ids)
+        publication.store.change_image(root["id"], **ids)
     return {**root, **ids}
 
 
-def find_parts(one):
-    """``{role: image or None}`` of kernel and ramdisk, as far as the store has them: named by the settings, or with the same bytes."""
+def find_parts(publication: Publication) -> dict[str, Image | None]:
+    """Kernel and ramdisk by role, as far as the store has them: named by the settings, or with the same bytes."""
+    store, visibility = publication.store, _visibility(publication)
     return {
-        role: given_part(one.store, one.settings, role) or find_same(one.store, kind, path_of(one, role), _visibility(one))
+        role: given_part(store, publication.settings, role) or find_same(store, kind, path_of(publication, role), visibility)
         for role, kind in PARTS.items()
     }
 
 
-def _visibility(one):
-    return visibility_of(one.settings, generations.predecessor_of(one.store.list_images(), one.name))
+def _visibility(publication: Publication) -> str:
+    old = generations.predecessor_of(publication.store.list_images(), publication.name)
+    return visibility_of(publication.settings, old)
 
 
-def path_of(one, role):
-    return one.triplet.files()[role]
+def path_of(publication: Publication, role: str) -> Path:
+    """The file of a role on this machine."""
+    return publication.triplet.files()[role]
 
 
-def clean(one, manifest):
+def clean(publication: Publication, manifest: Manifest) -> list[str]:
     """Remove what runs that ended too early left.
 
-    :returns: list of the names
+    :returns: the names
     """
-    found = generations.leftovers(one.store.list_images(), one.name, build=manifest["build"], builder=one.builder)
+    found = generations.leftovers(
+        publication.store.list_images(), publication.name, build=manifest["build"], builder=publication.builder
+    )
     for image in found:
-        one.store.say(f"removing {image['name']} ({image['status']}), left by a run that did not end")
-    return delete_all(one.store, found)
+        publication.store.say(f"removing {image['name']} ({image['status']}), left by a run that did not end")
+    return delete_all(publication.store, found)
 
 
-def _brought_before(one, manifest, used):
-    """The root image, if an earlier run of this build brought it and went no further."""
-    for image in generations.roots_of(one.store.list_images(), one.name):
+def _uploaded_before(publication: Publication, manifest: Manifest, used: Mapping[str, Image]) -> Image | None:
+    """The root image, if an earlier run of this build uploaded it and went no further."""
+    for image in generations.roots_of(publication.store.list_images(), publication.name):
         if (fact(image, "build"), fact(image, "state"), image["status"]) != (manifest["build"], NEW, "active"):
             continue
         try:
-            verify_image(one.store, image["id"], path_of(one, ROOT_IMAGE))
+            verify_image(publication.store, image["id"], path_of(publication, ROOT_IMAGE))
         except CutShort:
-            one.store.delete_image(image["id"])
+            publication.store.delete_image(image["id"])
             continue
         ids = {f"{role}_id": part["id"] for role, part in used.items()}
         if any(image.get(key) != value for key, value in ids.items()):
-            one.store.change_image(image["id"], **ids)
+            publication.store.change_image(image["id"], **ids)
         return {**image, **ids}
     return None
 
 
-def given_part(store, settings, role):
+def given_part(store: "Store", settings: Settings, role: str) -> Image | None:
     """The kernel or ramdisk that the settings name, or None."""
     image_id = settings.kernel_id if role == KERNEL else settings.ramdisk_id or settings.initrd_id
     if not image_id:
@@ -107,46 +124,47 @@ def given_part(store, settings, role):
     return image
 
 
-def holds(one, current, manifest):
+def has_same_files(publication: Publication, current: Image, manifest: Manifest) -> bool:
     """Whether an image and its parts are the files of this triplet already."""
     if fact(current, "sha256") != manifest["files"][ROOT_IMAGE]["sha256"] or current["status"] != "active":
         return False
     for role in PARTS:
-        given, used = given_part(one.store, one.settings, role), current.get(f"{role}_id")
+        given, used = given_part(publication.store, publication.settings, role), current.get(f"{role}_id")
         if given and given["id"] != used:
             return False
-        part = given or (one.store.find_image(used) if used else None)
-        if part is None or part["status"] != "active" or not (given or is_same(part, path_of(one, role))):
+        part = given or (publication.store.find_image(used) if used else None)
+        if part is None or part["status"] != "active" or not (given or is_same(part, path_of(publication, role))):
             return False
     return True
 
 
 @contextmanager
-def whole_or_nothing(one, manifest):
-    """Take back what this build brought, should it go no further; after the name has moved there is nothing to take back."""
+def whole_or_nothing(publication: Publication, manifest: Manifest) -> Iterator[None]:
+    """Take back what this build uploaded, should it go no further; after the name has moved there is nothing to take back."""
     try:
         yield
     except BaseException as error:
         if isinstance(error, BuildStopped) or not isinstance(error, Exception):
-            one.store.tries = 1  # somebody waits for us to end; the next run removes what we could not
+            publication.store.tries = 1  # somebody waits for the end; the next run removes what this run cannot
         try:
-            _take_back(one, manifest)
+            _take_back(publication, manifest)
         except VmImageError as trouble:
             left = f"what is left in the store could not be removed ({trouble.message}): the next run does it"
-            one.store.say(left)
+            publication.store.say(left)
             if isinstance(error, VmImageError):
                 error.hint = f"{error.hint}; {left}"
         raise
 
 
-def _take_back(one, manifest):
-    images = one.store.list_images()
-    mine = [image for image in generations.roots_of(images, one.name) if _is_of(image, manifest) and fact(image, "state") == NEW]
-    ids = {image["id"] for image in mine}
+def _take_back(publication: Publication, manifest: Manifest) -> None:
+    images = publication.store.list_images()
+    own = [image for image in generations.roots_of(images, publication.name) if _is_of(image, manifest)]
+    roots = [image for image in own if fact(image, "state") == NEW]
+    ids = {image["id"] for image in roots}
     rest = [image for image in images if image["id"] not in ids]
     parts = [image for image in generations.unneeded_parts(rest) if _is_of(image, manifest)]
-    delete_all(one.store, parts + mine)
+    delete_all(publication.store, parts + roots)
 
 
-def _is_of(image, manifest):
+def _is_of(image: Image, manifest: Manifest) -> bool:
     return fact(image, "build") == manifest["build"]

@@ -1,11 +1,12 @@
-"""Taking the old one's place: who could see and use the old image can see and use the new one; then the name moves.
+"""Taking the place of the old image: its users get access to the new image, then the name moves.
 
-The name moves with one request, which also notes on the new image whom it replaces.  Before it nothing has happened that a name
-leads to; after it a run that was killed is completed from that note by the next run.  Glance cannot rename two images at once:
-for the time of one request both have the name, the one that was uploaded later first in Glance's order; at no time there is none.
+The name moves with one request, which also notes on the new image which images it replaces.  Before it nothing has happened that a
+name points to; after it a run that was killed is completed from that note by the next run.  Glance cannot rename two images at once:
+for the time of one request both have the name, the image that was uploaded later first in Glance's order; at no time there is none.
 """
 
 import time
+from typing import TYPE_CHECKING, Any
 
 from vmimage.errors import ImageGone, NotPublished
 from vmimage.glance.generations import (
@@ -13,6 +14,7 @@ from vmimage.glance.generations import (
     BROKEN,
     MARK,
     PUBLISHED,
+    Image,
     fact,
     generation,
     is_ours,
@@ -23,57 +25,62 @@ from vmimage.glance.generations import (
     under_name,
 )
 from vmimage.glance.takeover import carry_over
+from vmimage.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
 
 
-def promote(store, settings, image, name, rolls_back=None):
-    """Give an image the name; :func:`complete_promotion` then takes it from those who had it.
+def promote(store: "Store", settings: Settings, image: Image, name: str, rolls_back: str | None = None) -> list[str]:
+    """Give an image the name; :func:`complete_promotion` then takes it from those that had it.
 
-    :param Store store:
-    :param Settings settings:
-    :param dict image: whole and verified, a root image of ours
-    :param str name: ``web-amd64``
-    :param str rolls_back: id of the image that makes room because it is no good
-    :returns: the projects that were members of the old image and have not accepted the new one
+    :param image: complete and verified, a root image of ours
+    :param name: ``web-amd64``
+    :param rolls_back: id of the image that loses the name because it is no good; empty: there is none
+    :returns: the projects that were members of the old image and have not accepted the new image
     """
     images = store.list_images()
-    old = [one for one in under_name(images, name) if one["id"] != image["id"]]
+    old = [former for former in under_name(images, name) if former["id"] != image["id"]]
     _check_whole(store, image)
     pending = carry_over(store, settings, predecessor_of(images, name), image, properties=rolls_back is None)
     taken = max(map(generation, roots_of(images, name)), default=0) + 1
-    marks = {"state": PUBLISHED, "generation": str(taken), "replaces": " ".join(one["id"] for one in old) or None}
+    replaced = " ".join(former["id"] for former in old)
+    marks: dict[str, str | None] = {"state": PUBLISHED, "generation": str(taken), "replaces": replaced or None}
     marks |= {"rolls_back": rolls_back or None, "rolled_back": None}
-    protected = image["protected"] or any(one["protected"] for one in old)
+    protected = image["protected"] or any(former["protected"] for former in old)
     fields = {"name": name, "protected": protected, "os_hidden": False}
     store.change_image(image["id"], **fields, **{f"{MARK}{key}": value for key, value in marks.items()})
     return pending
 
 
-def complete_promotion(store, name):
-    """Archive whoever still has the name though another took it: the second half of a promotion, or what a killed run left of one.
+def complete_promotion(store: "Store", name: str) -> list[str]:
+    """Archive the images that still have the name though another image took it: the second half of a promotion, also of a killed run.
 
-    :returns: list of their new names
+    :returns: their new names
     """
     images = store.list_images()
     published = published_of(images, name)
-    archived = []
-    for one in replaced_by(published, images) if published else ():
+    archived: list[str] = []
+    if published is None:
+        return archived
+    for image in replaced_by(published, images):
         title = f"archive {name} {_now()}"
         try:
-            store.change_image(one["id"], name=title, **(_archived(one, published) if is_ours(one) else {}))
+            store.change_image(image["id"], name=title, **(_archived(image, published) if is_ours(image) else {}))
             archived.append(title)
         except ImageGone:  # somebody deleted it: it has the name no longer
             continue
     return archived
 
 
-def _archived(image, successor):
-    """Protection went over to the successor.  Who was rolled back is not chosen again."""
+def _archived(image: Image, successor: Image) -> dict[str, Any]:
+    """The properties of an archived image.  Its protection went over to the successor; if it was rolled back, it is not chosen again."""
     rolled_back = {f"{MARK}rolled_back": _now()} if fact(successor, "rolls_back") == image["id"] else {}
     return {"protected": False, f"{MARK}state": ARCHIVED, **rolled_back}
 
 
-def mark_broken(store, image, name):
-    """Keep an image that did not pass its gate, under a name that nobody takes for good.
+def mark_broken(store: "Store", image: Image, name: str) -> str:
+    """Keep an image that did not pass its gate, under a name that no user takes for a good image.
 
     :returns: the name
     """
@@ -82,11 +89,11 @@ def mark_broken(store, image, name):
     return title
 
 
-def _check_whole(store, image):
-    """The last look before the name moves: the root image can be used, and leads to a kernel and a ramdisk that are there."""
+def _check_whole(store: "Store", image: Image) -> None:
+    """The last check before the name moves: the root image can be used, and refers to a kernel and a ramdisk that exist."""
     if image["status"] != "active":
         raise NotPublished(
-            f"the image {image['id']} is {image['status']}", hint="openstack image set --activate, or take another one"
+            f"the image {image['id']} is {image['status']}", hint="openstack image set --activate, or take another image"
         )
     for key in ("kernel_id", "ramdisk_id"):
         part = store.find_image(image[key]) if image.get(key) else None
@@ -97,5 +104,5 @@ def _check_whole(store, image):
             )
 
 
-def _now():
+def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

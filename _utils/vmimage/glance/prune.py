@@ -1,38 +1,45 @@
-"""What goes: archived generations that are too many, then kernels and ramdisks that nothing needs."""
+"""Deletion of archived generations that are too many, then of kernels and ramdisks that no image needs."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from vmimage.errors import StoreRefused
-from vmimage.glance.generations import fact, is_abandoned, surplus, unneeded_parts
+from vmimage.glance.generations import Image, fact, is_abandoned, surplus, unneeded_parts
+
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
 
 
-def prune(store, name, keep, builder):
-    """Delete generations beyond the newest ``keep``, then kernels and ramdisks that nothing needs.
+def prune(store: "Store", name: str, keep: int, builder: str) -> list[str]:
+    """Delete generations beyond the newest ``keep``, then kernels and ramdisks that no image needs.
 
-    :param str builder: ours; what another one brought may wait for its root image
-    :returns: list of the names deleted
+    :param builder: id of this builder; parts that another builder uploaded may wait for their root image
+    :returns: the names deleted
     """
-    gone = surplus(store.list_images(), name, keep)
-    deleted = delete_all(store, gone)
-    led_to = {one.get(key) for one in gone for key in ("kernel_id", "ramdisk_id")}
-    parts = [one for one in unneeded_parts(store.list_images()) if fact(one, "name") == name and _is_for_us_alone(store, one)]
-    return deleted + delete_all(store, [one for one in parts if one["id"] in led_to or is_abandoned(one, builder)])
+    surplus_roots = surplus(store.list_images(), name, keep)
+    deleted = delete_all(store, surplus_roots)
+    former = {root.get(key) for root in surplus_roots for key in ("kernel_id", "ramdisk_id")}
+    unneeded = [part for part in unneeded_parts(store.list_images()) if fact(part, "name") == name]
+    parts = [part for part in unneeded if _is_for_us_alone(store, part)]
+    return deleted + delete_all(store, [part for part in parts if part["id"] in former or is_abandoned(part, builder)])
 
 
-def _is_for_us_alone(store, image):
-    """Whether nobody else can have an image that needs this one."""
+def _is_for_us_alone(store: "Store", image: Image) -> bool:
+    """Whether no other project can have an image that needs this image."""
     return image["visibility"] == "private" or image["visibility"] == "shared" and not store.list_members(image["id"])
 
 
-def delete_all(store, images):
-    """Delete what the store lets us delete.
+def delete_all(store: "Store", images: Iterable[Image]) -> list[str]:
+    """Delete the images whose deletion the store allows.
 
-    :returns: list of the names deleted
+    :returns: the names deleted
     """
     deleted = []
-    for one in images:
+    for image in images:
         try:
-            store.delete_image(one["id"])
+            store.delete_image(image["id"])
         except StoreRefused as refusal:  # protected by hand, or in use by a volume
-            store.say(f"kept {one['name']}: {refusal.message}")
+            store.say(f"kept {image['name']}: {refusal.message}")
         else:
-            deleted.append(one["name"])
+            deleted.append(image["name"])
     return deleted

@@ -1,32 +1,34 @@
-"""A file on its way into the store: read once, hashed on the way, told about."""
+"""A file on its way into the store: read once and hashed on the way."""
 
 import hashlib
+import io
 import os
 
-_CHUNK_BYTES = 256 << 10  # so much must pass within the time that a connection may be silent: a slow line is no lost one
+from vmimage.system.aliases import Moved
+
+_CHUNK_BYTES = 256 << 10  # so much must pass within the time that a connection may be silent: a slow line is no lost line
 
 
 class Reader:
     """A file that is read once.
 
-    :param file: open, unbuffered
-    :param moved: called with bytes done and in all
-    :ivar int total: its size in bytes
+    :ivar total: its size in bytes
     :ivar trouble: what went wrong with the file itself, or None
     """
 
-    def __init__(self, file, moved):
+    def __init__(self, file: io.FileIO, moved: Moved) -> None:
         self._file, self._moved, self._done = file, moved, 0
         self._before = self._identity()
-        self.total, self.trouble = os.fstat(file.fileno()).st_size, None
+        self.total = os.fstat(file.fileno()).st_size
+        self.trouble: OSError | None = None
         self._hashes = {name: hashlib.new(name) for name in ("sha256", "sha512")}
 
-    def _identity(self):
+    def _identity(self) -> tuple[int, int]:
         facts = os.fstat(self._file.fileno())
         return facts.st_size, facts.st_mtime_ns
 
-    def read(self, _):
-        """The next bytes; a trouble with the file is kept, for the clients would take it for one of the line."""
+    def read(self, _: int) -> bytes:
+        """The next bytes; an error of the file is kept, for the clients would report it as an error of the connection."""
         try:
             chunk = self._file.read(_CHUNK_BYTES)
             if not chunk and (self._done, self._before) != (self.total, self._identity()):
@@ -34,12 +36,12 @@ class Reader:
         except OSError as error:
             self.trouble = error
             raise
-        for one in self._hashes.values():
-            one.update(chunk)
+        for digest in self._hashes.values():
+            digest.update(chunk)
         self._done += len(chunk)
         self._moved(self._done, self.total)
         return chunk
 
-    def digests(self):
+    def digests(self) -> dict[str, str]:
         """``{algorithm: hex}`` of what was read."""
-        return {name: one.hexdigest() for name, one in self._hashes.items()}
+        return {name: digest.hexdigest() for name, digest in self._hashes.items()}

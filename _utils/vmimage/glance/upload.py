@@ -1,13 +1,21 @@
-"""Bringing one file of a triplet into the store: whole and verified, or not at all."""
+"""Uploading a file of a triplet into the store: whole and verified, or not at all."""
 
 import hashlib
 import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmimage.errors import BuildStopped, ImageUnsound, NotPublished, StoreUnreachable
-from vmimage.glance.generations import MARK, is_ours
+from vmimage.glance.generations import MARK, Image, is_ours
 from vmimage.glance.takeover import is_as_open
+from vmimage.system.aliases import Moved
 from vmimage.system.digest import digest_of_file
+from vmimage.system.progress import Progress
 from vmimage.system.retry import retried
+
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
 
 
 class UploadBroken(NotPublished):
@@ -18,25 +26,22 @@ class CutShort(UploadBroken):
     """The store holds something else than the file."""
 
 
-def place_file(store, image, path, progress):
-    """Upload a file as a new image.  Every try begins with an image of its own, at the first byte; what a failed one left goes.
+def place_file(store: "Store", image: Image, path: Path, progress: Progress) -> Image:
+    """Upload a file as a new image.  Every try begins with an image of its own, at the first byte; the image of a failed try is deleted.
 
-    :param Store store:
-    :param dict image: as Glance is told, without an id
-    :param Path path: of the file
-    :param Progress progress:
+    :param image: its description for Glance, without an id
     :returns: the image as the store has it, active and verified
     :raises NotPublished, StoreRefused, StoreUnreachable: then nothing of it is left, or the message says what
     """
 
-    def attempt():
+    def attempt() -> Image:
         with progress.step(f"upload {image[f'{MARK}role'].replace('_image', '')}"):
             return _place_once(store, image, path, progress.moved)
 
     return retried(attempt, UploadBroken, tries=store.tries, say=store.say, sleep=store.sleep)
 
 
-def _place_once(store, image, path, moved):
+def _place_once(store: "Store", image: Image, path: Path, moved: Moved) -> Image:
     image_id = str(uuid.uuid4())
     store.create_image({**image, "id": image_id, f"{MARK}self": image_id})
     try:
@@ -47,19 +52,19 @@ def _place_once(store, image, path, moved):
     except StoreUnreachable as error:
         try:
             store.delete_image(image_id)
-        except StoreUnreachable:  # then another try is of no use, and why this one broke is of more interest
+        except StoreUnreachable:  # then another try is of no use, and why this try broke is of more interest
             raise error from None
         raise UploadBroken(error.message, hint=error.hint) from error
     except Exception as error:
-        if not isinstance(error, BuildStopped):  # then somebody waits for us to end; who stopped the whole takes it back
+        if not isinstance(error, BuildStopped):  # then somebody waits for the end; whole_or_nothing takes the image back
             store.delete_image(image_id)
         raise
 
 
-def verify_image(store, image_id, path, digests=None):
+def verify_image(store: "Store", image_id: str, path: Path, digests: Mapping[str, str] | None = None) -> Image:
     """Compare an image with its file: only a match of size and hash counts.
 
-    :param dict digests: ``{algorithm: hex}`` of the file, where they are known
+    :param digests: ``{algorithm: hex}`` of the file, where they are known
     :returns: the image
     :raises CutShort: naming both
     """
@@ -69,15 +74,18 @@ def verify_image(store, image_id, path, digests=None):
     return verify_digest(image, path, digests)
 
 
-def verify_digest(image, path, digests=None):
-    """Compare the size and the hash that the store tells with those of a file."""
+def verify_digest(image: Image, path: Path, digests: Mapping[str, str] | None = None) -> Image:
+    """Compare the size and the hash that the store gives with those of a file.
+
+    :raises CutShort: naming both
+    """
     size = path.stat().st_size
     if image["size"] != size:
         raise CutShort(f"the store has {image['size']} bytes of {path}, the file has {size}")
-    algorithm = image.get("os_hash_algo")
+    algorithm = str(image.get("os_hash_algo"))
     if algorithm not in hashlib.algorithms_available:
         raise NotPublished(
-            f"the store tells no digest of {path} that can be checked ({algorithm})",
+            f"the store gives no digest of {path} that can be checked ({algorithm})",
             hint="it needs Glance of 2018 (Rocky) or later",
         )
     if image["os_hash_value"] != ((digests or {}).get(algorithm) or _hash(path, algorithm)):
@@ -85,8 +93,8 @@ def verify_digest(image, path, digests=None):
     return image
 
 
-def is_same(image, path):
-    """Whether an image holds the bytes of a file."""
+def is_same(image: Image, path: Path) -> bool:
+    """Whether an image has the bytes of a file."""
     try:
         verify_digest(image, path)
     except NotPublished:
@@ -94,16 +102,16 @@ def is_same(image, path):
     return True
 
 
-def find_same(store, kind, path, visibility):
-    """An image of the project that holds the same bytes, or None; one of the user's own only where it is open enough as it is.
+def find_same(store: "Store", kind: str, path: Path, visibility: str) -> Image | None:
+    """An image of the project that has the same bytes, or None; an image of the user's own only where it is open enough as it is.
 
-    :param str kind: aki or ari
-    :param str visibility: of the root image that will lead to it
+    :param kind: aki or ari
+    :param visibility: of the root image that will refer to it
     """
     alike = store.list_images(os_hash_value=_hash(path, "sha512"), container_format=kind, status="active")
-    fits = [one for one in alike if is_same(one, path) and (is_ours(one) or is_as_open(one, visibility))]
+    fits = [image for image in alike if is_same(image, path) and (is_ours(image) or is_as_open(image, visibility))]
     return max(fits, key=is_ours, default=None)
 
 
-def _hash(path, algorithm):
+def _hash(path: Path, algorithm: str) -> str:
     return digest_of_file(path, algorithm).split(":")[1]

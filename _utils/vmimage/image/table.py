@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from vmimage.image.triplet import ROLES
-from vmimage.system.progress import amount
+from vmimage.system.progress import format_bytes
 
 
 def table_of(manifest, directory):
@@ -26,7 +26,7 @@ def table_of(manifest, directory):
     lines += [f"  {step:<12} {seconds:7.1f} s" for step, seconds in steps.items()]
     lines += [f"  {'':<12} {sum(steps.values()):7.1f} s", ""]
     for facts in (manifest["files"][role] for role in ROLES):
-        lines.append(f"  {directory / facts['path']}  {amount(facts['bytes'])}\n    sha256 {facts['sha256']}")
+        lines.append(f"  {directory / facts['path']}  {format_bytes(facts['bytes'])}\n    sha256 {facts['sha256']}")
     lines += [
         "",
         f"boot it:  salt-call vm_create.boot {manifest['name']}   (here: sudo ./quickstart vm_create.boot {manifest['name']})",

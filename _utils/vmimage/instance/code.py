@@ -1,15 +1,18 @@
-"""The code of this project that a builder runs: what it came with, or a revision from a repository.
+"""The code of this project that a builder runs: the code it was made with, or a revision from a repository.
 
-HOME/project                what it came with
-HOME/current                a link to that, or to the files of a revision; what Salt and the builder's run look into
+HOME/project                the code it was made with
+HOME/current                a link to that, or to the files of a revision; Salt and the run of the builder use this path
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vmimage import delivery
 from vmimage.errors import RepositoryWrong
 from vmimage.repository.checkout import fetch_repository
+from vmimage.system.aliases import Say
 
 _RUN = "_utils/vmimage/builder.py"
 
@@ -18,30 +21,28 @@ _RUN = "_utils/vmimage/builder.py"
 RUNNING = delivery.TOP
 
 
-def reset_code(home, say, running=RUNNING):
-    """Begin with what the builder came with: code that was fetched and cannot run must not keep the next run from other code."""
+def reset_code(home: Path, say: Say, running: Path = RUNNING) -> None:
+    """Begin with the code that the builder was made with: fetched code that cannot run must not keep the next run from other code."""
     if running == (home / "project").resolve():
-        _lead(home, home / "project", say)
+        _point(home, home / "project", say)
 
 
-def switch_code(settings, home, say, running=RUNNING):
-    """Let HOME/current lead to the code that the settings ask for.
+def switch_code(settings: Mapping[str, Any], home: Path, say: Say, running: Path = RUNNING) -> bool:
+    """Let HOME/current point to the code that the settings ask for.
 
-    :param dict settings: all settings in force
-    :param Path home:
-    :param say: takes a line for who watches
-    :param Path running: the code of this process
+    :param settings: all settings in force
+    :param running: the code of this process
     :returns: whether this process runs other code than that
     :raises RepositoryWrong: if the revision cannot be had, or is not this project
     """
     wanted = _wanted(settings, home, say)
     if wanted is None:
         return False
-    _lead(home, wanted, say)
-    return running != Path(wanted).resolve()
+    _point(home, wanted, say)
+    return running != wanted.resolve()
 
 
-def _lead(home, wanted, say):
+def _point(home: Path, wanted: Path, say: Say) -> None:
     current = home / "current"
     if os.path.realpath(current) == os.path.realpath(wanted):
         return
@@ -53,7 +54,7 @@ def _lead(home, wanted, say):
     say(f"code: {wanted}")
 
 
-def _wanted(settings, home, say):
+def _wanted(settings: Mapping[str, Any], home: Path, say: Say) -> Path | None:
     """The directory of the code, or None where there is no choice: this machine is no builder that our states made."""
     for kind in ("hg", "git"):
         if settings[f"{kind}_address"]:
@@ -62,7 +63,7 @@ def _wanted(settings, home, say):
     return project if project.is_dir() else None
 
 
-def _fetched(kind, settings, say):
+def _fetched(kind: str, settings: Mapping[str, Any], say: Say) -> Path:
     checkout = fetch_repository(
         kind,
         settings[f"{kind}_address"],

@@ -1,4 +1,4 @@
-"""A source of userdata: what it is told of the machine, and what it answers."""
+"""A source of userdata: what it gets to know of the machine, and what it answers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ METADATA_URL = "http://169.254.169.254"
 
 @dataclass(frozen=True)
 class Machine:
-    """What sources look at.
+    """The machine on which sources look for userdata.
 
-    :ivar Path top: the root directory
-    :ivar str base_url: of the metadata server
-    :ivar float request_seconds: for a request to it, from beginning to end
-    :ivar float end: when all has to be done, by the monotonic clock
+    :ivar top: the root directory
+    :ivar base_url: of the metadata server
+    :ivar request_seconds: for a request to it, from beginning to end
+    :ivar end: when all has to be done, by the monotonic clock
     """
 
     top: Path = Path("/")
@@ -27,11 +27,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source holds.
+    """The userdata of a source.
 
-    :ivar bytes data: the userdata; empty for none
-    :ivar str where: for messages
-    :ivar bool sure: whether, if there is none, no other source need be asked
+    :ivar data: empty for none
+    :ivar where: for messages
+    :ivar sure: whether, if there is none, no other source need be asked
     """
 
     data: bytes
@@ -43,8 +43,11 @@ class Trouble(UserdataWrong):
     """A source that is there, or should be, could not be read; another try can help."""
 
 
-def check_size(data, where):
-    """Refuse what is too large to be userdata; another try would not help."""
+def check_size(data: bytes, where: str) -> None:
+    """Refuse what is too large to be userdata; another try would not help.
+
+    :raises UserdataWrong:
+    """
     if len(data) > LIMIT_BYTES:
         raise UserdataWrong(
             f"the userdata in {where} has more than {LIMIT_BYTES // 1024} KiB", hint="give settings, a few lines of YAML"

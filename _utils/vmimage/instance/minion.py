@@ -1,12 +1,15 @@
-"""The builder's own minion, asked by salt-call: each call starts Salt afresh, with what the step before has written."""
+"""The builder's own minion, called by salt-call: each call starts Salt again, with the files that the step before has written."""
 
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import CallFailed, ProgramMissing
+from vmimage.system.aliases import Argv, Say
 from vmimage.system.shell import die_with_parent, find_program, host_environment, run
 
 _ERROR = "Error running "
@@ -16,33 +19,39 @@ _GRACE_SECONDS = 60  # a build that is stopped removes its partial files: less t
 class Minion:
     """The minion of a configuration directory.
 
-    :param Path directory: of its configuration
+    :param directory: of its configuration
     :param say: takes each line of its log
     """
 
-    def __init__(self, directory, say):
+    def __init__(self, directory: Path, say: Say) -> None:
         self.directory, self.say = directory, say
-        beside = Path(sys.executable).with_name("salt-call")
-        self.program = os.fspath(beside) if beside.exists() else "salt-call"
+        neighbour = Path(sys.executable).with_name("salt-call")
+        self.program = os.fspath(neighbour) if neighbour.exists() else "salt-call"
 
-    def call(self, function, *arguments):
-        """What a function returns.
+    def call(self, function: str, *arguments: str) -> Any:
+        """What a function returns, of any type that JSON has.
 
-        :raises CallFailed: with the words of Salt
+        :raises CallFailed: with the message of Salt
         """
         if find_program(self.program) is None:
             raise ProgramMissing("the program salt-call is not installed", hint="install Salt beside this project")
-        argv = [self.program, "--config-dir", self.directory, "--out", "json", "--no-color", function, *arguments]
-        said = []
+        argv: Argv = [self.program, "--config-dir", self.directory, "--out", "json", "--no-color", function, *arguments]
+        said: list[str] = []
 
-        def on_line(line):
+        def on_line(line: str) -> None:
             said.append(line)
             self.say(line)
 
         with tempfile.TemporaryFile() as answer:
-            # whatever its exit code is: states that failed are told in the answer
-            how = {"preexec": die_with_parent, "env": host_environment(), "ok": range(256), "grace_seconds": _GRACE_SECONDS}
-            ended = run(argv, stdout=answer, on_line=on_line, **how)
+            ended = run(
+                argv,
+                stdout=answer,
+                on_line=on_line,
+                preexec=die_with_parent,
+                env=host_environment(),
+                ok=range(256),  # states that failed are in the answer
+                grace_seconds=_GRACE_SECONDS,
+            )
             answer.seek(0)
             text = answer.read().decode(errors="replace").strip()
         try:
@@ -52,8 +61,8 @@ class Minion:
             raise CallFailed(f"{function} ended with exit code {ended.code}: {why}") from None
 
 
-def _why(said):
-    """The error that Salt told last, or else its last lines; of a traceback what was told before it."""
+def _why(said: Sequence[str]) -> str:
+    """The last error that Salt printed, or else its last lines; with a traceback, the lines before it."""
     said = said[: next((number for number, line in enumerate(said) if line.startswith("Traceback ")), None)]
     begins = [number for number, line in enumerate(said) if line.startswith(_ERROR)]
     return "\n".join(said[begins[-1] :]).partition(": ")[2] if begins else "\n    ".join(["", *said[-12:]])

@@ -1,53 +1,57 @@
-"""What the userdata of an instance is, and what of it is a grain and what a secret.
+"""The kind of an instance's userdata, and its settings, sorted into grains and secrets.
 
-A script, cloud-config, MIME, base64, or anything packed is none of our business (:mod:`vmimage.instance.userdata_kind`).  The rest is
-YAML, as :mod:`vmimage.settings.strict_yaml` reads it, and holds our settings and nothing else.  No message shows a value of ``keystone.*``,
-of ``ami.pillar``, or an address that holds a password.
+A script, cloud-config, MIME, base64, or anything packed is ignored (:mod:`vmimage.instance.userdata_kind`).  The rest is YAML, as
+:mod:`vmimage.settings.strict_yaml` reads it, and contains settings of this project and nothing else.  No message shows a value of
+``keystone.*``, of ``ami.pillar``, or an address that contains a password.
 """
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any
 
 from vmimage.errors import SettingsWrong, UserdataWrong
 from vmimage.glance import credentials
 from vmimage.instance.userdata_kind import is_of_cloud_config, kind_of_others, settings_among
-from vmimage.settings import schema
 from vmimage.settings.auth_options import CONNECTION, IDENTITY
-from vmimage.settings.lookup import known_key
+from vmimage.settings.gather import gather_settings, kinds_of
+from vmimage.settings.lookup import Source, known_key
+from vmimage.settings.schema import KEYS
 from vmimage.settings.secrets import holds_secret, texts_in, veiled
 from vmimage.settings.strict_yaml import name_place, read_document
 
 _WHAT = "the userdata"
-_LONGEST = 4096  # characters of one text outside of ami.pillar
+_LONGEST = 4096  # characters of a text outside of ami.pillar
 _LONGEST_MESSAGE = 400
 _BOM = b"\xef\xbb\xbf"
 _OF_SHELL = re.compile(r"(?:^|\s)OS_[A-Z_]+=")
 #: keys of keystone that are no text
 _NO_TEXT = ("timeout", "insecure", "verify_ssl")
+#: by key; values are of any type, as YAML has them
+Values = dict[str, Any]
+#: ``{path of a key: its line}``
+Lines = Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Sorted:
     """Userdata, sorted.
 
-    :ivar dict grains: for everybody on the machine to read: ``{"ami": {...}}``, or empty
-    :ivar dict secrets: for root alone, as minion config: ``{"ami": {...}, "keystone": {...}}``, or less
-    :ivar str kind: settings, empty, or what it is that is none of our business: script, cloud-config, cloud-init, mime,
-        compressed, program, base64
+    :ivar grains: for everybody on the machine to read: ``{"ami": {...}}``, or empty
+    :ivar secrets: for root alone, as minion config: ``{"ami": {...}, "keystone": {...}}``, or less
+    :ivar kind: settings, empty, or the kind that is ignored: script, cloud-config, cloud-init, mime, compressed, program, base64
     """
 
-    grains: dict = field(default_factory=dict)
-    secrets: dict = field(default_factory=dict, repr=False)
+    grains: dict[str, Values] = field(default_factory=dict)
+    secrets: dict[str, Values] = field(default_factory=dict, repr=False)
     kind: str = "empty"
 
 
-def sort_userdata(data):
+def sort_userdata(data: bytes) -> Sorted:
     """Find out what userdata is, and sort the settings in it.
 
-    :param bytes data: as the cloud hands it out
-    :returns: :class:`Sorted`
+    :param data: as the cloud gives it
     :raises UserdataWrong: if it should be settings and is not, or not only
     :raises SettingsWrong: naming the unknown, mistyped or contradictory key and its line
     """
@@ -57,8 +61,8 @@ def sort_userdata(data):
         if misplaced := settings_among(data, kind):
             raise UserdataWrong(f"{_WHAT} is {misplaced[0]}", hint=misplaced[1])
         return Sorted(kind=kind)
-    told, lines = read_document(data, _WHAT)
-    ami, keystone = _settings_of(told, lines)
+    document, lines = read_document(data, _WHAT)
+    ami, keystone = _settings_of(document, lines)
     _check_ami(ami, lines)
     _check_keystone(keystone, lines)
     secret = {key for key, value in ami.items() if holds_secret(key, value)}
@@ -67,24 +71,27 @@ def sort_userdata(data):
     return Sorted(_filled(grains), _filled(secrets), "settings" if ami or keystone else "empty")
 
 
-def _filled(mapping):
+def _filled(mapping: dict[str, Values]) -> dict[str, Values]:
     return {key: value for key, value in mapping.items() if value}
 
 
 # the settings in it
 
 
-def _settings_of(told, lines):
-    """``(ami, keystone)``: what is set, by key; what is left empty is not set."""
-    if isinstance(told, str) and _OF_SHELL.search(told):
+def _settings_of(document: Any, lines: Lines) -> tuple[Values, Values]:
+    """``(ami, keystone)``: what is set, by key; what is left empty is not set.
+
+    :param document: of any type, as YAML has it
+    """
+    if isinstance(document, str) and _OF_SHELL.search(document):
         raise UserdataWrong(
             f"{_WHAT} is lines of a shell (OS_...), no settings",
             hint="write them as keystone.auth_url: ADDRESS, keystone.user: NAME and so on",
         )
-    if told is not None and not isinstance(told, dict):
+    if document is not None and not isinstance(document, dict):
         raise UserdataWrong(f"{_WHAT} is YAML, but no settings", hint="write them as KEY: VALUE, such as ami.name: web")
-    found = {"ami": {}, "keystone": {}}
-    for name, value in (told or {}).items():
+    found: dict[str, Values] = {"ami": {}, "keystone": {}}
+    for name, value in (document or {}).items():
         prefix, dot, key = name.partition(".")
         if prefix not in found or dot and not key:
             raise _unknown(name, lines[name])
@@ -97,65 +104,69 @@ def _settings_of(told, lines):
             raise UserdataWrong(f"{_place(path, lines[path])} stands twice, nested and flat", hint="keep one")
         found[prefix] |= below
     _check_names(found, lines)
-    return tuple({key: value for key, value in below.items() if value is not None} for below in found.values())
+    return _set(found["ami"]), _set(found["keystone"])
 
 
-def _unknown(name, line):
+def _set(values: Values) -> Values:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _unknown(name: str, line: int) -> UserdataWrong:
     """The error of a key that is neither of ami nor of keystone."""
-    known = [*(f"ami.{key}" for key in schema.KEYS), *(f"keystone.{key}" for key in (*IDENTITY, *CONNECTION, "user", "tenant"))]
-    near = [f"ami.{name}"] if name in schema.KEYS else difflib.get_close_matches(name.lower(), ["ami", "keystone", *known], 1)
-    hints = [f"did you mean {one}?" for one in near]
+    known = [*(f"ami.{key}" for key in KEYS), *(f"keystone.{key}" for key in (*IDENTITY, *CONNECTION, "user", "tenant"))]
+    near = [f"ami.{name}"] if name in KEYS else difflib.get_close_matches(name.lower(), ["ami", "keystone", *known], 1)
+    hints = [f"did you mean {key}?" for key in near]
     if is_of_cloud_config(name):
         hints.append("this looks like cloud-config: its very first line has to be #cloud-config")
     hint = " ".join(hints) or "settings begin with ami. or keystone., such as ami.name: web"
     return UserdataWrong(f"unknown key {_place(name, line)}", hint=hint)
 
 
-def _place(name, line):
+def _place(name: str, line: int) -> str:
     return name_place(name, line, _WHAT)
 
 
-def _source(prefix, key, value, lines):
-    """One key as a place to look settings up in: so messages tell its line."""
+def _source(prefix: str, key: str, value: object, lines: Lines) -> Source:
+    """A single key as a place to look settings up in: so messages name its line."""
     return f"userdata (line {lines[f'{prefix}.{key}']})", {prefix: {key: value}}, {f"{prefix}:{key}": value}.get
 
 
-def _check_names(found, lines):
+def _check_names(found: dict[str, Values], lines: Lines) -> None:
     for key in found["ami"]:
-        known_key("ami", schema.KEYS, key, f"{_WHAT} (line {lines[f'ami.{key}']})", secret=True)
-    # names only: what is missing here may stand elsewhere, and who needs the credentials checks them as a whole
+        known_key("ami", KEYS, key, f"{_WHAT} (line {lines[f'ami.{key}']})", secret=True)
+    # names only: what is missing here may stand elsewhere, and the credentials are checked as a whole when they are used
     names = [_source("keystone", key, None, lines) for key in found["keystone"]]
     credentials.gather_credentials(names, environment={}, required=False, ambient=False)
 
 
-def _check_ami(ami, lines):
-    """What :func:`~vmimage.settings.schema.gather_settings` checks, in words for who wrote YAML by hand."""
+def _check_ami(ami: Values, lines: Lines) -> None:
+    """What :func:`~vmimage.settings.gather.gather_settings` checks, with messages for a person who wrote YAML by hand."""
     for key, value in ami.items():
         place = _place(f"ami.{key}", lines[f"ami.{key}"])
-        if _is_unquoted(value, get_args(schema.KEYS[key].type) or (schema.KEYS[key].type,)):
+        if _is_unquoted(value, kinds_of(key)):
             raise _no_text(place)
         if key != "pillar" and any(len(text) > _LONGEST for text in texts_in(value)):
             raise UserdataWrong(f"{place} is very long", hint=f"up to {_LONGEST} characters")
-    told = {key: veiled(value) if holds_secret(key, value) else value for key, value in ami.items()}
+    shown = {key: veiled(value) if holds_secret(key, value) else value for key, value in ami.items()}
     try:
-        schema.gather_settings([_source("ami", key, value, lines) for key, value in told.items()])
+        gather_settings([_source("ami", key, value, lines) for key, value in shown.items()])
     except SettingsWrong as wrong:
         message = wrong.message if len(wrong.message) <= _LONGEST_MESSAGE else f"{wrong.message[:_LONGEST_MESSAGE]}..."
         raise SettingsWrong(_with_line(message, lines), hint=wrong.hint) from None
 
 
-def _is_unquoted(value, kinds):
-    """Whether YAML made numbers or truths of what should be texts."""
+def _is_unquoted(value: object, kinds: tuple[type, ...]) -> bool:
+    """Whether YAML made numbers or booleans of what should be texts."""
     if isinstance(value, list):
-        return list in kinds and any(isinstance(one, (bool, int, float)) for one in value)
+        return list in kinds and any(isinstance(item, (bool, int, float)) for item in value)
     return isinstance(value, (bool, int, float)) and str in kinds and not {bool, int, float} & set(kinds)
 
 
-def _no_text(place):
+def _no_text(place: str) -> UserdataWrong:
     return UserdataWrong(f"{place} is a number, true or false to YAML, not a text", hint="put it in quotes")
 
 
-def _with_line(message, lines):
+def _with_line(message: str, lines: Lines) -> str:
     """A message of the settings that names a key alone, with the line of the key."""
     key = re.search(r"ami\.\w+", message)
     if "userdata" in message or not key or key[0] not in lines:
@@ -163,10 +174,10 @@ def _with_line(message, lines):
     return f"{message} (line {lines[key[0]]} of {_WHAT})"
 
 
-def _check_keystone(keystone, lines):
+def _check_keystone(keystone: Values, lines: Lines) -> None:
     for key, value in keystone.items():
         place = _place(f"keystone.{key}", lines[f"keystone.{key}"])
         if isinstance(value, (dict, list)):
-            raise UserdataWrong(f"{place} is not one value", hint="a text that begins with [ or { goes in quotes")
+            raise UserdataWrong(f"{place} is not a single value", hint="a text that begins with [ or { goes in quotes")
         if not isinstance(value, str) and key not in _NO_TEXT:
             raise _no_text(place)

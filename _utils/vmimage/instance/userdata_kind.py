@@ -1,9 +1,9 @@
-"""Userdata that is none of our business, told by its first bytes: a script, cloud-config, MIME, base64, or anything packed."""
+"""Userdata for other programs, known by its first bytes: a script, cloud-config, MIME, base64, or anything packed."""
 
 import base64
 import re
 
-#: how what is not ours begins, in lower case
+#: the beginnings of userdata for other programs, in lower case
 _BEGINNINGS = {
     "script": (b"#!", b"<powershell>", b"<script>"),
     "cloud-init": (b"## template:",),
@@ -19,7 +19,7 @@ _BEGINNINGS = {
     ),
     "program": (b"\x7felf",),
 }
-#: first lines that cloud-init knows; a comment that only begins like one is a comment
+#: first lines that cloud-init knows; a comment that only begins like such a line is a comment
 _FIRST_LINE = re.compile(
     rb"#(?:(cloud-config|cloud-config-archive|cloud-config-jsonp)|cloud-boothook|include|include-once|part-handler|upstart-job)[ \t\r]*$",
     re.I,
@@ -38,8 +38,8 @@ _CLOUD_CONFIG = set(
 )
 
 
-def kind_of_others(data):
-    """The kind of userdata that is not ours, or an empty str."""
+def kind_of_others(data: bytes) -> str:
+    """The kind of userdata that is for another program, or an empty string."""
     head = data[:64].lower()
     for kind, beginnings in _BEGINNINGS.items():
         if head.startswith(beginnings):
@@ -53,16 +53,16 @@ def kind_of_others(data):
     return "base64" if _is_base64(data) else ""
 
 
-def _is_base64(data):
+def _is_base64(data: bytes) -> bool:
     joined = b"".join(data.split())
     return bool(_BASE64.fullmatch(joined)) and len(joined) % 4 == 0
 
 
-def settings_among(data, kind):
-    """Settings of ours in userdata that is something else by its first bytes: they would be left alone.
+def settings_among(data: bytes, kind: str) -> tuple[str, str] | None:
+    """Settings in userdata that is for another program by its first bytes: they would be ignored.
 
-    :param str kind: of :func:`kind_of_others`
-    :returns: ``(what is there, what to do)``, or None; of a script nothing is said, it may write any text
+    :param kind: of :func:`kind_of_others`
+    :returns: ``(what is there, what to do)``, or None; always None for a script, which may write any text
     """
     if kind == "base64":
         for _ in range(_MOST_ENCODED):
@@ -86,6 +86,6 @@ def settings_among(data, kind):
     return what, "take the first line away if it is a comment, or put the settings elsewhere"
 
 
-def is_of_cloud_config(key):
-    """Whether cloud-config has such a key: then it was meant to be some, and lacks its first line."""
+def is_of_cloud_config(key: str) -> bool:
+    """Whether cloud-config has such a key: then the userdata was meant to be cloud-config, and lacks its first line."""
     return key in _CLOUD_CONFIG

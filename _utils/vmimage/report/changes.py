@@ -3,7 +3,7 @@
 from vmimage.apt.packages import changed_packages
 from vmimage.report.html import element, folded, joined, table
 from vmimage.report.timeline import seconds_words
-from vmimage.system.progress import amount
+from vmimage.system.progress import format_bytes
 
 _OPEN_ROWS = 40  # a longer table is folded
 _LARGEST = 12
@@ -31,7 +31,7 @@ def _against_base(manifest, kept):
     said = [_counted(found)]
     content, base = (manifest.get("file_system") or {}).get("content_bytes"), kept.get("base_bytes")
     if content and base:
-        said.append(f"; {signed_amount(content - base)}: the base holds {amount(base)}, the image {amount(content)}")
+        said.append(f"; {signed_amount(content - base)}: the base holds {format_bytes(base)}, the image {format_bytes(content)}")
     return joined(element("p", said, "."), _package_changes(found, size, {}))
 
 
@@ -62,7 +62,9 @@ def compare_facts(old, new):
     for role in ("root_image", "kernel", "ramdisk"):
         pair = [(one.get("files") or {}).get(role, {}).get("bytes") for one in (old, new)]
         if all(pair):
-            rows.append((role.replace("_", " "), amount(pair[0]), f"{amount(pair[1])} ({signed_amount(pair[1] - pair[0])})"))
+            rows.append(
+                (role.replace("_", " "), format_bytes(pair[0]), f"{format_bytes(pair[1])} ({signed_amount(pair[1] - pair[0])})")
+            )
             rows[-1] = (rows[-1][0], rows[-1][1], rows[-1][1] if pair[0] == pair[1] else rows[-1][2])
     rows.append(("kernel version", *((one.get("files") or {}).get("kernel", {}).get("version") for one in (old, new))))
     for part, keys in (("base", ("reference", "digest", "verified")), ("variation", ("reference", "digest", "id", "revision"))):
@@ -109,7 +111,7 @@ def _grown(previous, kept):
     names = [name for name in {*old, *new} - {""} if abs(new.get(name, 0) - old.get(name, 0)) >= _LEAST_BYTES]
     names.sort(key=lambda name: (-abs(new.get(name, 0) - old.get(name, 0)), name))
     return [
-        (name, amount(old.get(name, 0)), amount(new.get(name, 0)), signed_amount(new.get(name, 0) - old.get(name, 0)))
+        (name, format_bytes(old.get(name, 0)), format_bytes(new.get(name, 0)), signed_amount(new.get(name, 0) - old.get(name, 0)))
         for name in names[:_LARGEST]
     ]
 
@@ -142,12 +144,12 @@ def _counted(found):
 
 
 def _size(size):
-    return amount(size) if size else ""
+    return format_bytes(size) if size else ""
 
 
 def signed_amount(size):
     """More or less, for people."""
-    return f"{'+' if size >= 0 else '−'}{amount(abs(size))}"
+    return f"{'+' if size >= 0 else '−'}{format_bytes(abs(size))}"
 
 
 def _time(text):

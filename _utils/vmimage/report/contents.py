@@ -2,7 +2,7 @@
 
 from vmimage.report.html import element, folded, joined, table
 from vmimage.report.treemap import Node, lay_out
-from vmimage.system.progress import amount
+from vmimage.system.progress import format_bytes
 
 #: the frames in pixels: for a window, and for a narrow one; the style gives them these heights
 _FRAMES = {"wide": (1140, 520), "narrow": (372, 620)}
@@ -21,7 +21,7 @@ def contents(measured, changes):
         return None
     total = measured["directories"][1]
     groups = group_packages(measured, changes)
-    whole = f"{amount(total)} in {measured['inodes']} files and directories"
+    whole = f"{format_bytes(total)} in {measured['inodes']} files and directories"
     return element(
         "section",
         element("h2", "What is in the image"),
@@ -70,7 +70,9 @@ def _legend(groups):
     return element(
         "p",
         [
-            element("span", element("i", class_=f"key {group.kind}"), f" {group.name} {amount(group.amount)}", class_="entry")
+            element(
+                "span", element("i", class_=f"key {group.kind}"), f" {group.name} {format_bytes(group.amount)}", class_="entry"
+            )
             for group in groups
         ],
         class_="legend",
@@ -96,7 +98,7 @@ def _tile(tile, width, height, total):
     words = []
     if across >= 34 and down >= 16:
         words.append(element("text", tile.node.name, x="5", y="13"))
-    size = amount(tile.node.amount)
+    size = format_bytes(tile.node.amount)
     if tile.is_group:
         words = [element("text", tile.node.name, element("tspan", size, class_="size", dx="7"), x="5", y="13")]
     elif across >= 54 and down >= 32:
@@ -119,12 +121,12 @@ def _package_table(measured, changes, total):
     rows = []
     for name, size in sorted(measured["packages"].items(), key=lambda item: -item[1])[:_ROWS]:
         where = "added" if name in changes.get("added", {}) else "updated" if name in changes.get("changed", {}) else "base"
-        rows.append((name or "smaller ones together", where, amount(size), f"{size / total:.1%}"))
+        rows.append((name or "smaller ones together", where, format_bytes(size), f"{size / total:.1%}"))
     return table(["Package", "From", "#Size", "#Share"], rows)
 
 
 def _unowned_table(measured):
-    rows = [(place or "others", amount(size)) for place, size in measured["unowned"].items()]
+    rows = [(place or "others", format_bytes(size)) for place, size in measured["unowned"].items()]
     return joined(
         element("p", "What states wrote, and what packages made when they were installed, such as caches and the ramdisk."),
         table(["Directory", "#Size"], rows),

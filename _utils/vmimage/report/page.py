@@ -16,7 +16,7 @@ from vmimage.report.html import Markup, element, folded, joined, table
 from vmimage.report.log import failures, log, mark_lines
 from vmimage.report.style import STYLE
 from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, total_seconds
-from vmimage.system.progress import amount
+from vmimage.system.progress import format_bytes
 
 _OUTCOMES = {"done": "built", "failed": "failed", "unfinished": "not finished"}
 
@@ -116,9 +116,9 @@ def _figures(manifest, kept):
     for role, word in (("root_image", "root image"), ("kernel", "kernel"), ("ramdisk", "ramdisk")):
         if role in files:
             more = files[role]["bytes"] - before if role == "root_image" and before else 0
-            yield amount(files[role]["bytes"]), f"{word}, {signed_amount(more)}" if more else word
+            yield format_bytes(files[role]["bytes"]), f"{word}, {signed_amount(more)}" if more else word
     if manifest.get("file_system"):
-        yield amount(manifest["file_system"]["content_bytes"]), f"in {manifest['file_system']['inodes']} inodes"
+        yield format_bytes(manifest["file_system"]["content_bytes"]), f"in {manifest['file_system']['inodes']} inodes"
     if manifest.get("packages"):
         added = len((manifest.get("changes") or {}).get("added", ()))
         yield len(manifest["packages"]), f"packages, {added} added" if added else "packages"

@@ -1,10 +1,11 @@
 """What a repository's address and revision may be: nothing that a program could take for an option, a command or a secret.
 
-Refused addresses are never repeated in the message: what is wrong with one may be the password in it.
+No message repeats a refused address: what is wrong with it may be the password in it.
 """
 
 import re
 from dataclasses import dataclass
+from typing import NoReturn, Protocol
 from urllib.parse import unquote
 
 from vmimage.errors import RepositoryWrong
@@ -20,25 +21,31 @@ _NAME = re.compile(r"[\w.+@/%#=,-](?:[\w .+@/%#=,-]{0,198}[\w.+@/%#=,-])?")
 _LEAST_DIGITS, _ALL_DIGITS = 7, 40
 
 
-def scheme_of(address):
+class _Refuse(Protocol):
+    """Raises an error that names the setting."""
+
+    def __call__(self, why: str, hint: str = ...) -> NoReturn: ...
+
+
+def scheme_of(address: str) -> str:
     """http, https, ssh or file, of an address that was checked."""
     return "file" if address.startswith("/") else address.partition("://")[0]
 
 
-def host_of(address):
+def host_of(address: str) -> str:
     """The host with its port, of an address that was checked; of files the empty string."""
     return "" if scheme_of(address) == "file" else _authority(address)[1]
 
 
-def check_address(kind, address, key):
-    """Refuse an address that is none, that carries a secret, or that a program could take for something else.
+def check_address(kind: str, address: str, key: str) -> None:
+    """Refuse a text that is no address, that contains a secret, or that a program could take for something else.
 
-    :param str kind: hg or git
-    :param str key: the setting, for the message
+    :param kind: hg or git
+    :param key: the setting, for the message
     :raises RepositoryWrong: naming the setting, never repeating the address
     """
 
-    def refuse(why, hint=_FORMS):
+    def refuse(why: str, hint: str = _FORMS) -> NoReturn:
         raise RepositoryWrong(f"{key}: {why}", hint=hint)
 
     if kind not in KINDS:
@@ -46,26 +53,27 @@ def check_address(kind, address, key):
     if not isinstance(address, str) or not address:
         refuse("this is no address")
     if not address.isprintable():
-        refuse("the address holds a control character or a line's end")
+        refuse("the address contains a control character or a line's end")
     if address.startswith("-") or "--config" in address or re.search(r"/-", unquote(address)):
         refuse("the address, or a part of it, begins with '-' and would be taken for an option")
     if re.match(r"[^/\[]*::", address):
         refuse("the address names a transport of git (ext::, fd::, ...), which may run any command")
     if re.search(r"[#$`\"'\\|;&<>*{}]", address):
         refuse(
-            "the address holds one of # $ ` \" ' \\ | ; & < > * { }", "a revision has its own setting; else rename the repository"
+            "the address contains one of # $ ` \" ' \\ | ; & < > * { }",
+            "a revision has its own setting; else rename the repository",
         )
     if not address.startswith("/"):
         _check_url(address, refuse)
 
 
-def _authority(address):
+def _authority(address: str) -> tuple[str, str]:
     """``(user, host)`` of an address."""
     user, _, host = address.partition("://")[2].partition("/")[0].rpartition("@")
     return user, host
 
 
-def _check_url(address, refuse):
+def _check_url(address: str, refuse: _Refuse) -> None:
     scheme, separator, rest = address.partition("://")
     if not separator:
         refuse("this is neither an address nor an absolute path")
@@ -75,16 +83,16 @@ def _check_url(address, refuse):
     if scheme not in SCHEMES:
         refuse("addresses of this kind are not fetched from")
     if re.search(r"[\s?]", address):
-        refuse("the address holds a space or '?'", "a token belongs into netrc")
+        refuse("the address contains a space or '?'", "a token belongs into netrc")
     path = unquote(rest.partition("/")[2])
     if not path.isprintable():
-        refuse("the address holds an escaped control character")
+        refuse("the address contains an escaped control character")
     if scheme == "file":
         if host or user or not path:
             refuse("an address of a file names no host", "file:///PATH")
         return
     if user and scheme != "ssh":
-        refuse("a user stands in the address, who may be a token", _NETRC)
+        refuse("a user stands in the address, which may be a token", _NETRC)
     if user and not _USER.fullmatch(user):
         refuse("the user in the address is no user's name")
     if not _HOST.fullmatch(host):
@@ -95,11 +103,11 @@ def _check_url(address, refuse):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A revision that was asked.
+    """The revision that the user wants.
 
-    :ivar str text: as the user wrote it
-    :ivar str digits: the hash, or its beginning; empty if it is none
-    :ivar str name: the branch, tag or bookmark that it may be; empty if it is none
+    :ivar text: as the user wrote it
+    :ivar digits: the hash, or its beginning; empty if it is no hash
+    :ivar name: the branch, tag or bookmark that it may be; empty if it is no name
     """
 
     text: str
@@ -107,28 +115,29 @@ class Wanted:
     name: str = ""
 
     @property
-    def is_latest(self):
-        """Whether nothing in particular was asked."""
+    def is_latest(self) -> bool:
+        """Whether no revision in particular is wanted."""
         return not self.digits and not self.name
 
     @property
-    def is_exact(self):
-        """Whether there can be one answer only, now and for ever."""
+    def is_exact(self) -> bool:
+        """Whether it can mean no other commit, now and for ever."""
         return len(self.digits) == _ALL_DIGITS
 
 
-def parse_revision(kind, text, key):
+def parse_revision(kind: str, text: str, key: str) -> Wanted:
     """What a revision asks for.
 
     A hash has 7 to 40 digits.  hg's ``NUMBER:HASH`` is its hash: each clone numbers on its own, so the number is not compared.
     What may be both, a hash of less than 40 digits and a name, is the hash where a commit has it, and otherwise the name.
 
-    :param str text: as the user wrote it; empty, and HEAD of git, are the latest
-    :returns: :class:`Wanted`
+    :param text: as the user wrote it; empty, and HEAD of git, are the latest
     :raises RepositoryWrong: on anything that asks for a computation: ranges, revsets, ``HEAD~1``, plain numbers
     """
 
-    def refuse(why, hint="a hash, a branch, a tag" + (", a bookmark or NUMBER:HASH" if kind == "hg" else "")):
+    def refuse(
+        why: str, hint: str = "a hash, a branch, a tag" + (", a bookmark or NUMBER:HASH" if kind == "hg" else "")
+    ) -> NoReturn:
         raise RepositoryWrong(f"{key}: {why}", hint=f"{hint}; or nothing, for the latest")
 
     if not isinstance(text, str) or not text.isprintable():

@@ -12,6 +12,7 @@ import netrc
 import os
 import re
 import shlex
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,7 +23,7 @@ from vmimage.system.address import public_address
 from vmimage.system.shell import host_environment
 from vmimage.system.trees import remove_tree
 
-_SILENT_SECONDS = 60  # after which a server that says nothing is given up
+_SILENT_SECONDS = 60  # after which a silent server is given up
 
 _CREDENTIALS = ("netrc", "ssh_key", "known_hosts")
 _KEPT = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR")
@@ -30,36 +31,35 @@ _KEPT = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", 
 _ALLOWED = {"https": "https:ssh", "http": "http:https:ssh", "ssh": "ssh:https", "file": "file:https:ssh"}
 
 
-def check_credentials(directory):
-    """The files that a directory of credentials holds, by name.
+def check_credentials(directory: str) -> dict[str, Path]:
+    """The files that a directory of credentials contains, by name.
 
     :raises RepositoryWrong: if others could read them, or there are none
     """
     if not directory:
         return {}
-    directory = Path(directory)
-    if not directory.is_absolute() or not directory.is_dir():
-        raise RepositoryWrong(f"there is no directory of credentials {directory}", hint=f"it holds {', '.join(_CREDENTIALS)}")
-    found = {name: directory / name for name in _CREDENTIALS if (directory / name).is_file()}
+    top = Path(directory)
+    if not top.is_absolute() or not top.is_dir():
+        raise RepositoryWrong(f"there is no directory of credentials {top}", hint=f"it contains {', '.join(_CREDENTIALS)}")
+    found = {name: top / name for name in _CREDENTIALS if (top / name).is_file()}
     if not found:
-        raise RepositoryWrong(f"{directory} holds no credentials", hint=f"name them {', '.join(_CREDENTIALS)}")
-    for path, mode in ((directory, 700), *((path, 600) for path in found.values())):
+        raise RepositoryWrong(f"{top} contains no credentials", hint=f"name them {', '.join(_CREDENTIALS)}")
+    for path, mode in ((top, 700), *((path, 600) for path in found.values())):
         facts = path.stat()
         if facts.st_uid != os.geteuid():
-            raise RepositoryWrong(f"{path} belongs to somebody else", hint=f"chown {os.geteuid()} {shlex.quote(str(path))}")
+            raise RepositoryWrong(f"{path} belongs to another user", hint=f"chown {os.geteuid()} {shlex.quote(str(path))}")
         if facts.st_mode & 0o077:
             raise RepositoryWrong(f"{path} is open to others", hint=f"chmod {mode} {shlex.quote(str(path))}")
     return found
 
 
 @contextmanager
-def furnished_home(home, address, credentials):
-    """A home for hg and git for the time of the block.
+def isolated_home(home: Path, address: str, credentials: str) -> Iterator[dict[str, str]]:
+    """A home for hg and git for the time of the block; yields the environment of the programs.
 
-    :param Path home: made anew, and removed at the end
-    :param str address: checked; what is written is good for it alone
-    :param str credentials: directory of credentials, or nothing
-    :returns: the environment of the programs
+    :param home: made from nothing, and removed at the end
+    :param address: checked; what is written is good for it alone
+    :param credentials: directory of credentials; may be empty
     :raises RepositoryWrong: if the credentials are wrong, or miss what the address needs
     """
     found = check_credentials(credentials)
@@ -81,12 +81,12 @@ def furnished_home(home, address, credentials):
         remove_tree(home, ignore_errors=True)
 
 
-def _write_private(path, text):
+def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
 
 
-def _ssh_command(home, found):
+def _ssh_command(home: Path, found: Collection[str]) -> str:
     """ssh with the given key to the given hosts, and no configuration, agent or question besides."""
     known = home / "known_hosts" if "known_hosts" in found else "/dev/null"
     options = {
@@ -104,7 +104,7 @@ def _ssh_command(home, found):
     return shlex.join(words + [word for key, value in options.items() for word in ("-o", f"{key}={value}")])
 
 
-def _hgrc(address, ssh, netrc_file):
+def _hgrc(address: str, ssh: str, netrc_file: Path | None) -> str:
     lines = ["[paths]", f"default = {address}", "default:bookmarks.mode = mirror"]
     lines += ["[ui]", f"ssh = {ssh}", "interactive = false", "archivemeta = false", "clonebundles = false", "timeout = 30"]
     lines += ["[http]", f"timeout = {_SILENT_SECONDS}"]
@@ -114,39 +114,39 @@ def _hgrc(address, ssh, netrc_file):
     return "\n".join(lines) + "\n"
 
 
-def _hg_passwords(address, netrc_file):
-    """What netrc holds, in hg's words: it does not read netrc itself.  A prefix ends with '/', or it would suit longer hosts."""
+def _hg_passwords(address: str, netrc_file: Path) -> Iterator[str]:
+    """The logins of netrc as hg's configuration: hg does not read netrc.  A prefix ends with '/', or it would match longer hosts."""
     try:
         table = netrc.netrc(netrc_file)
     except (netrc.NetrcParseError, UnicodeDecodeError):
         raise RepositoryWrong(f"{netrc_file} is no netrc file", hint="machine HOST login USER password PASSWORD") from None
     host = host_of(address)
-    told = {f"https://{name}/": login for name, login in table.hosts.items() if name != "default"}
+    logins = {f"https://{name}/": login for name, login in table.hosts.items() if name != "default"}
     if host and (login := table.authenticators(re.sub(r":[0-9]+$", "", host))):
-        told[f"{scheme_of(address)}://{host}/"] = login
-    for number, (prefix, (user, _, password)) in enumerate(told.items()):
+        logins[f"{scheme_of(address)}://{host}/"] = login
+    for number, (prefix, (user, _, password)) in enumerate(logins.items()):
         if not f"{user}{password}".isprintable():
-            raise RepositoryWrong(f"{netrc_file} holds a login or password with a control character", hint="correct it")
+            raise RepositoryWrong(f"{netrc_file} contains a login or password with a control character", hint="correct it")
         yield from (f"{number}.prefix = {prefix}", f"{number}.username = {user}", f"{number}.password = {password}")
 
 
-def _gitconfig(address):
+def _gitconfig(address: str) -> str:
     lines = ["[core]", "hooksPath = /dev/null", "fsmonitor = false", "[credential]", "helper =", "[init]", "defaultBranch = main"]
     lines += ["[http]", "lowSpeedLimit = 10", f"lowSpeedTime = {_SILENT_SECONDS}", "[gc]", "autoDetach = false"]
     lines += ["[protocol]", "allow = never", '[protocol "ext"]', "allow = never", "[advice]", "detachedHead = false"]
-    if scheme_of(address) == "file":  # git reads the repository of another user only where it is told its path
+    if scheme_of(address) == "file":  # git reads the repository of another user only where its configuration names the path
         path = unquote(address.removeprefix("file://")) if "://" in address else address
-        places = {one.replace("\\", "\\\\").replace('"', '\\"') for one in (path, os.path.realpath(path)) if one.isprintable()}
-        lines += ["[safe]", *(f'directory = "{place}{end}"' for place in sorted(places) for end in ("", "/.git"))]
+        paths = {name.replace("\\", "\\\\").replace('"', '\\"') for name in (path, os.path.realpath(path)) if name.isprintable()}
+        lines += ["[safe]", *(f'directory = "{path}{end}"' for path in sorted(paths) for end in ("", "/.git"))]
     return "\n".join(lines) + "\n"
 
 
-def _environment(home, address, ssh):
-    """All that hg and git are told by their environment; what the caller's says about them is left out."""
+def _environment(home: Path, address: str, ssh: str) -> dict[str, str]:
+    """The whole environment of hg and git; variables of the caller's that configure them are left out."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.lower() in _KEPT}
-    told = {name: host_environment()[name] for name in ("LC_ALL", "PATH")}
+    common = {name: host_environment()[name] for name in ("LC_ALL", "PATH")}
     if "SSL_CERT_FILE" in kept:
-        told["GIT_SSL_CAINFO"] = kept["SSL_CERT_FILE"]
+        common["GIT_SSL_CAINFO"] = kept["SSL_CERT_FILE"]
     mercurial = {"HGRCPATH": str(home / "hgrc"), "HGRCSKIPREPO": "1", "HGPLAIN": "1", "HGENCODING": "utf-8"}
     git = {
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -160,4 +160,4 @@ def _environment(home, address, ssh):
         "GIT_SSH_COMMAND": ssh,
         "GIT_SSH_VARIANT": "ssh",
     }
-    return {**kept, **told, "HOME": str(home), **mercurial, **git}
+    return {**kept, **common, "HOME": str(home), **mercurial, **git}

@@ -1,17 +1,19 @@
-"""Running hg and git: they end with us and in time, and what they say when they fail is put into few words."""
+"""Running hg and git: they end with the caller and in time, and what they print when they fail is summed up in few words."""
 
 import re
 import signal
+from collections.abc import Collection, Mapping
 
-from vmimage.errors import CommandFailed, ProgramMissing, RepositoryWrong
+from vmimage.errors import CommandFailed, RepositoryWrong
 from vmimage.system import syscalls
 from vmimage.system.address import public_address
-from vmimage.system.shell import PACKAGE_OF, find_program, run
+from vmimage.system.aliases import Argv
+from vmimage.system.shell import check_installed, run
 
 _LONGEST_SECONDS = 1800  # for one run of a program, however busy it looks
 
 _HINTS = (
-    (r"host key verification", "put the server's public key, as its owner tells it, into known_hosts of the credentials"),
+    (r"host key verification", "put the server's public key, as its owner publishes it, into known_hosts of the credentials"),
     (
         r"prompts disabled|authori[sz]ation|authentication|\b40[13]\b|permission denied|forbidden",
         "give credentials: a directory with netrc for http(s), or ssh_key and known_hosts for ssh",
@@ -23,31 +25,31 @@ _LINE = "see whether the server can be reached from here; the next run tries aga
 
 
 class ProgramFailed(RepositoryWrong):
-    """hg or git could not do it: the line, the server, or what it works on."""
+    """hg or git failed: because of the network, the server, or the repository."""
 
 
-def ask_program(argv, environment, doing, ok=(0,)):
-    """Run hg or git; it ends with us, and in time.
+def ask_program(argv: Argv, environment: Mapping[str, str], doing: str, ok: Collection[int] = (0,)) -> str:
+    """Run hg or git; it ends with the caller, and in time.
 
-    :param str doing: what fails if it fails, for the message
+    :param doing: what fails if it fails, for the message
     :returns: what it printed
     :raises ProgramFailed: with the reason that it gave
+    :raises ProgramMissing: with the Debian package to install
     """
-    if find_program(argv[0]) is None:
-        raise ProgramMissing(f"the program {argv[0]} is not installed", hint=f"apt-get install {PACKAGE_OF[argv[0]]}")
+    check_installed(str(argv[0]))
     try:
         return run(argv, ok=ok, env=environment, preexec=_bound).output
     except CommandFailed as failed:
         raise _explained(failed, doing) from None
 
 
-def _bound():
+def _bound() -> None:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.alarm(_LONGEST_SECONDS)
 
 
-def _explained(failed, doing):
-    """Its failure in the words that say most: hg and git print them anywhere, among those of the server."""
+def _explained(failed: CommandFailed, doing: str) -> ProgramFailed:
+    """A failure in the lines that explain most: hg and git print them anywhere, among those of the server."""
     said = "".join(char if char.isprintable() or char == "\n" else " " for char in public_address(failed.output))
     lines = [line.strip() for line in said.splitlines() if line.strip()][-8:]
     reasons = [line for line in lines if re.match(r"(fatal|abort|error): ", line)] or lines[-1:]

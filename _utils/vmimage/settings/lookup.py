@@ -1,25 +1,41 @@
 """Where a setting stands: ``prefix.<key>`` in Salt's places, nested (``ami: {type: debian}``) and flat (``ami.type: debian``) alike.
 
-A key that nobody knows is an error that names it: a mistyped key would otherwise silently do something else.
+An unknown key is an error that names it: a mistyped key would otherwise silently do something else.
 """
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from vmimage.errors import SettingsWrong
 
+#: ``(where, mapping, get)``: a name for messages, the mapping whose keys are checked, and a lookup ``get(key)`` that knows
+#: ``ami:type`` and ``ami.type`` and returns None where there is no value
+Source = tuple[str, Mapping[Any, Any], Callable[[str], Any]]
 
-def look_up(prefix, known, sources, *, example="KEY: VALUE", secret=False):
-    """All keys below a prefix, each from the weightiest source that holds it.
 
-    :param str prefix: what the keys stand below, such as ``ami``
+class Placed(NamedTuple):
+    """A value that was found.
+
+    :ivar value: of any type, as YAML has it
+    :ivar place: its key and where it stands, for messages: ``ami.type in the pillar``
+    """
+
+    value: Any
+    place: str
+
+
+def look_up(
+    prefix: str, known: Collection[str], sources: Sequence[Source], *, example: str = "KEY: VALUE", secret: bool = False
+) -> dict[str, Placed]:
+    """All keys below a prefix, each from the first source that has it.
+
+    :param prefix: what the keys stand below, such as ``ami``
     :param known: the names of all keys that there are
-    :param list sources: ``(where, mapping, get)`` from the weightiest to the lightest: a name for messages, the mapping
-        whose keys are checked, and a lookup ``get(key)`` that knows ``ami:type`` and ``ami.type`` and returns None for nothing
-    :param str example: a key and a value, for a message
-    :param bool secret: whether values may be secrets, and no message shows one
-    :returns: ``{key: (value, "prefix.key in the WHERE")}``
+    :param sources: an earlier source overrides the later sources
+    :param example: a key and a value, for a message
+    :param secret: whether values may be secrets, and no message shows a value
     :raises SettingsWrong: naming the unknown or contradictory key and where it stands
     """
     found = {}
@@ -28,12 +44,16 @@ def look_up(prefix, known, sources, *, example="KEY: VALUE", secret=False):
             value = get(f"{prefix}:{key}")
             value = get(f"{prefix}.{key}") if value is None else value
             if value is not None:
-                found[key] = (value, f"{prefix}.{key} in the {where}")
+                found[key] = Placed(value, f"{prefix}.{key} in the {where}")
     return found
 
 
-def known_key(prefix, known, key, where, *, secret=False):
-    """The key, if there is such a setting."""
+def known_key(prefix: str, known: Collection[str], key: Any, where: str, *, secret: bool = False) -> str:
+    """The key, if there is such a setting.
+
+    :param key: of any type, as YAML has it
+    :raises SettingsWrong:
+    """
     if key not in known:
         near = difflib.get_close_matches(str(key), known, 1)
         hint = f"did you mean {prefix}.{near[0]}?" if near else f"the settings are: {', '.join(sorted(known))}"
@@ -41,8 +61,10 @@ def known_key(prefix, known, key, where, *, secret=False):
     return key
 
 
-def _keys_of(prefix, known, where, mapping, example, secret):
-    """The settings that a source holds, nested and flat."""
+def _keys_of(
+    prefix: str, known: Collection[str], where: str, mapping: Mapping[Any, Any], example: str, secret: bool
+) -> list[str]:
+    """The settings that a source has, nested and flat."""
     nested = mapping.get(prefix) or {}
     if not isinstance(nested, Mapping):
         what = "not a mapping" if secret else f"{nested!r}, not a mapping"
@@ -54,7 +76,8 @@ def _keys_of(prefix, known, where, mapping, example, secret):
     return [known_key(prefix, known, key, f"the {where}", secret=secret) for key in (*nested, *flat)]
 
 
-def _shown(key, secret):
-    # "password:x", without a space, is a key of YAML: what follows the name is not told
-    name = re.match(r"[\w.-]*", str(key))[0] if secret else str(key)
-    return name if name == str(key) else f"{name}..."
+def _shown(key: object, secret: bool) -> str:
+    # "password:x", without a space, is a key of YAML: what follows the name is not shown
+    text = str(key)
+    name = re.sub(r"[^\w.-].*", "", text, flags=re.DOTALL) if secret else text
+    return name if name == text else f"{name}..."

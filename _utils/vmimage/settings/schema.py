@@ -1,29 +1,23 @@
-"""What a build is told: every setting, its type, its default and what it means.
-
-A setting is looked up as ``ami.<key>``, nested (``ami: {type: debian}``) and flat (``ami.type: debian``) alike, in the call's
-arguments, the minion config, the grains and the pillar, in this order.  A key that nobody knows is an error that names it:
-a mistyped key would otherwise silently build something else.
-"""
+"""The settings of a build: each with its type, its default, what it means, and facts about it."""
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
-from vmimage.errors import SettingsWrong
-from vmimage.settings.lookup import known_key, look_up
-from vmimage.settings.validate import check_settings
 from vmimage.system.address import public_address
 
 PREFIX = "ami"
 
 
-def _setting(default, doc, *, shapes_image=True, repository_may_set=False, is_path=False):
+def _setting(
+    default: object, doc: str, *, shapes_image: bool = True, repository_may_set: bool = False, is_path: bool = False
+) -> Any:  # the type of the field
     """A field with the facts of a setting.
 
-    :param str doc: what it means, for its users
-    :param bool shapes_image: else it says where or how an image is built, or what is done with it afterwards
-    :param bool repository_may_set: in its ``ami.yaml``: it says what is built, and nothing of the builder
-    :param bool is_path: an absolute path on the builder
+    :param doc: what it means, for its users
+    :param shapes_image: else it says where or how an image is built, or what is done with it afterwards
+    :param repository_may_set: in its ``ami.yaml``: it says what is built, and nothing of the builder
+    :param is_path: an absolute path on the builder
     """
     facts = {"doc": doc, "shapes_image": shapes_image, "repository_may_set": repository_may_set, "is_path": is_path}
     if isinstance(default, dict):
@@ -33,7 +27,7 @@ def _setting(default, doc, *, shapes_image=True, repository_may_set=False, is_pa
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one build, checked.  The ``doc`` of each field is its user documentation."""
+    """All settings of a build, checked.  The ``doc`` of each field is its user documentation."""
 
     name: str = _setting(
         "variation",
@@ -87,7 +81,7 @@ class Settings:
     )
     repository_credentials: str = _setting(
         "",
-        "directory, for root alone, with any of netrc, ssh_key and known_hosts: who we are to the repositories",
+        "directory, for root alone, with any of netrc, ssh_key and known_hosts: the credentials for the repositories",
         shapes_image=False,
         is_path=True,
     )
@@ -142,14 +136,14 @@ class Settings:
         4, "MiB of the root image that can be written before it has grown: a first boot does", repository_may_set=True
     )
     revision: str = _setting(
-        "", "revision of the variation, as its repository calls it; told to the manifest and the store", shapes_image=False
+        "", "revision of the variation, as its repository calls it, for the manifest and the store", shapes_image=False
     )
     publish: bool | str = _setting(
         "auto",
         "publish the triplet to Glance: true, false, or auto: where ami.cloud or a key of keystone is set",
         shapes_image=False,
     )
-    cloud: str = _setting("", "entry of clouds.yaml that tells who we are to OpenStack", shapes_image=False)
+    cloud: str = _setting("", "entry of clouds.yaml with the OpenStack credentials", shapes_image=False)
     kernel_id: str = _setting(
         "", "id of a kernel (aki) in the store to use instead of the triplet's", shapes_image=False, repository_may_set=True
     )
@@ -190,12 +184,14 @@ class Settings:
         "stay", "what a builder does after its run: stay, or poweroff; see keep_on_failure", shapes_image=False
     )
     hg_address: str = _setting(
-        "", "Mercurial repository of this project, for a builder that shall run other code than it came with", shapes_image=False
+        "",
+        "Mercurial repository of this project, for a builder that is to run other code than it was made with",
+        shapes_image=False,
     )
     hg_rev: str = _setting("", "its revision, as hg_rev_variation", shapes_image=False)
     git_address: str = _setting("", "git repository of this project, as hg_address", shapes_image=False)
     git_rev: str = _setting("", "its revision, as git_rev_variation", shapes_image=False)
-    keep_on_failure: bool = _setting(False, "leave the root of a failed build open for a look", shapes_image=False)
+    keep_on_failure: bool = _setting(False, "leave the root of a failed build open for inspection", shapes_image=False)
     skip_unchanged: bool = _setting(
         False,
         "build nothing where the triplet that is there is made of the same base, variation, pillar, settings and packages on offer",
@@ -209,17 +205,17 @@ class Settings:
     force: bool = _setting(False, "first release what an earlier run under this name left open", shapes_image=False)
 
     @property
-    def root_path(self):
-        """Where the root is mounted, a Path."""
+    def root_path(self) -> Path:
+        """Where the root is mounted."""
         return Path(self.root or f"/mnt/{self.name}")
 
     @property
-    def file_mode(self):
-        """The mode of a triplet's files as a number: YAML reads 0640 as one, "0640" as text."""
+    def file_mode(self) -> int:
+        """The mode of a triplet's files as a number: YAML reads 0640 as a number, "0640" as text."""
         return self.output_mode if isinstance(self.output_mode, int) else int(self.output_mode, 8)
 
     @property
-    def repository(self):
+    def repository(self) -> tuple[str, str, str] | None:
         """``(kind, address, revision)`` of the variation's repository, or None."""
         for kind in ("hg", "git"):
             address = getattr(self, f"{kind}_address_variation")
@@ -227,49 +223,19 @@ class Settings:
                 return kind, address, getattr(self, f"{kind}_rev_variation")
         return None
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Plain data for notes, manifests and roots: without defaults left empty, and without passwords in addresses."""
         return {key: _shown(key, value) for key, value in asdict(self).items() if value not in ("", (), [], {})}
 
 
-def _shown(key, value):
+def _shown(key: str, value: object) -> object:
     # a repository's address holds no password, that is checked: a later step fetches from it
     return public_address(value) if isinstance(value, str) and "_address" not in key else value
 
 
-KEYS = {one.name: one for one in fields(Settings)}
+KEYS = {setting.name: setting for setting in fields(Settings)}
 
 
-def keys_that(fact, *, hold=True):
+def keys_that(fact: str, *, hold: bool = True) -> frozenset[str]:
     """The keys of the settings of which a fact holds, or does not: ``shapes_image``, ``repository_may_set`` or ``is_path``."""
     return frozenset(key for key, setting in KEYS.items() if setting.metadata[fact] is hold)
-
-
-def gather_settings(sources, arguments=None):
-    """Look every setting up and check it.
-
-    :param list sources: ``(where, mapping, get)`` from the weightiest to the lightest: a name for messages, the mapping
-        whose keys are checked, and a lookup ``get(key)`` that knows ``ami:type`` and ``ami.type`` and returns None for nothing
-    :param dict arguments: the call's own settings, weightier than all sources
-    :returns: :class:`Settings`
-    :raises SettingsWrong: naming the unknown, mistyped or contradictory key and where it stands
-    """
-    found = look_up(PREFIX, KEYS, sources, example="type: debian")
-    for key, value in (arguments or {}).items():
-        known_key(PREFIX, KEYS, key, "an argument")
-        if value is not None:
-            found[key] = (value, f"the argument {key}")
-    settings = Settings(**{key: _typed(key, value, where) for key, (value, where) in found.items()})
-    check_settings(settings, {key: where for key, (_, where) in found.items()})
-    return settings
-
-
-def _typed(key, value, where):
-    """The value, if it is of the setting's type."""
-    kinds = get_args(KEYS[key].type) or (KEYS[key].type,)
-    if isinstance(value, bool) and bool not in kinds or not isinstance(value, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise SettingsWrong(f"{where} is {value!r}, not a {wanted}", hint=f"{PREFIX}.{key}: {KEYS[key].metadata['doc']}")
-    if isinstance(value, list) and not all(isinstance(one, str) for one in value):
-        raise SettingsWrong(f"{where} is {value!r}, not a list of str", hint=f"{PREFIX}.{key}: {KEYS[key].metadata['doc']}")
-    return tuple(value) if kinds == (list,) else value

@@ -1,6 +1,8 @@
-"""Settings that may hold a secret, and how they are checked without that a message shows one."""
+"""Settings that may contain a secret, and how they are checked without a message that shows the secret."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from vmimage.settings.auth_options import is_secret
 
@@ -8,47 +10,47 @@ from vmimage.settings.auth_options import is_secret
 _NO_PORT = re.compile(r"://[^/]*?:(?!\d{1,5}(/|$))")
 
 
-def holds_secret(key, value):
-    """Whether a value of ami is for root alone: by its name, or by an address in it that may hold a password."""
+def holds_secret(key: str, value: object) -> bool:
+    """Whether a value of ami is for root alone: by its name, or by an address in it that may contain a password."""
     if key == "pillar" or any(is_secret(name) for name in (key, *_names_in(value))):
         return True
     text = ":".join(texts_in(value))  # together: YAML may have cut an address into pieces
     return "@" in text.partition(":")[2] or "?" in text.partition("://")[2] or any(map(_NO_PORT.search, texts_in(value)))
 
 
-def _names_in(value):
+def _names_in(value: object) -> Iterator[str]:
     """The keys in a value, at every depth."""
     if isinstance(value, dict):
         yield from value
-    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _names_in(one)
+    for below in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names_in(below)
 
 
-def texts_in(value):
+def texts_in(value: object) -> Iterator[str]:
     """The texts in a value, at every depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for key, one in value.items():
+        for key, below in value.items():
             yield key
-            yield from texts_in(one)
+            yield from texts_in(below)
     elif isinstance(value, list):
-        for one in value:
-            yield from texts_in(one)
+        for below in value:
+            yield from texts_in(below)
 
 
-def _veil(kind):
-    """A kind of value that is its value to who reckons with it, and nothing to who shows it."""
+def _veil(kind: type) -> type:
+    """A type whose values compute and compare as those of ``kind``, and are shown as ``***``."""
     return type(kind.__name__, (kind,), dict.fromkeys(("__repr__", "__str__", "__format__"), lambda *_: "***"))
 
 
 _VEILED = {kind: _veil(kind) for kind in (str, int, float)}
 
 
-def veiled(value):
-    """A value whose texts and numbers no message can show."""
+def veiled(value: Any) -> Any:
+    """A value, of any type that YAML has, whose texts and numbers no message can show."""
     if isinstance(value, dict):
-        return {veiled(key): veiled(one) for key, one in value.items()}
+        return {veiled(key): veiled(below) for key, below in value.items()}
     if isinstance(value, list):
-        return [veiled(one) for one in value]
+        return [veiled(below) for below in value]
     return _VEILED[type(value)](value) if type(value) in _VEILED else value

@@ -1,19 +1,24 @@
-"""Settings that have the right type and cannot be meant: contradictory, dangerous, or not of this world."""
+"""Settings that have the right type and cannot be meant: contradictory, dangerous, or impossible."""
 
 import math
 import os
 import re
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
+from vmimage.settings.schema import KEYS, Settings, keys_that
 from vmimage.system.address import public_address
 
+#: takes a key and a hint, and raises an error with the place and the value of the key
+_Refuse = Callable[[str, str], NoReturn]
+
 _BASE_FORMATS = ("raw", "disk", "qcow2", "tar")
-#: what Glance keeps of every image, or what the publishing tells of it: no further properties
-_TOLD = frozenset(
+#: properties that Glance or the publishing sets on every image, and no user
+_RESERVED = frozenset(
     """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
     locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
     self size status stores tags updated_at virtual_size visibility""".split()
@@ -27,22 +32,33 @@ _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
 _SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
 
 
-def check_settings(settings, places):
+def check_settings(settings: Settings, places: Mapping[str, str]) -> None:
     """Refuse values that have the right type and cannot be meant.
 
-    :param Settings settings:
-    :param dict places: ``{key: where it stands}``, for messages
+    :param places: ``{key: where it stands}``, for messages
     :raises SettingsWrong: naming the key
     """
 
-    def refuse(key, hint):
+    def refuse(key: str, hint: str) -> NoReturn:
         value = public_address(f"{getattr(settings, key)!r}")
         value = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
         raise SettingsWrong(f"{places.get(key, f'ami.{key}')} is {value}", hint=hint)
 
-    for key in settings.__dataclass_fields__:
+    for key in KEYS:
         if key not in _OF_OTHERS and any(len(text) > _LONGEST for text in _texts(getattr(settings, key))):
             refuse(key, f"texts of at most {_LONGEST} characters")
+    _check_what_is_built(settings, refuse)
+    _check_bootstrap(settings, places)
+    _check_publishing(settings, refuse)
+    _check_paths(settings, refuse)
+    _check_base(settings, refuse)
+    _check_how_it_is_built(settings, refuse)
+    if isinstance(settings.variation, dict):
+        _check_variation(settings.variation, places.get("variation", "ami.variation"))
+    _check_repositories(settings, places, refuse)
+
+
+def _check_what_is_built(settings: Settings, refuse: _Refuse) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", settings.name):
         refuse("name", "a name is letters, digits and . _ + -, and begins with a letter or digit")
     if settings.type not in ("debian", "ubuntu"):
@@ -56,30 +72,37 @@ def check_settings(settings, places):
     for key in ("room_mib", "headroom_mib"):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
-    _check_bootstrap(settings, places)
-    _check_publishing(settings, refuse)
-    for key in (setting.name for setting in fields(settings) if setting.metadata["is_path"]):
+
+
+def _check_paths(settings: Settings, refuse: _Refuse) -> None:
+    for key in sorted(keys_that("is_path")):
         if not getattr(settings, key).isprintable():
             refuse(key, "a path of printable characters")
         if getattr(settings, key) and not Path(getattr(settings, key)).is_absolute():
             refuse(key, "an absolute path")
+    if settings.root and os.path.realpath(settings.root) == "/":
+        refuse("root", "the root of the image cannot be the machine's own")
+
+
+def _check_base(settings: Settings, refuse: _Refuse) -> None:
     for key in ("base", "base_hash", "base_keyring"):
         if not _is_address(getattr(settings, key)):
             refuse(key, "a path or an address, of printable characters")
     if re.fullmatch(r"glance:(|\s.*|.*\s)", settings.base):
         refuse("base", "glance:NAME or glance:ID")
-    if settings.root and os.path.realpath(settings.root) == "/":
-        refuse("root", "the root of the image cannot be the machine's own")
     for key in ("base_hash", "base_keyring", "base_format", "base_unverified"):
         if getattr(settings, key) and not settings.base:
             refuse(key, "it goes with ami.base, which is not set")
     if settings.base.startswith("glance:") and (settings.base_keyring or settings.base_unverified):
         refuse(
             "base_keyring" if settings.base_keyring else "base_unverified",
-            "the digest of a base in the store is the one that Glance keeps",
+            "Glance keeps the digest of a base in the store",
         )
     if settings.base_unverified and settings.base_hash:
         refuse("base_unverified", "ami.base_hash is set, too: keep one")
+
+
+def _check_how_it_is_built(settings: Settings, refuse: _Refuse) -> None:
     if isinstance(settings.memory, str) and settings.memory != "auto" or type(settings.memory) is int and settings.memory <= 0:
         refuse("memory", "true, false, auto, or a number of MiB")
     if not re.fullmatch(r"0?[0-7]{3}", str(settings.output_mode)) and isinstance(settings.output_mode, str):
@@ -88,29 +111,26 @@ def check_settings(settings, places):
         refuse("output_mode", 'its owner reads and writes it, nobody executes it: "0600", "0640" or the like')
     if settings.jobs < 0:
         refuse("jobs", "a number, not negative")
-    if not all(isinstance(name, str) and isinstance(told, dict) for name, told in settings.variations.items()):
+    if not all(isinstance(name, str) and isinstance(below, dict) for name, below in settings.variations.items()):
         refuse("variations", "{web: {variation: DIR}, db: {variation: DIR}}")
     if settings.network not in ("", "private", "host", "none"):
         refuse("network", "private, host or none")
     if settings.when_done not in ("stay", "poweroff"):
         refuse("when_done", "stay or poweroff")
-    if isinstance(settings.variation, dict):
-        _check_variation(settings.variation, places.get("variation"))
-    _check_repositories(settings, places, refuse)
 
 
-def _texts(value):
+def _texts(value: object) -> Iterator[str]:
     """All texts in a value."""
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _texts(one)
+        for item in value:
+            yield from _texts(item)
     elif isinstance(value, str):
         yield value
 
 
-def _is_address(text):
+def _is_address(text: str) -> bool:
     """Whether a path or an address can be read at all."""
     try:
         urlsplit(text)
@@ -119,24 +139,24 @@ def _is_address(text):
     return text.isprintable()
 
 
-def _check_bootstrap(settings, places):
-    """What mmdebstrap is told."""
+def _check_bootstrap(settings: Settings, places: Mapping[str, str]) -> None:
+    """The arguments of mmdebstrap."""
     for package in settings.packages:
         if not _PACKAGE.fullmatch(package):
             place = places.get("packages", "ami.packages")
-            raise SettingsWrong(f"{place} holds {package!r}", hint="the name of a package, such as curl or curl=7.88.1")
+            raise SettingsWrong(f"{place} contains {package!r}", hint="the name of a package, such as curl or curl=7.88.1")
     sources = [settings.mirror] if isinstance(settings.mirror, str) else settings.mirror
     if any(public_address(line) != line for line in sources):
         raise SettingsWrong(
-            "ami.mirror holds a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
+            "ami.mirror contains a password, and would carry it into the image", hint="put it into /etc/apt/auth.conf.d"
         )
-    if settings.mirror and not all(map(_SOURCE.fullmatch, sources)):  # not shown: it may hold a password that is not seen as one
+    # not shown: it may contain a password that is not recognized
+    if settings.mirror and not all(map(_SOURCE.fullmatch, sources)):
         hint = "http://HOST/debian, or a list of lines such as deb http://HOST/debian bookworm main"
         raise SettingsWrong(f"{places.get('mirror', 'ami.mirror')} is no mirror", hint=hint)
 
 
-def _check_publishing(settings, refuse):
-    """What the store is told."""
+def _check_publishing(settings: Settings, refuse: _Refuse) -> None:
     for key in ("kernel_id", "ramdisk_id", "initrd_id"):
         if getattr(settings, key) and not re.fullmatch(
             r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", getattr(settings, key)
@@ -154,16 +174,17 @@ def _check_publishing(settings, refuse):
         refuse("initrd_id", "ami.ramdisk_id means the same and has another value: keep one")
     for key, value in settings.properties.items():
         if not isinstance(key, str) or not 0 < len(key) < 256:
-            refuse("properties", f"{key!r} is no name of a property: a str of 1 to 255 characters")
+            refuse("properties", f"{key!r} is no name of a property: a string of 1 to 255 characters")
         if not isinstance(value, str):
-            refuse("properties", f"the value of {key} is not a str: put it in quotes")
-        if key.startswith(("vm_create_", "os_glance_")) or key in _TOLD:
-            refuse("properties", f"{key} is told by Glance or by the publishing itself")
+            refuse("properties", f"the value of {key} is not a string: put it in quotes")
+        if key.startswith(("vm_create_", "os_glance_")) or key in _RESERVED:
+            refuse("properties", f"{key} is set by Glance or by the publishing itself")
     if isinstance(settings.gate, dict):
         _check_gate(settings.gate, refuse)
 
 
-def _check_gate(gate, refuse):
+def _check_gate(gate: dict[str, Any], refuse: _Refuse) -> None:
+    """Its values may be of any type, as YAML has them."""
     if not gate:
         refuse("gate", "true, or {seconds: 300, ports: [22]}")
     wrong = [key for key in gate if key not in ("seconds", "ports")]
@@ -176,27 +197,28 @@ def _check_gate(gate, refuse):
         refuse("gate", "seconds is a positive number")
 
 
-def _check_variation(variation, place):
+def _check_variation(variation: dict[str, Any], place: str) -> None:
+    """Its values may be of any type, as YAML has them."""
     wrong = [key for key in variation if key not in ("directory", "states", "id")]
     if wrong:
         raise SettingsWrong(f"unknown key {wrong[0]!r} in {place}", hint="it takes directory or states, and id")
     states = variation.get("states", [])
-    if not isinstance(states, list) or not all(isinstance(one, str) for one in states):
+    if not isinstance(states, list) or not all(isinstance(state, str) for state in states):
         raise SettingsWrong(
-            f"the states in {place} are {states!r}, not a list of str", hint="variation: {states: [nginx, users], id: web1}"
+            f"the states in {place} are {states!r}, not a list of strings", hint="variation: {states: [nginx, users], id: web1}"
         )
     for key in ("directory", "id"):
         if not isinstance(variation.get(key, ""), str):
-            raise SettingsWrong(f"the {key} in {place} is {variation[key]!r}, not a str", hint="put it in quotes")
+            raise SettingsWrong(f"the {key} in {place} is {variation[key]!r}, not a string", hint="put it in quotes")
     if not re.fullmatch(r"[\w.@:+-]*", variation.get("id", "")):
         raise SettingsWrong(f"the id in {place} is {variation['id']!r}", hint="the id of a minion, such as web1.example.org")
     if not any(variation.values()):
         raise SettingsWrong(f"{place} names no states", hint="variation: {states: [nginx, users], id: web1}")
     if states and variation.get("directory"):
-        raise SettingsWrong(f"{place} names both a directory and states", hint="give one of them")
+        raise SettingsWrong(f"{place} names both a directory and states", hint="keep the directory or the states")
 
 
-def _check_repositories(settings, places, refuse):
+def _check_repositories(settings: Settings, places: Mapping[str, str], refuse: _Refuse) -> None:
     """What is fetched from Mercurial or git."""
     for ending in ("_variation", ""):
         for kind in KINDS:
@@ -207,12 +229,15 @@ def _check_repositories(settings, places, refuse):
                 _check_repository(kind, settings, address, revision, places)
         if all(getattr(settings, f"{kind}_address{ending}") for kind in KINDS):
             refuse(f"git_address{ending}", f"ami.hg_address{ending} is set, too: keep one")
-    told = settings.variation if isinstance(settings.variation, dict) else {"directory": settings.variation}
-    if settings.repository and (told.get("directory") or told.get("states")):
+    variation = settings.variation if isinstance(settings.variation, dict) else {"directory": settings.variation}
+    if settings.repository and (variation.get("directory") or variation.get("states")):
         refuse("variation", f"ami.{settings.repository[0]}_address_variation is set, too: keep one")
 
 
-def _check_repository(kind, settings, address, revision, places):
+def _check_repository(kind: str, settings: Settings, address: str, revision: str, places: Mapping[str, str]) -> None:
+    """:param address: the key of the address
+    :param revision: the key of the revision
+    """
     try:
         check_address(kind, getattr(settings, address), places.get(address, f"ami.{address}"))
         parse_revision(kind, getattr(settings, revision), places.get(revision, f"ami.{revision}"))

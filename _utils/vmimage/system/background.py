@@ -1,24 +1,29 @@
-"""Work in a process of its own, beside the caller, that ends with the caller at the latest."""
+"""Work in a background process that ends with the caller at the latest."""
 
 import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable
+from typing import Generic, NoReturn, Self, TypeVar
 
 from vmimage.errors import BuildDied
 from vmimage.system import syscalls
 
+Result = TypeVar("Result")
 
-class Beside:
-    """A callable that is being run beside us.
 
-    :param work: without arguments; what it returns or raises must be picklable
-    :param str doing: what it does, for the message when it is killed
+class BackgroundTask(Generic[Result]):
+    """A callable that runs in a process of its own.
+
+    :param work: what it returns or raises must be picklable
+    :param doing: what it does, for the message when it is killed
     """
 
-    def __init__(self, work, doing):
+    def __init__(self, work: Callable[[], Result], doing: str) -> None:
         self._doing = doing
-        sys.stdout.flush(), sys.stderr.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
         parent, (self._answer, pen) = os.getpid(), os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -26,11 +31,11 @@ class Beside:
             _be_child(work, pen, parent)
         os.close(pen)
 
-    def fileno(self):
-        """Of what select finds readable when the work has ended."""
+    def fileno(self) -> int:
+        """A descriptor that select finds readable when the work has ended."""
         return self._answer
 
-    def finish(self):
+    def finish(self) -> Result:
         """What the work returned; raises what it raised.
 
         :raises BuildDied: if it was killed
@@ -48,24 +53,25 @@ class Beside:
             return value
         raise value
 
-    def stop(self):
-        """End it, unless it has been finished, and wait until nothing of it is left."""
+    def stop(self) -> None:
+        """End the process, unless it has been finished, and wait until nothing of it is left."""
         if self._pid:
             os.kill(self._pid, signal.SIGTERM)
             os.close(self._answer)
             os.waitpid(self._pid, 0)
             self._pid = 0
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
 
-def _be_child(work, pen, parent):
+def _be_child(work: Callable[[], object], pen: int, parent: int) -> NoReturn:
     """Never returns into the code of the parent."""
     code = 1
+    answer: tuple[bool, object]
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:  # else it died before the line above could tie us to it

@@ -14,6 +14,8 @@ import errno
 import functools
 import os
 import platform
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from vmimage.errors import NotReady
 from vmimage.system import syscalls
@@ -57,10 +59,12 @@ _CALLS = {
     ),
 }
 #: without sys_admin the kernel refuses them, too; those that an older libseccomp does not know are left to it
-MOUNTING = ("mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick")
-MOUNTING += ("mount_setattr", "quotactl_fd", "open_tree_attr")
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # the same on all architectures of ours
-#: sockets that know no network namespace: a private network keeps nobody from the hypervisor, and from what listens on the builder
+MOUNTING = (
+    *("mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick"),
+    *("mount_setattr", "quotactl_fd", "open_tree_attr"),
+)
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # the same on all architectures that we support
+#: sockets that know no network namespace: a private network keeps no program from the hypervisor, and from what listens on the builder
 _FAMILIES = {"vsock": 40, "qipcrtr": 42}
 _ARCHITECTURES = {"x86_64": ("x86_64", "x86"), "aarch64": ("aarch64", "arm")}  # calls of others, x32 among them, are not there
 
@@ -75,10 +79,10 @@ class _Comparison(ctypes.Structure):
 
 
 @functools.cache
-def filter_code(*allowed):
+def filter_code(*allowed: str) -> bytes:
     """The filter as the kernel takes it.  Made once, before the fork whose child loads it.
 
-    :param str allowed: names of calls to leave alone
+    :param allowed: names of calls to leave alone
     :raises NotReady: where libseccomp or the kernel cannot
     """
     try:
@@ -93,33 +97,39 @@ def filter_code(*allowed):
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
     try:
-        return _written(library, context, allowed)
+        _add_architectures(library, context)
+        _add_rules(library, context, allowed)
+        return _exported(library, context)
     finally:
         library.seccomp_release(context)
 
 
-def _written(library, context, allowed):
-    def check(result, what):
-        if result < 0:
-            raise NotReady(f"libseccomp cannot write the filter ({what}: {os.strerror(-result)})", hint="update libseccomp2")
-        return result
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        raise NotReady(f"libseccomp cannot write the filter ({what}: {os.strerror(-result)})", hint="update libseccomp2")
 
-    def deny(number, name, *compared, may_be_unknown=False):
+
+def _add_architectures(library: ctypes.CDLL, context: ctypes.c_void_p) -> None:
+    """Those of this machine; a call of any other does not exist."""
+    for name in _ARCHITECTURES.get(platform.machine(), ()):
+        token = library.seccomp_arch_resolve_name(name.encode())
+        if library.seccomp_arch_exist(context, ctypes.c_uint32(token)) != 0:
+            _check(library.seccomp_arch_add(context, ctypes.c_uint32(token)), name)
+    _check(library.seccomp_attr_set(context, _BAD_ARCHITECTURE, ctypes.c_uint32(_ERRNO | errno.ENOSYS)), "other architectures")
+    library.seccomp_attr_set(context, _OPTIMIZE, ctypes.c_uint32(2))  # a tree; an older library writes a list
+
+
+def _add_rules(library: ctypes.CDLL, context: ctypes.c_void_p, allowed: tuple[str, ...]) -> None:
+    def deny(number: int, name: str, *compared: _Comparison, may_be_unknown: bool = False) -> None:
         if name in allowed:
             return
         call = library.seccomp_syscall_resolve_name(name.encode())
         if call == _UNKNOWN and may_be_unknown:
             return
-        check(_UNKNOWN if call == _UNKNOWN else 0, f"{name} is unknown")
+        _check(_UNKNOWN if call == _UNKNOWN else 0, f"{name} is unknown")
         comparisons = (_Comparison * len(compared))(*compared)
-        check(library.seccomp_rule_add_array(context, ctypes.c_uint32(_ERRNO | number), call, len(compared), comparisons), name)
+        _check(library.seccomp_rule_add_array(context, ctypes.c_uint32(_ERRNO | number), call, len(compared), comparisons), name)
 
-    for name in _ARCHITECTURES.get(platform.machine(), ()):
-        token = library.seccomp_arch_resolve_name(name.encode())
-        if library.seccomp_arch_exist(context, ctypes.c_uint32(token)) != 0:
-            check(library.seccomp_arch_add(context, ctypes.c_uint32(token)), name)
-    check(library.seccomp_attr_set(context, _BAD_ARCHITECTURE, ctypes.c_uint32(_ERRNO | errno.ENOSYS)), "other architectures")
-    library.seccomp_attr_set(context, _OPTIMIZE, ctypes.c_uint32(2))  # a tree; an older library writes a list
     for number, names in _CALLS.items():
         for name in names:
             deny(number, name)
@@ -132,23 +142,26 @@ def _written(library, context, allowed):
         deny(errno.EPERM, "ioctl", _Comparison(1, _MASKED_EQUAL, 0xFFFFFFFF, request))
     for family in _FAMILIES.values():
         deny(errno.EAFNOSUPPORT, "socket", _Comparison(0, _MASKED_EQUAL, 0xFFFFFFFF, family))
+
+
+def _exported(library: ctypes.CDLL, context: ctypes.c_void_p) -> bytes:
     with open(os.memfd_create("filter"), "w+b") as file:
-        check(library.seccomp_export_bpf(context, file.fileno()), "export")
+        _check(library.seccomp_export_bpf(context, file.fileno()), "export")
         file.seek(0)
         return file.read()
 
 
-def confine(code, more=()):
+def confine(code: bytes, more: Mapping[str, int] = MappingProxyType({})) -> None:
     """Confine this process and all that it starts, for good.  It has to be a child that was forked for this.
 
     ``no_new_privs`` stays unset: su and sudo work in a root.
 
-    :param bytes code: of :func:`filter_code`
-    :param dict more: capabilities to keep besides, by name
+    :param code: of :func:`filter_code`
+    :param more: capabilities to keep besides, by name
     """
     os.setsid()  # away from the terminal: its characters cannot be pushed, and Ctrl-C reaches the caller alone
     syscalls.join_session_keyring()
-    kept = {*_KEPT.values(), *dict(more).values()}
+    kept = {*_KEPT.values(), *more.values()}
     held = syscalls.bounding_set() & kept
     for number in syscalls.bounding_set() - kept:
         syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)

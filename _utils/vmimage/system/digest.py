@@ -1,13 +1,16 @@
-"""Digests: of files, of trees, and what checksum files say."""
+"""Digests: of files, of trees, and those in checksum files."""
 
 import hashlib
 import json
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import BaseUnverified, SettingsWrong
+from vmimage.system.aliases import Moved, StrPath
 from vmimage.system.lock import locked
 from vmimage.system.trees import entries_below
 from vmimage.system.whole_files import read_json, write_json
@@ -17,7 +20,7 @@ METADATA = (".git", ".hg")
 _LENGTHS = {64: "sha256", 128: "sha512"}
 
 
-def digest_of_file(path, algorithm="sha256", moved=lambda done, total: None):
+def digest_of_file(path: StrPath, algorithm: str = "sha256", moved: Moved = lambda done, total: None) -> str:
     """The digest of a file as ``sha256:HEX``."""
     with open(path, "rb", buffering=0) as file:
         total = os.fstat(file.fileno()).st_size
@@ -29,18 +32,18 @@ def digest_of_file(path, algorithm="sha256", moved=lambda done, total: None):
     return f"{algorithm}:{digest.hexdigest()}"
 
 
-def digest_of_data(data):
+def digest_of_data(data: object) -> str:
     """The digest of plain data, as it is when it has been JSON."""
     return f"sha256:{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}"
 
 
-def write_record(path, data, *, lasts=True):
-    """Keep plain data in a JSON file that tells whether it is still what was written: see :func:`read_record`."""
+def write_record(path: Path, data: object, *, lasts: bool = True) -> None:
+    """Keep plain data in a JSON file, with a digest by which a change of the file is seen: see :func:`read_record`."""
     write_json(path, {"data": data, "digest": digest_of_data(data)}, lasts=lasts)
 
 
-def read_record(path, damaged=lambda path: None):
-    """What :func:`write_record` kept, or None where there is nothing, or nothing whole.
+def read_record(path: Path, damaged: Callable[[Path], object] = lambda path: None) -> Any:
+    """What :func:`write_record` kept, which only its reader knows the type of; None where there is nothing, or nothing whole.
 
     :param damaged: called with the path of a file that is not what was written
     """
@@ -54,12 +57,12 @@ def read_record(path, damaged=lambda path: None):
     return None
 
 
-def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None):
+def known_digest(path: StrPath, table: Path, algorithm: str = "sha256", moved: Moved = lambda done, total: None) -> str:
     """The digest of a file, from a table if the file has not changed since it was read.
 
-    What a disk has lost by itself is not seen: who makes something of the file reads it.
+    Data that a disk has lost by itself is not noticed: what is made of the file reads the file.
 
-    :param Path table: a file of digests; remembers by path, size, inode and both times in nanoseconds
+    :param table: a file of digests; remembers by path, size, inode and both times in nanoseconds
     """
     identity = identity_of(path)
     key = f"{algorithm} {os.path.realpath(path)}"
@@ -73,31 +76,32 @@ def known_digest(path, table, algorithm="sha256", moved=lambda done, total: None
     return digest
 
 
-def forget_digests(path, table):
+def forget_digests(path: StrPath, table: Path) -> None:
     """Take a file out of the table: it looks as it did, and is something else."""
     ending = f" {os.path.realpath(path)}"
     with locked(table.with_suffix(".lock"), "the table of digests", wait=True):
-        write_record(table, {key: one for key, one in (read_record(table) or {}).items() if not key.endswith(ending)})
+        kept = read_record(table) or {}
+        write_record(table, {key: entry for key, entry in kept.items() if not key.endswith(ending)})
 
 
-def identity_of(path):
+def identity_of(path: StrPath) -> list[int]:
     """What changes when a file is replaced or written to: device, inode, size and both times in nanoseconds."""
     facts = os.stat(path)
     return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
 
 
-def check_identity(path, identity):
+def check_identity(path: StrPath, identity: list[int]) -> None:
     """Refuse a file that is no longer what it was when its digest was taken.
 
-    :param list identity: of :func:`identity_of`, before it was read
+    :param identity: of :func:`identity_of`, before it was read
     :raises BaseUnverified:
     """
     if identity_of(path) != identity:
         raise BaseUnverified(f"{path} was changed while it was read", hint="try again when nobody writes to it")
 
 
-def digest_of_trees(paths):
-    """One digest for several files and directories, those that do not exist left out."""
+def digest_of_trees(paths: Iterable[StrPath]) -> str:
+    """A single digest for several files and directories, those that do not exist left out."""
     digest = hashlib.sha256()
     for path in map(Path, paths):
         if path.exists():
@@ -105,8 +109,8 @@ def digest_of_trees(paths):
     return f"sha256:{digest.hexdigest()}"
 
 
-def digest_of_tree(top):
-    """One digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
+def digest_of_tree(top: StrPath) -> str:
+    """A single digest for a directory: names, kinds, execute bits and content of everything in it, but for ``.git`` and ``.hg``."""
     digest = hashlib.sha256()
     top = os.path.normpath(top)
     entries = entries_below(top, enters=lambda entry: entry.name not in METADATA)
@@ -123,10 +127,10 @@ def digest_of_tree(top):
     return f"sha256:{digest.hexdigest()}"
 
 
-def parse_digest(text):
+def parse_digest(text: str) -> tuple[str, str] | None:
     """``(algorithm, hex)`` of ``sha256:HEX``, ``sha256=HEX`` or bare hex, or None if the text is no digest.
 
-    :raises SettingsWrong: if it is one in part
+    :raises SettingsWrong: if it is a digest in part
     """
     named = re.fullmatch(r"(?i)\s*(?:(sha256|sha512)[:=])?([0-9a-f]+)\s*", text)
     if not named:
@@ -141,7 +145,7 @@ def parse_digest(text):
     return algorithm, named[2].lower()
 
 
-def find_in_checksums(text, name):
+def find_in_checksums(text: str, name: str) -> tuple[str, str] | None:
     """``(algorithm, hex)`` of a file in the text of a checksum file (coreutils' or BSD's form), or None."""
     for line in text.splitlines():
         coreutils = re.fullmatch(r"([0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})(?:\s+\*?(.+))?", line.strip())
@@ -152,10 +156,10 @@ def find_in_checksums(text, name):
     return None
 
 
-def check_digest(path, expected, table, moved=lambda done, total: None):
+def check_digest(path: StrPath, expected: tuple[str, str], table: Path, moved: Moved = lambda done, total: None) -> None:
     """Compare a file with its expected digest.
 
-    :param tuple expected: ``(algorithm, hex)``
+    :param expected: ``(algorithm, hex)``
     :raises BaseUnverified: naming both digests
     """
     found = known_digest(path, table, expected[0], moved)

@@ -2,9 +2,12 @@
 
 import struct
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from vmimage.errors import BaseRefused
+from vmimage.system.aliases import StrPath
 
 SECTOR = 512
 ROOT_TYPES = {
@@ -20,17 +23,17 @@ _FAR = 1 << 43  # beyond any image, and no farther than seek(2) goes on ext4
 class Partition:
     """A partition of a disk image.
 
-    :ivar int number: as in the table
-    :ivar int offset: in bytes
-    :ivar int size: in bytes
-    :ivar kind: MBR type as int, or GPT type as UUID
-    :ivar str identity: PARTUUID as fstab writes it
+    :ivar number: as in the table
+    :ivar offset: in bytes
+    :ivar size: in bytes
+    :ivar kind: the type of an MBR as a number, of a GPT as a UUID
+    :ivar identity: PARTUUID as fstab writes it
     """
 
     number: int
     offset: int
     size: int
-    kind: object
+    kind: int | uuid.UUID
     identity: str
 
 
@@ -38,15 +41,15 @@ class Partition:
 class Ext:
     """What an ext2, ext3 or ext4 superblock names the file system.
 
-    :ivar str label: may be empty
-    :ivar str uuid: as fstab writes it
+    :ivar label: may be empty
+    :ivar uuid: as fstab writes it
     """
 
     label: str
     uuid: str
 
 
-def read_format(path):
+def read_format(path: StrPath) -> str | None:
     """``raw``, ``disk``, ``qcow2`` or ``tar``, by the file's own header, or None for none of them."""
     with open(path, "rb") as file:
         head = file.read(2048)
@@ -62,7 +65,7 @@ def read_format(path):
     return None
 
 
-def read_ext(path, offset=0):
+def read_ext(path: StrPath, offset: int = 0) -> Ext | None:
     """The :class:`Ext` at an offset of an image, or None if there is none."""
     with open(path, "rb") as file:
         file.seek(offset + 1024)
@@ -72,7 +75,7 @@ def read_ext(path, offset=0):
     return Ext(block[120:136].split(b"\0")[0].decode(errors="replace"), str(uuid.UUID(bytes=block[104:120])))
 
 
-def check_qcow2(path):
+def check_qcow2(path: StrPath) -> None:
     """Refuse a qcow2 that refers to other files or that cannot be read without a secret.
 
     :raises BaseRefused: naming what it refers to
@@ -99,7 +102,7 @@ def check_qcow2(path):
         )
 
 
-def read_partitions(path):
+def read_partitions(path: StrPath) -> list[Partition]:
     """The partitions of a raw disk image, from its GPT or MBR.
 
     :raises BaseRefused: if the table is not sound
@@ -112,32 +115,36 @@ def read_partitions(path):
             found = _read_gpt(disk)
         else:
             found = _read_mbr(disk, mbr, entries)
-    for one in found:
-        if one.offset < SECTOR or one.size <= 0 or one.offset + one.size > size:
-            raise BaseRefused(f"partition {one.number} of {path} lies outside of the image", hint="was the download cut short?")
+    for partition in found:
+        if partition.offset < SECTOR or partition.size <= 0 or partition.offset + partition.size > size:
+            raise BaseRefused(
+                f"partition {partition.number} of {path} lies outside of the image", hint="was the download cut short?"
+            )
     return found
 
 
-def _read(disk, offset, count):
+def _read(disk: BinaryIO, offset: int, count: int) -> bytes:
     disk.seek(min(offset, _FAR))
     return disk.read(count).ljust(count, b"\0")
 
 
-def _mbr_entry(sector, index):
+def _mbr_entry(sector: bytes, index: int) -> tuple[int, int, int]:
+    """``(type, first sector, sectors)``"""
     entry = sector[446 + 16 * index : 462 + 16 * index]
     start, count = struct.unpack("<II", entry[8:16])
     return entry[4], start, count
 
 
-def _read_mbr(disk, mbr, entries):
+def _read_mbr(disk: BinaryIO, mbr: bytes, entries: Sequence[tuple[int, int, int]]) -> list[Partition]:
     (signature,) = struct.unpack("<I", mbr[440:444])
 
-    def partition(number, kind, start, count):
+    def partition(number: int, kind: int, start: int, count: int) -> Partition:
         return Partition(number, start * SECTOR, count * SECTOR, kind, f"{signature:08x}-{number:02x}")
 
     found = [partition(number, *entry) for number, entry in enumerate(entries, 1) if entry[0] and entry[0] not in _EXTENDED]
     first = next((start for kind, start, _ in entries if kind in _EXTENDED), 0)
-    following, seen, number = first, set(), 5
+    seen: set[int] = set()
+    following, number = first, 5
     while following and following not in seen and len(seen) < 128:
         seen.add(following)
         sector = _read(disk, following * SECTOR, SECTOR)
@@ -150,7 +157,7 @@ def _read_mbr(disk, mbr, entries):
     return found
 
 
-def _read_gpt(disk):
+def _read_gpt(disk: BinaryIO) -> list[Partition]:
     header = _read(disk, SECTOR, 92)
     if header[:8] != b"EFI PART":
         raise BaseRefused("the disk has a protective MBR and no GPT", hint="was it made with 4096-byte sectors? use 512")

@@ -8,8 +8,10 @@ import hashlib
 import os
 import subprocess
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from vmimage.system.shell import host_environment
 
@@ -17,7 +19,7 @@ _SECONDS = 10
 #: of all programs in a root together: what no build needs, and what a machine survives
 PROCESSES = 8192
 MEMORY_SHARE = 0.9
-# reads until everybody who holds the other end of the pipe has ended: the build, and all that it forked
+# reads until all processes that hold the other end of the pipe have ended: the build, and all that it forked
 _WATCHER = """
 trap '' HUP INT TERM
 cat >/dev/null
@@ -33,7 +35,34 @@ done
 """
 
 
-def group_name(settings):
+class PlaceSettings(Protocol):
+    """The settings of a build that say where it works."""
+
+    @property
+    def name(self) -> str:
+        """Of the variation."""
+
+    @property
+    def workspace(self) -> str:
+        """The directory of the workspaces."""
+
+
+class _Hierarchy(NamedTuple):
+    """A hierarchy of control groups that is mounted.
+
+    :ivar top: the group that the mount shows as its top
+    :ivar point: the directory of the mount
+    :ivar kind: cgroup or cgroup2
+    :ivar options: of the mount; controllers are among them
+    """
+
+    top: str
+    point: str
+    kind: str
+    options: frozenset[str]
+
+
+def group_name(settings: PlaceSettings) -> str:
     """The name of the groups of a build; two in the same workspace are never at work at the same time."""
     place = os.stat("/")
     words = f"{os.path.realpath(f'{settings.workspace}/{settings.name}')}\0{place.st_dev}\0{place.st_ino}"
@@ -41,7 +70,7 @@ def group_name(settings):
 
 
 @contextmanager
-def own_groups(name):
+def own_groups(name: str) -> Iterator[list[Path]]:
     """Groups of a machine in each hierarchy, for the time of the block; yields their paths."""
     groups = [parent / name for parent in _own_places()]
     _remove(groups)  # of a build that was killed together with its watcher
@@ -55,26 +84,32 @@ def own_groups(name):
         _remove(groups)
 
 
-def enter_groups(groups):
-    """Move this process there."""
+def enter_groups(groups: Iterable[Path]) -> None:
+    """Move this process into these groups."""
     for group in groups:
         (group / "cgroup.procs").write_text("0", encoding="ascii")
 
 
 @contextmanager
-def swept(settings):
-    """See to it that the groups of a build are removed, even if this process and all others of the build are killed."""
+def swept(settings: PlaceSettings) -> Iterator[None]:
+    """Have the groups of a build removed at the end, even if this process and all others of the build are killed."""
     with watched(group_name(settings)):
         yield
 
 
 @contextmanager
-def watched(name):
-    """See to it that the groups of this name are removed when all processes have ended that were forked in the block, however they end."""
+def watched(name: str) -> Iterator[None]:
+    """Have the groups of this name removed when all processes have ended that were forked in the block, however they end."""
     reading, writing = os.pipe()
-    argv = ["/bin/sh", "-c", _WATCHER, "sh", *(os.fspath(place / name) for place in _own_places())]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    watcher = subprocess.Popen(argv, stdin=reading, env=host_environment(), start_new_session=True, cwd="/", **quiet)
+    watcher = subprocess.Popen(
+        ["/bin/sh", "-c", _WATCHER, "sh", *(os.fspath(place / name) for place in _own_places())],
+        stdin=reading,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=host_environment(),
+        start_new_session=True,
+        cwd="/",
+    )
     os.close(reading)
     try:
         yield
@@ -84,11 +119,11 @@ def watched(name):
 
 
 @contextmanager
-def limited(name):
-    """Groups in which programs together can have a share of the processes and of the memory only; yields their paths.
+def limited(name: str) -> Iterator[list[Path]]:
+    """Groups whose programs together get no more than a share of the processes and of the memory; yields their paths.
 
-    Where a hierarchy has no such controller for us (version 2 gives it to a service with ``Delegate=`` only), the limits of the builder's own
-    group hold alone.
+    Where this process has no such controller (version 2 gives it to a service with ``Delegate=`` only), only the limits of the builder's
+    own group hold.
     """
     places = [parent / name for parent in _own_places()]
     _remove(places)  # of a build that was killed together with its watcher
@@ -99,7 +134,7 @@ def limited(name):
         _remove(groups)
 
 
-def _is_made(group):
+def _is_made(group: Path) -> bool:
     """Make a group with limits, if it can have any."""
     with suppress(OSError):
         group.mkdir()
@@ -114,34 +149,38 @@ def _is_made(group):
     return False
 
 
-def _own_places():
-    """The group that this process is in, of each hierarchy that is mounted."""
-    mounts = []
+def _hierarchies() -> Iterator[_Hierarchy]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
             fields, _, more = line.partition(" - ")
-            if more.split()[0] in ("cgroup", "cgroup2"):
-                mounts.append((*fields.split()[3:5], more.split()[0], set(more.split()[-1].split(","))))
-    found = []
+            kind, options = more.split()[0], more.split()[-1]
+            if kind in ("cgroup", "cgroup2"):
+                top, point = fields.split()[3:5]
+                yield _Hierarchy(top, point, kind, frozenset(options.split(",")))
+
+
+def _own_places() -> list[Path]:
+    """The group that this process is in, of each hierarchy that is mounted."""
+    mounted, found = list(_hierarchies()), []
     for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, controllers, path = line.split(":", 2)
-        for top, point, kind, options in mounts:
-            if (set(controllers.split(",")) <= options) if controllers else kind == "cgroup2":
-                place = Path(f"{point}{path.removeprefix(top.rstrip('/'))}")
-                found.append(place if (place / "cgroup.procs").exists() else Path(point))
+        for hierarchy in mounted:
+            if (set(controllers.split(",")) <= hierarchy.options) if controllers else hierarchy.kind == "cgroup2":
+                place = Path(f"{hierarchy.point}{path.removeprefix(hierarchy.top.rstrip('/'))}")
+                found.append(place if (place / "cgroup.procs").exists() else Path(hierarchy.point))
                 break
     return list(dict.fromkeys(found))
 
 
-def _copy_cpus(group):
-    """A new group of version 1 has none, and then no process may enter."""
+def _copy_cpus(group: Path) -> None:
+    """A new group of version 1 has no processors, and then no process may enter."""
     for key in ("cpuset.cpus", "cpuset.mems"):
         if not (group / key).read_text(encoding="ascii").strip():
             (group / key).write_text((group.parent / key).read_text(encoding="ascii"), encoding="ascii")
 
 
-def _remove(groups):
-    """With all groups that a machine made in there; they empty when their last process has ended."""
+def _remove(groups: Iterable[Path]) -> None:
+    """Remove groups, with all that a machine made in them; they empty when their last process has ended."""
     deadline = time.monotonic() + _SECONDS
     for group in groups:
         while group.exists():

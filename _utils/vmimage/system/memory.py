@@ -1,13 +1,27 @@
 """Whether what a build changes can be kept in memory until it is packed: what is there is measured, and the machine never swaps."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from vmimage.errors import NotReady
+from vmimage.system.aliases import StrPath
 
 SHARE = 0.6  # of what is free, for changes: the rest is for the programs of the build, and for caches
+
+
+class MemorySettings(Protocol):
+    """The settings of a build that say where its changes are kept."""
+
+    @property
+    def memory(self) -> bool | str | int:
+        """False, True, ``auto`` or MiB."""
+
+    @property
+    def room_mib(self) -> int:
+        """MiB that the changes may take."""
 
 
 class _Version(NamedTuple):
@@ -15,7 +29,7 @@ class _Version(NamedTuple):
 
     mount: str
     kind: str
-    limits: tuple
+    limits: tuple[str, ...]
     used: str
     cached: str
 
@@ -27,10 +41,9 @@ _VERSIONS = (
 )
 
 
-def memory_for(settings, top=Path("/")):
+def memory_for(settings: MemorySettings, top: Path = Path("/")) -> int:
     """How many MiB of memory the changes of a build may take; 0 for a disk.
 
-    :param Settings settings: ``memory`` and ``room_mib``
     :raises NotReady: if the settings insist on memory that is not there
     """
     if settings.memory is False:
@@ -38,7 +51,7 @@ def memory_for(settings, top=Path("/")):
     usable = int(free_mib(top) * SHARE)
     if settings.memory == "auto":
         return usable if usable >= settings.room_mib else 0
-    wanted = settings.room_mib if settings.memory is True else settings.memory
+    wanted = settings.room_mib if settings.memory is True else int(settings.memory)
     if usable < wanted:
         raise NotReady(
             f"the changes of the build may take {wanted} MiB, and {usable} MiB of memory can be spared",
@@ -47,16 +60,16 @@ def memory_for(settings, top=Path("/")):
     return usable if settings.memory is True else wanted
 
 
-def free_mib(top=Path("/")):
+def free_mib(top: Path = Path("/")) -> int:
     """MiB of memory that can be had without swapping, as the machine and the control groups of this process say."""
     lines = (line.split() for line in (top / "proc/meminfo").read_text(encoding="ascii").splitlines())
     found = [int(words[1]) >> 10 for words in lines if words[0] == "MemAvailable:"]
     return max(0, min([*found, *_left_in_groups(top)], default=0))
 
 
-def _left_in_groups(top):
-    """What each control group above this process has left, whichever version counts the memory."""
-    lines = []
+def _left_in_groups(top: Path) -> Iterator[int]:
+    """MiB that each control group above this process has left, whichever version counts the memory."""
+    lines: list[str] = []
     with suppress(OSError):
         lines = (top / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     for version in _VERSIONS:
@@ -72,7 +85,7 @@ def _left_in_groups(top):
                 break
 
 
-def _cached(directory, wanted):
+def _cached(directory: Path, wanted: str) -> int:
     """Bytes of files in the group's memory: they go when room is needed."""
     with suppress(OSError):
         facts = dict(line.split() for line in (directory / "memory.stat").read_text(encoding="ascii").splitlines())
@@ -80,7 +93,7 @@ def _cached(directory, wanted):
     return 0
 
 
-def is_full(path):
-    """Whether a file system has no room left to speak of."""
+def is_full(path: StrPath) -> bool:
+    """Whether a file system has less than a hundredth of its blocks or inodes left."""
     facts = os.statvfs(path)
     return facts.f_bavail * 100 < facts.f_blocks or facts.f_favail * 100 < facts.f_files

@@ -17,7 +17,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 from vmimage.errors import BuildDied, BuildStopped
 from vmimage.system import network, syscalls
@@ -26,14 +29,15 @@ from vmimage.system.lock import visible_pid, work_for
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _CLEANING_SECONDS = 60
 _PRIVATE = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
+Result = TypeVar("Result")
 
 
-def run_privately(work, *, hostname="", kind_of_network=network.HOST):
+def run_privately(work: Callable[[], Result], *, hostname: str = "", kind_of_network: str = network.HOST) -> Result:
     """Do the work in namespaces of its own and return what it returns.
 
-    :param work: a callable without arguments; what it returns or raises must be picklable
-    :param str hostname: the host name in there, default the caller's
-    :param str kind_of_network: of :mod:`vmimage.system.network`, default the caller's network
+    :param work: what it returns or raises must be picklable
+    :param hostname: the host name in there, default the caller's
+    :param kind_of_network: of :mod:`vmimage.system.network`, default the caller's network
     :raises BuildDied: if the worker was killed
     :raises BuildStopped: on Ctrl-C or SIGTERM
     :raises Exception: whatever the work raised
@@ -41,15 +45,16 @@ def run_privately(work, *, hostname="", kind_of_network=network.HOST):
     answer, pen = os.pipe()
     unshared, separate = os.pipe()
     connect, connection = os.pipe()
-    sys.stdout.flush(), sys.stderr.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     caller = visible_pid()
     with stoppable():
         keeper = os.fork()
         if keeper == 0:
             work_for(caller)
-            os.close(answer), os.close(unshared), os.close(connection)
+            _close(answer, unshared, connection)
             _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect))
-        os.close(pen), os.close(separate), os.close(connect)
+        _close(pen, separate, connect)
         try:
             with _network(kind_of_network, keeper, unshared, connection), os.fdopen(answer, "rb") as pipe:
                 data = pipe.read()
@@ -70,8 +75,13 @@ def run_privately(work, *, hostname="", kind_of_network=network.HOST):
     raise value
 
 
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 @contextmanager
-def stoppable():
+def stoppable() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into an error: Salt's own handlers would end with the exit code 0, as if all were well.
 
     The error also comes where this begins and ends within another: code of Salt's in between may have swallowed it.
@@ -93,25 +103,25 @@ def stoppable():
             signal.signal(number, handler)
 
 
-_stops = []  # (signal, when): since the outermost stoppable() has begun
+_stops: list[tuple[int, float]] = []  # (signal, when): since the outermost stoppable() has begun
 
 
-def _stop(number, frame):
+def _stop(number: int, frame: FrameType | None) -> None:
     now = time.monotonic()
     if _stops and now - _stops[-1][1] < _CLEANING_SECONDS:
-        return  # what is being cleaned up is cleaned up to its end: a terminal and a parent may both send one
+        return  # a clean-up that has begun is finished: a terminal and a parent may both send a signal
     _stops.append((number, now))
     _raise_if_stopped()
 
 
-def _raise_if_stopped():
+def _raise_if_stopped() -> None:
     if _stops:
         raise BuildStopped(
             f"stopped by {signal.Signals(_stops[-1][0]).name}", hint="nothing was left behind; the next run starts afresh"
         )
 
 
-def _end_with(body):
+def _end_with(body: Callable[[], int | None]) -> NoReturn:
     """Run the body as a forked child that never returns into its parent's code, and that a signal simply ends."""
     code = 70
     for number in _STOPPING:
@@ -127,19 +137,19 @@ def _end_with(body):
 
 
 @contextmanager
-def _network(kind, keeper, unshared, connection):
-    """Connect the keeper's namespace, if it has one of its own, and let the keeper go on."""
-    with os.fdopen(unshared, "rb") as separate, os.fdopen(connection, "wb") as told, ExitStack() as stack:
+def _network(kind: str, keeper: int, unshared: int, connection: int) -> Iterator[None]:
+    """Connect the keeper's network namespace, if it has its own, and let the keeper go on."""
+    with os.fdopen(unshared, "rb") as separate, os.fdopen(connection, "wb") as connected, ExitStack() as stack:
         if kind == network.PRIVATE and separate.read(1):
             stack.enter_context(network.connected(keeper))
         with suppress(BrokenPipeError):
-            told.write(b"1")
-            told.flush()
+            connected.write(b"1")
+            connected.flush()
         yield
 
 
-def _keep(work, pen, hostname, kind_of_network, separate, connect):
-    os.setsid()  # no terminal is ours: nothing is pushed into it from here, and Ctrl-C reaches the caller, who stops us
+def _keep(work: Callable[[], object], pen: int, hostname: str, kind_of_network: str, separate: int, connect: int) -> int:
+    os.setsid()  # without a terminal: nothing is pushed into it from here, and Ctrl-C reaches the caller, which stops this process
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if kind_of_network != network.HOST:
         syscalls.unshare(syscalls.CLONE_NEWNET)
@@ -158,12 +168,12 @@ def _keep(work, pen, hostname, kind_of_network, separate, connect):
         os.close(held)
         _end_with(lambda: _be_init(work, pen, hostname, lifeline))
     os.close(pen)
-    for number in _STOPPING:  # init is reaped after all others in there: who waits for us may clean up where they worked
+    for number in _STOPPING:  # init is reaped after all others in there: then the caller may clean up where they worked
         signal.signal(number, lambda *_: os.kill(init, signal.SIGKILL))
     return _exit_code(os.waitpid(init, 0)[1])
 
 
-def _be_init(work, pen, hostname, lifeline):
+def _be_init(work: Callable[[], object], pen: int, hostname: str, lifeline: int) -> int:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if select.select([lifeline], [], [], 0)[0]:
         return 1  # the keeper died before the line above could tie us to it
@@ -180,7 +190,8 @@ def _be_init(work, pen, hostname, lifeline):
             return _exit_code(status)
 
 
-def _work(work, pen):
+def _work(work: Callable[[], object], pen: int) -> None:
+    answer: tuple[bool, object]
     try:
         answer = (True, work())
     except BaseException as error:  # everything crosses to the caller, Ctrl-C included
@@ -188,12 +199,17 @@ def _work(work, pen):
     try:
         data = pickle.dumps(answer)
     except Exception:
-        data = pickle.dumps((False, RuntimeError("".join(traceback.format_exception(answer[1])))))
-    sys.stdout.flush(), sys.stderr.flush()
+        data = pickle.dumps((False, RuntimeError(_unpicklable(answer[1]))))
+    sys.stdout.flush()
+    sys.stderr.flush()
     with suppress(BrokenPipeError), os.fdopen(pen, "wb") as pipe:  # the caller may be gone
         pipe.write(data)
 
 
-def _exit_code(status):
+def _unpicklable(value: object) -> str:
+    return "".join(traceback.format_exception(value)) if isinstance(value, BaseException) else repr(value)
+
+
+def _exit_code(status: int) -> int:
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code

@@ -1,12 +1,13 @@
 """The network of a root: private behind a user-mode NAT, the builder's own, or none.
 
-In a private one the programs of a root reach the world as any machine behind a router does, and nobody reaches them: what they
+In a private network the programs of a root reach the world as any machine behind a router does, and nothing reaches them: what they
 listen on is no port of the builder, and neither the builder's loopback nor the cloud's metadata server answers.
 slirp4netns does the NAT; it ends with its caller.
 """
 
 import os
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from vmimage.errors import NotReady, ProgramMissing
@@ -20,11 +21,11 @@ NAME_SERVER = "198.18.255.3"
 _UNREACHABLE = "169.254.0.0/16"
 
 
-def kind_of_network(wanted):
+def kind_of_network(wanted: str) -> str:
     """Which network a root gets.
 
-    :param str wanted: the setting; empty: private where this machine can make one, else the builder's own
-    :raises ProgramMissing: if a private one is wanted and cannot be made
+    :param wanted: the setting; empty: private where this machine can make a private network, else the builder's own
+    :raises ProgramMissing: if a private network is wanted and cannot be made
     """
     if wanted not in ("", PRIVATE):
         return wanted
@@ -39,26 +40,33 @@ def kind_of_network(wanted):
 
 
 @contextmanager
-def connected(pid):
+def connected(pid: int) -> Iterator[None]:
     """Connect the network namespace of a process to the world, for the time of the block.
 
-    :param int pid: of a process whose network namespace is new
+    :param pid: of a process whose network namespace is new
     :raises NotReady: with what slirp4netns says
     """
-    ready, tell = os.pipe()
+    ready, signal_ready = os.pipe()
     argv = [
         _PROGRAM,
         "--configure",
         "--mtu=65520",
         "--disable-host-loopback",
         f"--cidr={_RANGE}",
-        f"--ready-fd={tell}",
+        f"--ready-fd={signal_ready}",
         str(pid),
         _DEVICE,
     ]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    child = subprocess.Popen(argv, pass_fds=[tell], env=host_environment(), preexec_fn=die_with_parent, **pipes)
-    os.close(tell)
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=[signal_ready],
+        env=host_environment(),
+        preexec_fn=die_with_parent,
+    )
+    os.close(signal_ready)
     try:
         with os.fdopen(ready, "rb") as pipe:
             is_ready = pipe.read(1) == b"1"  # or its end, where the program has ended
@@ -71,15 +79,16 @@ def connected(pid):
         yield
     finally:
         child.kill()
-        with suppress(OSError):
-            child.stderr.close()
+        if child.stderr:
+            with suppress(OSError):
+                child.stderr.close()
         child.wait()
 
 
-def close_ways(kind):
+def close_ways(kind: str) -> None:
     """In a new network namespace: let its own loopback work, and nothing link-local be reached.
 
-    :param str kind: private or none
+    :param kind: private or none
     """
     run(["ip", "link", "set", "lo", "up"])
     if kind == PRIVATE:

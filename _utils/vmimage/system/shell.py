@@ -1,22 +1,26 @@
-"""Running programs: the only file that starts a process from an argv.
+"""Running programs to their end or for the time of a block.
 
 A command is a list; its exit codes other than 0 are tolerated only where the caller spells them out.  A program that leaves
-a daemon behind which holds its output open does not keep us waiting: we wait for the program, not for the end of the pipe.
+a daemon behind which holds its output open does not keep the caller waiting: it waits for the program, not for the end of the pipe.
 """
 
+import io
 import os
 import re
 import select
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 from vmimage.errors import CommandFailed, ProgramMissing
 from vmimage.system import syscalls
+from vmimage.system.aliases import Argv, Say
 
-#: where Debian keeps the programs that we call, for the message when one is missing
+#: Debian's packages of the programs that builds run, for the message when a program is missing
 PACKAGE_OF = {
     "cp": "coreutils",
     "debugfs": "e2fsprogs",
@@ -53,8 +57,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 class Finished:
     """A program that ended with an allowed exit code.
 
-    :ivar int code: its exit code
-    :ivar str output: what it printed, stdout and stderr in the order written; of a long output the last 64 KiB when
+    :ivar output: what it printed, stdout and stderr in the order written; of a long output the last 64 KiB when
         its lines were handed to ``on_line``
     """
 
@@ -62,36 +65,45 @@ class Finished:
     output: str
 
 
-def find_program(name):
+def find_program(name: str) -> str | None:
     """The path of a host program, looking in the sbin directories too, or None."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
 
 
-def host_environment():
+def host_environment() -> dict[str, str]:
     """The environment of host programs: the caller's, in plain English, with sbin on the PATH."""
     return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{os.environ.get('PATH', '')}:{_SBIN}"}
 
 
-def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdout=None, pass_fds=(), grace_seconds=0):
+def run(
+    argv: Argv,
+    *,
+    ok: Collection[int] = (0,),
+    on_line: Say | None = None,
+    env: Mapping[str, str] | None = None,
+    preexec: Callable[[], object] | None = None,
+    stdin: int | IO | None = None,
+    stdout: int | IO | None = None,
+    pass_fds: Collection[int] = (),
+    grace_seconds: float = 0,
+) -> Finished:
     """Run a program to its end.
 
-    :param list argv: program and arguments; paths are turned into strings
-    :param tuple ok: exit codes that are no error
+    :param ok: exit codes that are no error
     :param on_line: called with each line as it appears
-    :param dict env: the whole environment, default :func:`host_environment`
+    :param env: the whole environment, default :func:`host_environment`
     :param preexec: called in the child before the program starts
     :param stdin: a file to read from, default nothing
     :param stdout: a file to write to, then only stderr is returned
-    :param float grace_seconds: for the program to clean up in, after SIGTERM, when we are stopped before its end; else it is killed
-    :returns: :class:`Finished`
+    :param grace_seconds: for the program to clean up in, after SIGTERM, when we are stopped before its end; else it is killed
     :raises ProgramMissing: with the Debian package to install
     :raises CommandFailed: on any other exit code
     """
-    argv = _words(argv)
+    words = _words(argv)
     if preexec is None:
-        check_installed(argv[0])
+        check_installed(words[0])
     child = subprocess.Popen(
-        argv,
+        words,
         stdin=stdin if stdin is not None else subprocess.DEVNULL,
         stdout=stdout if stdout is not None else subprocess.PIPE,
         stderr=subprocess.PIPE if stdout is not None else subprocess.STDOUT,
@@ -100,19 +112,19 @@ def run(argv, *, ok=(0,), on_line=None, env=None, preexec=None, stdin=None, stdo
         pass_fds=pass_fds,
     )
     try:
-        output = _follow(child, child.stderr if stdout is not None else child.stdout, on_line)
+        output = _follow(child, on_line)
     except BaseException:
         _end(child, grace_seconds)
         raise
     finally:
         child.wait()
     if child.returncode not in ok:
-        raise CommandFailed(argv, child.returncode, output)
+        raise CommandFailed(words, child.returncode, output)
     return Finished(child.returncode, output)
 
 
-def _end(child, grace_seconds):
-    """Kill a program; one with time for that is asked first, for only itself knows what it has half made."""
+def _end(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
+    """Kill a program; with time to clean up it is asked first, for only the program knows what it has half made."""
     try:
         if grace_seconds:
             child.terminate()
@@ -124,26 +136,26 @@ def _end(child, grace_seconds):
 
 
 @contextmanager
-def started(argv, log, *, env=None, preexec=None):
+def started(
+    argv: Argv, log: IO, *, env: Mapping[str, str] | None = None, preexec: Callable[[], object] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs for the time of the block and is killed at its end.
 
-    :param list argv: program and arguments
-    :param log: an open file that takes what it prints
-    :param dict env: the whole environment, default :func:`host_environment`
+    :param log: takes what the program prints
+    :param env: the whole environment, default :func:`host_environment`
     :param preexec: called in the child before the program starts
-    :returns: the ``subprocess.Popen``
     :raises ProgramMissing: with the Debian package to install
     """
-    argv = _words(argv)
-    check_installed(argv[0])
+    words = _words(argv)
+    check_installed(words[0])
 
-    def prepare():
+    def prepare() -> None:
         die_with_parent()
         if preexec:
             preexec()
 
     child = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env or host_environment(), preexec_fn=prepare
+        words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env or host_environment(), preexec_fn=prepare
     )
     try:
         yield child
@@ -152,17 +164,17 @@ def started(argv, log, *, env=None, preexec=None):
         child.wait()
 
 
-def begun(argv):
-    """A program that runs beside us and ends with us at the latest.
+def begun(argv: Argv) -> Callable[[], None]:
+    """A program that runs in the background and ends with the caller at the latest.
 
     :returns: a callable that waits for its end
     :raises ProgramMissing: with the Debian package to install
     :raises CommandFailed: by the callable, on an exit code other than 0
     """
-    argv = _words(argv)
-    check_installed(argv[0])
+    words = _words(argv)
+    check_installed(words[0])
     child = subprocess.Popen(
-        argv,
+        words,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -170,24 +182,24 @@ def begun(argv):
         preexec_fn=die_with_parent,
     )
 
-    def finish():
+    def finish() -> None:
         output = child.communicate()[0].decode(errors="replace")
         if child.returncode:
-            raise CommandFailed(argv, child.returncode, output)
+            raise CommandFailed(words, child.returncode, output)
 
     return finish
 
 
-def die_with_parent():
-    """For ``preexec``: the program ends with us, however we end."""
+def die_with_parent() -> None:
+    """For ``preexec``: the program ends with its parent, however that ends."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _words(argv):
+def _words(argv: Argv) -> list[str]:
     return [os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in argv]
 
 
-def check_installed(*programs):
+def check_installed(*programs: str) -> None:
     """Refuse to work without these programs of the builder.
 
     :raises ProgramMissing: with the Debian package to install
@@ -198,8 +210,10 @@ def check_installed(*programs):
             raise ProgramMissing(f"the program {program} is not installed", hint=f"apt-get install {package}")
 
 
-def _follow(child, pipe, on_line):
+def _follow(child: subprocess.Popen[bytes], on_line: Say | None) -> str:
     """Read until the program ends, even if somebody else still holds its pipe open."""
+    pipe = child.stdout or child.stderr
+    assert isinstance(pipe, io.BufferedReader)
     gone = os.pidfd_open(child.pid)
     poller = select.poll()
     poller.register(gone, select.POLLIN)  # looked at first: when it has ended, its last words are in the pipe already
@@ -228,12 +242,12 @@ def _follow(child, pipe, on_line):
 
 
 class _Lines:
-    """Hands out each line of what comes in pieces; of a line without an end no more than 64 KiB are kept, and what is cut is said."""
+    """Hands out each line of an output that comes in pieces; of a longer line 64 KiB, with the number of bytes that were cut."""
 
-    def __init__(self, on_line):
+    def __init__(self, on_line: Say) -> None:
         self._on_line, self._line, self._cut, self._after_return = on_line, bytearray(), 0, False
 
-    def take(self, chunk):
+    def take(self, chunk: bytes) -> None:
         if self._after_return and chunk[:1] == b"\n":
             chunk = chunk[1:]
         self._after_return = chunk[-1:] == b"\r"
@@ -243,16 +257,16 @@ class _Lines:
             self._hand_out()
         self._add(rest)
 
-    def end(self):
+    def end(self) -> None:
         if self._line:
             self._hand_out()
 
-    def _add(self, part):
+    def _add(self, part: bytes) -> None:
         room = _LINE_BYTES - len(self._line)
         self._line += part[:room]
         self._cut += max(0, len(part) - room)
 
-    def _hand_out(self):
+    def _hand_out(self) -> None:
         line, cut = self._line.decode(errors="replace"), self._cut
         self._line, self._cut = bytearray(), 0
         self._on_line(f"{line} ... and {cut} bytes more in this line" if cut else line)

@@ -2,6 +2,9 @@
 
 import mmap
 import os
+from collections.abc import Iterator
+
+from vmimage.system.aliases import StrPath
 
 _PIECE_BYTES = 1 << 30
 _ZEROS = bytes(1 << 16)
@@ -9,11 +12,8 @@ _SWAP, _SWAP_AT = b"SWAPSPACE2", 4086
 _LEAST_SWAP_BYTES = 10 * 4096  # mkswap takes no smaller file
 
 
-def is_swap(path, facts):
-    """Whether a regular file is a swap file without holes: the kernel takes none with holes, so no copy of it may get them.
-
-    :param os.stat_result facts: of the file
-    """
+def is_swap(path: StrPath, facts: os.stat_result) -> bool:
+    """Whether a regular file is a swap file without holes: the kernel takes none with holes, so no copy of it may get them."""
     if facts.st_size < _LEAST_SWAP_BYTES or facts.st_blocks * 512 < facts.st_size:
         return False
     with open(path, "rb") as file:
@@ -21,11 +21,11 @@ def is_swap(path, facts):
         return file.read(len(_SWAP)) == _SWAP
 
 
-def copy_data(source, target):
+def copy_data(source: int, target: int) -> None:
     """Copy the content of a file.
 
-    :param int source: descriptor to read from
-    :param int target: descriptor of an empty file
+    :param source: descriptor to read from
+    :param target: descriptor of an empty file
     """
     facts = os.fstat(source)
     for begin, end in _filled(source, facts):
@@ -35,7 +35,7 @@ def copy_data(source, target):
     os.ftruncate(target, facts.st_size)
 
 
-def _filled(descriptor, facts):
+def _filled(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]:
     """Where a file has more than zeros: ``(begin, end)``."""
     if facts.st_size < len(_ZEROS):
         yield from _pieces(descriptor, facts)
@@ -57,7 +57,7 @@ def _filled(descriptor, facts):
                 yield begin, end
 
 
-def _pieces(descriptor, facts):
+def _pieces(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]:
     """Where a file has data: ``(begin, end)``; between them are holes."""
     if facts.st_blocks * 512 >= facts.st_size:
         if facts.st_size:

@@ -2,10 +2,14 @@
 
 import json
 import os
+from pathlib import Path
+from typing import Any
+
+from vmimage.system.aliases import StrPath
 
 
-def sync(path):
-    """See a file or directory safe on the disk."""
+def sync(path: StrPath) -> None:
+    """Wait until a file or directory is safe on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -13,10 +17,10 @@ def sync(path):
         os.close(descriptor)
 
 
-def write_json(path, data, *, lasts=True):
-    """Replace a JSON file at once: readers see the old or the new one.
+def write_json(path: Path, data: object, *, lasts: bool = True) -> None:
+    """Replace a JSON file at once: readers see the old file or the new file.
 
-    :param bool lasts: wait until it is safe on the disk: a crash of the machine leaves no half
+    :param lasts: wait until it is safe on the disk: a crash of the machine leaves no half
     """
     partial = path.with_name(f"{path.name}.partial")
     with open(partial, "w", encoding="utf-8") as file:
@@ -28,8 +32,8 @@ def write_json(path, data, *, lasts=True):
     os.replace(partial, path)
 
 
-def read_json(path, default=None):
-    """The content of a JSON file, or the default where there is none."""
+def read_json(path: Path, default: object = None) -> Any:
+    """The content of a JSON file, which only its reader knows the type of; the default where there is no file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
