@@ -30,7 +30,6 @@ from vmimage import delivery
 from vmimage.build import parallel as _many
 from vmimage.build import pipeline as _build
 from vmimage.build import steps
-from vmimage.build.build import running_build
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
@@ -432,8 +431,7 @@ def setting(key):
         salt-call vm_create.setting root
     """
     with _salt_errors():
-        running = running_build()
-        in_force = running.settings if running else _host().settings()
+        in_force = _host().settings()
         return os.fspath(in_force.root_path) if key == "root" else _plain(dataclasses.asdict(in_force)[key])
 
 

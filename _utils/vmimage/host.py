@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vmimage import delivery
-from vmimage.build.build import Build
+from vmimage.build.build import Build, running_build
 from vmimage.build.steps import e2fsprogs_version
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.glance.publication import Wanted
@@ -53,8 +53,8 @@ class Host:
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
 
     def settings(self, **arguments: Any) -> Settings:
-        """The settings of a call: its arguments, and what ``config.get`` finds."""
-        return gather_settings(self._sources(), _public(arguments))
+        """The settings of a call: its arguments, those of a running create_variation that has called it, and what ``config.get`` finds."""
+        return gather_settings(self._sources(), _arguments(arguments))
 
     def _sources(self) -> list[Source]:
         """Where keys are looked up; an earlier place overrides the later places."""
@@ -84,9 +84,9 @@ class Host:
         :param asks: the repository of the variation for its settings; not needed where the arguments are complete
         :param fetches: what is new there; else what was last fetched of it will do
         """
-        own = _public(arguments)
+        own = _arguments(arguments)
         settings = gather_settings(self._sources(), own)
-        if settings.repository and asks:
+        if settings.repository and asks and not running_build():
             settings, pinned = self._pin_variation(settings, own, fetches)
             own |= pinned
         return Build(settings, self, Progress(*self._observers(settings.name)), own)
@@ -199,6 +199,12 @@ def _copied(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _copied(below) for key, below in value.items()}
     return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call, over those of a create_variation that runs in this process: states of pre and post make such calls."""
+    running = running_build()
+    return {**(running.arguments if running else {}), **_public(given)}
 
 
 def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:

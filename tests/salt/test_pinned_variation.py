@@ -19,7 +19,8 @@ def hand(sls, between="", **arguments):
     build = host.build(arguments, fetches=True)
     if between:
         assert __salt__["cmd.retcode"](between) == 0
-    return {"settings": build.settings.as_dict(), "states": host.apply_sls(sls)}
+    with build.running():
+        return {"settings": build.settings.as_dict(), "states": host.apply_sls(sls)}
 
 def seen(**arguments):
     settings = Host(__salt__, __opts__, __grains__, __pillar__).build({"name": None, **arguments}).settings

@@ -69,7 +69,7 @@ class Build:
         """This build for a state that sets something itself; it has the same workspace, lock and record."""
         if not arguments:
             return self
-        build = self.host.build({**self.arguments, **arguments}, asks=False)
+        build = self.host.build(arguments)
         build.workspace, build.is_whole, build.beside, build._record = self.workspace, self.is_whole, self.beside, self._record
         return build
 
