@@ -514,3 +514,34 @@ def test_a_kernel_of_ours_is_used_again_rather_than_one_of_the_users(alice):
     alice.client.images.upload(own["id"], io.BytesIO(b"a kernel"))
     _, second = alice.anew()
     assert second["kernel"] == first["kernel"] != own["id"]
+
+
+@pytest.fixture
+def listings(cloud, lane, tmp_path):
+    """A publisher behind a wire, and how often the images of its project were listed since this was asked last."""
+    publisher = Publisher(cloud, tmp_path, lane.region)
+
+    def count():
+        paths = [path for method, path in lane.wire.requests if method == "GET"]
+        lane.wire.requests.clear()
+        return sum("/v2/images?" in path and "os_hidden=False" in path and "marker=" not in path for path in paths)
+
+    return publisher, count
+
+
+@pytest.mark.parametrize("before", [0, 1, 5], ids=["first", "second", "with pruning"])
+def test_a_project_of_many_images_is_listed_once_a_phase(listings, before):
+    publisher, count = listings
+    for _ in range(before):
+        publisher.anew()
+    count()
+    publisher.anew({"keep": 2})
+    assert count() == 3
+
+
+def test_that_nothing_is_to_be_published_is_seen_in_two_listings(listings):
+    publisher, count = listings
+    publisher.anew()
+    count()
+    assert publisher.publish()["changed"] is False
+    assert count() == 2

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +53,7 @@ class Store:
         self, credentials: Credentials, *, tries: int = 7, say: Say = lambda text: None, sleep: Sleep = time.sleep
     ) -> None:
         self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
+        self._listing: list[Image] | None = None
         self._auth = self._make_auth()
         verify = False if credentials.insecure else credentials.cacert or True
         self._session = _Session(auth=self._auth, verify=verify, timeout=credentials.timeout)
@@ -102,13 +103,20 @@ class Store:
 
     # what is there
 
-    def list_images(self, **filters: str) -> list[Image]:
-        """All images of the project, hidden images too.
+    def list_images(self) -> list[Image]:
+        """All images of the project, hidden images too, as they were when this was last asked after :meth:`look_again`.
 
-        :param filters: fields and properties with the wanted values
+        What this store has changed and deleted since is accounted for; what it has created since is not among them.
+
         :returns: the newest first
         """
-        return [*self._list({**filters, "os_hidden": False}), *self._list({**filters, "os_hidden": True})]
+        if self._listing is None:
+            self._listing = [*self._list({"os_hidden": False}), *self._list({"os_hidden": True})]
+        return [dict(image) for image in self._listing]
+
+    def look_again(self) -> None:
+        """Let the next listing be a new one: a project has thousands of images, and others change them."""
+        self._listing = None
 
     def list_public(self) -> list[Image]:
         """Public images, of all projects."""
@@ -152,13 +160,18 @@ class Store:
             self._client.images.update(image_id, [key for key in removed if key in present], **kept)
 
         self._call(f"change the image {image_id}", change)
+        for image in self._listing or ():
+            if image["id"] == image_id:
+                image.update(kept)
+                for key in removed:
+                    image.pop(key, None)
 
     def delete_image(self, image_id: str) -> None:
         """Delete an image; it may be gone already."""
-        try:
+        with suppress(ImageGone):
             self._call(f"delete the image {image_id}", lambda: self._client.images.delete(image_id))
-        except ImageGone:
-            pass
+        if self._listing is not None:
+            self._listing = [image for image in self._listing if image["id"] != image_id]
 
     # members: other projects that may see an image
 

@@ -157,6 +157,7 @@ def whole_or_nothing(publication: Publication, manifest: Manifest) -> Iterator[N
 
 
 def _take_back(publication: Publication, manifest: Manifest) -> None:
+    publication.store.look_again()
     images = publication.store.list_images()
     own = [image for image in generations.roots_of(images, publication.name) if _is_of(image, manifest)]
     roots = [image for image in own if fact(image, "state") == NEW]

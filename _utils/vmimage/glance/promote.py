@@ -39,6 +39,7 @@ def promote(store: "Store", settings: Settings, image: Image, name: str, rolls_b
     :param rolls_back: id of the image that loses the name because it is no good; empty: there is none
     :returns: the projects that were members of the old image and have not accepted the new image
     """
+    store.look_again()  # the last moment to see what others have done
     images = store.list_images()
     old = [former for former in under_name(images, name) if former["id"] != image["id"]]
     _check_whole(store, image)

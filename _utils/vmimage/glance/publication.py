@@ -62,6 +62,7 @@ class Publication:
     def alone(self) -> Iterator[Self]:
         """Lock the name on this machine, and the triplet, for the time of the block; Ctrl-C and SIGTERM are errors."""
         with stoppable(), self.build.workspace.locked(), locked(self.lock, f"the image {self.name}", doing="published"):
+            self.store.look_again()
             yield self
 
 

@@ -229,6 +229,7 @@ def _finish(
 ) -> Result:
     """Archive and prune when the name has moved; nothing is lost if that fails: the next run does it."""
     try:
+        publication.store.look_again()
         archived = [*archived, *promote.complete_promotion(publication.store, publication.name)]
         current = generations.published_of(publication.store.list_images(), publication.name)
         if current is None or current["id"] != root["id"]:
@@ -256,6 +257,7 @@ def _pass_gate(publication: Publication, root: Image) -> None:
     except BootFailed as failure:
         title = promote.mark_broken(publication.store, root, publication.name)
         try:
+            publication.store.look_again()
             prune(publication.store, publication.name, publication.settings.keep, publication.builder)
         except VmImageError as trouble:  # the next run does it; why the gate failed is of more interest
             publication.store.say(trouble.message)

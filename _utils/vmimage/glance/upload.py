@@ -108,9 +108,10 @@ def find_same(store: "Store", kind: str, path: Path, visibility: str) -> Image |
     :param kind: aki or ari
     :param visibility: of the root image that will refer to it
     """
-    alike = store.list_images(os_hash_value=_hash(path, "sha512"), container_format=kind, status="active")
-    fits = [image for image in alike if is_same(image, path) and (is_ours(image) or is_as_open(image, visibility))]
-    return max(fits, key=is_ours, default=None)
+    sha512 = _hash(path, "sha512")
+    alike = [image for image in store.list_images() if (image.get("os_hash_value"), image["container_format"]) == (sha512, kind)]
+    active = [image for image in alike if image["status"] == "active" and is_same(image, path)]
+    return max((image for image in active if is_ours(image) or is_as_open(image, visibility)), key=is_ours, default=None)
 
 
 def _hash(path: Path, algorithm: str) -> str:
