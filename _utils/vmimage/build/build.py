@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vmimage.base import prepare
+from vmimage.base.locate import Located, locate_base
 from vmimage.build.record import BuildRecord, RecordFile, Timing
 from vmimage.errors import RootNotOpen, printable
 from vmimage.image.triplet import Triplet
@@ -73,9 +73,9 @@ class Build:
         build.workspace, build.is_whole, build.beside, build._record = self.workspace, self.is_whole, self.beside, self._record
         return build
 
-    def locate_base(self) -> dict:
+    def locate_base(self) -> Located:
         """Fetch and verify the base, from wherever it is."""
-        return prepare.locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
+        return locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
 
     def _fetch_image(self, reference: str, directory: Path) -> Any:
         from vmimage.base.from_store import fetch_image

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 
-from vmimage.base import prepare
+from vmimage.base import locate, prepare
 from vmimage.build import steps
 from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import failed_data, failed_path, keep
@@ -193,11 +193,14 @@ def plan_variation(build):
     located = build.locate_base()
     prepared = prepare.find_prepared(build.settings, located)
     found = find_variation(build.settings, build.host)
-    check_machine(build.settings, located["format"], prepared, prepare.file_bytes(located))
+    check_machine(build.settings, located.format, prepared, locate.file_bytes(located))
     settings = build.settings
     return {
         "name": settings.name,
-        "base": {**{key: located[key] for key in ("reference", "format", "digest", "verified")}, "prepared": bool(prepared)},
+        "base": {
+            **{key: getattr(located, key) for key in ("reference", "format", "digest", "verified")},
+            "prepared": bool(prepared),
+        },
         "variation": {
             "reference": found.reference,
             "states": list(found.states) or "highstate",
@@ -222,7 +225,7 @@ def plan_variation(build):
 def _basis_of(build, located):
     """What the build would start from, or why it would be made clean."""
     try:
-        basis = find_basis(build, located["digest"])
+        basis = find_basis(build, located.digest)
         return {"of": basis.of, "generation": basis.generation}
     except NeedsCleanBuild as reason:
         return f"building clean: {reason}"

@@ -10,7 +10,8 @@ from vmimage.apt.cache import AptCache
 from vmimage.apt.packages import changed_packages, digest_of_packages, list_packages, update_packages
 from vmimage.apt.releases import is_offered_to, note_offers
 from vmimage.apt.wrapper import recall_update, state_of_update
-from vmimage.base import prepare
+from vmimage.base import locate, prepare
+from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
@@ -86,9 +87,9 @@ def fetch_base(build: Build) -> Base:
     return base
 
 
-def _check_machine(build: Build, located: dict) -> None:
+def _check_machine(build: Build, located: Located) -> None:
     """Refuse a machine that cannot build; what is no base any more gives way where its room is needed."""
-    needs = build.settings, located["format"], prepare.find_prepared(build.settings, located), prepare.file_bytes(located)
+    needs = build.settings, located.format, prepare.find_prepared(build.settings, located), locate.file_bytes(located)
     try:
         check_machine(*needs)
     except NotReady:

@@ -51,7 +51,7 @@ def find_unchanged(build):
     if manifest.get("incremental") and not build.settings.incremental:
         return None  # it may hold what a clean build would not
     found = find_variation(build.settings, build.host)
-    base_digest = build.locate_base()["digest"]
+    base_digest = build.locate_base().digest
     if inputs["digest"] != digest_inputs(build, base_digest, found.digest, found.id, manifest["distribution"]):
         return None
     if build.settings.update and not is_offered(inputs["offered"]):
