@@ -1,4 +1,4 @@
-"""A build: its settings, where it works, who helps, and what it has found out."""
+"""A build: its settings, where it works, the Salt that helps, and what it has found out."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,13 +22,13 @@ _running: ContextVar["Build | None"] = ContextVar("the build that create_variati
 
 
 class Build:
-    """One build.
+    """A build.
 
     :param host: the builder's Salt (:mod:`vmimage.host`)
     :param arguments: the settings of the call itself, which outweigh all others
 
-    :ivar is_whole: all steps are done in one call, which can begin again by itself
-    :ivar beside: work that goes on beside the steps, by its name: who needs its result takes it from here
+    :ivar is_whole: all steps are done in a single call, which can begin again by itself
+    :ivar beside: work that goes on beside the steps, by its name; a step that needs the result takes it from here
     """
 
     def __init__(self, settings: Settings, host: Any, progress: Progress, arguments: dict | None = None) -> None:
@@ -122,7 +122,7 @@ class Build:
         return is_open(self.record.opened)
 
     def close_root(self) -> None:
-        """Unmount the root, and the base, should somebody have unmounted the root alone."""
+        """Unmount the root, and the base, should the root alone have been unmounted."""
         close_root(self.workspace, self.record.opened)
 
     def needs_open(self) -> None:
