@@ -150,4 +150,5 @@ def _settle(image: Path, scratch: Path, gone: Container[str] = (), brought: Cont
     with mounted(image, point):
         if not files.is_file(point, "/etc/os-release"):
             raise BaseRefused("the base holds no /etc/os-release", hint="is it the root file system of a Debian or Ubuntu?")
+        assert ext is not None  # it is mounted
         fstab.settle(point, ext.label, ext.uuid, gone, brought)

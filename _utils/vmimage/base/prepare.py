@@ -272,6 +272,7 @@ def _prepare(located: Located, partial: Path, scratch: Path, progress: Progress)
     point.mkdir(exist_ok=True)
     ext = formats.read_ext(loose)
     with mounted(loose, point, "ro"), fitting_paths(point):
+        assert ext is not None  # it is mounted
         packages, content = list_packages(point), _used_bytes(point)
         ext4.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False, spare_inodes=_SPARE_INODES)
     ext4.cut_image(partial)

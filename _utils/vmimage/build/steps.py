@@ -313,8 +313,8 @@ def pack(build: Build) -> None:
         with Beside(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
             content = _packed(build, label, identity)
             contents = measuring.finish()
-        facts = {"keys": keys, "packages": packages, "distribution": grains_of(build.root), "contents": contents}
-        build.note(packed=Packed(label, content.blocks * ext4.BLOCK, content.inodes, **facts))
+        size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
+        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents))
 
 
 def _packed(build: Build, label: str, identity: str) -> ext4.Content:

@@ -34,6 +34,7 @@ def fetch_variation(settings: Settings, *, ask: bool, say: Say) -> Checkout:
     :param ask: the server for what is new; else what was last fetched will do
     :param say: takes a line for the observers
     """
+    assert settings.repository is not None
     kind, address, revision = settings.repository
     return fetch_repository(
         kind,
@@ -59,8 +60,8 @@ def pin_variation(
     :raises RepositoryWrong: naming the repository
     :raises SettingsWrong: naming the key in its ami.yaml
     """
-    kind = settings.repository[0]
     checkout = fetch_variation(settings, ask=ask, say=say)
+    kind = checkout.kind
     own = read_own_settings(checkout)
     if own:
         settings = gather([_source(checkout, own)])
