@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
@@ -31,6 +31,9 @@ from vmimage.system.namespace import run_privately
 from vmimage.variation.apply import find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult, judge
+
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
 
 #: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
 _NO_ROOM = ("No space left on device", "enough free space")
@@ -114,7 +117,7 @@ def _why_clean(error: Exception) -> str:
     return f"the state {failed[0]!r} failed on the last root image" if failed else f"{error}".partition("\n")[0]
 
 
-def publish_after(build: Build, store: Any) -> dict[str, Any]:
+def publish_after(build: Build, store: "Store") -> dict[str, Any]:
     """Publish what was just built; should that fail, the triplet stays, and can be published later."""
     try:
         return publish(build, store)

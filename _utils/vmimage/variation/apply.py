@@ -47,7 +47,7 @@ _FILES = "salt/var/cache/salt/minion/files"
 _SECRET = ("keystone", "ami")
 
 
-class Host(Protocol):
+class VariationHost(Protocol):
     """What is needed of the builder's Salt (:mod:`vmimage.host`)."""
 
     def cache_tree(self, url: str) -> Path | None:
@@ -59,7 +59,7 @@ class Host(Protocol):
     def environments(self) -> dict[str, tuple[str, ...]]:
         """``{name: directories}`` of the minion's other environments."""
 
-    def compile_pillar(self, minion_id: str, grains: dict[str, Any]) -> dict[str, Any]:
+    def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
         """The builder's pillar for a variation."""
 
     def providers(self) -> dict[str, str]:
@@ -93,7 +93,7 @@ class Variation:
         return digest_of_tree(*self.trees) if len(self.trees) == 1 else digest_of_trees(self.trees)
 
 
-def find_variation(settings: Settings, host: Host) -> Variation:
+def find_variation(settings: Settings, host: VariationHost) -> Variation:
     """The variation that the settings name.
 
     :raises VariationMissing: naming where it was looked for
@@ -111,7 +111,7 @@ def find_variation(settings: Settings, host: Host) -> Variation:
     return found
 
 
-def _find(settings: Settings, host: Host) -> Variation:
+def _find(settings: Settings, host: VariationHost) -> Variation:
     given = settings.variation or ({} if settings.repository else {"states": ["variation"]})
     wanted: Mapping[str, Any] = {"directory": given} if isinstance(given, str) else given
     minion_id = wanted.get("id") or settings.name
@@ -122,7 +122,7 @@ def _find(settings: Settings, host: Host) -> Variation:
     return _from_file_roots(wanted.get("states", []), minion_id, host)
 
 
-def _from_directory(address: str, minion_id: str, host: Host) -> Variation:
+def _from_directory(address: str, minion_id: str, host: VariationHost) -> Variation:
     directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
     if directory is None or not os.path.isdir(directory):  # also where its name is too long
         raise VariationMissing(
@@ -151,7 +151,7 @@ def _in_directory(directory: Path, address: str, minion_id: str) -> Variation:
     return Variation(address, states, top, pillar_roots, minion_id, top)
 
 
-def _from_file_roots(states: Sequence[str], minion_id: str, host: Host) -> Variation:
+def _from_file_roots(states: Sequence[str], minion_id: str, host: VariationHost) -> Variation:
     roots = [os.fspath(root) for root in host.file_roots() if os.path.isdir(root)]
     if not roots:
         raise VariationMissing(
@@ -174,7 +174,7 @@ def apply_variation(
     variation: Variation,
     settings: Settings,
     root: Path,
-    host: Host,
+    host: VariationHost,
     say: Say,
     *,
     updated: bool = False,
