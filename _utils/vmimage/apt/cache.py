@@ -1,7 +1,7 @@
 """What apt downloads, shared by builds and kept out of images.
 
 CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt computed from them; KEY is a digest of
-                               the base and of the root's sources, so that nobody reads lists that another base vouched for
+                               the base and of the root's sources, so that no root reads lists that another base vouched for
 CACHE/apt/KEY/record.json      what the archives offered then, which packages are the newest by that, and digests of both
 CACHE/apt/archives/KEY         packages, each as those lists describe it: apt looks at nothing but the size of what it finds here,
                                so that a base must not provide for another

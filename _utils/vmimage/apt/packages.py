@@ -84,7 +84,7 @@ def _fields(stanza: str) -> dict[str, str]:
 
 
 def changed_packages(before: Packages, after: Packages) -> PackageChanges:
-    """What changed from one list of packages to another."""
+    """What changed between two lists of packages."""
     return {
         "added": {name: after[name] for name in sorted(set(after) - set(before))},
         "removed": {name: before[name] for name in sorted(set(before) - set(after))},

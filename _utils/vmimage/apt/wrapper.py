@@ -29,7 +29,7 @@ is_plain_update() {{
     done
     case " $* " in *" update "*) ;; *) return 1 ;; esac
 }}
-# of a source that is a directory here nobody knows when it has changed
+# nothing says when a source that is a directory here has changed
 has_local_sources() {{
     grep -rqsE '^[^#]*(file|copy|cdrom|mirror\\+file):' /etc/apt/sources.list /etc/apt/sources.list.d
 }}

@@ -35,7 +35,7 @@ from vmimage.variation.outcome import StateResult, judge
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
 
-#: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
+#: what apt, dpkg and the kernel say of a disk that is full: they remove what they wrote, and then it no longer looks full
 _NO_ROOM = ("No space left on device", "enough free space")
 
 

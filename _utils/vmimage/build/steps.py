@@ -1,4 +1,4 @@
-"""The steps of the story, each once: what it needs, the work of one room, and what it adds to the record."""
+"""The steps of the story, each once: what it needs, the work of a room, and what it adds to the record."""
 
 import platform
 import time

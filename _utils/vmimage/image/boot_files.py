@@ -1,4 +1,4 @@
-"""The kernel and the ramdisk of a root: the newest, of one version, copied out."""
+"""The kernel and the ramdisk of a root: the newest, of the same version, copied out."""
 
 import os
 import re

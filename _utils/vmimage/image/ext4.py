@@ -40,7 +40,7 @@ class Content:
 
 
 def measure_content(root: StrPath) -> Content:
-    """The :class:`Content` of a directory tree on one file system, each hard link counted once."""
+    """What a directory tree on a single file system holds, each hard link counted once."""
     top = os.stat(root)
     blocks, inodes, todo = 0, 1, [os.fspath(root)]
     seen: set[tuple[int, int]] = set()
@@ -160,7 +160,7 @@ def _least_blocks(facts: Mapping[str, str], headroom: int) -> int:
     count, free, a_group = (int(facts[key]) for key in ("Block count", "Free blocks", "Blocks per group"))
     used_inodes = int(facts["Inode count"]) - int(facts["Free inodes"])
     tables = int(facts["Inode blocks per group"]) + int(facts.get("Reserved GDT blocks", 0)) + _TINY_GROUP
-    # of all blocks Linux holds one in 50 back, even from root: without more a first boot could write nothing
+    # of all blocks Linux holds a fiftieth back, even from root: without more a first boot could write nothing
     headroom += min((count - free + headroom) // 49 + 1, _MOST_HELD_BACK)
     wanted = count - free + headroom
     if wanted % a_group:  # a last group that holds little more than its own tables would be dropped, and its blocks be missing

@@ -61,7 +61,7 @@ def qemu_argv(
     :param console: file that takes the first serial line
     :param forwards: ``(port of 127.0.0.1, port of the guest)``
     :param more: further arguments
-    :param network: options of QEMU's user network; by default the guest reaches nobody
+    :param network: options of QEMU's user network; by default the guest reaches no other machine
     :param words: further words for the kernel's command line
     """
     machine = platform.machine()
@@ -131,7 +131,7 @@ def read_console(console: Path) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on."""
+    """A TCP port of the loopback that no program listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
@@ -155,7 +155,7 @@ def look(triplet: Triplet, seconds: float, ports: Iterable[int]) -> dict[str, An
 
 
 def greet(port: int, words: str, tries: int = 20) -> str:
-    """The first line that somebody behind a port of the loopback answers, or an empty string."""
+    """The first line that a program behind a port of the loopback answers, or an empty string."""
     for _ in range(tries):
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:

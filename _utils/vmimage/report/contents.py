@@ -124,7 +124,7 @@ def _package_table(measured: Mapping[str, Any], changes: PackageChanges, total: 
     rows = []
     for name, size in sorted(measured["packages"].items(), key=lambda item: -item[1])[:_ROWS]:
         where = "added" if name in changes.get("added", {}) else "updated" if name in changes.get("changed", {}) else "base"
-        rows.append((name or "smaller ones together", where, amount(size), f"{size / total:.1%}"))
+        rows.append((name or "smaller packages together", where, amount(size), f"{size / total:.1%}"))
     return table(["Package", "From", "#Size", "#Share"], rows)
 
 

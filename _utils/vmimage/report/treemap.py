@@ -60,10 +60,7 @@ def _tiles(parts: Iterable[Node], place: Place, depth: int, path: str, kind: str
 
 
 def squarify(amounts: Sequence[float], x: float, y: float, width: float, height: float) -> list[Place]:
-    """Rectangles that fill a frame, in the order of the amounts (the largest first), as near to squares as rows allow.
-
-    :returns: list of ``(x, y, width, height)``
-    """
+    """Rectangles that fill a frame, in the order of the amounts (the largest first), as near to squares as rows allow."""
     scale = width * height / sum(amounts) if amounts else 0
     areas, placed, begin = [amount * scale for amount in amounts], [], 0
     while begin < len(areas):

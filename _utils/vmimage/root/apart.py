@@ -2,7 +2,7 @@
 
     run (waits) -> keeper (outside) -> init (pid 1 in there, reaps) -> the program
 
-What a program cannot see it cannot kill, stop or trace, whoever it is.  Of init it sees a process that takes no signal from there but
+What a program cannot see it cannot kill, stop or trace, whatever its user is.  Of init it sees a process that takes no signal from there but
 SIGUSR2, by which it asks for the name that its ``/etc/hostname`` has by now.  When the program ends, or is stopped by what it started,
 init ends, and with it the kernel kills all that is left in there.
 """
@@ -50,7 +50,7 @@ def go_apart(settle: Callable[[], object], confine: Callable[[], object]) -> Non
 
 
 def _alone(*descriptors: int) -> None:
-    """Nobody in there looks into this process, and it holds no descriptor but these and those up to 2."""
+    """No process in there can look into this process, and it holds no descriptor but these and those up to 2."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     below = 3
     for descriptor in sorted(descriptors):
@@ -84,7 +84,7 @@ def _be_init(program: int, report: int) -> NoReturn:
             while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
                 if found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED):
                     os.waitid(os.P_PID, found.si_pid, os.WSTOPPED | os.WNOHANG)
-                    if found.si_pid == program:  # nobody would ever let it go on
+                    if found.si_pid == program:  # nothing would ever let it go on
                         os.kill(program, signal.SIGKILL)
                     continue
                 pid, ended = os.waitpid(found.si_pid, 0)

@@ -102,7 +102,10 @@ def mounted(image: StrPath, target: StrPath, *options: str, offset: int = 0, siz
 
 @contextmanager
 def _written_out(image: StrPath, target: StrPath) -> Iterator[None]:
-    """Refuse every write to a mounted image that did not reach its file; opened before the first, for the kernel reports a failure once."""
+    """Notice a write to a mounted image that did not reach its file; opened before the first write, for the kernel reports a failure once.
+
+    :raises NotReady: at the end of the block, if there was such a write
+    """
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield

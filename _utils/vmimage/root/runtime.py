@@ -138,7 +138,7 @@ def _bind_file(source: str, target: Path) -> None:
 
 
 def show(sources: Iterable[StrPath], home: Path, below: str) -> list[str]:
-    """Bind directories read-only below our home in a root, one beside the other; returns their paths as the root sees them."""
+    """Bind directories read-only below our home in a root, side by side; returns their paths as the root sees them."""
     shown = []
     for number, source in enumerate(sources):
         (home / below / str(number)).mkdir(parents=True)

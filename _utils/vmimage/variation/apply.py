@@ -189,7 +189,7 @@ def apply_variation(
     :param known: of the states whose work is in the root already; None where it is a base
     :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.judge` and :func:`vmimage.variation.in_root.state_diff.note_states`
     :raises VariationFailed: naming the states that failed
-    :raises NeedsCleanBuild: if they cannot be applied on what the known ones made; then no state was applied
+    :raises NeedsCleanBuild: if they cannot be applied on what the known states made; then no state was applied
     """
     bind_runtime(own_runtime(), root)
     home = Path(root) / HOME.lstrip("/")

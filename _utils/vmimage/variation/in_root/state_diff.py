@@ -162,7 +162,7 @@ def _digest_of_files(paths: Iterable[str], file_roots: Sequence[str]) -> str:
 
 
 def find_unsafe(known: Iterable[State], now: Iterable[State], find_brought: FindBrought = lambda paths: {}) -> str:
-    """Why states cannot be applied on what the known ones made, in words; empty if they can.
+    """Why states cannot be applied on what the known states made, in words; empty if they can.
 
     :param known: of :func:`note_states`, of the last build
     :param now: the same of this build
