@@ -20,7 +20,7 @@ from vmimage.instance.userdata import sort_userdata
 from vmimage.system.lock import locked
 from vmimage.system.namespace import stoppable
 from vmimage.system.shell import run
-from vmimage.variation.outcome import judge
+from vmimage.variation.outcome import check_results
 
 LOCK = Path("/run/vm_create/builder")
 #: what says that this builder shall build something, whatever its userdata is
@@ -110,7 +110,7 @@ def _build(options, minion, step, found):
     if found.kind not in ("settings", "empty") and not any(step.settings[key] for key in _TOLD):
         return f"nothing to build: the userdata is {found.kind}, and ami.variation is not set"
     step.begin("highstate")
-    judge(minion.call("state.highstate", "test=False"), "the highstate of this builder")
+    check_results(minion.call("state.highstate", "test=False"), "the highstate of this builder")
     step.begin("variation")
     return _told(minion.call("vm_create.create_variation", "test=False"))
 

@@ -60,7 +60,7 @@ class AptCache:
         self.shared, self.archives, self.unpacked = self.top / key, self.top / "archives" / key, self.top / "unpacked" / key
 
     def show(self, *, varies: bool = False, say: Say = lambda line: None) -> None:
-        """Show lists and packages to the furnished root.  For a private namespace only: nothing is unmounted.
+        """Show lists and packages to the root with its API file systems.  For a private namespace only: nothing is unmounted.
 
         :param varies: to a variation: what comes of the lists is not to be shared from now on
         :param say: called with a line about each file that is damaged

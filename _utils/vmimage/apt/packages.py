@@ -7,7 +7,7 @@ from typing import Any
 from vmimage.apt.unpacked import apt_environment
 from vmimage.errors import CommandFailed, ImageUnsound, RootNotOpen
 from vmimage.root import files
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
 from vmimage.root.runtime import HOME
 from vmimage.system.aliases import Say, StrPath
 
@@ -23,9 +23,9 @@ _WAIT = ["-o", "Acquire::Retries=3"]
 def update_packages(
     root: StrPath, say: Say, fetched: Callable[[], object] = lambda: None, *, is_fresh: bool = False
 ) -> PackageChanges:
-    """Bring every package of a furnished root up to date, kernel included; configuration files that were changed stay.
+    """Bring every package of a root with its API file systems up to date, kernel included; configuration files that were changed stay.
 
-    :param root: the furnished root
+    :param root: with its API file systems
     :param say: called with each line of apt
     :param fetched: called when apt's lists are there, before anything is computed from them
     :param is_fresh: apt's lists are there, and nothing newer is to be had
@@ -35,12 +35,12 @@ def update_packages(
     if not is_fresh:
         options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
         try:
-            run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+            run_in_root(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
         except CommandFailed as error:
             error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
             raise
         fetched()
-    run_inside(
+    run_in_root(
         root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say
     )
     return changed_packages(before, list_packages(root))

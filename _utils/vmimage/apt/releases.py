@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
 from vmimage.system.aliases import StrPath
 
 #: ``{address: sha256 of its InRelease}``
@@ -23,11 +23,11 @@ _SCHEMES = ("http", "https")
 def note_offers(root: StrPath, lists: Path) -> Offered | None:
     """What the archives of a root offer, by the lists that were just fetched for it.
 
-    :param root: furnished
+    :param root: with its API file systems
     :param lists: the directory of its lists; apt does not name a source whose lists are not there
     :returns: None if that is not known of all archives
     """
-    output = run_inside(root, ["apt-get", "indextargets", "--format", _URI, "Created-By: Packages"]).output
+    output = run_in_root(root, ["apt-get", "indextargets", "--format", _URI, "Created-By: Packages"]).output
     found = {}
     for uri in sorted(set(output.split())):
         signed = _signed(lists, uri)
@@ -54,7 +54,7 @@ def _is_valid(signed: bytes) -> bool:
 def is_offered_to(root: StrPath, lists: Path, offered: Offered | None) -> bool:
     """Whether the lists that are here need not be fetched again: the archives, asked as the root's apt would, offer nothing else.
 
-    :param root: furnished
+    :param root: with its API file systems
     :param lists: the directory of its lists
     :param offered: of :func:`note_offers`, when they were fetched
     """
@@ -68,7 +68,7 @@ def is_offered_to(root: StrPath, lists: Path, offered: Offered | None) -> bool:
 
 def _proxies_of(root: StrPath) -> dict[str, str] | None:
     """How a root's apt reaches its archives: ``{"http": address, ...}``; None if that takes more than an address for each."""
-    lines = run_inside(root, ["apt-config", "dump", "--format", "%F %v%n"]).output.splitlines()
+    lines = run_in_root(root, ["apt-config", "dump", "--format", "%F %v%n"]).output.splitlines()
     settings = dict(
         line.split(" ", 1) for line in lines if re.match(r"(?i)acquire::(\w+::)?proxy", line) and not line.endswith(" ")
     )

@@ -58,9 +58,9 @@ def _unpack(package: Path, target: Path, spare_mib: int) -> None:
 
 
 def show_unpacked(root: StrPath, home: str, packages: Path, unpacked: Path) -> None:
-    """Show the packages and their content to a furnished root.  For a private namespace only: nothing is unmounted.
+    """Show the packages and their content to a root with its API file systems.  For a private namespace only: nothing is unmounted.
 
-    :param root: furnished
+    :param root: with its API file systems
     :param home: the directory of ours in the root
     :param packages: as for :func:`unpack_packages`
     """

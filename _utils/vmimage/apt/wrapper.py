@@ -6,7 +6,7 @@ unless the variation has changed a source or a key since: then they are fetched 
 
 from pathlib import Path
 
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
 from vmimage.system.aliases import StrPath
 
 # what an update depends on: sources, keys and options (behind links, too), architectures, and whether the lists are still there
@@ -39,14 +39,14 @@ exec /usr/bin/apt-get "$@"
 
 
 def state_of_update(root: StrPath) -> str:
-    """What a furnished root is like that has just been updated, for :func:`recall_update`."""
-    return run_inside(root, ["sh", "-c", _STATE]).output
+    """What a root with its API file systems is like that has just been updated, for :func:`recall_update`."""
+    return run_in_root(root, ["sh", "-c", _STATE]).output
 
 
 def recall_update(root: StrPath, home: str, state: str) -> None:
     """Let the wrapper know what the root was like when its lists were fresh.
 
-    :param root: furnished
+    :param root: with its API file systems
     :param home: the directory of ours in the root
     """
     path = Path(f"{root}{home}/apt-updated")
@@ -57,7 +57,7 @@ def recall_update(root: StrPath, home: str, state: str) -> None:
 def install_wrapper(root: StrPath, home: str) -> None:
     """Put the wrapper where programs of the variation look first.
 
-    :param root: furnished
+    :param root: with its API file systems
     :param home: the directory of ours in the root; its ``bin`` is on their PATH
     """
     program = Path(f"{root}{home}/bin/apt-get")

@@ -30,7 +30,7 @@ from vmimage.system.memory import is_full
 from vmimage.system.namespace import run_privately
 from vmimage.variation.apply import find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
-from vmimage.variation.outcome import StateResult, judge
+from vmimage.variation.outcome import StateResult, check_results
 
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
@@ -169,7 +169,7 @@ def _in_order(build: Build) -> Manifest:
 
 def _apply(build: Build, sls: str) -> list[StateResult]:
     """Apply an SLS on the builder; its states call the steps."""
-    return judge(build.host.apply_sls(sls), f"the SLS {sls}")
+    return check_results(build.host.apply_sls(sls), f"the SLS {sls}")
 
 
 def _kept(build: Build, error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from vmimage.root import files
-from vmimage.root.enter import take_back
+from vmimage.root.enter import remove_temporary_files
 from vmimage.system.aliases import StrPath
 
 #: states by which a path is written
@@ -40,7 +40,7 @@ def seal_root(
         if not _is_within(path, gone) and _has_content(root, path)
     ]
     if not dry:
-        gone += take_back(root)
+        gone += remove_temporary_files(root)
         for path in gone:
             files.remove(root, path)
         for path in emptied:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vmimage.root import files, name_servers
-from vmimage.root.mounts import furnish, limiting, run_inside
+from vmimage.root.mounts import limiting, mount_api_filesystems, run_in_root
 from vmimage.root.name_servers import build_name_servers
 from vmimage.root.runtime import STAND_INS
 from vmimage.system import network
@@ -43,7 +43,7 @@ _RUNTIME_DIRECTORIES = r"""systemd-tmpfiles --create --boot --prefix=/run --excl
 cd /etc/systemd/system && for unit in *.wants/*.service; do POLICY "${unit##*/}" start; done
 """.replace("POLICY", _POLICY)
 PROGRAMS = "/usr/local/bin"
-_LENT = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
+_TEMPORARY = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
 def work_inside(
@@ -66,9 +66,9 @@ def work_inside(
     :returns: what the work returns
     """
 
-    def furnished_work() -> Result:
+    def work_in_mounts() -> Result:
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
-        furnish(root)
+        mount_api_filesystems(root)
         swallow_log(root)
         daemons: AbstractContextManager[None] = nullcontext() if starts_daemons else forbidden_daemons(root)
         limits: AbstractContextManager[list[Path]] = limited(group) if group else nullcontext([])
@@ -76,7 +76,7 @@ def work_inside(
             with limits as groups, limiting(groups):
                 return work()
 
-    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
+    return run_privately(work_in_mounts, hostname=hostname, kind_of_network=kind_of_network)
 
 
 def swallow_log(root: StrPath) -> None:
@@ -100,29 +100,29 @@ def swallow_log(root: StrPath) -> None:
 @contextmanager
 def forbidden_daemons(root: StrPath) -> Iterator[None]:
     """A policy-rc.d that lets no package start a daemon, unless the root has its own."""
-    take_back(root, _POLICY)
+    remove_temporary_files(root, _POLICY)
     if not files.exists(root, _POLICY):
         files.make_directory(root, os.path.dirname(_POLICY))
         files.write_text(root, _POLICY, _FORBID, mode=0o755)
     try:
         yield
     finally:
-        take_back(root, _POLICY)
+        remove_temporary_files(root, _POLICY)
 
 
 def make_runtime_directories(root: StrPath) -> None:
-    """In a furnished root: what a boot, and the services that are enabled, would have made below ``/run``."""
-    if _is_lent(root, _POLICY):  # not the root's own
-        run_inside(root, ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"])
+    """In a root with its API file systems: what a boot, and the services that are enabled, would have made below ``/run``."""
+    if _is_temporary(root, _POLICY):  # not the root's own
+        run_in_root(root, ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"])
 
 
 @contextmanager
-def lent_programs(root: StrPath, programs: Mapping[str, str]) -> Iterator[None]:
+def temporary_programs(root: StrPath, programs: Mapping[str, str]) -> Iterator[None]:
     """Programs at the place where every user of the root, and sudo, looks first; for the time of the block.
 
     :param programs: ``{name: text}``; where the root has its own program there, that stays
     """
-    take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+    remove_temporary_files(root, *(f"{PROGRAMS}/{name}" for name in programs))
     if not files.exists(root, PROGRAMS):
         yield
         return
@@ -138,7 +138,7 @@ def lent_programs(root: StrPath, programs: Mapping[str, str]) -> Iterator[None]:
     finally:
         is_as_we_left_it = _stat_of_programs(root).st_mtime_ns == changed.st_mtime_ns
         with _times_kept(root, before) if is_as_we_left_it else nullcontext():
-            take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+            remove_temporary_files(root, *(f"{PROGRAMS}/{name}" for name in programs))
 
 
 def show_systemd(root: StrPath) -> None:
@@ -163,18 +163,18 @@ def _times_kept(root: StrPath, facts: os.stat_result) -> Iterator[None]:
         os.utime(directory, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
-def take_back(root: StrPath, *paths: str) -> list[str]:
+def remove_temporary_files(root: StrPath, *paths: str) -> list[str]:
     """Remove the temporary files of a build, such as those that a killed build has left; returns the paths removed.
 
     A link that leads to a temporary file (a resolv.conf into ``/run``) is the image's own and stays.
     """
-    servers = [] if paths else name_servers.take_back(root)
-    left = [path for path in paths or _LENT if _is_lent(root, path)]
+    servers = [] if paths else name_servers.remove_temporary_file(root)
+    left = [path for path in paths or _TEMPORARY if _is_temporary(root, path)]
     for path in left:
         files.remove(root, path)
     return servers + left
 
 
-def _is_lent(root: StrPath, path: str) -> bool:
+def _is_temporary(root: StrPath, path: str) -> bool:
     entry = files.lstat(root, path)
     return entry is not None and stat.S_ISREG(entry.st_mode) and _MARK in files.read_text(root, path)

@@ -142,7 +142,7 @@ class Machine:
 
 @contextmanager
 def booted(root: Path, hostname: str, group: str) -> Iterator[Machine]:
-    """The machine of a furnished root for the time of the block.  For a private namespace only: not all is unmounted.
+    """The machine of a root with its API file systems for the time of the block.  For a private namespace only: not all is unmounted.
 
     What was shown to the root below ``/run/vm_create`` is on the machine's ``/run``.
 
@@ -181,7 +181,7 @@ def booted(root: Path, hostname: str, group: str) -> Iterator[Machine]:
 
 
 def _bind_root(root: Path) -> None:
-    """Show the disk without what was furnished, of which the machine makes its own, and that beside it."""
+    """Show the disk without the API file systems, of which the machine makes its own, and that beside it."""
     for source, name in ((root, "root"), (f"{root}/run", "run"), (f"{root}/dev", "dev")):
         os.makedirs(f"{_TOP}/{name}")
         syscalls.mount(source, f"{_TOP}/{name}", flags=syscalls.MS_BIND | syscalls.MS_REC)

@@ -1,6 +1,6 @@
 """Mounting things, and making a root fit to run programs in.
 
-`furnish` is called in a private namespace and never undone: what it mounts goes with the namespace.  A program in a furnished
+`mount_api_filesystems` is called in a private namespace and never undone: what it mounts goes with the namespace.  A program in such a
 root sees the image, a minimal ``/dev``, its own ``/proc``, and nothing of the machine's own files (pivot_root, not chroot).
 """
 
@@ -128,12 +128,12 @@ def bind_read_only(source: StrPath, target: StrPath) -> None:
     syscalls.mount_setattr(target, syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
 
 
-def furnish(root: StrPath) -> None:
+def mount_api_filesystems(root: StrPath) -> None:
     """Mount what programs in a root need.  For a private namespace only: nothing is unmounted."""
     root = os.fspath(root)
     syscalls.mount(root, root, flags=syscalls.MS_BIND | syscalls.MS_REC)
     hardened = syscalls.MS_NOSUID | syscalls.MS_NODEV
-    _furnish_proc(files.own_directory(root, "proc"))
+    _mount_proc(files.own_directory(root, "proc"))
     syscalls.mount("sysfs", files.own_directory(root, "sys"), "sysfs", hardened | syscalls.MS_NOEXEC | syscalls.MS_RDONLY)
     syscalls.mount("tmpfs", files.own_directory(root, "run"), "tmpfs", hardened, f"mode=755,{_limit(40)}")
     os.mkdir(f"{root}/run/lock", 0o755)
@@ -144,8 +144,8 @@ def furnish(root: StrPath) -> None:
         file.write("vm_create\n")
     syscalls.mount("tmpfs", files.own_directory(root, "tmp"), "tmpfs", hardened, f"mode=1777,{_limit(40)}")
     source = source_of(root)  # before /dev is mounted over it
-    _furnish_dev(files.own_directory(root, "dev"))
-    _furnish_root_device(root, source)
+    _mount_dev(files.own_directory(root, "dev"))
+    _show_root_device(root, source)
 
 
 def _limit(percent: int) -> str:
@@ -153,7 +153,7 @@ def _limit(percent: int) -> str:
     return f"size={percent}%,nr_inodes={os.sysconf('SC_PHYS_PAGES') * percent // 200}"
 
 
-def _furnish_proc(proc: str) -> None:
+def _mount_proc(proc: str) -> None:
     syscalls.mount("proc", proc, "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
         if os.path.exists(f"{proc}/{guarded}"):
@@ -183,7 +183,7 @@ def _hide_init(directory: str) -> None:
         os.symlink(f"../self/{name}", f"{directory}/{name}")
 
 
-def _furnish_root_device(root: str, source: str | None) -> None:
+def _show_root_device(root: str, source: str | None) -> None:
     """Let grub-probe find a device for ``/``: the base's, read-only, under the name that the overlay has as its source.
 
     Its file system has the UUID that the image will have, and so a grub.cfg that update-grub writes names the right root.
@@ -209,7 +209,7 @@ def _base_device(root: StrPath) -> str | None:
     return None
 
 
-def _furnish_dev(dev: str) -> None:
+def _mount_dev(dev: str) -> None:
     syscalls.mount("tmpfs", dev, "tmpfs", syscalls.MS_NOSUID, "mode=755,size=4m,nr_inodes=4096")
     for name, (major, minor) in _NODES.items():
         os.mknod(f"{dev}/{name}", 0o666 | 0o020000, os.makedev(major, minor))
@@ -234,8 +234,8 @@ def limiting(groups: Iterable[Path]) -> Iterator[None]:
         _limiting.clear()
 
 
-def run_inside(root: StrPath, argv: Argv, *, env: Mapping[str, str] | None = None, **options: Any) -> Finished:
-    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.system.shell.run`.
+def run_in_root(root: StrPath, argv: Argv, *, env: Mapping[str, str] | None = None, **options: Any) -> Finished:
+    """Run a program of a root with its API file systems with the root as its whole world; see :func:`vmimage.system.shell.run`.
 
     All that it has started has ended when this returns.
 
@@ -264,4 +264,4 @@ def _enter(root: str) -> None:
     os.chdir("/")
     os.umask(0o022)
     syscalls.umount("/proc", syscalls.MNT_DETACH)  # it shows the processes of the build
-    _furnish_proc(files.own_directory("/", "proc"))
+    _mount_proc(files.own_directory("/", "proc"))

@@ -38,7 +38,7 @@ def build_name_servers(root: StrPath, kind_of_network: str = network.HOST) -> It
         yield
         _keep(root, target, text)
         return
-    take_back(root)
+    remove_temporary_file(root)
     link = files.read_link(root, RESOLV)
     before = None if link else files.read_text(root, RESOLV, "") if files.exists(root, RESOLV) else None
     _write_ours(root, text)
@@ -82,7 +82,7 @@ def _is_ours(root: StrPath) -> bool:
             return False
 
 
-def take_back(root: StrPath) -> list[str]:
+def remove_temporary_file(root: StrPath) -> list[str]:
     """Remove a resolv.conf of ours that a killed run has left; returns the paths removed."""
     if not _is_ours(root):
         return []

@@ -101,7 +101,7 @@ def _libraries_of(interpreter: str) -> tuple[str, list[str]]:
 
 
 def bind_runtime(runtime: Runtime, root: StrPath) -> None:
-    """Show the runtime in a furnished root.  For a private namespace only: nothing is unmounted.
+    """Show the runtime in a root with its API file systems.  For a private namespace only: nothing is unmounted.
 
     Makes ``/run/vm_create/python/bin/python3`` and ``/run/vm_create/bin/salt-call``, which reads its configuration from
     ``/run/vm_create/etc``.

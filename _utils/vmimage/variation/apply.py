@@ -14,9 +14,9 @@ from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.root import files
-from vmimage.root.enter import lent_programs, make_runtime_directories, show_systemd
+from vmimage.root.enter import make_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
-from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
+from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_in_root
 from vmimage.root.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
 from vmimage.settings.schema import Settings
 from vmimage.system import syscalls
@@ -24,7 +24,7 @@ from vmimage.system.aliases import Say, StrPath
 from vmimage.system.digest import digest_of_tree, digest_of_trees
 from vmimage.system.groups import group_name
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
-from vmimage.variation.outcome import StateResult, judge
+from vmimage.variation.outcome import StateResult, check_results
 from vmimage.variation.own_grains import keep_grains, show_grains
 from vmimage.variation.source import fetch_variation
 
@@ -180,14 +180,14 @@ def apply_variation(
     updated: bool = False,
     known: list[dict[str, Any]] | None = None,
 ) -> tuple[list[StateResult], list[dict[str, Any]] | None]:
-    """Apply a variation in a furnished root.
+    """Apply a variation in a root with its API file systems.
 
     :param settings: reach it as the ``ami`` of its pillar and configuration
-    :param root: furnished
+    :param root: with its API file systems
     :param say: called with each line of Salt's log
     :param updated: apt's lists were brought up to date just now, for this build
     :param known: of the states whose work is in the root already; None where it is a base
-    :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.judge` and :func:`vmimage.variation.in_root.state_diff.note_states`
+    :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.check_results` and :func:`vmimage.variation.in_root.state_diff.note_states`
     :raises VariationFailed: naming the states that failed
     :raises NeedsCleanBuild: if they cannot be applied on what the known states made; then no state was applied
     """
@@ -232,7 +232,7 @@ def apply_variation(
     said = json.loads(answer)
     if "unsafe" in said:
         raise NeedsCleanBuild(said["unsafe"])
-    return judge(said["answer"], f"the variation {settings.name}", live=settings.live), said.get("states")
+    return check_results(said["answer"], f"the variation {settings.name}", live=settings.live), said.get("states")
 
 
 def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
@@ -243,8 +243,8 @@ def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str,
     if "systemctl" in programs:
         show_systemd(root)
     make_runtime_directories(root)
-    with lent_programs(root, programs):
-        run_inside(root, argv, env=environment, on_line=say)
+    with temporary_programs(root, programs):
+        run_in_root(root, argv, env=environment, on_line=say)
 
 
 def _places_of(program: str) -> list[str]:
@@ -257,7 +257,7 @@ def fill_cache(home: Path, environment: str, shown: Iterable[str]) -> None:
     An overlay: what a module writes to a cached file, or moves away, is the module's own.  Where none can be mounted (file_roots
     that lie in each other), Salt copies each file that it needs, as it does on a machine.
 
-    :param home: ours in the furnished root
+    :param home: ours in the root with its API file systems
     :param shown: the file_roots, as the root sees them
     """
     upper, work, cached = home / f"cache/{environment}/upper", home / f"cache/{environment}/work", home / _FILES / environment

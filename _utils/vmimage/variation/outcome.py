@@ -24,7 +24,7 @@ _NO_ANSWER = (
 )
 
 
-def judge(result: Any, what: str, *, live: bool = False) -> list[StateResult]:
+def check_results(result: Any, what: str, *, live: bool = False) -> list[StateResult]:
     """The states of a run, if all of them succeeded.
 
     :param result: what ``state.sls`` or ``state.highstate`` returned
