@@ -114,7 +114,7 @@ def fetched(name, **settings):
     def would(build):
         located = build.locate_base()
         prepared = prepare.find_prepared(build.settings, located)
-        return f"use the prepared base {located['reference']}" if prepared else f"prepare the base {located['reference']}"
+        return f"use the prepared base {located.reference}" if prepared else f"prepare the base {located.reference}"
 
     def work(build):
         if not build.is_whole:

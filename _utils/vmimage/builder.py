@@ -22,7 +22,7 @@ from vmimage.instance.userdata import Sorted, sort_userdata
 from vmimage.system.lock import locked
 from vmimage.system.namespace import stoppable
 from vmimage.system.shell import run
-from vmimage.variation.outcome import judge
+from vmimage.variation.outcome import check_results
 
 LOCK = Path("/run/vm_create/builder")
 #: settings that name what this builder is to build, whatever its userdata is
@@ -114,7 +114,7 @@ def _build(options: argparse.Namespace, minion: Minion, step: _Steps, found: Sor
     if found.kind not in ("settings", "empty") and not any(step.settings[key] for key in _NAMING):
         return f"nothing to build: the userdata is {found.kind}, and ami.variation is not set"
     step.begin("highstate")
-    judge(minion.call("state.highstate", "test=False"), "the highstate of this builder")
+    check_results(minion.call("state.highstate", "test=False"), "the highstate of this builder")
     step.begin("variation")
     return _summed_up(minion.call("vm_create.create_variation", "test=False"))
 

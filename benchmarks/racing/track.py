@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmimage.base.bootstrap import bootstrap, digest_of_plan, plan_bootstrap
-from vmimage.base.prepare import architecture_of
+from vmimage.base.locate import architecture_of
 from vmimage.settings.schema import Settings
 from vmimage.system.digest import digest_of_file
 

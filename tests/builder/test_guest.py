@@ -18,7 +18,8 @@ from repository_server import hg_served
 from small_base import make_small_base
 from store_watch import download, look_at
 from variations import make_history, text_of
-from vmimage.base.prepare import locate_base, prepare_base
+from vmimage.base.locate import locate_base
+from vmimage.base.prepare import prepare_base
 from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings

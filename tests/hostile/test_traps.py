@@ -25,7 +25,7 @@ from vmimage.image.left_out import find_left_out
 from vmimage.image.seal import seal_root
 from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
-from vmimage.root.enter import forbidden_daemons, lent_programs, take_back
+from vmimage.root.enter import forbidden_daemons, remove_temporary_files, temporary_programs
 from vmimage.root.name_servers import build_name_servers, remove_copies
 from vmimage.root.soundness import check_bootable, check_files
 from vmimage.system import network, syscalls
@@ -152,13 +152,13 @@ def all_done(root, out):
         "name servers": lambda: scratch.enter_context(build_name_servers(root, network.PRIVATE)),
         "daemons": lambda: scratch.enter_context(forbidden_daemons(root)),
         "programs": lambda: scratch.enter_context(
-            lent_programs(root, {"systemctl": "#!/bin/sh\n", "timedatectl": "#!/bin/sh\n"})
+            temporary_programs(root, {"systemctl": "#!/bin/sh\n", "timedatectl": "#!/bin/sh\n"})
         ),
         "taken back": scratch.close,
         "copies": lambda: remove_copies(root, root, network.PRIVATE),
         "jobs": lambda: free_jobs(root, root),
         "seal": lambda: seal_root(root, patterns("remove"), patterns("truncate")),
-        "lent": lambda: take_back(root),
+        "lent": lambda: remove_temporary_files(root),
         "makers": lambda: drawn.add_makers(root, [one.path for one in drawn.ALL]),
         "host id": lambda: drawn.forget_host_id(root),
         "certificates": lambda: drawn.remove_links_to_nothing(root),

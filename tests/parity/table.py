@@ -12,6 +12,7 @@ sys.path[:0] = [os.fspath(HERE), os.fspath(HERE.parent / "support"), os.fspath(H
 import judge  # noqa: E402
 from building import RELEASE  # noqa: E402
 from vmimage.base import prepare  # noqa: E402
+from vmimage.base.locate import locate_base  # noqa: E402
 from vmimage.settings.schema import Settings  # noqa: E402
 from vmimage.system.progress import Progress  # noqa: E402
 
@@ -32,7 +33,7 @@ def rows(verdicts):
 
 def main(words):
     settings, progress = Settings(release=RELEASE), Progress()
-    prepared = prepare.prepare_base(settings, prepare.locate_base(settings, progress), progress)
+    prepared = prepare.prepare_base(settings, locate_base(settings, progress), progress)
     verdicts = []
     for name in [word for word in words if not word.startswith("-")] or judge.names():
         directory = Path(tempfile.mkdtemp(prefix="parity-"))

@@ -13,7 +13,7 @@ from building import PROJECT
 from creation import NAME, creation  # noqa: F401  a fixture
 from looking import looked_into
 from vmimage.root.enter import work_inside
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
 
 HOME = "/opt/vm_create"
 UNIT = "/etc/systemd/system/vm_create.service"
@@ -45,7 +45,7 @@ class Opened:
 
     def run(self, *argv, ok=(0,)):
         """What a program prints that runs in the root."""
-        return work_inside(self.root, lambda: run_inside(self.root, list(argv), ok=ok).output)
+        return work_inside(self.root, lambda: run_in_root(self.root, list(argv), ok=ok).output)
 
     def file(self, path):
         return self.root / path.lstrip("/")

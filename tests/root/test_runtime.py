@@ -4,7 +4,7 @@ import os
 import shutil
 
 from vmimage.root.enter import work_inside
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
 from vmimage.root.runtime import HOME, PYTHON, bind_runtime, own_runtime
 from vmimage.system.shell import run
 from vmimage.variation.in_root import offline_salt
@@ -36,6 +36,6 @@ def test_salt_needs_no_library_of_the_root(tmp_path):
     def work():
         bind_runtime(own_runtime(), tmp_path)
         shutil.copy(offline_salt.__file__, f"{tmp_path}{HOME}")
-        return run_inside(tmp_path, [PYTHON, "-c", PROGRAM]).output
+        return run_in_root(tmp_path, [PYTHON, "-c", PROGRAM]).output
 
     assert work_inside(tmp_path, work).splitlines()[-1] == "loaded True"

@@ -69,11 +69,11 @@ class Places:
     def _apply(self, variation, settings, root, host, say, **_):
         from vmimage.apt.unpacked import apt_environment
         from vmimage.root import files
-        from vmimage.root.mounts import run_inside
+        from vmimage.root.mounts import run_in_root
         from vmimage.root.runtime import HOME
 
         files.write_text(root, "/srv/said", "here\n", mode=0o644)
-        run_inside(root, ["apt-get", "-q", "-y", "install", self.package], env=apt_environment(HOME), on_line=say)
+        run_in_root(root, ["apt-get", "-q", "-y", "install", self.package], env=apt_environment(HOME), on_line=say)
         return [], []
 
     def reach(self, label):

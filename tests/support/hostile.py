@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.root.enter import work_inside
-from vmimage.root.mounts import bind_read_only, run_inside
+from vmimage.root.mounts import bind_read_only, run_in_root
 from vmimage.system.groups import watched
 from vmimage.system.shell import run
 
@@ -43,7 +43,7 @@ def run_hostile(root, text, *, ok=(0,), say=None, **how):
     with watched(group := f"vm_create-test-{os.getpid()}"):
         return work_inside(
             root,
-            lambda: run_inside(root, ["/usr/bin/python3", "-c", f"{ASKING}\n{text}"], ok=ok, on_line=say),
+            lambda: run_in_root(root, ["/usr/bin/python3", "-c", f"{ASKING}\n{text}"], ok=ok, on_line=say),
             group=group,
             **how,
         )

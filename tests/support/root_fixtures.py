@@ -9,6 +9,7 @@ import pytest
 from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, RELEASE, what_is_left
 from once import made_once
 from vmimage.base import prepare
+from vmimage.base.locate import locate_base
 from vmimage.settings.schema import Settings
 from vmimage.system import syscalls
 from vmimage.system.progress import Progress
@@ -59,5 +60,5 @@ def bootstrapped(tmp_path_factory):
     return made_once(
         tmp_path_factory,
         "bootstrapped",
-        lambda _: prepare.prepare_base(settings, prepare.locate_base(settings, progress), progress),
+        lambda _: prepare.prepare_base(settings, locate_base(settings, progress), progress),
     )

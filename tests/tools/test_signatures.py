@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from vmimage.base.prepare import locate_base
+from vmimage.base.locate import locate_base
 from vmimage.errors import BaseRefused, BaseUnverified, SettingsWrong
 from vmimage.settings.gather import gather_settings
 from vmimage.system.progress import Progress
@@ -31,13 +31,13 @@ def located(here, **told):
 @pytest.mark.parametrize("digest", [f"sha256:{SHA256}", SHA512, f"SHA512={SHA512.upper()}"], ids=["sha256", "bare", "upper case"])
 def test_a_digest_of_the_settings_is_checked(here, digest):
     found = located(here, base_hash=digest)
-    assert found["digest"] == f"sha256:{SHA256}" and found["format"] == "raw" and "from the settings" in found["verified"]
+    assert found.digest == f"sha256:{SHA256}" and found.format == "raw" and "from the settings" in found.verified
 
 
 @pytest.mark.parametrize("name", ["SHA512SUMS", "SHA256SUMS", "base.img.sha256", "base.img.sha512"])
 def test_a_checksum_file_beside_the_base_is_found_and_checked(here, name):
     (here / name).write_text(f"{SHA512 if '512' in name else SHA256}  base.img\n")
-    assert name in located(here)["verified"]
+    assert name in located(here).verified
     (here / name).write_text(f"{'0' * (128 if '512' in name else 64)}  base.img\n")
     with pytest.raises(BaseUnverified, match="has the digest"):
         located(here)
@@ -45,7 +45,7 @@ def test_a_checksum_file_beside_the_base_is_found_and_checked(here, name):
 
 def test_a_checksum_file_elsewhere_is_named_by_its_address(here, tree):
     tree(here / "sums", {"of-today": f"{SHA256} *base.img\n"})
-    assert "of-today" in located(here, base_hash=f"{here}/sums/of-today")["verified"]
+    assert "of-today" in located(here, base_hash=f"{here}/sums/of-today").verified
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_base_that_is_not_verified_is_refused(here, told, words):
 
 
 def test_a_base_is_taken_unverified_only_when_told_so(here):
-    assert located(here, base_unverified=True)["verified"] == "not verified"
+    assert located(here, base_unverified=True).verified == "not verified"
 
 
 def test_half_a_digest_is_a_wrong_setting(here):
@@ -139,7 +139,7 @@ needs_gpg = pytest.mark.needs("gpg", "gpgconf", "gpgv")
 @pytest.mark.parametrize("ending", [".gpg", ".sign", ".asc", ".sig"])
 def test_a_checksum_file_signed_by_a_key_of_the_keyring_is_good(here, signed, ending):
     told = signed("mirror", ending, *(["--armor"] if ending == ".asc" else []))
-    assert located(here, **told)["verified"] == "sha512 from SHA512SUMS, signed as mirror.gpg wants"
+    assert located(here, **told).verified == "sha512 from SHA512SUMS, signed as mirror.gpg wants"
 
 
 @needs_gpg

@@ -5,23 +5,21 @@ import fcntl
 import json
 import os
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from vmimage.base import locate
 from vmimage.base import prepare as base
+from vmimage.base.locate import Located
 from vmimage.errors import BaseUnverified, BuildStopped, KeptDamaged
 from vmimage.settings.schema import Settings
 from vmimage.system import digest
 from vmimage.system.progress import Progress
 
 DAY = 24 * 3600
-LOCATED = {
-    "reference": "base.img",
-    "format": "raw",
-    "digest": f"sha256:{'0' * 64}",
-    "verified": "by its digest",
-    "path": "base.img",
-}
+LOCATED = Located("base.img", "raw", f"sha256:{'0' * 64}", "by its digest", Path("base.img"))
 FACTS = '{"reference": "", "format": "raw", "digest": "", "verified": "", "label": "", "uuid": "", "packages": {}, "content_bytes": 1}'
 
 
@@ -52,7 +50,7 @@ def prepare_another(settings, monkeypatch):
 
     def begin():
         with pytest.raises(BuildStopped):
-            base.prepare_base(settings, {**LOCATED, "digest": f"sha256:{'1' * 64}"}, None)
+            base.prepare_base(settings, replace(LOCATED, digest=f"sha256:{'1' * 64}"), None)
 
     monkeypatch.setattr(base, "run_privately", stopped)
     monkeypatch.setattr(base, "_check_source", lambda *_: None)  # there is none
@@ -89,8 +87,8 @@ def test_holes_in_the_file_of_a_base_do_not_count(tmp_path):
     path = tmp_path / "base.img"
     path.write_bytes(b"data" * 2048)
     os.truncate(path, 1 << 30)
-    assert 8192 <= base.file_bytes({"path": path}) < 1 << 20
-    assert base.file_bytes({}) == 0
+    assert 8192 <= locate.file_bytes(Located("", "raw", "", "", path=path)) < 1 << 20
+    assert locate.file_bytes(Located("", "bootstrap", "", "")) == 0
 
 
 class AtOnce:
@@ -125,16 +123,16 @@ def test_a_base_that_is_changed_between_its_digest_and_its_copy_is_not_cached(tm
     path = tmp_path / "base.img"
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
     settings = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache"))
-    located = base.locate_base(settings, Progress())
+    located = locate.locate_base(settings, Progress())
 
     def prepared(work):
         change(path)
         base.image_path(settings, located).with_suffix(".img.partial").write_bytes(b"prepared")
-        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}
 
     monkeypatch.setattr(base, "run_privately", prepared)
     if change.__name__ == "<lambda>":
-        assert base.prepare_base(settings, located, Progress()).digest == located["digest"]
+        assert base.prepare_base(settings, located, Progress()).digest == located.digest
         return
     with pytest.raises(BaseUnverified, match=f"{path} was changed"):
         base.prepare_base(settings, located, Progress())
@@ -146,7 +144,7 @@ def test_a_base_that_is_changed_while_its_digest_is_taken_is_refused(tmp_path):
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
     progress = Progress(lambda moment: written_to(path) if moment.what == "moved" else None)
     with pytest.raises(BaseUnverified, match=f"{path} was changed"):
-        base.locate_base(Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), progress)
+        locate.locate_base(Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), progress)
 
 
 @pytest.fixture
@@ -155,13 +153,13 @@ def prepared(tmp_path, monkeypatch):
     path = tmp_path / "base.img"
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
     settings, notes, work = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache")), [], []
-    located = base.locate_base(settings, Progress())
+    located = locate.locate_base(settings, Progress())
     image = base.image_path(settings, located)
 
     def prepare(function):
         work.append(1)
         image.with_suffix(".img.partial").write_bytes(b"prepared")
-        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located["digest"], "label": "", "uuid": ""}
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}
 
     monkeypatch.setattr(base, "run_privately", prepare)
     monkeypatch.setattr(base, "BackgroundTask", AtOnce)  # no other process
@@ -250,10 +248,10 @@ def test_a_base_whose_file_has_lost_a_byte_unseen_is_not_prepared(tmp_path, monk
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))
     settings = Settings(base=str(path), base_unverified=True, cache=str(tmp_path / "cache"))
     monkeypatch.setattr(digest, "identity_of", lambda path: [1])  # ctime alone tells of a flip by a test
-    monkeypatch.setattr(base, "identity_of", lambda path: [1])
-    base.locate_base(settings, Progress())
+    monkeypatch.setattr(locate, "identity_of", lambda path: [1])
+    locate.locate_base(settings, Progress())
     flip(path, 2000)
-    located = base.locate_base(settings, Progress())
+    located = locate.locate_base(settings, Progress())
     with pytest.raises(KeptDamaged, match=f"{path} is no longer what it was"):
         base.prepare_base(settings, located, Progress())
-    assert base.locate_base(settings, Progress())["digest"] != located["digest"]
+    assert locate.locate_base(settings, Progress()).digest != located.digest

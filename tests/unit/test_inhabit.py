@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from vmimage.root.enter import forbidden_daemons, show_systemd, take_back
+from vmimage.root.enter import forbidden_daemons, remove_temporary_files, show_systemd
 from vmimage.root.name_servers import build_name_servers
 
 RESOLV, POLICY = "etc/resolv.conf", "usr/sbin/policy-rc.d"
@@ -29,7 +29,7 @@ def test_a_policy_of_the_roots_own_is_kept(root, tree):
 
 def test_nothing_is_taken_back_that_was_not_lent(root, tree):
     tree(root, {RESOLV: "nameserver 192.0.2.1\n", POLICY: "#!/bin/sh\nexit 0\n"})
-    assert take_back(root) == []
+    assert remove_temporary_files(root) == []
     assert (root / RESOLV).exists() and (root / POLICY).exists()
 
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from vmimage.root.name_servers import build_name_servers, remove_copies, take_back
+from vmimage.root.name_servers import build_name_servers, remove_copies, remove_temporary_file
 from vmimage.system.network import HOST, NAME_SERVER, PRIVATE
 
 RESOLV = "etc/resolv.conf"
@@ -68,9 +68,9 @@ def test_what_a_killed_run_left_is_taken_back_and_no_copy_of_it(root, tree):
     tree(root, {"etc/": None})
     block = build_name_servers(root, PRIVATE)
     block.__enter__()  # and never left
-    assert take_back(root) == ["/etc/resolv.conf"] and state(root / RESOLV) is None
+    assert remove_temporary_file(root) == ["/etc/resolv.conf"] and state(root / RESOLV) is None
     tree(root, {RESOLV: OURS})
-    assert take_back(root) == [] and state(root / RESOLV) == OURS
+    assert remove_temporary_file(root) == [] and state(root / RESOLV) == OURS
 
 
 def test_copies_lose_the_name_server_of_the_build_and_nothing_else(root, tree, tmp_path):

@@ -37,7 +37,7 @@ def root(monkeypatch):
     def answer(_, argv):
         return SimpleNamespace(output=told.targets if argv[0] == "apt-get" else told.configuration)
 
-    monkeypatch.setattr(releases, "run_inside", answer)  # no test of this group starts a program
+    monkeypatch.setattr(releases, "run_in_root", answer)  # no test of this group starts a program
     return told
 
 

@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import VariationFailed
-from vmimage.variation.outcome import judge
+from vmimage.variation.outcome import check_results
 
 
 def state(number, result=True, comment="done", **more):
@@ -14,12 +14,14 @@ def key(identity, module="pkg", function="installed"):
 
 def failure(result):
     with pytest.raises(VariationFailed) as caught:
-        judge(result, "the variation web")
+        check_results(result, "the variation web")
     return str(caught.value)
 
 
 def test_states_that_succeeded_are_listed_in_the_order_they_ran():
-    listed = judge({key("b"): state(1, changes={"nginx": {}}, duration=12.6), key("a", "file", "managed"): state(0)}, "it")
+    listed = check_results(
+        {key("b"): state(1, changes={"nginx": {}}, duration=12.6), key("a", "file", "managed"): state(0)}, "it"
+    )
     assert [(one["id"], one["state"], one["changed"], one["duration_ms"]) for one in listed] == [
         ("id 0", "file.managed", False, 0),
         ("id 1", "pkg.installed", True, 13),
@@ -69,15 +71,15 @@ def test_a_highstate_that_matches_nothing_is_a_failure():
 
 
 def test_a_state_that_would_change_under_test_is_no_failure():
-    assert judge({key("a"): state(0, None, "would be installed")}, "it")[0]["result"] is None
+    assert check_results({key("a"): state(0, None, "would be installed")}, "it")[0]["result"] is None
 
 
 def test_warnings_are_kept():
-    assert judge({key("a"): state(0, warnings=["'x' is deprecated"])}, "it")[0]["warnings"] == ["'x' is deprecated"]
+    assert check_results({key("a"): state(0, warnings=["'x' is deprecated"])}, "it")[0]["warnings"] == ["'x' is deprecated"]
 
 
 def test_a_state_without_the_private_keys_takes_its_id_from_its_key():
-    listed = judge({key("nginx is there"): {"result": True, "changes": {}, "comment": ""}}, "it")
+    listed = check_results({key("nginx is there"): {"result": True, "changes": {}, "comment": ""}}, "it")
     assert (listed[0]["id"], listed[0]["name"], listed[0]["state"]) == ("nginx is there", "name", "pkg.installed")
 
 
@@ -97,7 +99,7 @@ def test_a_state_that_talks_to_a_service_says_that_none_runs_and_by_which_settin
     (line,) = [line for line in failure(failed).splitlines() if "no service runs while an image is made" in line]
     assert "ami.live: true" in line
     with pytest.raises(VariationFailed) as caught:
-        judge(failed, "it", live=True)
+        check_results(failed, "it", live=True)
     assert "no service runs" not in str(caught.value)
 
 

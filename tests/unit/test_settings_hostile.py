@@ -5,7 +5,7 @@ import time
 
 import pytest
 from settings_sources import gathered
-from vmimage.base import prepare
+from vmimage.base.locate import locate_base
 from vmimage.errors import UserdataWrong, VmImageError
 from vmimage.settings import schema
 from vmimage.settings.strict_yaml import read_document
@@ -78,7 +78,7 @@ def test_an_absolute_path_with_characters_that_cannot_be_seen_is_refused(key, te
 def test_a_base_that_is_none_is_named(tmp_path, text, ending):
     with pytest.raises(VmImageError) as caught:
         asked = gathered(base=f"{ending}{text}", base_unverified=True, cache=str(tmp_path))
-        prepare.locate_base(asked, Progress(), lambda address: None)
+        locate_base(asked, Progress(), lambda address: None)
     shown(caught.value)
     assert not list(tmp_path.rglob("*"))
 
@@ -102,7 +102,7 @@ ODD_BASES = [
 def test_an_address_of_a_base_that_is_none_is_named(tmp_path, address):
     with pytest.raises(VmImageError) as caught:
         asked = gathered(base=address, cache=str(tmp_path))
-        prepare.locate_base(asked, Progress(), lambda address: None)
+        locate_base(asked, Progress(), lambda address: None)
     shown(caught.value)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from vmimage.base.locate import Located
 from vmimage.build.unchanged import digest_inputs, find_unchanged
 from vmimage.errors import ImageUnsound
 from vmimage.settings.schema import Settings
@@ -111,7 +112,7 @@ def built(build, archive, monkeypatch):
     """A build whose triplet is there."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     build.settings = replace(build.settings, skip_unchanged=True)
-    build.locate_base = lambda: {"digest": "sha256:b"}
+    build.locate_base = lambda: Located("", "raw", "sha256:b", "")
     offered = {archive.uri: hashlib.sha256(archive.release).hexdigest()}
     inputs = {"digest": digest_now(build), "offered": offered}
     build.made = {"inputs": inputs, "distribution": BOOKWORM, "updated": True}

@@ -1,77 +1,90 @@
 """The packages of a root: bringing them up to date, listing them, and what changed."""
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 from vmimage.apt.unpacked import apt_environment
 from vmimage.errors import CommandFailed, ImageUnsound, RootNotOpen
 from vmimage.root import files
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
 from vmimage.root.runtime import HOME
+from vmimage.system.aliases import Say, StrPath
+
+#: ``{name: version}`` of installed packages; foreign ones as ``name:arch``
+Packages = dict[str, str]
+#: ``{"added": {name: version}, "removed": {...}, "changed": {name: [old, new]}}``
+PackageChanges = dict[str, dict[str, Any]]
 
 _KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 _WAIT = ["-o", "Acquire::Retries=3"]
 
 
-def update_packages(root, say, fetched=lambda: None, *, is_fresh=False):
-    """Bring every package of a furnished root up to date, kernel included; configuration files that were changed stay.
+def update_packages(
+    root: StrPath, say: Say, fetched: Callable[[], object] = lambda: None, *, is_fresh: bool = False
+) -> PackageChanges:
+    """Bring every package of a root with its API file systems up to date, kernel included; configuration files that were changed stay.
 
-    :param root: the furnished root
+    :param root: with its API file systems
     :param say: called with each line of apt
-    :param fetched: called when apt's lists are there, before anything is reckoned from them
-    :param bool is_fresh: apt's lists are there, and nothing newer is to be had
-    :returns: dict of what changed, as :func:`changed_packages`
+    :param fetched: called when apt's lists are there, before anything is computed from them
+    :param is_fresh: apt's lists are there, and nothing newer is to be had
+    :returns: what changed
     """
     before = list_packages(root)
     if not is_fresh:
         options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
         try:
-            run_inside(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+            run_in_root(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
         except CommandFailed as error:
             error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
             raise
         fetched()
-    run_inside(
+    run_in_root(
         root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say
     )
     return changed_packages(before, list_packages(root))
 
 
-def list_packages(root):
-    """``{name: version}`` of the installed packages, read from dpkg's own status file; foreign ones as ``name:arch``."""
+def list_packages(root: StrPath) -> Packages:
+    """The installed packages, read from dpkg's own status file."""
     text = files.read_text(root, "/var/lib/dpkg/status", "", limit=files.LARGE)
     if not text:
         raise RootNotOpen(f"{root} holds no Debian system (no /var/lib/dpkg/status)", hint="is the root open?")
     stanzas = [_fields(stanza) for stanza in text.split("\n\n") if stanza.strip()]
-    if any("Package" not in one and one.get("Status", "").endswith(" installed") for one in stanzas):
+    if any("Package" not in stanza and _is_installed(stanza) for stanza in stanzas):
         raise ImageUnsound("/var/lib/dpkg/status of the image has an entry without Package", hint="mend it: dpkg --audit")
-    native = next((one.get("Architecture") for one in stanzas if one.get("Package") == "dpkg"), "")
-    return {
-        one["Package"] + ("" if one.get("Architecture") in (native, "all") else f":{one.get('Architecture')}"): one.get(
-            "Version", ""
-        )
-        for one in stanzas
-        if one.get("Status", "").endswith(" installed")
-    }
+    native = next((stanza.get("Architecture") for stanza in stanzas if stanza.get("Package") == "dpkg"), "")
+    found = {}
+    for stanza in filter(_is_installed, stanzas):
+        architecture = stanza.get("Architecture")
+        name = stanza["Package"] if architecture in (native, "all") else f"{stanza['Package']}:{architecture}"
+        found[name] = stanza.get("Version", "")
+    return found
 
 
-def digest_of_packages(root, state):
-    """What tells whether ``dist-upgrade`` would do again what it did: all that dpkg knows of the packages, and apt's state.
+def _is_installed(stanza: dict[str, str]) -> bool:
+    return stanza.get("Status", "").endswith(" installed")
 
-    :param str state: of :func:`vmimage.apt.wrapper.state_of_update`
+
+def digest_of_packages(root: StrPath, state: str) -> str:
+    """Of all that dpkg knows of the packages, and apt's state: while it is the same, ``dist-upgrade`` would do nothing else than it did.
+
+    :param state: of :func:`vmimage.apt.wrapper.state_of_update`
     """
-    told = [
+    texts = [
         files.read_text(root, name, "", limit=files.LARGE) for name in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states")
     ]
-    return hashlib.sha256("\0".join([state, *told]).encode(errors="replace")).hexdigest()
+    return hashlib.sha256("\0".join([state, *texts]).encode(errors="replace")).hexdigest()
 
 
-def _fields(stanza):
+def _fields(stanza: str) -> dict[str, str]:
     lines = (line.split(": ", 1) for line in stanza.splitlines() if line[:1] not in (" ", "\t", ""))
     return {pair[0]: pair[1] for pair in lines if len(pair) == 2}
 
 
-def changed_packages(before, after):
-    """``{"added": {name: version}, "removed": {...}, "changed": {name: [old, new]}}``"""
+def changed_packages(before: Packages, after: Packages) -> PackageChanges:
+    """What changed between two lists of packages."""
     return {
         "added": {name: after[name] for name in sorted(set(after) - set(before))},
         "removed": {name: before[name] for name in sorted(set(before) - set(after))},

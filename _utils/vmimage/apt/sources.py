@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,19 +10,21 @@ from vmimage.errors import SettingsWrong
 from vmimage.system.digest import read_record, write_record
 from vmimage.system.shell import run
 
+#: address, suite, component and origin
+_Index = tuple[str, ...]
+
 _FIELDS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
 _READ = ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists")
 _NO_LISTS = "apt-get update, or set ami.mirror"
 
 
-def source_lines(release, distribution, mirror="", memory=None):
+def source_lines(release: str, distribution: str, mirror: str | Iterable[object] = "", memory: Path | None = None) -> list[str]:
     """sources.list lines for a release.
 
-    :param str release: code name
-    :param str distribution: debian or ubuntu
+    :param release: code name
+    :param distribution: debian or ubuntu
     :param mirror: an address, or a list of whole sources.list lines; empty for what the machine's apt itself reads
-    :param Path memory: a file to keep what apt said in, for as long as what it read is the same: asking costs half a second
-    :returns: list of str
+    :param memory: a file to keep what apt said in, for as long as what it read is the same: asking costs half a second
     :raises SettingsWrong: if the machine has no such source
     """
     if mirror and not isinstance(mirror, str):
@@ -32,44 +35,44 @@ def source_lines(release, distribution, mirror="", memory=None):
     return _from_indexes(_read_indexes(memory), release, distribution)
 
 
-def _read_indexes(memory):
-    """What apt has read: ``(address, suite, component, origin)`` of each index."""
+def _read_indexes(memory: Path | None) -> list[_Index]:
+    """The indexes that apt has read."""
     state = _state()
     with suppress(OSError):  # what cannot be read, or is damaged, is asked again
         known = read_record(memory) if memory else None
         if known and known["state"] == state:
-            return [tuple(one) for one in known["indexes"]]
+            return [tuple(index) for index in known["indexes"]]
     indexes = _ask_apt()
     if memory and indexes and memory.parent.is_dir():
-        with suppress(OSError):  # who only plans may not be allowed to write there
+        with suppress(OSError):  # a user who only plans may not be allowed to write there
             write_record(memory, {"state": state, "indexes": indexes})
     return indexes
 
 
-def _state():
-    """A digest of what tells whether apt would say the same again: names, sizes and times of what it reads."""
+def _state() -> str:
+    """A digest of the names, sizes and times of what apt reads: while they are the same, it would say the same again."""
     facts = []
     for directory in map(Path, _READ):
         with suppress(OSError):
-            for entry in sorted(os.scandir(directory), key=lambda one: one.name):
+            for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
                 if entry.is_file():
                     facts.append((entry.path, entry.stat().st_size, entry.stat().st_mtime_ns))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def _ask_apt():
+def _ask_apt() -> list[_Index]:
     output = run(["apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"]).output
     return [tuple(line.split(" ", 3)) for line in output.splitlines() if line.count(" ") >= 3]
 
 
-def _from_indexes(indexes, release, distribution):
+def _from_indexes(indexes: Iterable[_Index], release: str, distribution: str) -> list[str]:
     """The lines for a release, its suites named after those that the machine uses (``-updates``, ``-security``)."""
-    ours = [one for one in indexes if one[3].lower() == distribution]
+    ours = [index for index in indexes if index[3].lower() == distribution]
     suites = [suite for _, suite, _, _ in ours]
     current = release if release in suites else min(suites, key=len, default="")
     if not current:
         raise SettingsWrong(f"the machine's apt knows no {distribution} archive", hint=_NO_LISTS)
-    components = {}
+    components: dict[tuple[str, str], list[str]] = {}
     for address, suite, component, _ in ours:
         if suite == current or suite.startswith((f"{current}-", f"{current}/")):
             ours_suite = release + suite[len(current) :]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from vmimage.errors import CommandFailed
 from vmimage.root.mounts import bind_read_only
+from vmimage.system.aliases import StrPath
 from vmimage.system.shell import run
 from vmimage.system.whole_files import sync
 
 _CONFIGURATION = """DPkg::Path "{home}/dpkg:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 """
-# dpkg asks for the content of a package by this program; the package must be the very one that the tar is of
+# dpkg asks for the content of a package by this program; the package must be the very package that the tar is of
 _PROGRAM = """#!/bin/sh
 # Of vm_create, for the time of the build: what an earlier build has decompressed need not be decompressed again.
 if [ "$#" = 2 ] && [ "$1" = --fsys-tarfile ]; then
@@ -27,12 +28,12 @@ exec /usr/bin/dpkg-deb "$@"
 """
 
 
-def unpack_packages(packages, unpacked, spare_mib=0):
+def unpack_packages(packages: Path, unpacked: Path, spare_mib: int = 0) -> None:
     """Decompress every package of a directory that is not yet.
 
-    :param Path packages: of ``NAME.deb``
-    :param Path unpacked: gets ``NAME.deb.tar``
-    :param int spare_mib: MiB that must stay free there
+    :param packages: of ``NAME.deb``
+    :param unpacked: gets ``NAME.deb.tar``
+    :param spare_mib: MiB that must stay free there
     """
     unpacked.mkdir(parents=True, exist_ok=True)
     missing = [path for path in packages.glob("*.deb") if not (unpacked / f"{path.name}.tar").exists()]
@@ -40,7 +41,7 @@ def unpack_packages(packages, unpacked, spare_mib=0):
         list(pool.map(lambda path: _unpack(path, unpacked / f"{path.name}.tar", spare_mib), missing))
 
 
-def _unpack(package, target, spare_mib):
+def _unpack(package: Path, target: Path, spare_mib: int) -> None:
     facts = os.statvfs(target.parent)
     if facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
         return
@@ -50,19 +51,18 @@ def _unpack(package, target, spare_mib):
             run(["dpkg-deb", "--fsys-tarfile", package], stdout=file)
         sync(partial)  # half a tar would be half a package, and dpkg would not know
         os.replace(partial, target)
-    except CommandFailed:  # packed in a way that this machine does not know: the root's dpkg will
+    except CommandFailed:  # packed in a way that this machine does not know: the root's dpkg will unpack it
         pass
     finally:
         partial.unlink(missing_ok=True)
 
 
-def show_unpacked(root, home, packages, unpacked):
-    """Show the packages and their content to a furnished root.  For a private namespace only: nothing is unmounted.
+def show_unpacked(root: StrPath, home: str, packages: Path, unpacked: Path) -> None:
+    """Show the packages and their content to a root with its API file systems.  For a private namespace only: nothing is unmounted.
 
-    :param root: furnished
-    :param str home: the directory of ours in the root
-    :param Path packages: as :func:`unpack_packages` was told
-    :param Path unpacked:
+    :param root: with its API file systems
+    :param home: the directory of ours in the root
+    :param packages: as for :func:`unpack_packages`
     """
     top = Path(f"{root}{home}")
     for name, directory in (("packages", packages), ("unpacked", unpacked)):
@@ -76,6 +76,6 @@ def show_unpacked(root, home, packages, unpacked):
     (top / "apt.conf").write_text(_CONFIGURATION.format(home=home), encoding="utf-8")
 
 
-def apt_environment(home):
-    """What apt is told by its environment, so that its dpkg looks there first."""
+def apt_environment(home: str) -> dict[str, str]:
+    """Environment variables for apt, so that its dpkg looks there first."""
     return {"APT_CONFIG": f"{home}/apt.conf"}

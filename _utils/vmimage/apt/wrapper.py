@@ -6,7 +6,8 @@ unless the variation has changed a source or a key since: then they are fetched 
 
 from pathlib import Path
 
-from vmimage.root.mounts import run_inside
+from vmimage.root.mounts import run_in_root
+from vmimage.system.aliases import StrPath
 
 # what an update depends on: sources, keys and options (behind links, too), architectures, and whether the lists are still there
 _STATE = """
@@ -28,7 +29,7 @@ is_plain_update() {{
     done
     case " $* " in *" update "*) ;; *) return 1 ;; esac
 }}
-# of a source that is a directory here nobody knows when it has changed
+# nothing says when a source that is a directory here has changed
 has_local_sources() {{
     grep -rqsE '^[^#]*(file|copy|cdrom|mirror\\+file):' /etc/apt/sources.list /etc/apt/sources.list.d
 }}
@@ -37,27 +38,27 @@ exec /usr/bin/apt-get "$@"
 """
 
 
-def state_of_update(root):
-    """What a furnished root is like that has just been updated, for :func:`recall_update`."""
-    return run_inside(root, ["sh", "-c", _STATE]).output
+def state_of_update(root: StrPath) -> str:
+    """What a root with its API file systems is like that has just been updated, for :func:`recall_update`."""
+    return run_in_root(root, ["sh", "-c", _STATE]).output
 
 
-def recall_update(root, home, state):
+def recall_update(root: StrPath, home: str, state: str) -> None:
     """Let the wrapper know what the root was like when its lists were fresh.
 
-    :param root: furnished
-    :param str home: the directory of ours in the root
+    :param root: with its API file systems
+    :param home: the directory of ours in the root
     """
     path = Path(f"{root}{home}/apt-updated")
     path.parent.mkdir(exist_ok=True)
     path.write_text(state, encoding="utf-8")
 
 
-def install_wrapper(root, home):
+def install_wrapper(root: StrPath, home: str) -> None:
     """Put the wrapper where programs of the variation look first.
 
-    :param root: furnished
-    :param str home: the directory of ours in the root; its ``bin`` is on their PATH
+    :param root: with its API file systems
+    :param home: the directory of ours in the root; its ``bin`` is on their PATH
     """
     program = Path(f"{root}{home}/bin/apt-get")
     program.write_text(_PROGRAM.format(home=home, state=_STATE.lstrip("\n")), encoding="utf-8")

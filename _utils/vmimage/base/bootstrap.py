@@ -8,6 +8,7 @@ import hashlib
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vmimage.apt.sources import source_lines
 from vmimage.errors import CommandFailed, SettingsWrong
@@ -15,8 +16,13 @@ from vmimage.image import host_keys
 from vmimage.root import files
 from vmimage.root.apart import go_apart, show_processes
 from vmimage.root.mounts import ROOT_ENVIRONMENT
+from vmimage.settings.schema import Settings
+from vmimage.system.aliases import Say, StrPath
 from vmimage.system.confine import MOUNTING, TO_BOOTSTRAP, confine, filter_code
 from vmimage.system.shell import check_installed, run
+
+#: what goes into a base; plain data
+Plan = dict[str, Any]
 
 LABEL = "root"
 _KERNEL = {"debian": "linux-image-cloud-{architecture}", "ubuntu": "linux-image-virtual"}
@@ -58,7 +64,7 @@ _FILES = {
 _ENABLED = ["systemd-networkd.service", "systemd-resolved.service", "ssh-host-keys.service", "ssh.service"]
 
 
-def plan_bootstrap(settings, architecture):
+def plan_bootstrap(settings: Settings, architecture: str) -> Plan:
     """Everything that goes into a bootstrapped base, as plain data: its digest is the key of the cache.
 
     :raises SettingsWrong: if the machine's apt has no source for it
@@ -77,15 +83,15 @@ def plan_bootstrap(settings, architecture):
     }
 
 
-def digest_of_plan(plan):
+def digest_of_plan(plan: Plan) -> str:
     """The digest that stands for a bootstrapped base."""
     return "sha256:" + hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def bootstrap(plan, root, say):
+def bootstrap(plan: Plan, root: StrPath, say: Say) -> None:
     """Fill an empty, mounted file system.
 
-    :param dict plan: of :func:`plan_bootstrap`
+    :param plan: of :func:`plan_bootstrap`
     :param root: the mounted directory
     :param say: called with each line of mmdebstrap
     :raises CommandFailed: with the end of mmdebstrap's output
@@ -111,7 +117,7 @@ def bootstrap(plan, root, say):
     _finish(plan, Path(root))
 
 
-def _finish(plan, root):
+def _finish(plan: Plan, root: Path) -> None:
     """What a package manager does not do: fstab, names, DHCP, host keys at first boot."""
     for path, text in plan["files"].items():
         files.make_directory(root, str(Path(path).parent))

@@ -1,12 +1,15 @@
-"""From what a base is published as (a disk, a qcow2, a tar, a file system) to one ext4 image with all of the root in it."""
+"""From what a base is published as (a disk, a qcow2, a tar, a file system) to an ext4 image with all of the root in it."""
 
 import os
+from collections.abc import Collection, Container
+from pathlib import Path
 
 from vmimage.base.partitions import bring_along, copy_range, names_of, repair
 from vmimage.errors import BaseRefused, CommandFailed
 from vmimage.root import files, fstab
 from vmimage.root.mounts import mounted
 from vmimage.system import formats
+from vmimage.system.formats import Partition
 from vmimage.system.shell import run
 
 _TAR_IMAGE_GIB = 64  # sparse: only what the tar holds takes space
@@ -14,13 +17,13 @@ _DISK_NAMES = (".raw", ".img", ".qcow2")
 _COPIED = ["cp", "--archive", "--sparse=always", "--reflink=auto"]
 
 
-def make_root_image(source, kind, target, scratch):
+def make_root_image(source: Path, kind: str, target: Path, scratch: Path) -> None:
     """Turn a base into a root image.  For a private namespace: mounts things.
 
-    :param Path source: the base, only read
-    :param str kind: raw, disk, qcow2 or tar; must be what its header says
-    :param Path target: the image to make
-    :param Path scratch: an empty directory on a disk
+    :param source: the base, only read
+    :param kind: raw, disk, qcow2 or tar; must be what its header says
+    :param target: the image to make
+    :param scratch: an empty directory on a disk
     :raises BaseRefused: if the base is not what it is called, or has no root
     """
     found = formats.read_format(source)
@@ -31,13 +34,13 @@ def make_root_image(source, kind, target, scratch):
     {"raw": _from_raw, "disk": _from_disk, "qcow2": _from_qcow2, "tar": _from_tar}[kind](source, target, scratch)
 
 
-def _from_raw(source, target, scratch):
+def _from_raw(source: Path, target: Path, scratch: Path) -> None:
     run([*_COPIED, "--no-preserve=mode,ownership", source, target])
     repair(target)
     _settle(target, scratch)
 
 
-def _from_qcow2(source, target, scratch):
+def _from_qcow2(source: Path, target: Path, scratch: Path) -> None:
     formats.check_qcow2(source)
     flat = scratch / "flat.raw"
     run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", source, flat])
@@ -50,7 +53,7 @@ def _from_qcow2(source, target, scratch):
     flat.unlink(missing_ok=True)
 
 
-def _from_tar(source, target, scratch):
+def _from_tar(source: Path, target: Path, scratch: Path) -> None:
     point = make_empty_image(target, scratch)
     with mounted(target, point):
         _extract(source, point)
@@ -75,7 +78,7 @@ def _from_tar(source, target, scratch):
     _settle(target, scratch)
 
 
-def _extract(source, point):
+def _extract(source: Path, point: Path) -> None:
     kept = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse"]
     try:
         run(["tar", "--extract", "--file", source, "--directory", point, *kept])
@@ -85,14 +88,14 @@ def _extract(source, point):
         ) from error
 
 
-def _only_disk(point):
+def _only_disk(point: Path) -> str | None:
     """The name of a disk image that is all that a tar holds, as Debian's cloud tars do, or None."""
     entries = [entry for entry in os.scandir(point) if entry.name != "lost+found"]
     images = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name.endswith(_DISK_NAMES)]
     return images[0] if len(images) == 1 and not any(entry.name == "etc" for entry in entries) else None
 
 
-def make_empty_image(target, scratch):
+def make_empty_image(target: Path, scratch: Path) -> Path:
     """An empty sparse file system to fill; returns the directory to mount it on."""
     with open(target, "xb") as file:
         file.truncate(_TAR_IMAGE_GIB << 30)
@@ -102,34 +105,34 @@ def make_empty_image(target, scratch):
     return point
 
 
-def _from_disk(source, target, scratch):
+def _from_disk(source: Path, target: Path, scratch: Path) -> None:
     partitions = formats.read_partitions(source)
-    candidates = {one: formats.read_ext(source, one.offset) for one in partitions}
-    chosen = _choose_root(source, {one: ext for one, ext in candidates.items() if ext}, scratch)
+    candidates = {partition: formats.read_ext(source, partition.offset) for partition in partitions}
+    chosen = _choose_root(source, [partition for partition, ext in candidates.items() if ext], scratch)
     copy_range(source, chosen.offset, chosen.size, target)
     repair(target)
-    others = {one: ext for one, ext in candidates.items() if one is not chosen}
+    others = {partition: ext for partition, ext in candidates.items() if partition is not chosen}
     places = bring_along(source, target, others, scratch)
-    names = {f"PARTUUID={one.identity}" for one in partitions}
-    names |= {name for one, ext in others.items() for name in names_of(one, ext)}
+    names = {f"PARTUUID={partition.identity}" for partition in partitions}
+    names |= {name for partition, ext in others.items() for name in names_of(partition, ext)}
     _settle(target, scratch, names, places)
 
 
-def _choose_root(source, candidates, scratch):
-    """The root partition: the one whose type says so, or else the one that holds a system."""
-    typed = [one for one in candidates if one.kind in formats.ROOT_TYPES]
+def _choose_root(source: Path, candidates: Collection[Partition], scratch: Path) -> Partition:
+    """The root partition: what its type calls so, or else what holds a system."""
+    typed = [partition for partition in candidates if partition.kind in formats.ROOT_TYPES]
     if len(typed) == 1:
         return typed[0]
-    with_system = [one for one in candidates if _holds_system(source, one, scratch)]
+    with_system = [partition for partition in candidates if _holds_system(source, partition, scratch)]
     if len(with_system) != 1:
         found = f"{len(with_system)} of its {len(candidates)} ext4 partitions hold a system"
         raise BaseRefused(
-            f"the root partition of {source} cannot be told: {found}", hint="give the root file system alone, as a raw image"
+            f"the root partition of {source} is not known: {found}", hint="give the root file system alone, as a raw image"
         )
     return with_system[0]
 
 
-def _holds_system(source, partition, scratch):
+def _holds_system(source: Path, partition: Partition, scratch: Path) -> bool:
     point = scratch / "look"
     point.mkdir(exist_ok=True)
     try:
@@ -139,7 +142,7 @@ def _holds_system(source, partition, scratch):
         return False
 
 
-def _settle(image, scratch, gone=(), brought=()):
+def _settle(image: Path, scratch: Path, gone: Container[str] = (), brought: Container[str] = ()) -> None:
     """Let the fstab name the file system that it is in now."""
     point = scratch / "point"
     point.mkdir(exist_ok=True)
@@ -147,4 +150,5 @@ def _settle(image, scratch, gone=(), brought=()):
     with mounted(image, point):
         if not files.is_file(point, "/etc/os-release"):
             raise BaseRefused("the base holds no /etc/os-release", hint="is it the root file system of a Debian or Ubuntu?")
+        assert ext is not None  # it is mounted
         fstab.settle(point, ext.label, ext.uuid, gone, brought)

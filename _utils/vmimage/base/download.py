@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import requests
 
 from vmimage.errors import BaseMissing
 from vmimage.system.address import public_address
+from vmimage.system.aliases import Moved
 from vmimage.system.digest import read_record, write_record
 from vmimage.system.lock import locked
 
@@ -19,36 +21,37 @@ _TRIES = 5
 _TIMEOUT_SECONDS = (20, 60)
 
 
-def fetch(address, directory, cache_file=None, moved=lambda done, total: None):
+def fetch(
+    address: str, directory: Path, cache_file: Callable[[str], str] | None = None, moved: Moved = lambda done, total: None
+) -> Path:
     """Bring the file at an address onto this machine.
 
-    :param str address: a path, or http://, https://, file:// or salt://
-    :param Path directory: where downloads are kept
+    :param address: a path, or http://, https://, file:// or salt://
+    :param directory: where downloads are kept
     :param cache_file: callable that turns a salt:// address into a path, or None where there is no Salt
     :param moved: called with bytes done and in all
-    :returns: Path
     :raises BaseMissing: if there is nothing to be had at the address
     """
     scheme = urlsplit(address).scheme
     if scheme in ("http", "https"):
         return download(address, directory / _file_name(address), moved)
     if scheme == "salt":
-        path = cache_file(address) if cache_file else None
-        if not path:
+        cached = cache_file(address) if cache_file else None
+        if not cached:
             raise BaseMissing(
                 f"{public_address(address)} is not in the file_roots", hint="see what is there: salt-call cp.list_master"
             )
-        return Path(path)
+        return Path(cached)
     path = Path(urlsplit(address).path if scheme == "file" else address)
     if not os.path.isfile(path):  # also where its name is too long
         raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
     return path
 
 
-def fetch_beside(address, name, directory, cache_file=None):
+def fetch_beside(address: str, name: str, directory: Path, cache_file: Callable[[str], str] | None = None) -> Path | None:
     """A small file next to an address, such as its SHA512SUMS, or None where there is none.
 
-    It is always fetched: nothing tells whether the file of last time is still what came.
+    It is always fetched: nothing says whether the file of last time is still what came.
     """
     address = _sibling(address, name)
     if urlsplit(address).scheme in ("http", "https"):
@@ -59,27 +62,27 @@ def fetch_beside(address, name, directory, cache_file=None):
         return None
 
 
-def _sibling(address, name):
+def _sibling(address: str, name: str) -> str:
     return f"{address.rsplit('/', 1)[0]}/{name}" if "/" in address else name
 
 
-def _file_name(address):
-    """A name in the cache that two addresses never share, and that tells nothing of a password in them."""
+def _file_name(address: str) -> str:
+    """A name in the cache that two addresses never share, and that shows nothing of a password in them."""
     name = urlsplit(address).path.rsplit("/", 1)[-1][-200:]
     return f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name}"
 
 
-def download(url, target, moved):
+def download(url: str, target: Path, moved: Moved) -> Path:
     """Download to a file; what an interrupted download left is carried on, what is complete and unchanged is kept.
 
-    :returns: the target Path
+    :returns: the target
     :raises BaseMissing: on an answer of the server that trying again does not change, or after several tries
     """
     with locked(target.with_name(f"{target.name}.lock"), public_address(url), wait=True):
         return _download(url, target, moved)
 
 
-def _download(url, target, moved):
+def _download(url: str, target: Path, moved: Moved) -> Path:
     partial = target.with_name(f"{target.name}.partial")
     for attempt in range(_TRIES):
         try:
@@ -90,33 +93,33 @@ def _download(url, target, moved):
         except requests.RequestException as error:
             raise BaseMissing(f"{public_address(url)} is no address to download from", hint="correct ami.base") from error
     if target.exists():
-        return target  # its digest is checked by who asked for it
+        return target  # its digest is checked by the caller
     raise BaseMissing(
         f"{public_address(url)} cannot be downloaded: {_without_query(trouble)}",
         hint="what came so far is kept; the next run carries on",
     ) from trouble
 
 
-def _without_query(trouble):
+def _without_query(trouble: Exception) -> str:
     return re.sub(r"\?\S*", "?***", str(trouble))
 
 
-def forget_download(path):
-    """Remove a download that is not what it should be, so that the next run fetches it anew."""
+def forget_download(path: Path) -> None:
+    """Remove a download that is not what it should be, so that the next run fetches it again."""
     path.unlink(missing_ok=True)
     _tag_file(path).unlink(missing_ok=True)
 
 
-def _tag_file(path):
-    """What the server called the state of the file in hand: the whole one and a beginning of a newer one have their own."""
+def _tag_file(path: Path) -> Path:
+    """What the server called the state of the file in hand: the whole file and the beginning of a newer file have their own."""
     return path.with_name(f"{path.name}.etag")
 
 
-def _tag_of(path):
+def _tag_of(path: Path) -> str:
     return (read_record(_tag_file(path)) if path.exists() else None) or ""
 
 
-def _download_once(url, target, partial, moved):
+def _download_once(url: str, target: Path, partial: Path, moved: Moved) -> Path:
     tag, have = _tag_of(target), partial.stat().st_size if _tag_of(partial) else 0
     headers = {"Accept-Encoding": "identity"}
     if have:
@@ -151,7 +154,7 @@ def _download_once(url, target, partial, moved):
     return target
 
 
-def _write(answer, partial, have, total, moved):
+def _write(answer: requests.Response, partial: Path, have: int, total: int, moved: Moved) -> int:
     with open(partial, "ab" if have else "wb") as file:
         done = have
         for chunk in answer.iter_content(_CHUNK_BYTES):

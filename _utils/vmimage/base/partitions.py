@@ -1,12 +1,14 @@
 """What a base mounts from other partitions of its disk: it comes along into the root image, or the base is refused by name."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from vmimage.errors import BaseRefused, CommandFailed
 from vmimage.image.ext4 import grow_image
 from vmimage.root import files, fstab
 from vmimage.root.mounts import mounted
+from vmimage.system.formats import Ext, Partition
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
 
@@ -15,26 +17,25 @@ _LEFT = ("/boot/efi", "/efi")  # a kernel that Glance hands over needs no boot l
 _OPTIONAL = {"noauto", "nofail"}
 
 
-def names_of(partition, ext):
+def names_of(partition: Partition, ext: Ext | None) -> set[str]:
     """What an fstab may call a partition.
 
-    :param partition: :class:`vmimage.system.formats.Partition`
-    :param ext: its :class:`vmimage.system.formats.Ext`, or None for another file system
-    :returns: set of str, such as ``LABEL=home`` and ``PARTUUID=...``
+    :param ext: of the partition, or None for another file system
+    :returns: such as ``LABEL=home`` and ``PARTUUID=...``
     """
     by_content = {f"UUID={ext.uuid}", *([f"LABEL={ext.label}"] if ext.label else [])} if ext else set()
     return {f"PARTUUID={partition.identity}", *by_content}
 
 
-def bring_along(source, target, others, scratch):
+def bring_along(source: Path, target: Path, others: Mapping[Partition, Ext | None], scratch: Path) -> list[str]:
     """Copy what the fstab of a root mounts from other partitions to where it is mounted.  For a private namespace: mounts things.
 
     What lies hidden below such a place goes, as it cannot be seen on the machine either.
 
-    :param Path source: the disk image, only read
-    :param Path target: the image of the root, which grows
-    :param dict others: ``{Partition: Ext or None}`` of the disk, without the root's
-    :param Path scratch: a directory on a disk
+    :param source: the disk image, only read
+    :param target: the image of the root, which grows
+    :param others: partitions of the disk, without the root's
+    :param scratch: a directory on a disk
     :returns: the mount points, parents first
     :raises BaseRefused: if something that the base needs lies on no ext4 partition of this disk
     """
@@ -56,11 +57,10 @@ def bring_along(source, target, others, scratch):
     return list(copies)
 
 
-def wanted_places(text, others):
+def wanted_places(text: str, others: Mapping[Partition, Ext | None]) -> dict[str, Partition]:
     """Where an fstab mounts which of the other partitions.
 
-    :param str text: of the fstab
-    :param dict others: ``{Partition: Ext or None}``
+    :param text: of the fstab
     :returns: ``{mount point: Partition}``
     :raises BaseRefused: naming a mount point whose files cannot be had
     """
@@ -69,7 +69,7 @@ def wanted_places(text, others):
         name = name.replace('"', "")
         if kind == "swap" or place == "/" or place in _LEFT or not fstab.names_partition(name):
             continue
-        partition = next((one for one, ext in others.items() if name in names_of(one, ext) or _is_number(name, one)), None)
+        partition = next((part for part, ext in others.items() if name in names_of(part, ext) or _is_number(name, part)), None)
         if partition and others[partition]:
             found[str(PurePosixPath(place))] = partition
         elif place != "/boot" and not _OPTIONAL & set("".join(options[:1]).split(",")):
@@ -80,11 +80,11 @@ def wanted_places(text, others):
     return found
 
 
-def _is_number(name, partition):
+def _is_number(name: str, partition: Partition) -> bool:
     return re.fullmatch(f"{_FIRST_DISK}{partition.number}", name) is not None
 
 
-def _replace(root, place, image, point):
+def _replace(root: Path, place: str, image: Path, point: Path) -> None:
     into = Path(files.own_directory(root, place))
     for name in files.list_directory(root, place):  # cp would write through a link that stands there already
         files.remove(root, f"{place}/{name}")
@@ -98,7 +98,7 @@ def _replace(root, place, image, point):
     image.unlink()
 
 
-def copy_range(source, offset, size, target):
+def copy_range(source: Path, offset: int, size: int, target: Path) -> None:
     """Copy part of a disk image to a file of its own, with holes for zeros; offset and size in bytes."""
     argv = ["dd", f"if={source}", f"of={target}", "bs=1M", "conv=sparse", "iflag=skip_bytes,count_bytes", "status=none"]
     run([*argv, f"skip={offset}", f"count={size}"])
@@ -106,6 +106,6 @@ def copy_range(source, offset, size, target):
         file.truncate(size)
 
 
-def repair(image):
+def repair(image: Path) -> None:
     """Check an ext4 image, and correct what can be."""
     run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected

@@ -1,4 +1,4 @@
-"""A build: its settings, where it works, who helps, and what it has found out."""
+"""A build: its settings, where it works, the Salt that helps, and what it has found out."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from vmimage.base import prepare
+from vmimage.base.locate import Located, locate_base
 from vmimage.build.record import BuildRecord, RecordFile, Timing
 from vmimage.errors import RootNotOpen, printable
 from vmimage.image.triplet import Triplet
@@ -17,21 +17,47 @@ from vmimage.root.workspace import Workspace
 from vmimage.settings.schema import Settings
 from vmimage.system.network import HOST, kind_of_network
 from vmimage.system.progress import Progress
+from vmimage.variation.apply import VariationHost
+
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
+    from vmimage.glance.credentials import Credentials
 
 _running: ContextVar["Build | None"] = ContextVar("the build that create_variation runs", default=None)
 
 
-class Build:
-    """One build.
+class BuildHost(VariationHost, Protocol):
+    """What a build needs of the builder's Salt (:mod:`vmimage.host`)."""
 
-    :param host: the builder's Salt (:mod:`vmimage.host`)
+    def build(self, arguments: dict[str, Any]) -> "Build":
+        """Another build with these settings as arguments."""
+
+    def credentials(self, settings: Settings, *, wanted: bool | str) -> "Credentials | None":
+        """The OpenStack credentials, where they are wanted."""
+
+    def cache_file(self, url: str) -> str:
+        """The local copy of a ``salt://`` file, or an empty string."""
+
+    def apply_sls(self, sls: str) -> Any:
+        """What ``state.sls`` returns for an SLS of the builder."""
+
+    def make_directories(self) -> None:
+        """Make the directories of Salt's cache."""
+
+    def versions(self) -> dict[str, str]:
+        """The versions of the programs that make a build."""
+
+
+class Build:
+    """A build.
+
     :param arguments: the settings of the call itself, which outweigh all others
 
-    :ivar is_whole: all steps are done in one call, which can begin again by itself
-    :ivar beside: work that goes on beside the steps, by its name: who needs its result takes it from here
+    :ivar is_whole: all steps are done in a single call, which can begin again by itself
+    :ivar beside: work that goes on beside the steps, by its name; a step that needs the result takes it from here
     """
 
-    def __init__(self, settings: Settings, host: Any, progress: Progress, arguments: dict | None = None) -> None:
+    def __init__(self, settings: Settings, host: BuildHost, progress: Progress, arguments: dict[str, Any] | None = None) -> None:
         self.settings, self.host, self.progress = settings, host, progress
         self.arguments = arguments or {}
         self.workspace = Workspace(settings.workspace, settings.name)
@@ -65,7 +91,7 @@ class Build:
             self.is_whole = False
             _running.reset(token)
 
-    def with_arguments(self, arguments: dict) -> "Build":
+    def with_arguments(self, arguments: dict[str, Any]) -> "Build":
         """This build for a state that sets something itself; it has the same workspace, lock and record."""
         if not arguments:
             return self
@@ -73,15 +99,16 @@ class Build:
         build.workspace, build.is_whole, build.beside, build._record = self.workspace, self.is_whole, self.beside, self._record
         return build
 
-    def locate_base(self) -> dict:
+    def locate_base(self) -> Located:
         """Fetch and verify the base, from wherever it is."""
-        return prepare.locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
+        return locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
 
-    def _fetch_image(self, reference: str, directory: Path) -> Any:
+    def _fetch_image(self, reference: str, directory: Path) -> tuple[Path, tuple[str, str]]:
         from vmimage.base.from_store import fetch_image
 
-        store = self.open_store(self.host.credentials(self.settings, wanted=True))
-        return fetch_image(store, reference, directory, self.progress.moved)
+        credentials = self.host.credentials(self.settings, wanted=True)
+        assert credentials is not None  # those that are wanted are there, or refused
+        return fetch_image(self.open_store(credentials), reference, directory, self.progress.moved)
 
     def network(self) -> str:
         """Which network the root gets (:mod:`vmimage.system.network`)."""
@@ -92,7 +119,7 @@ class Build:
             )
         return kind
 
-    def open_store(self, credentials: Any) -> Any:
+    def open_store(self, credentials: "Credentials") -> "Store":
         """The store, with these credentials."""
         from vmimage.glance.client import Store
 
@@ -122,7 +149,7 @@ class Build:
         return is_open(self.record.opened)
 
     def close_root(self) -> None:
-        """Unmount the root, and the base, should somebody have unmounted the root alone."""
+        """Unmount the root, and the base, should the root alone have been unmounted."""
         close_root(self.workspace, self.record.opened)
 
     def needs_open(self) -> None:

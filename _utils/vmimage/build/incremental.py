@@ -1,6 +1,6 @@
 """A build that starts from the last root image of its variation and applies the states again: edit, build, boot.
 
-What the next build must know of this one is noted beside the triplet, in ``NAME.build.json`` below ``again``: which file the root image
+What the next build must know of this build is noted beside the triplet, in ``NAME.build.json`` below ``again``: which file the root image
 is, digests of all that shaped it but for the states, and the states (:mod:`vmimage.variation.in_root.state_diff`).  Where anything is not as it was, the
 build is made clean, and says why.
 """
@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from vmimage import delivery
+from vmimage.build.build import Build
 from vmimage.build.kept import keep, kept_path, read_kept
 from vmimage.build.record import Basis
 from vmimage.build.unchanged import BESIDE
@@ -28,11 +30,10 @@ _IN_STATES = frozenset(["pillar"])
 _INCLUDE = re.compile(r"^include:\n((?:[ \t]*- .*\n)+)", re.MULTILINE)
 
 
-def find_basis(build, base_digest):
+def find_basis(build: Build, base_digest: str) -> Basis:
     """What the build can start from instead of its base.
 
-    :param Build build:
-    :param str base_digest: of the base as it is now
+    :param base_digest: of the base as it is now
     :raises NeedsCleanBuild: if there is nothing that would do
     """
     manifest = build.triplet.manifest()
@@ -64,7 +65,7 @@ def find_basis(build, base_digest):
     )
 
 
-def note_shaping(build):
+def note_shaping(build: Build) -> None:
     """Note as a build begins what shapes it: what is edited while it runs may have come too late for its image."""
     manifest = build.triplet.manifest()
     last = (read_kept(build.triplet, manifest) or {}).get(AGAIN) if manifest else None
@@ -72,7 +73,7 @@ def note_shaping(build):
     build.note(shaping=_shaping(build, sorted(names)))
 
 
-def _with_included(build, names):
+def _with_included(build: Build, names: Iterable[str]) -> set[str]:
     found, left = set(), set(names)
     while left:
         name = left.pop()
@@ -83,12 +84,13 @@ def _with_included(build, names):
     return found
 
 
-def remember(build, sls):
+def remember(build: Build, sls: Iterable[str]) -> None:
     """Note beside the triplet what the next build must know to start from it.
 
-    :param set sls: names of the SLS that pre and post were made of
+    :param sls: names of the SLS that pre and post were made of
     """
-    kept, record = read_kept(build.triplet, build.triplet.manifest()), build.record
+    manifest, record = build.triplet.manifest(), build.record
+    kept = read_kept(build.triplet, manifest) if manifest else None
     if kept is None or not record.varied or record.varied.states is None:  # a post of the user's own
         return
     names, offered = sorted(sls), record.updated.offered if record.updated else None
@@ -98,13 +100,13 @@ def remember(build, sls):
     keep(kept_path(build.triplet), {**kept, AGAIN: {**again, "digest": digest_of_data(again)}})
 
 
-def _identity(path):
-    """What changes when somebody writes into a file or puts another in its place."""
+def _identity(path: Path) -> list[int]:
+    """What changes when a file is written to, or another is put in its place."""
     facts = path.stat()
     return [facts.st_ino, facts.st_size, facts.st_mtime_ns]
 
 
-def _shaping(build, sls):
+def _shaping(build: Build, sls: Iterable[str]) -> dict[str, str]:
     """``{what it is: digest}`` of all that shapes an image beside its base and its states."""
     found = find_variation(build.settings, build.host)
     shaping = [(key, value) for key, value in asdict(build.settings).items() if key not in BESIDE | _IN_STATES]
@@ -121,12 +123,12 @@ def _shaping(build, sls):
     }
 
 
-def _digest(value):
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _digest_of_sls(build, name, minion_id):
-    """Of its file; where other files and the pillar may tell what it says, of those, too."""
+def _digest_of_sls(build: Build, name: str, minion_id: str) -> str:
+    """Of its file; where other files and the pillar may decide what it says, of those, too."""
     path = _path_of_sls(build, name)
     if path is None:
         return ""
@@ -136,10 +138,10 @@ def _digest_of_sls(build, name, minion_id):
     return digest_of_file(path)
 
 
-def _path_of_sls(build, name):
+def _path_of_sls(build: Build, name: str) -> Path | None:
     places = [Path(top) / f"{name.replace('.', '/')}{ending}" for top in _roots(build) for ending in (".sls", "/init.sls")]
     return next((place for place in places if place.is_file()), None)
 
 
-def _roots(build):
+def _roots(build: Build) -> list[Path]:
     return [*build.host.file_roots(), delivery.states_directory()]

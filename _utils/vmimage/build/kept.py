@@ -1,4 +1,4 @@
-"""What a report needs and the manifest does not tell, kept when a build ends.
+"""What a report needs and the manifest does not hold, kept when a build ends.
 
     OUTPUT/NAME.build.json        beside the manifest: what is in the image, the build before, the end of the log
     WORKSPACE/NAME/failed.json    of a build that failed: how far it came, and why it ended
@@ -10,8 +10,12 @@ import json
 import os
 import time
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from vmimage.build.record import BuildRecord, read_record
+from vmimage.image.triplet import Manifest, Triplet
+from vmimage.root.workspace import Workspace
 from vmimage.system.whole_files import read_json
 
 FORMAT = 1
@@ -58,7 +62,7 @@ def failed_data(record: BuildRecord, error: BaseException) -> dict:
 
 def _without(record: BuildRecord, error: BaseException, at: float) -> dict:
     begun, base, varied = (asdict(part) if part else {} for part in (record.begun, record.base, record.varied))
-    steps, judged = record.timings, list(getattr(error, "states", None) or ())
+    steps, checked = record.timings, list(getattr(error, "states", None) or ())
     of_variation = not steps or not steps[-1].failed or steps[-1].step == "variation"  # else of pre or post
     return {
         "format": FORMAT,
@@ -70,49 +74,49 @@ def _without(record: BuildRecord, error: BaseException, at: float) -> dict:
         "base": {key: base[key] for key in ("reference", "format", "digest", "verified") if key in base},
         "variation": {key: varied[key] for key in ("reference", "digest", "id", "revision") if varied.get(key)},
         "updates": record.updated.changes if record.updated else None,
-        "states": judged if judged and of_variation else varied.get("results", []),
-        "failures": [one for one in judged if one.get("result") is False],
+        "states": checked if checked and of_variation else varied.get("results", []),
+        "failures": [state for state in checked if state.get("result") is False],
         "steps": [step.as_dict() for step in steps],
         "settings": {key: value for key, value in begun.get("settings", {}).items() if key != "pillar"},
     }
 
 
-def previous_build(triplet):
-    """What is known of the triplet that the next one will replace, or None."""
+def previous_build(triplet: Triplet) -> dict[str, Any] | None:
+    """What is known of the triplet that the next will replace, or None."""
     manifest = _read_whole(triplet.manifest_path)
     if not manifest:
         return None
     contents = (read_kept(triplet, manifest) or {}).get("contents") or {}
     kept = {key: manifest[key] for key in _COMPARED if key in manifest}
-    kept["states"] = [{key: one.get(key) for key in _STATE} for one in kept.get("states", ())]
+    kept["states"] = [{key: state.get(key) for key in _STATE} for state in kept.get("states", ())]
     return {**kept, "package_bytes": contents.get("packages", {}), "unowned": contents.get("unowned", {})}
 
 
 _STATE = ("id", "state", "name", "sls", "result", "changed", "duration_ms")
 
 
-def read_kept(triplet, manifest):
+def read_kept(triplet: Triplet, manifest: Manifest) -> dict[str, Any] | None:
     """What was kept beside a manifest, if it is of the same build."""
     kept = _read_whole(kept_path(triplet))
     return kept if kept and kept.get("build") == manifest.get("build") else None
 
 
-def _read_whole(path):
+def _read_whole(path: Path) -> dict[str, Any] | None:
     try:
         return read_json(path)
     except ValueError:  # damaged: it is no reason not to build
         return None
 
 
-def kept_path(triplet):
+def kept_path(triplet: Triplet) -> Path:
     return triplet.manifest_path.with_name(f"{triplet.name}.build.json")
 
 
-def failed_path(workspace):
+def failed_path(workspace: Workspace) -> Path:
     return workspace.path / "failed.json"
 
 
-def read_log(path, limit=_LOG_BYTES):
+def read_log(path: Path, limit: int = _LOG_BYTES) -> str:
     """The end of a log; where its beginning is left out, it begins with a whole line and a word about it."""
     try:
         with open(path, "rb") as file:
@@ -124,8 +128,8 @@ def read_log(path, limit=_LOG_BYTES):
     return f"... {left_out} bytes before this are left out\n{text.partition(chr(10))[2]}" if left_out else text
 
 
-def write_private(path, text):
-    """Replace a file by one that its owner alone can read."""
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by a new file that its owner alone can read."""
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
     with os.fdopen(
@@ -135,17 +139,15 @@ def write_private(path, text):
     os.replace(partial, path)
 
 
-def keep(path, data):
+def keep(path: Path, data: dict[str, Any]) -> None:
     """Write what is kept; it is a few hundred KB at most, and worth no wait for the disk."""
     write_private(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 
-def read_build(triplet, workspace):
+def read_build(triplet: Triplet, workspace: Workspace) -> dict[str, Any] | None:
     """All that is on disk of the newest build of this name.
 
-    :param Triplet triplet:
-    :param Workspace workspace:
-    :returns: ``{"outcome": done, failed or unfinished, "manifest": ..., "kept": ...}``; of an unfinished or failed one the
+    :returns: ``{"outcome": done, failed or unfinished, "manifest": ..., "kept": ...}``; of an unfinished or failed build the
         manifest is as much as is known; None where there is nothing
     """
     manifest, failed = read_json(triplet.manifest_path), read_json(failed_path(workspace))
@@ -160,6 +162,6 @@ def read_build(triplet, workspace):
     return {"outcome": "done", "manifest": manifest, "kept": read_kept(triplet, manifest) or {}}
 
 
-def _without_triplet(outcome, data, triplet, workspace):
+def _without_triplet(outcome: str, data: dict[str, Any], triplet: Triplet, workspace: Workspace) -> dict[str, Any]:
     kept = {"previous": previous_build(triplet), "log": read_log(workspace.log)}
     return {"outcome": outcome, "manifest": data, "kept": kept}

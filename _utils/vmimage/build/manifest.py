@@ -1,29 +1,27 @@
 """The manifest: what a triplet is made of, as JSON with keys that stay.  Never a secret: it is made of the record and settings only."""
 
 from dataclasses import asdict
+from typing import Any
 
 from vmimage.apt.packages import changed_packages
-from vmimage.build.record import BuildRecord
+from vmimage.build.record import BuildRecord, made
+from vmimage.image.triplet import Manifest
 
 FORMAT = 1
 
 
-def make_manifest(record: BuildRecord, files: dict, inputs: dict | None, *, versions: dict, created: str) -> dict:
+def make_manifest(
+    record: BuildRecord, files: dict[str, Any], inputs: dict[str, Any] | None, *, versions: dict[str, str], created: str
+) -> Manifest:
     """The manifest of a build whose steps are done; docs/reference/manifest documents its keys.
 
     :param files: of :meth:`vmimage.image.triplet.Triplet.describe_partials`
-    :param inputs: digest of all that went in, and what the archives offered; None where nobody will compare it
+    :param inputs: digest of all that went in, and what the archives offered; None where no build will compare it
     :param versions: of the programs that made it
     :param created: UTC, ISO 8601
     """
-    begun, base, packed, shrunk, varied, basis = (
-        record.begun,
-        record.base,
-        record.packed,
-        record.shrunk,
-        record.varied,
-        record.basis,
-    )
+    begun, base, packed, shrunk = made(record.begun), made(record.base), made(record.packed), made(record.shrunk)
+    varied, basis = record.varied, record.basis
     return {
         "format": FORMAT,
         "name": begun.name,

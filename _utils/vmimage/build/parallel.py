@@ -3,26 +3,34 @@
 import functools
 import os
 import select
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from vmimage.base import prepare
+from vmimage.build.build import Build
 from vmimage.build.pipeline import create_variation
 from vmimage.build.preflight import check_basics
 from vmimage.errors import BuildDied, SettingsWrong, VmImageError
+from vmimage.image.triplet import Manifest
+from vmimage.system.aliases import Say
 from vmimage.system.background import BackgroundTask
 from vmimage.system.memory import SHARE, free_mib
 from vmimage.system.namespace import stoppable
 from vmimage.system.progress import format_bytes
 
-_MIB_EACH = 512  # of memory for the programs of one build
+#: ``(manifest, published)`` or the error
+Outcome = tuple[Manifest, dict[str, Any] | None] | VmImageError
+
+_MIB_EACH = 512  # of memory for the programs of a build
 
 
-def create_variations(builds, say=lambda line: None):
+def create_variations(builds: Sequence[Build], say: Say = lambda line: None) -> dict[str, Outcome]:
     """Make the triplets of several variations, and publish those that ask for it.
 
-    :param list builds: of :class:`~vmimage.build.build.Build`, each of another name
+    :param builds: each of another name
     :param say: takes the lines of the summary at the end
-    :returns: ``{name: (manifest, published) or the error}``, in the order of the builds
+    :returns: by name, in the order of the builds
     :raises VmImageError: only for what makes all of them impossible
     """
     _check_apart(builds)
@@ -30,8 +38,9 @@ def create_variations(builds, say=lambda line: None):
     jobs = max(build.settings.jobs for build in builds) or jobs_for(len(builds))
     for build in builds:
         _share_memory(build, min(jobs, len(builds)))
-    found = {}
-    waiting, running = [build for build in builds if _prepared(build, found)], {}
+    found: dict[str, Outcome] = {}
+    waiting = [build for build in builds if _prepared(build, found)]
+    running: dict[BackgroundTask, str] = {}
     try:
         with stoppable():
             while waiting or running:
@@ -43,33 +52,33 @@ def create_variations(builds, say=lambda line: None):
                 for ended in select.select(running, [], [])[0]:
                     found[running.pop(ended)] = _result_of(ended)
     finally:
-        for one in running:
-            one.stop()
+        for task in running:
+            task.stop()
     found = {build.settings.name: found[build.settings.name] for build in builds}
     for line in summary_lines(found):
         say(line)
     return found
 
 
-def summary_lines(found):
+def summary_lines(found: Mapping[str, Outcome]) -> Iterator[str]:
     """A table of what came of several builds, for people."""
-    yield f"{sum(not isinstance(one, Exception) for one in found.values())} of {len(found)} variations are built"
-    for name, one in found.items():
-        if isinstance(one, Exception):
-            yield f"  {name:<24} failed: {str(one).splitlines()[0]}"
+    yield f"{sum(not isinstance(outcome, Exception) for outcome in found.values())} of {len(found)} variations are built"
+    for name, outcome in found.items():
+        if isinstance(outcome, Exception):
+            yield f"  {name:<24} failed: {str(outcome).splitlines()[0]}"
             continue
-        manifest, published = one
+        manifest, published = outcome
         seconds = sum(step["seconds"] for step in manifest["steps"])
         image = f"published as {published['image']}" if published else "not published"
         yield f"  {name:<24} {seconds:7.1f} s  {format_bytes(manifest['files']['root_image']['bytes']):>10}  {image}"
 
 
-def jobs_for(count):
+def jobs_for(count: int) -> int:
     """How many builds this machine takes at a time."""
     return max(1, min(count, len(os.sched_getaffinity(0)), free_mib() // _MIB_EACH))
 
 
-def _check_apart(builds):
+def _check_apart(builds: Sequence[Build]) -> None:
     names, roots = ([getattr(build.settings, key) for build in builds] for key in ("name", "root_path"))
     for values, what in ((names, "the name"), (roots, "the root")):
         twice = [value for value in values if values.count(value) > 1]
@@ -77,7 +86,7 @@ def _check_apart(builds):
             raise SettingsWrong(f"{what} {twice[0]} is that of two variations", hint="give each its own, or leave ami.root out")
 
 
-def _share_memory(build, jobs):
+def _share_memory(build: Build, jobs: int) -> None:
     """Builds at the same time share the memory: each measures it for itself, before the others take theirs."""
     settings = build.settings
     if settings.memory in ("auto", True) and jobs > 1:
@@ -87,7 +96,7 @@ def _share_memory(build, jobs):
         build.arguments["memory"] = memory
 
 
-def _prepared(build, found):
+def _prepared(build: Build, found: dict[str, Outcome]) -> bool:
     """Have the base of a build in the cache, and Salt's own directories, before several want them at once."""
     try:
         build.host.make_directories()
@@ -98,19 +107,19 @@ def _prepared(build, found):
     return True
 
 
-def _result_of(ended):
+def _result_of(ended: BackgroundTask) -> Outcome:
     try:
         return ended.finish()
     except BuildDied as error:
         return error
 
 
-def _built(build):
+def _built(build: Build) -> Outcome:
     try:
         return create_variation(build)
     except Exception as error:
         return _as_ours(error)
 
 
-def _as_ours(error):
+def _as_ours(error: Exception) -> VmImageError:
     return error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""The order of the steps, in this one place:
+"""The order of the steps, in this place alone:
 
 base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet -> Glance
 """
@@ -6,34 +6,42 @@ base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> tri
 import os
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from vmimage.base import prepare
+from vmimage.base import locate, prepare
+from vmimage.base.locate import Located
 from vmimage.build import steps
+from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import failed_data, failed_path, keep
 from vmimage.build.preflight import check_basics, check_machine, check_root
-from vmimage.build.record import read_record
+from vmimage.build.record import Attempt, BuildRecord, made, read_record
 from vmimage.build.unchanged import find_unchanged
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
 from vmimage.glance.description import image_name
 from vmimage.glance.publish import check_publishing, is_publishing, publish
+from vmimage.image.triplet import Manifest
 from vmimage.root.overlay import is_open, mount_root, prepare_root
 from vmimage.root.workspace import all_workspaces
+from vmimage.system.aliases import StrPath
 from vmimage.system.groups import swept
 from vmimage.system.memory import is_full
 from vmimage.system.namespace import run_privately
 from vmimage.variation.apply import find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
-from vmimage.variation.outcome import judge
+from vmimage.variation.outcome import StateResult, check_results
 
-#: what apt, dpkg and the kernel say of a disk that is full: they take back what they wrote, and so it no longer looks it
+if TYPE_CHECKING:
+    from vmimage.glance.client import Store
+
+#: what apt, dpkg and the kernel say of a disk that is full: they remove what they wrote, and then it no longer looks full
 _NO_ROOM = ("No space left on device", "enough free space")
 
 
-def create_variation(build):
+def create_variation(build: Build) -> tuple[Manifest, dict[str, Any] | None]:
     """Make the triplet of a variation, in a private namespace that ends with the caller, and publish it if that is asked.
 
-    :param Build build:
     :returns: ``(manifest, what was published or None)``; the manifest has ``unchanged`` where there was nothing to build
     :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
     """
@@ -56,7 +64,7 @@ def create_variation(build):
         return manifest, publish_after(build, store) if store else None
 
 
-def _without_triplet(build, error):
+def _without_triplet(build: Build, error: BaseException) -> BaseException:
     """Clean up after a build that made no triplet; the error to raise."""
     build.triplet.clear_partials()
     record = build.record
@@ -68,7 +76,7 @@ def _without_triplet(build, error):
     return _with_hint(error, f"the log is {build.workspace.log}") if isinstance(error, VmImageError) else error
 
 
-def _made(build):
+def _made(build: Build) -> Manifest:
     """The manifest of a build that is attempted until it succeeds, or fails for a reason that no other attempt would mend."""
     while True:
         try:
@@ -83,11 +91,11 @@ def _made(build):
         steps.begin(build, attempt)
 
 
-def next_attempt(record, error):
+def next_attempt(record: BuildRecord, error: Exception) -> tuple[Attempt | None, str]:
     """Whether a build that failed is attempted again, and without what.
 
-    :param BuildRecord record: of the attempt that failed
-    :param Exception error: why
+    :param record: of the attempt that failed
+    :param error: why
     :returns: ``(Attempt, reason)``, or ``(None, "")`` where the error is final
     """
     attempt = record.attempt
@@ -101,7 +109,7 @@ def next_attempt(record, error):
     return None, ""
 
 
-def _why_clean(error):
+def _why_clean(error: Exception) -> str:
     """Why a build that started from the last root image is made from its base, in words."""
     if isinstance(error, NeedsCleanBuild):
         return str(error)
@@ -109,7 +117,7 @@ def _why_clean(error):
     return f"the state {failed[0]!r} failed on the last root image" if failed else f"{error}".partition("\n")[0]
 
 
-def publish_after(build, store):
+def publish_after(build: Build, store: "Store") -> dict[str, Any]:
     """Publish what was just built; should that fail, the triplet stays, and can be published later."""
     try:
         return publish(build, store)
@@ -119,8 +127,8 @@ def publish_after(build, store):
         ) from error
 
 
-def _all_steps(build):
-    """The steps of one attempt; of one that failed the record says what it may have failed for."""
+def _all_steps(build: Build) -> Manifest:
+    """The steps of an attempt; if it failed, the record says what it may have failed for."""
     try:
         return _in_order(build)
     except BaseException as error:
@@ -134,7 +142,7 @@ def _all_steps(build):
         raise
 
 
-def _ran_full(build, error):
+def _ran_full(build: Build, error: BaseException) -> bool:
     """Whether the memory for the changes was too small, as it looks or as was said before the root was varied."""
     workspace = build.workspace
     if is_full(workspace.changes):
@@ -143,7 +151,7 @@ def _ran_full(build, error):
     return not build.record.varied and any(words in said for words in _NO_ROOM)
 
 
-def _in_order(build):
+def _in_order(build: Build) -> Manifest:
     settings = build.settings
     note_shaping(build)
     applied = _apply(build, settings.pre)
@@ -153,39 +161,39 @@ def _in_order(build):
     steps.variate(build)
     applied += _apply(build, settings.post)
     manifest = build.triplet.manifest()
-    if not manifest or manifest["build"] != build.record.begun.build:
+    if not manifest or manifest["build"] != made(build.record.begun).build:
         raise VmImageError(f"{settings.post} made no triplet", hint="it must end with vm_image.delivered")
     remember(build, {settings.pre, settings.post, *(state["sls"] for state in applied)})
     return manifest
 
 
-def _apply(build, sls):
+def _apply(build: Build, sls: str) -> list[StateResult]:
     """Apply an SLS on the builder; its states call the steps."""
-    return judge(build.host.apply_sls(sls), f"the SLS {sls}")
+    return check_results(build.host.apply_sls(sls), f"the SLS {sls}")
 
 
-def _kept(build, error):
+def _kept(build: Build, error: BaseException) -> BaseException:
     """Open the root of a failed build again, outside of the namespace that is gone, for inspection; the error to raise."""
-    base_image = build.record.opened.base_image
+    base_image = Path(made(build.record.opened).base_image)
     try:
         opened = prepare_root(build.workspace, base_image, build.root)
         build.note(opened=opened)
         mount_root(build.workspace, opened, kept=True)
     except (VmImageError, OSError) as trouble:
         return _with_hint(error, f"its root could not be opened again: {trouble}") if isinstance(error, VmImageError) else error
-    error = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
+    shown = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
     return _with_hint(
-        error,
+        shown,
         f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.release {build.settings.name} removes both",
     )
 
 
-def _with_hint(error, hint):
+def _with_hint(error: VmImageError, hint: str) -> VmImageError:
     error.hint = f"{error.hint}; {hint}" if error.hint else hint
     return error
 
 
-def plan_variation(build):
+def plan_variation(build: Build) -> dict[str, Any]:
     """What :func:`create_variation` would do, having changed nothing but the cache of downloads.
 
     :returns: plain data: base, variation, files and steps
@@ -193,11 +201,14 @@ def plan_variation(build):
     located = build.locate_base()
     prepared = prepare.find_prepared(build.settings, located)
     found = find_variation(build.settings, build.host)
-    check_machine(build.settings, located["format"], prepared, prepare.file_bytes(located))
+    check_machine(build.settings, located.format, prepared, locate.file_bytes(located))
     settings = build.settings
     return {
         "name": settings.name,
-        "base": {**{key: located[key] for key in ("reference", "format", "digest", "verified")}, "prepared": bool(prepared)},
+        "base": {
+            **{key: getattr(located, key) for key in ("reference", "format", "digest", "verified")},
+            "prepared": bool(prepared),
+        },
         "variation": {
             "reference": found.reference,
             "states": list(found.states) or "highstate",
@@ -219,22 +230,22 @@ def plan_variation(build):
     }
 
 
-def _basis_of(build, located):
+def _basis_of(build: Build, located: Located) -> dict[str, Any] | str:
     """What the build would start from, or why it would be made clean."""
     try:
-        basis = find_basis(build, located["digest"])
+        basis = find_basis(build, located.digest)
         return {"of": basis.of, "generation": basis.generation}
     except NeedsCleanBuild as reason:
         return f"building clean: {reason}"
 
 
-def _publication_of(build):
+def _publication_of(build: Build) -> dict[str, Any] | bool:
     """Where the triplet will go, or False; the credentials are looked at, the cloud is not asked."""
     credentials = build.host.credentials(build.settings, wanted=is_publishing(build.settings) and build.settings.publish)
     return credentials is not None and {"name": image_name(build.settings), **credentials.public()}
 
 
-def list_builds(directory):
+def list_builds(directory: StrPath) -> dict[str, dict[str, Any]]:
     """What is under way in a directory of workspaces.
 
     :returns: ``{name: {busy, open, root, steps}}``
@@ -252,7 +263,7 @@ def list_builds(directory):
     return found
 
 
-def release(build):
+def release(build: Build) -> bool:
     """Close what a step-by-step run or a kept failure left open, and forget it.
 
     :returns: whether there was anything

@@ -2,12 +2,19 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
+from vmimage.base.prepare import Base
 from vmimage.errors import NotReady
+from vmimage.settings.schema import Settings
+from vmimage.system.aliases import StrPath
 from vmimage.system.confine import filter_code
 from vmimage.system.progress import format_bytes
 from vmimage.system.shell import check_installed
+
+#: ``(directory, MiB, setting)``
+Need = tuple[StrPath, int, str]
 
 _PROGRAMS = ("mount", "umount", "mke2fs", "e2fsck", "resize2fs", "dumpe2fs", "tune2fs", "tar", "cp")
 _OF_FORMAT = {"bootstrap": ("mmdebstrap",), "qcow2": ("qemu-img",)}
@@ -17,13 +24,12 @@ _BOOTSTRAPPED_MIB = 512  # Debian bookworm: 483
 _BOOT_MIB = 64  # kernel and ramdisk
 
 
-def check_machine(settings, base_format, base, file_bytes=0):
+def check_machine(settings: Settings, base_format: str, base: Base | None, file_bytes: int = 0) -> None:
     """Refuse to start what could not end.
 
-    :param Settings settings:
-    :param str base_format: bootstrap, raw, disk, qcow2 or tar
-    :param base: the prepared Base, or None where it is still to be prepared
-    :param int file_bytes: size of the file of a base that is still to be prepared
+    :param base_format: bootstrap, raw, disk, qcow2 or tar
+    :param base: the prepared base, or None where it is still to be prepared
+    :param file_bytes: size of the file of a base that is still to be prepared
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
@@ -33,7 +39,7 @@ def check_machine(settings, base_format, base, file_bytes=0):
         check_space(needs)
 
 
-def check_basics():
+def check_basics() -> None:
     """Refuse to work without being root, without loop devices, a program that every build needs, or what keeps programs in a root."""
     check_root()
     if not _is_device("/dev/loop-control"):
@@ -44,43 +50,45 @@ def check_basics():
     filter_code()
 
 
-def check_root():
+def check_root() -> None:
     """Refuse to work without being root."""
     if os.geteuid() != 0:
         raise NotReady("building an image needs root: it mounts file systems", hint="sudo salt-call vm_create.create_variation")
 
 
-def _is_device(path):
+def _is_device(path: str) -> bool:
     try:
         return stat.S_ISCHR(os.stat(path).st_mode)
     except OSError:
         return False
 
 
-def needed_space(settings, base_mib, is_prepared):
+def needed_space(settings: Settings, base_mib: int, is_prepared: bool) -> list[list[Need]]:
     """What is on the disks at the same time, while the base is prepared and while the image is built.
 
-    :param int base_mib: what the files of the base take
-    :param bool is_prepared: whether that is done, and its room in the cache taken
-    :returns: lists of ``(directory, MiB, setting)``
+    :param base_mib: what the files of the base take
+    :param is_prepared: whether that is done, and its room in the cache taken
+    :returns: what is there at the same time, of each time
     """
-    building = [
+    building: list[Need] = [
         # a copy of the base, with what stays of the changes: of what they may take for a while, half at a guess
         (settings.output, base_mib + settings.room_mib // 2 + _BOOT_MIB, "ami.output"),
         (settings.workspace, settings.room_mib, "ami.workspace"),
     ]
     if is_prepared:
         return [building]
-    preparing = [(settings.cache, 3 * base_mib, "ami.cache")]  # written loosely, with what is needed for a while, then tightly
+    preparing: list[Need] = [
+        (settings.cache, 3 * base_mib, "ami.cache")
+    ]  # written loosely, with what is needed for a while, then tightly
     return [preparing, [*building, (settings.cache, base_mib, "ami.cache")]]
 
 
-def check_space(needs):
+def check_space(needs: Iterable[Need]) -> None:
     """Refuse to start where a file system has less room than the needs that fall on it, taken together.
 
     :raises NotReady: naming the directories and the figures
     """
-    together = {}
+    together: dict[int, list[tuple[Path, int, str]]] = {}
     for directory, mib, setting in needs:
         place = _existing(Path(directory))
         together.setdefault(os.stat(place).st_dev, []).append((place, mib, setting))
@@ -95,7 +103,7 @@ def check_space(needs):
             )
 
 
-def _existing(path):
+def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path

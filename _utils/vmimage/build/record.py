@@ -9,13 +9,15 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from vmimage.base.prepare import Base
 from vmimage.errors import RootNotOpen
 from vmimage.root.overlay import Opened, is_open
 from vmimage.root.workspace import Workspace, all_workspaces
 from vmimage.system.whole_files import write_json
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -198,8 +200,14 @@ class BuildRecord:
         return replace(self, kernel="", packed=None, shrunk=None)
 
 
+def made(part: Part | None) -> Part:
+    """A part of the record that an earlier step has made for sure."""
+    assert part is not None
+    return part
+
+
 class RecordFile:
-    """The record of one workspace, read again when another process has written it.
+    """The record of a workspace, read again when another process has written it.
 
     :param workspace: it lies in there as ``record.json``
     """
@@ -209,7 +217,7 @@ class RecordFile:
         self._known: tuple[Any, BuildRecord] = (None, BuildRecord())
 
     def read(self) -> BuildRecord:
-        """The record; empty where there is none, or half of one, of before a crash of the machine."""
+        """The record; empty where there is none, or half a record, of before a crash of the machine."""
         try:
             identity = _identity(self._path)
             if identity != self._known[0]:
@@ -238,8 +246,9 @@ def _typed(kind: Any, data: Any) -> Any:
     if data is None:
         return None
     if is_dataclass(kind):
+        construct: Any = kind
         hints = get_type_hints(kind)
-        return kind(**{one.name: _typed(hints[one.name], data[one.name]) for one in fields(kind) if one.name in data})
+        return construct(**{part.name: _typed(hints[part.name], data[part.name]) for part in fields(kind) if part.name in data})
     if isinstance(data, list) and arms and is_dataclass(arms[0]):
         return tuple(_typed(arms[0], entry) for entry in data)
     return _typed(arms[0], data) if arms and is_dataclass(arms[0]) else data
@@ -248,12 +257,12 @@ def _typed(kind: Any, data: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Plain data of dataclasses; other values are not copied, some hold an entry for each directory of an image."""
     if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def read_record(workspace: Workspace) -> BuildRecord:
-    """The record of a workspace that one looks at without working in it."""
+    """The record of a workspace, for a look without working in it."""
     return RecordFile(workspace).read()
 
 

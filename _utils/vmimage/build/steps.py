@@ -1,28 +1,32 @@
-"""The steps of the story, each once: what it needs, the work of one room, and what it adds to the record."""
+"""The steps of the story, each once: what it needs, the work of a room, and what it adds to the record."""
 
 import platform
 import time
 import uuid
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from vmimage.apt.cache import AptCache
-from vmimage.apt.packages import changed_packages, digest_of_packages, list_packages, update_packages
+from vmimage.apt.packages import PackageChanges, changed_packages, digest_of_packages, list_packages, update_packages
 from vmimage.apt.releases import is_offered_to, note_offers
 from vmimage.apt.wrapper import recall_update, state_of_update
-from vmimage.base import prepare
+from vmimage.base import locate, prepare
+from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
 from vmimage.build.manifest import make_manifest
 from vmimage.build.preflight import check_machine
-from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied
+from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
 from vmimage.build.unchanged import digest_inputs
 from vmimage.errors import CommandFailed, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import boot_files, drawn, ext4, host_keys
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
 from vmimage.image.seal import seal_root, written_by
+from vmimage.image.triplet import Manifest
 from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
 from vmimage.root.enter import work_inside
@@ -38,6 +42,7 @@ from vmimage.system.shell import run
 from vmimage.system.trees import fitting_paths
 from vmimage.variation.apply import apply_variation, find_variation, grains_of
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
+from vmimage.variation.outcome import StateResult
 from vmimage.variation.queued_jobs import free_jobs
 
 #: of the steps that a triplet needs, in words
@@ -55,14 +60,14 @@ _FRESH_SECONDS = 3600
 
 
 def begin(build: Build, attempt: Attempt = FIRST_ATTEMPT) -> None:
-    """A fresh workspace, if nobody works in it and nothing is open.
+    """A fresh workspace, if no process works in it and nothing is open.
 
     :param attempt: what this attempt does without
     """
     workspace = build.workspace
     if build.is_open() and not build.settings.force:
         raise WorkspaceOpen(
-            f"the root of {workspace.name} is open at {build.record.opened.root}",
+            f"the root of {workspace.name} is open at {made(build.record.opened).root}",
             hint=f"release it: salt-call vm_create.release {workspace.name}, or give force=True",
         )
     build.close_root()
@@ -86,9 +91,9 @@ def fetch_base(build: Build) -> Base:
     return base
 
 
-def _check_machine(build: Build, located: dict) -> None:
+def _check_machine(build: Build, located: Located) -> None:
     """Refuse a machine that cannot build; what is no base any more gives way where its room is needed."""
-    needs = build.settings, located["format"], prepare.find_prepared(build.settings, located), prepare.file_bytes(located)
+    needs = build.settings, located.format, prepare.find_prepared(build.settings, located), locate.file_bytes(located)
     try:
         check_machine(*needs)
     except NotReady:
@@ -98,8 +103,8 @@ def _check_machine(build: Build, located: dict) -> None:
 
 
 def _basis(build: Build, base: Base) -> Basis | None:
-    """The last root image, where an incremental build can start from it; None for a clean one."""
-    # step by step nobody could begin again by himself
+    """The last root image, where an incremental build can start from it; None for a clean build."""
+    # step by step a build cannot begin again by itself
     if not build.settings.incremental or build.record.attempt.clean or not build.is_whole:
         return None
     try:
@@ -135,7 +140,7 @@ def open_build_root(build: Build) -> None:
 def begin_copy_of_base(build: Build) -> None:
     """Begin to write the root image, and to read what it starts from, beside the steps that change the root."""
     origin = build.record.origin
-    if origin:  # else pre is one of the user's own
+    if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
         build.beside["reading"] = prepare.begin_reading(Path(origin.image))
 
@@ -145,8 +150,9 @@ def check_origin(build: Build) -> None:
 
     :raises KeptDamaged: naming the file; a prepared base is set aside
     """
-    origin, basis = build.record.origin, build.record.basis
-    image = Path(origin.image)
+    origin = build.record.origin
+    assert origin is not None
+    basis, image = build.record.basis, Path(origin.image)
     reading = build.beside.pop("reading", None) or prepare.begin_reading(image)
     if prepare.is_as_it_was(image, reading, basis.digest if basis else ""):
         return
@@ -158,7 +164,7 @@ def check_origin(build: Build) -> None:
     raise KeptDamaged(what, hint=f"begin again: salt-call state.sls {build.settings.pre}")
 
 
-def update(build):
+def update(build: Build) -> PackageChanges:
     """update: bring the root's packages up to date."""
     build.needs_open()
     basis = build.record.basis
@@ -166,7 +172,7 @@ def update(build):
         build.note_change_of_root()
         apt = _apt_cache(build)
 
-        def work():
+        def work() -> tuple[PackageChanges, dict[str, Any], str]:
             apt.show_lists(build.progress.note)
             known = apt.known()
             is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"])
@@ -183,8 +189,9 @@ def update(build):
             return changed, {"offered": offered, "newest": newest}, state
 
         with swept(build.settings):
-            how = {"kind_of_network": build.network(), "group": group_name(build.settings)}
-            changes, known, state = work_inside(build.root, work, **how)
+            changes, known, state = work_inside(
+                build.root, work, kind_of_network=build.network(), group=group_name(build.settings)
+            )
         if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
             _share(build, lambda: apt.keep_lists(known))
         build.note(updated=Updated(changes, known["offered"], state, time.time()))
@@ -194,11 +201,11 @@ def update(build):
     return changes
 
 
-def _apt_cache(build):
-    return AptCache(build.settings.cache, build.workspace.changes / "apt", build.root, build.record.base.digest)
+def _apt_cache(build: Build) -> AptCache:
+    return AptCache(build.settings.cache, build.workspace.changes / "apt", build.root, made(build.record.base).digest)
 
 
-def _share(build, keep):
+def _share(build: Build, keep: Callable[[], object]) -> None:
     """Share what was downloaded; a cache that cannot take it (full, read-only) is no fault of the image."""
     try:
         keep()
@@ -206,7 +213,7 @@ def _share(build, keep):
         build.progress.note(f"the cache of apt in {build.settings.cache} takes nothing: {error}")
 
 
-def variate(build):
+def variate(build: Build) -> list[StateResult]:
     """variation: apply the user's states inside the root."""
     build.needs_open()
     with build.step("variation") as say:
@@ -215,17 +222,23 @@ def variate(build):
         apt, updated, basis = _apt_cache(build), build.record.updated, build.record.basis
         is_fresh = updated is not None and time.time() - updated.at < _FRESH_SECONDS
 
-        def apply():
+        def apply() -> tuple[list[StateResult], list[dict[str, Any]] | None]:
             apt.show(varies=True, say=build.progress.note)
             recall_update(build.root, HOME, updated.state if updated else "")
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
         known = basis.states if basis else None
         with BackgroundTask(lambda: found.digest, "reading the variation") as reading:
-            how = {"hostname": found.id, "kind_of_network": build.network(), "starts_daemons": build.settings.live}
-            how["group"] = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
+            group = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
             with swept(build.settings):
-                results, states = work_inside(build.root, apply, **how)
+                results, states = work_inside(
+                    build.root,
+                    apply,
+                    hostname=found.id,
+                    kind_of_network=build.network(),
+                    starts_daemons=build.settings.live,
+                    group=group,
+                )
             digest = reading.finish()
         remove_copies(build.root, build.workspace.upper, build.network())
         free_jobs(build.root, build.workspace.upper)
@@ -234,7 +247,9 @@ def variate(build):
     return results
 
 
-def seal(build, remove, truncate, *, keep_written=False, dry=False):
+def seal(
+    build: Build, remove: Iterable[str], truncate: Iterable[str], *, keep_written: bool = False, dry: bool = False
+) -> dict[str, list[str]]:
     """seal: remove identity and residue by patterns."""
     build.needs_open()
     written = written_by(build.record.written)
@@ -263,23 +278,25 @@ def seal(build, remove, truncate, *, keep_written=False, dry=False):
     return sealed
 
 
-def extract(build):
+def extract(build: Build) -> str:
     """kernel and ramdisk: copy them out of the root."""
     build.needs_open()
     with build.step("kernel"):
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         kernel, ramdisk = build.triplet.partial("kernel"), build.triplet.partial("ramdisk")
-        kernel.unlink(missing_ok=True), ramdisk.unlink(missing_ok=True)
+        kernel.unlink(missing_ok=True)
+        ramdisk.unlink(missing_ok=True)
         version = boot_files.copy_boot_files(build.root, kernel, ramdisk, build.workspace.upper)
         build.note(kernel=version)
     return version
 
 
-def pack(build):
+def pack(build: Build) -> None:
     """shrink, first half: write the root's files into an image that ends at its content."""
     build.needs_open()
     check_origin(build)
     origin = build.record.origin
+    assert origin is not None
     with (
         build.step("pack") as say,
         fitting_paths(build.root, build.workspace.upper, build.workspace.lower, build.workspace.path / "image"),
@@ -296,13 +313,15 @@ def pack(build):
         with BackgroundTask(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
             content = _packed(build, label, identity)
             contents = measuring.finish()
-        facts = {"keys": keys, "packages": packages, "distribution": grains_of(build.root), "contents": contents}
-        build.note(packed=Packed(label, content.blocks * ext4.BLOCK, content.inodes, **facts))
+        size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
+        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents))
 
 
 def _packed(build: Build, label: str, identity: str) -> ext4.Content:
-    """Write the root image: a copy of the base with the changes in it, or where that does not do, all files anew."""
-    workspace, target, origin = build.workspace, build.triplet.partial("root_image"), build.record.origin
+    """Write the root image: a copy of the base with the changes in it, or where that does not do, all files."""
+    workspace, target = build.workspace, build.triplet.partial("root_image")
+    origin = build.record.origin
+    assert origin is not None
     if identity in ("", origin.uuid):
         try:
             copy = build.beside.pop("copy", None) or begin_copy(Path(origin.image), target)
@@ -313,13 +332,13 @@ def _packed(build: Build, label: str, identity: str) -> ext4.Content:
     return ext4.pack_image(build.root, target, label=label, uuid=identity)
 
 
-def close(build):
+def close(build: Build) -> None:
     """Unmount the root."""
     with build.step("close"):
         build.close_root()
 
 
-def shrink(build):
+def shrink(build: Build) -> int:
     """shrink, second half: cut the image to its content and check it."""
     image = build.triplet.partial("root_image")
     if not image.exists():
@@ -333,7 +352,7 @@ def shrink(build):
     return size
 
 
-def deliver(build: Build) -> dict:
+def deliver(build: Build) -> Manifest:
     """triplet: digests, manifest, and the three files under their names."""
     record = build.record
     missing = [step for step in ("begun", "base", "varied", "kernel", "packed", "shrunk") if not getattr(record, step)]
@@ -344,7 +363,8 @@ def deliver(build: Build) -> dict:
         described = build.triplet.describe_partials(build.progress.moved)
     record, inputs = build.record, None
     if build.settings.skip_unchanged:
-        digest = digest_inputs(build, record.base.digest, record.varied.digest, record.varied.id, record.packed.distribution)
+        base, varied, packed = made(record.base), made(record.varied), made(record.packed)
+        digest = digest_inputs(build, base.digest, varied.digest, varied.id, packed.distribution)
         inputs = {"digest": digest, "offered": record.updated.offered if record.updated else None}
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = make_manifest(record, described, inputs, versions=build.host.versions(), created=created)
@@ -354,6 +374,6 @@ def deliver(build: Build) -> dict:
     return manifest
 
 
-def e2fsprogs_version():
+def e2fsprogs_version() -> str:
     """The version of the programs that wrote the file system."""
     return run(["mke2fs", "-V"]).output.split()[1]

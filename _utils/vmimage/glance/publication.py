@@ -32,13 +32,16 @@ class PublishingHost(Protocol):
 
 
 class PublishingBuild(Protocol):
-    """What publishing needs of a :class:`vmimage.build.steps.Build`."""
+    """What publishing needs of a :class:`vmimage.build.build.Build`."""
 
     settings: Settings
-    host: PublishingHost
     progress: Progress
     workspace: Workspace
     triplet: Triplet
+
+    @property
+    def host(self) -> PublishingHost:
+        """The builder's Salt."""
 
     def open_store(self, credentials: Credentials) -> "Store":
         """The store that the credentials are for."""

@@ -1,18 +1,20 @@
-"""The kernel and the ramdisk of a root: the newest, of one version, copied out."""
+"""The kernel and the ramdisk of a root: the newest, of the same version, copied out."""
 
 import os
 import re
 import stat
+from pathlib import Path
 
 from vmimage.errors import KernelMissing, RamdiskMissing
 from vmimage.root import files
+from vmimage.system.aliases import StrPath
 
 _LARGEST_KERNEL, _LARGEST_RAMDISK = 1 << 30, 8 << 30
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 _CONFIGURATIONS = ("/usr/share/initramfs-tools/conf.d", "/etc/initramfs-tools/conf.d")
 
 
-def newest_kernel(root):
+def newest_kernel(root: StrPath) -> str:
     """The version of the newest kernel in ``/boot``.
 
     :returns: such as ``6.1.0-18-cloud-amd64`` or ``6.8.0-45-generic``
@@ -34,14 +36,14 @@ def newest_kernel(root):
     return max(versions, key=version_key)
 
 
-def version_key(version):
+def version_key(version: str) -> list[tuple[int, int, str]]:
     """Sorts 6.1.0-9 before 6.1.0-18, and a release candidate before its release."""
     parts = re.findall(r"[0-9]+|~|[^0-9~]+", version)
     keys = [(-2, 0, "") if part == "~" else (1, int(part), "") if part[0] in "0123456789" else (0, 0, part) for part in parts]
     return [*keys, (-1, 0, "")]  # the end of a version: after ~, before all else
 
 
-def find_boot_files(root):
+def find_boot_files(root: StrPath) -> tuple[str, str, str]:
     """What to copy out: ``(version, kernel path, ramdisk path)``, paths in the image.
 
     :raises KernelMissing, RamdiskMissing: naming the version
@@ -64,7 +66,7 @@ def find_boot_files(root):
     )
 
 
-def _bytes_of(root, path):
+def _bytes_of(root: StrPath, path: str) -> int:
     """The size of the regular file that the path leads to inside the image; 0 where there is none."""
     try:
         with files.opened(root, path, os.O_PATH) as descriptor:
@@ -74,10 +76,10 @@ def _bytes_of(root, path):
     return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
-def needs_modules_of_this_machine(root):
+def needs_modules_of_this_machine(root: StrPath) -> str:
     """Whether update-initramfs takes only the drivers of the machine that it runs on, and which file says so.
 
-    :returns: the path in the image of the file with ``MODULES=dep``, or an empty str; the last file that names MODULES counts
+    :returns: the path in the image of the file with ``MODULES=dep``, or an empty string; the last file that names MODULES counts
     """
     paths = ["/etc/initramfs-tools/initramfs.conf"]
     for directory in _CONFIGURATIONS:
@@ -92,12 +94,12 @@ def needs_modules_of_this_machine(root):
     return says
 
 
-def copy_boot_files(root, kernel_target, ramdisk_target, changes=None):
+def copy_boot_files(root: StrPath, kernel_target: Path, ramdisk_target: Path, changes: Path | None = None) -> str:
     """Copy kernel and ramdisk out of the image.
 
-    :param Path kernel_target: new file
-    :param Path ramdisk_target: new file
-    :param Path changes: the directory of what the build changed, to see whether the ramdisk was made here
+    :param kernel_target: new file
+    :param ramdisk_target: new file
+    :param changes: the directory of what the build changed, to see whether the ramdisk was made here
     :returns: their version
     :raises RamdiskMissing: also if the ramdisk was made here, with the drivers of this machine only
     """

@@ -1,18 +1,22 @@
 """What a build changed, brought into a copy of its base: only that is read and written, not the whole root.
 
-The overlay's upper directory tells at which names the root may differ from the base.  What is there is read from the mounted
+The overlay's upper directory shows at which names the root may differ from the base.  What is there is read from the mounted
 root: what an overlay notes in its own ways (whiteouts, opaque and renamed directories) need not be understood here.
 """
 
 import os
 import stat
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+from vmimage.system.aliases import StrPath
 from vmimage.system.attributes import read_flags, unprotect, write_flags
 from vmimage.system.sparse import copy_data
 from vmimage.system.trees import remove_tree
 
 _BLOCK = 4096
+#: ``{(device, inode): [first path, names so far, names in all]}``
+_Links = dict[tuple[int, int], list[Any]]
 _MARKS = {"trusted.overlay.opaque", "trusted.overlay.redirect"}
 
 
@@ -23,17 +27,17 @@ class HardLinkSplit(Exception):
 class Change(NamedTuple):
     """A name at which the root differs from the base.
 
-    :ivar str name: with a leading slash; empty for the root directory
-    :ivar os.stat_result facts: of lstat; None where nothing is any more
-    :ivar bool is_merged: a directory that still shows what the base has there
+    :ivar name: with a leading slash; empty for the root directory
+    :ivar facts: of lstat; None where nothing is any more
+    :ivar is_merged: a directory that still shows what the base has there
     """
 
     name: str
-    facts: os.stat_result
+    facts: os.stat_result | None
     is_merged: bool = False
 
 
-def list_changes(upper, lower, root):
+def list_changes(upper: StrPath, lower: StrPath, root: StrPath) -> list[Change]:
     """Every :class:`Change`, parents before what is in them."""
     found, todo = [Change("", os.lstat(root), True)], [""]
     while todo:
@@ -50,7 +54,7 @@ def list_changes(upper, lower, root):
     return found
 
 
-def _is_merged(entry, below):
+def _is_merged(entry: os.DirEntry[str], below: os.stat_result | None) -> bool:
     return (
         entry.is_dir(follow_symlinks=False)
         and _is_directory(below)
@@ -58,7 +62,7 @@ def _is_merged(entry, below):
     )
 
 
-def _all_below(root, directory):
+def _all_below(root: StrPath, directory: str) -> Iterator[Change]:
     todo = [directory]  # not recursive: a tree may be deeper than Python's stack
     while todo:
         directory = todo.pop()
@@ -69,45 +73,46 @@ def _all_below(root, directory):
                 todo.append(name)
 
 
-def _entries(path):
+def _entries(path: str) -> list[os.DirEntry[str]]:
     with os.scandir(path) as entries:
-        return sorted(entries, key=lambda one: one.name)
+        return sorted(entries, key=lambda entry: entry.name)
 
 
-def _at(top, name):
+def _at(top: StrPath, name: str) -> str:
     return f"{os.fspath(top)}{name}"
 
 
-def _lstat(path):
+def _lstat(path: str) -> os.stat_result | None:
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _is_directory(facts):
+def _is_directory(facts: os.stat_result | None) -> bool:
     return facts is not None and stat.S_ISDIR(facts.st_mode)
 
 
-def count_blocks(changes):
+def count_blocks(changes: Iterable[Change]) -> int:
     """How many blocks of 4 KiB the changed names take, at most: what they replace is not taken off."""
-    return sum(1 if _is_directory(one.facts) else _blocks_of(one.facts) for one in changes if one.facts)
+    return sum(1 if _is_directory(change.facts) else _blocks_of(change.facts) for change in changes if change.facts)
 
 
-def _blocks_of(facts):
+def _blocks_of(facts: os.stat_result) -> int:
     """Of a file with holes only what is between them: its size may be more than any disk's."""
     return min(-(-facts.st_size // _BLOCK), -(-facts.st_blocks * 512 // _BLOCK) or 1)
 
 
-def apply_changes(changes, root, target):
+def apply_changes(changes: Sequence[Change], root: StrPath, target: StrPath) -> None:
     """Make a copy of the base what the root is.
 
-    :param list changes: of :func:`list_changes`
-    :param Path root: mounted
-    :param Path target: a copy of the base, mounted; changed in place
-    :raises HardLinkSplit: if the copy would get two files where the root has one with two names
+    :param changes: of :func:`list_changes`
+    :param root: mounted
+    :param target: a copy of the base, mounted; changed in place
+    :raises HardLinkSplit: if the copy would get two files where the root has a single file with two names
     """
-    links, flags = {}, {}
+    links: _Links = {}
+    flags = {}
     for change in changes:
         path = _at(target, change.name)
         if change.is_merged:
@@ -122,7 +127,7 @@ def apply_changes(changes, root, target):
         if names != wanted:
             raise HardLinkSplit(first)
     for change in reversed(changes):  # last: what is made in a directory changes its times
-        if _is_directory(change.facts):
+        if change.facts and _is_directory(change.facts):
             _copy_facts(_at(root, change.name), _at(target, change.name), change.facts)
         if change.facts:
             flags[change.name] = read_flags(_at(root, change.name), change.facts)
@@ -130,7 +135,7 @@ def apply_changes(changes, root, target):
         write_flags(_at(target, name), flags[name])
 
 
-def _remove(path):
+def _remove(path: str) -> None:
     facts = _lstat(path)
     if facts is None:
         return
@@ -142,17 +147,19 @@ def _remove(path):
         remove_tree(path)
     except PermissionError:  # something in there is protected
         for change in _all_below(path, ""):
-            unprotect(_at(path, change.name), change.facts)
+            if change.facts:
+                unprotect(_at(path, change.name), change.facts)
         remove_tree(path)
 
 
-def _make(source, path, facts, links):
+def _make(source: str, path: str, facts: os.stat_result, links: _Links) -> None:
     """A file of any kind but a directory."""
     if facts.st_nlink > 1:
         identity = facts.st_dev, facts.st_ino
         if identity in links:
             links[identity][1] += 1
-            return os.link(links[identity][0], path, follow_symlinks=False)
+            os.link(links[identity][0], path, follow_symlinks=False)
+            return
         links[identity] = [path, 1, facts.st_nlink]
     if stat.S_ISREG(facts.st_mode):
         _copy_data(source, path)
@@ -163,7 +170,7 @@ def _make(source, path, facts, links):
     _copy_facts(source, path, facts)
 
 
-def _copy_data(source, path):
+def _copy_data(source: str, path: str) -> None:
     ours = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         copy = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -175,7 +182,7 @@ def _copy_data(source, path):
         os.close(ours)
 
 
-def _copy_facts(source, path, facts):
+def _copy_facts(source: str, path: str, facts: os.stat_result) -> None:
     """Owner, mode, attributes and times; capabilities are attributes that a change of owner takes away."""
     os.chown(path, facts.st_uid, facts.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(facts.st_mode):

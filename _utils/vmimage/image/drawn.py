@@ -1,14 +1,16 @@
-"""What packages draw by lot when they are installed: none of it stays in an image, and units in the image draw it at the first boot.
+"""Random values that packages draw when they are installed: none of them stays in an image; units in the image draw others at the first boot.
 
-What the seal removes stands in ``states/ami_creator_seal.sls``; here stands who makes it again, where the package itself does not
+What the seal removes stands in ``states/ami_creator_seal.sls``; here stands what makes it again, where the package itself does not
 when its service starts.
 """
 
 import os
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 from vmimage.root import files
+from vmimage.system.aliases import StrPath
 
 _UNITS = "/etc/systemd/system"
 _POPCON = "/etc/popularity-contest.conf"
@@ -22,13 +24,13 @@ _LARGEST_KEY = 1 << 16
 class Drawn:
     """Something that is removed, and the command that makes it.
 
-    :ivar str name: of its unit
-    :ivar str what: for the unit's description
-    :ivar str path: what is removed; where it is there again, nothing is made
-    :ivar str program: without which nothing can make it, nor needs it
-    :ivar str command: of a shell
-    :ivar str user: who runs it
-    :ivar bool is_early: made before any service starts that might read it
+    :ivar name: of its unit
+    :ivar what: for the unit's description
+    :ivar path: what is removed; where it is there again, nothing is made
+    :ivar program: without which nothing can make it, nor needs it
+    :ivar command: of a shell
+    :ivar user: the user who runs it
+    :ivar is_early: made before any service starts that might read it
     """
 
     name: str
@@ -39,7 +41,7 @@ class Drawn:
     user: str = "root"
     is_early: bool = True
 
-    def unit(self):
+    def unit(self) -> str:
         """The text of the unit."""
         early = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target\n" if self.is_early else ""
         wanted = "sysinit.target" if self.is_early else "multi-user.target"
@@ -49,7 +51,7 @@ class Drawn:
             f'[Service]\nType=oneshot\nUser={self.user}\nExecStart=/bin/sh -e -c "{command}"\n\n[Install]\nWantedBy={wanted}\n'
         )
 
-    def link(self):
+    def link(self) -> str:
         """Where the unit is enabled."""
         return f"{_UNITS}/{'sysinit' if self.is_early else 'multi-user'}.target.wants/{self.name}.service"
 
@@ -109,10 +111,10 @@ ALL = (
 )
 
 
-def add_makers(root, removed):
+def add_makers(root: StrPath, removed: Container[str]) -> tuple[list[str], list[str]]:
     """Give the root a unit for each thing removed that something in it needs.
 
-    :param Path root: the mounted directory
+    :param root: the mounted directory
     :param removed: the paths that the seal has removed
     :returns: ``(paths written, what the units make)``
     """
@@ -130,10 +132,10 @@ def add_makers(root, removed):
     return written, made
 
 
-def forget_host_id(root):
+def forget_host_id(root: StrPath) -> list[str]:
     """Take the line with its id out of the configuration of popularity-contest, which draws it when it is configured again.
 
-    :returns: the path, if there was one
+    :returns: the path, if there was an id
     """
     if not files.is_file(root, _POPCON):
         return []
@@ -145,7 +147,7 @@ def forget_host_id(root):
     return [_POPCON]
 
 
-def remove_links_to_nothing(root):
+def remove_links_to_nothing(root: StrPath) -> list[str]:
     """Remove the links that name the removed certificate by its digest; returns their paths."""
     directory = "/etc/ssl/certs"
     if files.exists(root, f"{directory}/{_SNAKEOIL}"):
@@ -157,11 +159,11 @@ def remove_links_to_nothing(root):
     return found
 
 
-def find_keys(root, changes):
+def find_keys(root: StrPath, changes: StrPath) -> list[str]:
     """The private keys that the build made, as paths: every instance would have the same.
 
-    :param Path root: the mounted directory
-    :param Path changes: the directory of what the build changed
+    :param root: the mounted directory
+    :param changes: the directory of what the build changed
     """
     return [
         path
@@ -171,6 +173,6 @@ def find_keys(root, changes):
     ]
 
 
-def _read(root, path):
+def _read(root: StrPath, path: str) -> bytes:
     with files.opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
         return os.read(descriptor, _LARGEST_KEY)

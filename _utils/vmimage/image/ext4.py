@@ -1,16 +1,19 @@
 """The root image: an ext4 file system that ends at its content.
 
-It is written anew from the files of the root (``mke2fs -d``) instead of being truncated: `resize2fs -M` cannot move what lies
+It is written from the files of the root (``mke2fs -d``) instead of being truncated: `resize2fs -M` cannot move what lies
 scattered, and leaves inode tables and a journal made for a larger disk.  Measured on 1.05 GiB of content: truncated 1818 MiB,
 packed 1096 MiB.  It keeps what a first boot needs to grow: room for group descriptors (resize_inode) and 4096 inodes a group, or more.
 """
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from vmimage.errors import CommandFailed, ImageUnsound
 from vmimage.image.left_out import add_left_out, find_left_out
+from vmimage.system.aliases import StrPath
 from vmimage.system.shell import run
 
 BLOCK = 4096
@@ -18,7 +21,7 @@ _GROUP_BLOCKS = 32768
 _INODES_PER_GROUP = 8192  # as mke2fs chooses for 16 KiB an inode; groups added by growth get as many
 _INODE_BYTES = 256
 _GROWTH_LIMIT_BLOCKS = 1 << 28  # 1 TiB: descriptor blocks are reserved for growth up to this
-_LEAST_FREE = 256  # blocks: where a file is cut in two on its way, its extents may need one more
+_LEAST_FREE = 256  # blocks: where a file is cut in two on its way, its extents may need another
 _TINY_GROUP = 128  # blocks
 _MOST_HELD_BACK = 4096  # blocks
 _TRIES = 4
@@ -28,18 +31,19 @@ _TRIES = 4
 class Content:
     """What a root holds.
 
-    :ivar int blocks: of 4 KiB, that its files and directories take
-    :ivar int inodes: files, directories, links and all the rest
+    :ivar blocks: of 4 KiB, that its files and directories take
+    :ivar inodes: files, directories, links and all the rest
     """
 
     blocks: int
     inodes: int
 
 
-def measure_content(root):
-    """The :class:`Content` of a directory tree on one file system, each hard link counted once."""
+def measure_content(root: StrPath) -> Content:
+    """What a directory tree on a single file system holds, each hard link counted once."""
     top = os.stat(root)
-    blocks, inodes, seen, todo = 0, 1, set(), [os.fspath(root)]
+    blocks, inodes, todo = 0, 1, [os.fspath(root)]
+    seen: set[tuple[int, int]] = set()
     while todo:
         with os.scandir(todo.pop()) as entries:
             names = 0
@@ -65,17 +69,16 @@ def measure_content(root):
     return Content(blocks, inodes)
 
 
-def journal_mib(content):
+def journal_mib(content: Content) -> int:
     """The size of the journal, a quarter to a half of mke2fs's own choice: it is part of every download and of every instance."""
     return 4 if content.blocks * BLOCK < 512 << 20 else 8
 
 
-def plan_size(content, journal=True, spare_inodes=64):
+def plan_size(content: Content, journal: bool = True, spare_inodes: int = 64) -> tuple[int, int]:
     """How many blocks to make the file system for its content, before it is shrunk; and how many inodes.
 
-    :param Content content:
-    :param bool journal: whether it gets one
-    :param int spare_inodes: for files that will be added
+    :param journal: whether it gets a journal
+    :param spare_inodes: for files that will be added
     :returns: ``(blocks, inodes)``
     """
     inodes_wanted = content.inodes + content.inodes // 50 + spare_inodes
@@ -90,16 +93,17 @@ def plan_size(content, journal=True, spare_inodes=64):
     return max(blocks + metadata + content.blocks // 100, least), inodes
 
 
-def pack_image(root, target, *, label="", uuid="", journal=True, spare_inodes=64):
+def pack_image(
+    root: StrPath, target: Path, *, label: str = "", uuid: str = "", journal: bool = True, spare_inodes: int = 64
+) -> Content:
     """Write a new ext4 image with the files of a directory.  For a private namespace: mounts things.
 
     :param root: the mounted root; its modes, owners, hard links of files, ACLs, xattrs, capabilities, flags of chattr and holes are kept
-    :param Path target: the image to make
-    :param str label: of the file system
-    :param str uuid: of the file system; empty for a new one
-    :param bool journal: whether it gets one
-    :param int spare_inodes: for files that will be added
-    :returns: :class:`Content`
+    :param target: the image to make
+    :param label: of the file system
+    :param uuid: of the file system; empty for a new UUID
+    :param journal: whether it gets a journal
+    :param spare_inodes: for files that will be added
     """
     content = measure_content(root)
     blocks, inodes = plan_size(content, journal, spare_inodes)
@@ -121,26 +125,26 @@ def pack_image(root, target, *, label="", uuid="", journal=True, spare_inodes=64
     return content
 
 
-def grow_image(image, size):
+def grow_image(image: Path, size: int) -> None:
     """Make an image and its file system larger by so many bytes."""
     os.truncate(image, -(-(image.stat().st_size + size) // BLOCK) * BLOCK)
     if size:
         run(["resize2fs", image])
 
 
-def _mke2fs(label, uuid, journal):
-    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", BLOCK, "-I", _INODE_BYTES, "-m", "1"]
+def _mke2fs(label: str, uuid: str, journal: int) -> list[str | int]:
+    argv: list[str | int] = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", BLOCK, "-I", _INODE_BYTES, "-m", "1"]
     argv += ["-J", f"size={journal}", "-O", "resize_inode"] if journal else ["-O", "resize_inode,^has_journal"]
     argv += ["-E", f"resize={_GROWTH_LIMIT_BLOCKS},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0"]
     argv += ["-L", label] if label else []
     return argv + (["-U", uuid] if uuid else [])
 
 
-def shrink_image(image, headroom_mib=0):
+def shrink_image(image: Path, headroom_mib: int = 0) -> int:
     """Cut the file system to its content and check it.
 
-    :param Path image: changed in place; its file ends where the file system ends
-    :param int headroom_mib: MiB that can be written before it has grown: a first boot must
+    :param image: changed in place; its file ends where the file system ends
+    :param headroom_mib: MiB that can be written before it has grown: a first boot must
     :returns: size in bytes
     :raises ImageUnsound: if e2fsck finds what it should not
     """
@@ -151,12 +155,12 @@ def shrink_image(image, headroom_mib=0):
     return image.stat().st_size
 
 
-def _least_blocks(facts, headroom):
-    """To how many blocks a file system can be cut: -M reckons for the worst, and may leave tens of MiB more."""
+def _least_blocks(facts: Mapping[str, str], headroom: int) -> int:
+    """To how many blocks a file system can be cut: -M computes the worst case, and may leave tens of MiB more."""
     count, free, a_group = (int(facts[key]) for key in ("Block count", "Free blocks", "Blocks per group"))
     used_inodes = int(facts["Inode count"]) - int(facts["Free inodes"])
     tables = int(facts["Inode blocks per group"]) + int(facts.get("Reserved GDT blocks", 0)) + _TINY_GROUP
-    # of all blocks Linux holds one in 50 back, even from root: without more a first boot could write nothing
+    # of all blocks Linux holds a fiftieth back, even from root: without more a first boot could write nothing
     headroom += min((count - free + headroom) // 49 + 1, _MOST_HELD_BACK)
     wanted = count - free + headroom
     if wanted % a_group:  # a last group that holds little more than its own tables would be dropped, and its blocks be missing
@@ -166,13 +170,13 @@ def _least_blocks(facts, headroom):
     return wanted
 
 
-def cut_image(image):
+def cut_image(image: Path) -> None:
     """Let the file system end at its content."""
     run(["e2fsck", "-f", "-y", image], ok=(0, 1))  # 1: corrected
     run(["resize2fs", "-M", image])
 
 
-def check_image(image):
+def check_image(image: Path) -> None:
     """Refuse an image that a cloud could not use.
 
     :raises ImageUnsound: naming the fault
@@ -193,12 +197,12 @@ def check_image(image):
         raise ImageUnsound(f"{image} could not grow on a larger disk (no resize_inode)")
 
 
-def superblock(image):
-    """What dumpe2fs -h says, as a dict of str."""
+def superblock(image: StrPath) -> dict[str, str]:
+    """What dumpe2fs -h says, by its names."""
     lines = run(["dumpe2fs", "-h", image]).output.splitlines()
     return {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
 
 
-def block_count(image):
+def block_count(image: StrPath) -> int:
     """The blocks of the file system in an image."""
     return int(superblock(image)["Block count"])

@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 
 from vmimage.root.mounts import mounted
+from vmimage.system.aliases import StrPath
 from vmimage.system.attributes import read_flags, write_flags
 from vmimage.system.sparse import copy_data, is_swap
 
@@ -13,17 +14,19 @@ from vmimage.system.sparse import copy_data, is_swap
 class LeftOut:
     """What is to be added to an image.
 
-    :ivar dict swap: ``{path below the root: bytes}`` of swap files
-    :ivar dict flags: ``{path below the root: flags}``, contents before their directory
+    :ivar swap: ``{path below the root: bytes}`` of swap files
+    :ivar flags: ``{path below the root: flags}``, contents before their directory
     """
 
-    swap: dict
-    flags: dict
+    swap: dict[str, int]
+    flags: dict[str, int]
 
 
-def find_left_out(root):
-    """The :class:`LeftOut` of a mounted root; what other file systems show there is no part of it."""
-    top, swap, flags, todo = os.lstat(root), {}, {}, [""]
+def find_left_out(root: StrPath) -> LeftOut:
+    """What mke2fs leaves out of a mounted root; what other file systems show there is no part of it."""
+    top, todo = os.lstat(root), [""]
+    swap: dict[str, int] = {}
+    flags: dict[str, int] = {}
     while todo:
         directory = todo.pop()
         with os.scandir(f"{os.fspath(root)}/{directory}") as entries:
@@ -40,12 +43,11 @@ def find_left_out(root):
     return LeftOut(swap, dict(reversed(flags.items())))
 
 
-def add_left_out(root, image, found):
+def add_left_out(root: StrPath, image: StrPath, found: LeftOut) -> None:
     """Complete an image.  For a private namespace: mounts things.
 
     :param root: the mounted root from which the image was made
-    :param Path image: with room for the swap files
-    :param LeftOut found:
+    :param image: with room for the swap files
     """
     with tempfile.TemporaryDirectory(prefix="vm_create-") as point, mounted(image, point):
         for path in found.swap:

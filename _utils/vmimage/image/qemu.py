@@ -4,18 +4,23 @@ import os
 import platform
 import re
 import socket
+import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import BootFailed, printable
+from vmimage.image.triplet import Triplet
+from vmimage.system.aliases import StrPath
 from vmimage.system.shell import run, started
 
 _MEMORY_MIB = 1024
 _DISK_GIB = 20  # a flavour of a common size: the root grows into it
 _KVM_SIGN_SECONDS = 15  # a kernel that says nothing for so long under KVM will not start there
-#: where a processor is emulated: of what the kernel needs little, so that little is to be emulated; arm64 has but one such
+#: where a processor is emulated: of what the kernel needs little, so that little is to be emulated; arm64 has no such choice
 _EMULATED = {"x86_64": "Nehalem", "aarch64": "max"}
 #: its kernel need not guard against what only real processors leak
 _UNGUARDED = "mitigations=off"
@@ -33,30 +38,37 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
 
-def program():
+def program() -> str:
     """The program that boots a triplet on this machine."""
     return _MACHINES[platform.machine()][0]
 
 
-def accelerators():
+def accelerators() -> list[str]:
     """What to try, the faster first."""
     return ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
 
 
 def qemu_argv(
-    triplet, disk, accelerator, console, forwards=(), more=(), *, memory_mib=_MEMORY_MIB, network="restrict=on", words=""
-):
+    triplet: Triplet,
+    disk: Path,
+    accelerator: str,
+    console: Path,
+    forwards: Iterable[tuple[int, int]] = (),
+    more: Iterable[StrPath] = (),
+    *,
+    memory_mib: int = _MEMORY_MIB,
+    network: str = "restrict=on",
+    words: str = "",
+) -> list[StrPath]:
     """The command line that boots a triplet.
 
-    :param Triplet triplet:
-    :param Path disk: qcow2 over its root image
-    :param str accelerator: kvm or tcg
-    :param Path console: file that takes the first serial line
+    :param disk: qcow2 over its root image
+    :param accelerator: kvm or tcg
+    :param console: file that takes the first serial line
     :param forwards: ``(port of 127.0.0.1, port of the guest)``
     :param more: further arguments
-    :param str network: options of QEMU's user network; by default the guest reaches nobody
-    :param str words: further ones for the kernel's command line
-    :returns: list
+    :param network: options of QEMU's user network; by default the guest reaches no other machine
+    :param words: further words for the kernel's command line
     """
     machine = platform.machine()
     forward = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{guests}" for ours, guests in forwards)
@@ -75,7 +87,13 @@ def qemu_argv(
 
 
 @contextmanager
-def booted(triplet, is_up, seconds, forwards=(), more=()):
+def booted(
+    triplet: Triplet,
+    is_up: Callable[[str], bool],
+    seconds: float,
+    forwards: Iterable[tuple[int, int]] = (),
+    more: Iterable[StrPath] = (),
+) -> Iterator[tuple[str, float, Path]]:
     """A triplet that runs for the time of the block, once it is up.
 
     :param is_up: takes the console's text, says whether to go on
@@ -101,7 +119,7 @@ def booted(triplet, is_up, seconds, forwards=(), more=()):
         )
 
 
-def _wait(child, console, is_up, seconds, must_speak):
+def _wait(child: subprocess.Popen[bytes], console: Path, is_up: Callable[[str], bool], seconds: float, must_speak: bool) -> bool:
     begun = time.monotonic()
     while child.poll() is None and time.monotonic() - begun < seconds:
         text = read_console(console)
@@ -113,25 +131,24 @@ def _wait(child, console, is_up, seconds, must_speak):
     return False
 
 
-def read_console(console):
+def read_console(console: Path) -> str:
     """What a guest has written so far."""
     return console.read_text(encoding="utf-8", errors="replace") if console.exists() else ""
 
 
-def free_port():
-    """A TCP port of the loopback that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+def free_port() -> int:
+    """A TCP port of the loopback that no program listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
-def look(triplet, seconds, ports, *, waits=True):
+def look(triplet: Triplet, seconds: float, ports: Iterable[int], *, waits: bool = True) -> dict[str, Any]:
     """Boot to the login prompt and probe some ports.
 
-    :param bool waits: until the seconds are over for ports that are refused; else some seconds
-
-    :returns: dict of seconds, accelerator, ``answers`` (of each port what :func:`probe` says), ``failed`` (units that did not start) and
-        the end of the console
+    :param waits: until the seconds are over for ports that are refused; else some seconds
+    :returns: ``seconds``, ``accelerator``, ``answers`` (of each port what :func:`probe` says), ``failed`` (units that did not start) and the
+        end of the ``console``
     """
     forwards = [(free_port(), port) for port in ports]
     with booted(triplet, lambda text: "login:" in text, seconds, forwards) as (accelerator, took, console):
@@ -148,12 +165,12 @@ def look(triplet, seconds, ports, *, waits=True):
     }
 
 
-def unanswered(seen):
+def unanswered(seen: Mapping[str, Any]) -> list[int]:
     """The ports of :func:`look` that nobody listens on."""
     return [port for port, answer in seen["answers"].items() if answer == REFUSED]
 
 
-def probe(port, words, deadline):
+def probe(port: int, words: str, deadline: float) -> str:
     """The first line that somebody behind a port of the loopback answers.
 
     :param words: what to say first

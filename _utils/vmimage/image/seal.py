@@ -3,10 +3,13 @@
 import os
 import re
 import stat
+from collections.abc import Container, Iterable, Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from vmimage.root import files
-from vmimage.root.enter import take_back
+from vmimage.root.enter import remove_temporary_files
+from vmimage.system.aliases import StrPath
 
 #: states by which a path is written
 _WRITES = re.compile(
@@ -15,14 +18,16 @@ _WRITES = re.compile(
 )
 
 
-def seal_root(root, remove=(), truncate=(), *, own=(), dry=False):
+def seal_root(
+    root: StrPath, remove: Iterable[str] = (), truncate: Iterable[str] = (), *, own: Container[str] = (), dry: bool = False
+) -> dict[str, list[str]]:
     """Remove or empty what the patterns name.
 
-    :param Path root: the mounted directory
+    :param root: the mounted directory
     :param remove: shell patterns of paths of the image; directories go whole
     :param truncate: shell patterns of files that stay, empty, with mode and owner
     :param own: paths that stay, for the variation itself has written them
-    :param bool dry: only tell
+    :param dry: only say what would be done
     :returns: ``{"removed": [...], "truncated": [...], "kept": [...]}``, empty lists if the root is sealed in this already
     """
     found = [path for pattern in remove for path in files.match(root, pattern)]
@@ -35,7 +40,7 @@ def seal_root(root, remove=(), truncate=(), *, own=(), dry=False):
         if not _is_within(path, gone) and _has_content(root, path)
     ]
     if not dry:
-        gone += take_back(root)
+        gone += remove_temporary_files(root)
         for path in gone:
             files.remove(root, path)
         for path in emptied:
@@ -47,27 +52,27 @@ def seal_root(root, remove=(), truncate=(), *, own=(), dry=False):
     }
 
 
-def written_by(states):
+def written_by(states: Iterable[Mapping[str, Any]]) -> set[str]:
     """The paths that states write, as far as their names say.
 
-    :param list states: as :func:`vmimage.variation.in_root.state_diff.note_states` notes them
+    :param states: as :func:`vmimage.variation.in_root.state_diff.note_states` notes them
     """
-    found = set()
+    found: set[str] = set()
     for noted in states:
         if _WRITES.fullmatch(noted["state"]):
             found |= {os.path.normpath(path) for path in (noted["name"], *noted.get("writes", ()))}
     return {path for path in found if path.startswith("/")}
 
 
-def _printable(path):
+def _printable(path: str) -> str:
     """A path whose bytes are no UTF-8 with these bytes escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _is_within(path, tops):
+def _is_within(path: str, tops: Iterable[str]) -> bool:
     return not {path, *map(str, PurePosixPath(path).parents)}.isdisjoint(tops)
 
 
-def _has_content(root, path):
+def _has_content(root: StrPath, path: str) -> bool:
     entry = files.lstat(root, path)
     return entry is not None and stat.S_ISREG(entry.st_mode) and entry.st_size > 0

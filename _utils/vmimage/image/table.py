@@ -4,20 +4,20 @@ import json
 import sys
 from pathlib import Path
 
-from vmimage.image.triplet import ROLES
+from vmimage.image.triplet import ROLES, Manifest
 from vmimage.system.progress import format_bytes
 
 
-def table_of(manifest, directory):
+def table_of(manifest: Manifest, directory: Path) -> str:
     """The steps with their seconds, the files with size and digest, and how to boot them.
 
-    :param dict manifest: of a triplet
+    :param manifest: of a triplet
     :param directory: where its files are
-    :returns: str
     """
-    steps, made = {}, manifest.get("incremental")
-    for one in manifest["steps"]:
-        steps[one["step"]] = steps.get(one["step"], 0) + one["seconds"]
+    steps: dict[str, float] = {}
+    made = manifest.get("incremental")
+    for timing in manifest["steps"]:
+        steps[timing["step"]] = steps.get(timing["step"], 0) + timing["seconds"]
     lines = [
         f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states, {len(manifest['packages'])} packages",
         *(["  incremental: generation {generation} of the clean build {of}".format_map(made)] if made else []),
@@ -34,9 +34,9 @@ def table_of(manifest, directory):
     return "\n".join(lines)
 
 
-def main(path):
-    path = Path(path)
-    print(table_of(json.loads(path.read_text(encoding="utf-8")), path.parent))
+def main(path: str) -> None:
+    file = Path(path)
+    print(table_of(json.loads(file.read_text(encoding="utf-8")), file.parent))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,35 @@
-"""The triplet on disk: root image, kernel, ramdisk, and the manifest that tells what they are.
+"""The triplet on disk: root image, kernel, ramdisk, and the manifest that says what they are.
 
     OUTPUT/NAME.img  OUTPUT/kernel_NAME  OUTPUT/ramdisk_NAME  OUTPUT/NAME.manifest.json
 
 Its files are made as ``.partial`` and get their names only together; the manifest goes first and comes last, so that where
-there is a manifest, the files are the ones it describes.
+there is a manifest, the files are those it describes.
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import ImageUnsound
+from vmimage.system.aliases import Moved, StrPath
 from vmimage.system.digest import digest_of_file
 from vmimage.system.whole_files import read_json, sync, write_json
 
-#: the three files by their role, in the order in which they are told
+#: of a triplet, as in its file
+Manifest = dict[str, Any]
+#: the three files by their role, in the order in which they are named
 ROLES = ("root_image", "kernel", "ramdisk")
 
 
 class Triplet:
-    """The files of one variation.
+    """The files of a variation.
 
-    :param Path directory: where they are
-    :param str name: of the variation
+    :param directory: where they are
+    :param name: of the variation
     """
 
-    def __init__(self, directory, name):
+    def __init__(self, directory: StrPath, name: str) -> None:
         self.name = name
         self.directory = Path(directory)
         self.root_image = self.directory / f"{name}.img"
@@ -33,21 +37,21 @@ class Triplet:
         self.ramdisk = self.directory / f"ramdisk_{name}"
         self.manifest_path = self.directory / f"{name}.manifest.json"
 
-    def files(self):
+    def files(self) -> dict[str, Path]:
         """``{role: Path}``"""
         return {role: getattr(self, role) for role in ROLES}
 
-    def partial(self, role):
+    def partial(self, role: str) -> Path:
         """The path of a file in the making."""
         path = getattr(self, role)
         return path.with_name(f"{path.name}.partial")
 
-    def clear_partials(self):
+    def clear_partials(self) -> None:
         """Remove what a run that did not finish left."""
         for path in (*map(self.partial, ROLES), self.manifest_path.with_name(f"{self.manifest_path.name}.partial")):
             path.unlink(missing_ok=True)
 
-    def describe_partials(self, moved):
+    def describe_partials(self, moved: Moved) -> dict[str, dict[str, Any]]:
         """``{role: {path, bytes, sha256}}`` of the files in the making, as they will be called."""
         with ThreadPoolExecutor(1) as pool:  # what is hashed goes to the disk meanwhile
             synced = pool.map(sync, map(self.partial, ROLES))
@@ -55,10 +59,10 @@ class Triplet:
             list(synced)
         return described
 
-    def complete(self, manifest, mode=0o600):
+    def complete(self, manifest: Manifest, mode: int = 0o600) -> None:
         """Give the files in the making their names, the manifest last.
 
-        :param int mode: of the three files: an image holds its /etc/shadow
+        :param mode: of the three files: an image holds its /etc/shadow
         """
         for role in ROLES:
             self.partial(role).chmod(mode)
@@ -69,19 +73,19 @@ class Triplet:
         write_json(self.manifest_path, manifest)
         sync(self.directory)
 
-    def manifest(self):
+    def manifest(self) -> Manifest | None:
         """The manifest, or None where there is no whole triplet."""
         try:
             manifest = read_json(self.manifest_path)
-        except ValueError:  # damaged: it tells of no triplet
+        except ValueError:  # damaged: it describes no triplet
             return None
         return manifest if manifest and all(path.exists() for path in self.files().values()) else None
 
-    def check(self):
+    def check(self) -> Manifest:
         """Compare the files with their manifest.
 
         :returns: the manifest
-        :raises ImageUnsound: if there is no whole triplet or a file is not the one described
+        :raises ImageUnsound: if there is no whole triplet or a file is not what it describes
         """
         manifest = self.manifest()
         if manifest is None:
@@ -96,5 +100,5 @@ class Triplet:
         return manifest
 
 
-def _describe(partial, path, moved):
+def _describe(partial: Path, path: Path, moved: Moved) -> dict[str, Any]:
     return {"path": path.name, "bytes": partial.stat().st_size, "sha256": digest_of_file(partial, moved=moved).split(":")[1]}

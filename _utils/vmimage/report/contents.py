@@ -1,21 +1,26 @@
 """What takes the room in an image: two treemaps, by package and by directory."""
 
-from vmimage.report.html import element, folded, joined, table
-from vmimage.report.treemap import Node, lay_out
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vmimage.apt.packages import PackageChanges
+from vmimage.image.usage import Branch
+from vmimage.report.html import Markup, element, folded, joined, table
+from vmimage.report.treemap import Node, Tile, lay_out
 from vmimage.system.progress import format_bytes
 
-#: the frames in pixels: for a window, and for a narrow one; the style gives them these heights
+#: the frames in pixels: for a window, and for a narrow window; the style gives them these heights
 _FRAMES = {"wide": (1140, 520), "narrow": (372, 620)}
-_TILES = 70  # packages by name in the treemap; smaller ones are one tile
+_TILES = 70  # packages by name in the treemap; smaller packages are a single tile
 _ROWS = 60
-_ONE_BRANCH = 0.97  # a directory that holds little else than one other is shown together with it
+_ONE_BRANCH = 0.97  # a directory that holds little else than a single other directory is shown together with it
 
 
-def contents(measured, changes):
+def contents(measured: Mapping[str, Any] | None, changes: PackageChanges) -> Markup | None:
     """The section, or None where nothing was measured.
 
-    :param dict measured: of :func:`vmimage.image.usage.measure_contents`
-    :param dict changes: of the packages against the base
+    :param measured: of :func:`vmimage.image.usage.measure_contents`
+    :param changes: of the packages against the base
     """
     if not measured:
         return None
@@ -36,7 +41,7 @@ def contents(measured, changes):
     )
 
 
-def group_packages(measured, changes):
+def group_packages(measured: Mapping[str, Any], changes: PackageChanges) -> list[Node]:
     """Packages by where they come from: added to the base, of the base, of none."""
     added = {**changes.get("added", {}), **changes.get("changed", {})}
     ordered = sorted(measured["packages"].items(), key=lambda item: -item[1])
@@ -55,8 +60,8 @@ def group_packages(measured, changes):
     return [group for group in groups if group.amount]
 
 
-def _directories(branch):
-    """A tree of :func:`~vmimage.image.usage.measure_contents` as nodes; what has but one branch is one with it."""
+def _directories(branch: Branch) -> Node:
+    """A tree of :func:`~vmimage.image.usage.measure_contents` as nodes; a directory with a single branch is joined with it."""
     name, size, parts = branch
     named = [part for part in parts if part[0]]
     if name != "/" and len(named) == 1 and named[0][1] >= _ONE_BRANCH * size:
@@ -66,7 +71,7 @@ def _directories(branch):
     return Node(name, size, tuple(Node("rest", part[1]) if not part[0] else _directories(part) for part in parts))
 
 
-def _legend(groups):
+def _legend(groups: Iterable[Node]) -> Markup:
     return element(
         "p",
         [
@@ -79,7 +84,7 @@ def _legend(groups):
     )
 
 
-def _drawn(nodes, total, title):
+def _drawn(nodes: Iterable[Node], total: int, title: str) -> list[Markup]:
     return [
         element(
             "svg",
@@ -92,7 +97,7 @@ def _drawn(nodes, total, title):
     ]
 
 
-def _tile(tile, width, height, total):
+def _tile(tile: Tile, width: float, height: float, total: int) -> Markup:
     """A rectangle with its words, cut off at its edge by being an svg of its own; across as a share, for the frame is as wide as it may."""
     x, y, across, down = tile.place
     words = []
@@ -117,15 +122,15 @@ def _tile(tile, width, height, total):
     )
 
 
-def _package_table(measured, changes, total):
+def _package_table(measured: Mapping[str, Any], changes: PackageChanges, total: int) -> Markup:
     rows = []
     for name, size in sorted(measured["packages"].items(), key=lambda item: -item[1])[:_ROWS]:
         where = "added" if name in changes.get("added", {}) else "updated" if name in changes.get("changed", {}) else "base"
-        rows.append((name or "smaller ones together", where, format_bytes(size), f"{size / total:.1%}"))
+        rows.append((name or "smaller packages together", where, format_bytes(size), f"{size / total:.1%}"))
     return table(["Package", "From", "#Size", "#Share"], rows)
 
 
-def _unowned_table(measured):
+def _unowned_table(measured: Mapping[str, Any]) -> Markup:
     rows = [(place or "others", format_bytes(size)) for place, size in measured["unowned"].items()]
     return joined(
         element("p", "What states wrote, and what packages made when they were installed, such as caches and the ramdisk."),

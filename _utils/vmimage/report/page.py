@@ -1,33 +1,37 @@
-"""The report: all that is known of one build as a single HTML page.
+"""The report: all that is known of a build as a single HTML page.
 
-It loads nothing: its policy forbids everything but the one style sheet that is in it, whose digest it names.  Nothing in it is a
-script, so that what a log line or a state's comment says cannot become one.
+It loads nothing: its policy forbids everything but the style sheet that is in it, whose digest it names.  Nothing in it is a
+script, so that what a log line or a state's comment says cannot become a script.
 """
 
 import base64
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from vmimage.build.kept import read_build, write_private
 from vmimage.errors import NotReady
+from vmimage.image.triplet import Manifest, Triplet
 from vmimage.report.changes import changes, signed_amount
 from vmimage.report.contents import contents
 from vmimage.report.html import Markup, element, folded, joined, table
 from vmimage.report.log import failures, log, mark_lines
 from vmimage.report.style import STYLE
 from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, total_seconds
+from vmimage.root.workspace import Workspace
+from vmimage.system.aliases import StrPath
 from vmimage.system.progress import format_bytes
 
 _OUTCOMES = {"done": "built", "failed": "failed", "unfinished": "not finished"}
 
 
-def write_report(triplet, workspace, path=None):
+def write_report(triplet: Triplet, workspace: Workspace, path: StrPath | None = None) -> Path:
     """Write the page of the newest build of a name.
 
-    :param Triplet triplet:
-    :param Workspace workspace: its
+    :param workspace: its
     :param path: of the page; default: beside the manifest
-    :returns: its Path
+    :returns: its path
     :raises NotReady: if nothing is known of any build
     """
     found = read_build(triplet, workspace)
@@ -35,17 +39,16 @@ def write_report(triplet, workspace, path=None):
         raise NotReady(
             f"there is no build {triplet.name} to report on in {triplet.directory}", hint="make it: vm_create.create_variation"
         )
-    path = Path(path or triplet.directory / f"{triplet.name}.report.html")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, make_page(found))
-    return path
+    page = Path(path or triplet.directory / f"{triplet.name}.report.html")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_private(page, make_page(found))
+    return page
 
 
-def make_page(found):
+def make_page(found: Mapping[str, Any]) -> str:
     """The page.
 
-    :param dict found: of :func:`vmimage.build.kept.read_build`
-    :returns: str
+    :param found: of :func:`vmimage.build.kept.read_build`
     """
     manifest, kept = found["manifest"], found["kept"]
     lines = mark_lines(kept.get("log"))
@@ -73,7 +76,7 @@ def make_page(found):
     return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
 
 
-def _headline(found, name):
+def _headline(found: Mapping[str, Any], name: str) -> Markup:
     manifest, outcome = found["manifest"], found["outcome"]
     distribution, files = manifest.get("distribution") or {}, manifest.get("files") or {}
     base, variation = manifest.get("base") or {}, manifest.get("variation") or {}
@@ -92,7 +95,7 @@ def _headline(found, name):
     if not base.get("digest"):
         facts["Base"] = base.get("reference")
     if not variation.get("digest"):
-        facts["Variation"] = variation.get("reference") or _told(manifest.get("settings", {}).get("variation"))
+        facts["Variation"] = variation.get("reference") or _as_text(manifest.get("settings", {}).get("variation"))
     return element(
         "header",
         element("h1", name, " ", element("span", _OUTCOMES[outcome], class_=f"outcome {outcome}")),
@@ -106,8 +109,8 @@ def _headline(found, name):
     )
 
 
-def _figures(manifest, kept):
-    """What one wants to know first, as ``(value, word)``."""
+def _figures(manifest: Manifest, kept: Mapping[str, Any]) -> Iterator[tuple[object, str]]:
+    """What a reader wants to know first, as ``(value, word)``."""
     files, states = manifest.get("files") or {}, manifest.get("states") or []
     seconds = total_seconds(lay_out_steps(manifest.get("steps") or []))
     if seconds:
@@ -123,27 +126,27 @@ def _figures(manifest, kept):
         added = len((manifest.get("changes") or {}).get("added", ()))
         yield len(manifest["packages"]), f"packages, {added} added" if added else "packages"
     if states:
-        failed, changed = (sum(bool(test(one)) for one in states) for test in (_is_failed, _is_changed))
+        failed, changed = (sum(test(state) for state in states) for test in (_is_failed, _is_changed))
         yield len(states), f"states, {failed} failed" if failed else f"states, {changed} changed"
 
 
-def _is_failed(state):
+def _is_failed(state: Mapping[str, Any]) -> bool:
     return state.get("result") is False
 
 
-def _is_changed(state):
-    return state.get("changed")
+def _is_changed(state: Mapping[str, Any]) -> bool:
+    return bool(state.get("changed"))
 
 
-def _ways(sections):
+def _ways(sections: Iterable[Markup | None]) -> Markup:
     """Links to the sections that are there."""
     words = {"failures": "Failures", "time": "Time", "contents": "What is in it", "changes": "What changed", "log": "Log"}
     words["settings"] = "Settings and versions"
-    there = [key for key in words if any(one and one.startswith(f'<section id="{key}"') for one in sections)]
+    there = [key for key in words if any(section and section.startswith(f'<section id="{key}"') for section in sections)]
     return element("nav", [element("a", words[key], href=f"#{key}") for key in there])
 
 
-def _settings(manifest):
+def _settings(manifest: Manifest) -> Markup:
     settings = {key: value for key, value in (manifest.get("settings") or {}).items() if key != "pillar"}
     sealed, files = manifest.get("sealed") or {}, manifest.get("files") or {}
     return element(
@@ -151,13 +154,14 @@ def _settings(manifest):
         element("h2", "Settings and versions"),
         table(["Program", "Version"], sorted((manifest.get("versions") or {}).items())) if manifest.get("versions") else None,
         table(
-            ["File", "#Bytes", "sha256"], [(one["path"], one["bytes"], element("code", one["sha256"])) for one in files.values()]
+            ["File", "#Bytes", "sha256"],
+            [(file["path"], file["bytes"], element("code", file["sha256"])) for file in files.values()],
         )
         if files
         else None,
         folded(
             f"{len(settings)} settings",
-            table(["Setting", "Value"], [(key, _told(value)) for key, value in sorted(settings.items())]),
+            table(["Setting", "Value"], [(key, _as_text(value)) for key, value in sorted(settings.items())]),
         )
         if settings
         else None,
@@ -173,11 +177,11 @@ def _settings(manifest):
     )
 
 
-def _told(value):
+def _as_text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_told(one)}" for key, one in value.items())
+        return ", ".join(f"{key}: {_as_text(below)}" for key, below in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else "" if value is None else str(value)
 
 
-def _time(manifest):
+def _time(manifest: Manifest) -> str:
     return (manifest.get("created") or "").replace("T", " ").replace("Z", " UTC")

@@ -1,17 +1,23 @@
-"""Working inside a root: furnish it, lend it what the work needs, take that back, and leave no process behind."""
+"""Working inside a root: mount what its programs need, add temporary files, remove these, and leave no process behind."""
 
 import os
 import socket
 import stat
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TypeVar
 
 from vmimage.root import files, name_servers
-from vmimage.root.mounts import furnish, limiting, run_inside
+from vmimage.root.mounts import limiting, mount_api_filesystems, run_in_root
 from vmimage.root.name_servers import build_name_servers
 from vmimage.root.runtime import STAND_INS
 from vmimage.system import network
+from vmimage.system.aliases import StrPath
 from vmimage.system.groups import limited
 from vmimage.system.namespace import run_privately
+
+Result = TypeVar("Result")
 
 _MARK = "# lent by vm_create for the time of the build"
 _POLICY = "/usr/sbin/policy-rc.d"
@@ -37,33 +43,43 @@ _RUNTIME_DIRECTORIES = r"""systemd-tmpfiles --create --boot --prefix=/run --excl
 cd /etc/systemd/system && for unit in *.wants/*.service; do POLICY "${unit##*/}" start; done
 """.replace("POLICY", _POLICY)
 PROGRAMS = "/usr/local/bin"
-_LENT = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
+_TEMPORARY = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
 
 
-def work_inside(root, work, *, hostname="localhost", kind_of_network=network.HOST, starts_daemons=False, group=""):
+def work_inside(
+    root: StrPath,
+    work: Callable[[], Result],
+    *,
+    hostname: str = "localhost",
+    kind_of_network: str = network.HOST,
+    starts_daemons: bool = False,
+    group: str = "",
+) -> Result:
     """Do something in a root, in a namespace of its own: what it starts ends with it.
 
-    :param Path root: the mounted directory
-    :param work: a callable without arguments that finds the root furnished
-    :param str hostname: what the programs in there see
-    :param str kind_of_network: of :mod:`vmimage.system.network`
-    :param bool starts_daemons: whether packages may start theirs, as on a machine
-    :param str group: name of the control groups that limit the programs in there; whoever starts a build has them watched
+    :param root: the mounted directory
+    :param work: a callable without arguments that finds the API file systems mounted
+    :param hostname: what the programs in there see
+    :param kind_of_network: of :mod:`vmimage.system.network`
+    :param starts_daemons: whether packages may start theirs, as on a machine
+    :param group: name of the control groups that limit the programs in there; the caller has them removed (:func:`vmimage.system.groups.swept`)
     :returns: what the work returns
     """
 
-    def furnished_work():
+    def work_in_mounts() -> Result:
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
-        furnish(root)
+        mount_api_filesystems(root)
         swallow_log(root)
-        with build_name_servers(root, kind_of_network), nullcontext() if starts_daemons else forbidden_daemons(root):
-            with limited(group) if group else nullcontext([]) as groups, limiting(groups):
+        daemons: AbstractContextManager[None] = nullcontext() if starts_daemons else forbidden_daemons(root)
+        limits: AbstractContextManager[list[Path]] = limited(group) if group else nullcontext([])
+        with build_name_servers(root, kind_of_network), daemons:
+            with limits as groups, limiting(groups):
                 return work()
 
-    return run_privately(furnished_work, hostname=hostname, kind_of_network=kind_of_network)
+    return run_privately(work_in_mounts, hostname=hostname, kind_of_network=kind_of_network)
 
 
-def swallow_log(root):
+def swallow_log(root: StrPath) -> None:
     """A /dev/log as on a machine, which ``logger`` asks for; what is written there is read and forgotten.
 
     For a private namespace only: the process that reads ends with it.
@@ -82,74 +98,83 @@ def swallow_log(root):
 
 
 @contextmanager
-def forbidden_daemons(root):
-    """A policy-rc.d that lets no package start a daemon, unless the root has one of its own."""
-    take_back(root, _POLICY)
+def forbidden_daemons(root: StrPath) -> Iterator[None]:
+    """A policy-rc.d that lets no package start a daemon, unless the root has its own."""
+    remove_temporary_files(root, _POLICY)
     if not files.exists(root, _POLICY):
         files.make_directory(root, os.path.dirname(_POLICY))
         files.write_text(root, _POLICY, _FORBID, mode=0o755)
     try:
         yield
     finally:
-        take_back(root, _POLICY)
+        remove_temporary_files(root, _POLICY)
 
 
-def make_runtime_directories(root):
-    """In a furnished root: what a boot, and the services that are enabled, would have made below ``/run``."""
-    if _is_lent(root, _POLICY):  # not one of the root's own
-        run_inside(root, ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"])
+def make_runtime_directories(root: StrPath) -> None:
+    """In a root with its API file systems: what a boot, and the services that are enabled, would have made below ``/run``."""
+    if _is_temporary(root, _POLICY):  # not the root's own
+        run_in_root(root, ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"])
 
 
 @contextmanager
-def lent_programs(root, programs):
+def temporary_programs(root: StrPath, programs: Mapping[str, str]) -> Iterator[None]:
     """Programs at the place where every user of the root, and sudo, looks first; for the time of the block.
 
-    :param dict programs: ``{name: text}``; where the root has one of its own there, that stays
+    :param programs: ``{name: text}``; where the root has its own program there, that stays
     """
-    take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+    remove_temporary_files(root, *(f"{PROGRAMS}/{name}" for name in programs))
     if not files.exists(root, PROGRAMS):
         yield
         return
-    before = files.lstat(root, PROGRAMS)
+    before = _stat_of_programs(root)
     with _times_kept(root, before):
         for name, text in programs.items():
             if files.lstat(root, f"{PROGRAMS}/{name}") is None:
                 head, _, rest = text.partition("\n")
                 files.write_text(root, f"{PROGRAMS}/{name}", f"{head}\n{_MARK}\n{rest}", mode=0o755)
-    changed = files.lstat(root, PROGRAMS)
+    changed = _stat_of_programs(root)
     try:
         yield
     finally:
-        is_as_we_left_it = files.lstat(root, PROGRAMS).st_mtime_ns == changed.st_mtime_ns
+        is_as_we_left_it = _stat_of_programs(root).st_mtime_ns == changed.st_mtime_ns
         with _times_kept(root, before) if is_as_we_left_it else nullcontext():
-            take_back(root, *(f"{PROGRAMS}/{name}" for name in programs))
+            remove_temporary_files(root, *(f"{PROGRAMS}/{name}" for name in programs))
 
 
-def show_systemd(root):
-    """Let scripts find what they find where systemd runs (sd_booted), so that they ask it: the lent programs answer.
+def show_systemd(root: StrPath) -> None:
+    """Let scripts find what they find where systemd runs (sd_booted), so that they ask it: the temporary programs answer.
 
     policy-rc.d still lets no package start a daemon.
     """
     files.make_directory(root, "/run/systemd/system")
 
 
+def _stat_of_programs(root: StrPath) -> os.stat_result:
+    facts = files.lstat(root, PROGRAMS)
+    assert facts is not None
+    return facts
+
+
 @contextmanager
-def _times_kept(root, facts):
-    """The directory of programs does not show that something was lent."""
+def _times_kept(root: StrPath, facts: os.stat_result) -> Iterator[None]:
+    """The directory of programs does not show that something was added."""
     yield
     with files.opened(root, PROGRAMS, os.O_RDONLY | os.O_DIRECTORY) as directory:
         os.utime(directory, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
-def take_back(root, *paths):
-    """Remove what was lent and not taken back, because the work was killed, perhaps; returns the paths removed.
+def remove_temporary_files(root: StrPath, *paths: str) -> list[str]:
+    """Remove the temporary files of a build, such as those that a killed build has left; returns the paths removed.
 
-    A link that leads to something lent (a resolv.conf into ``/run``) is the image's own and stays.
+    A link that leads to a temporary file (a resolv.conf into ``/run``) is the image's own and stays.
     """
-    servers = [] if paths else name_servers.take_back(root)
-    return servers + [path for path in paths or _LENT if _is_lent(root, path) and files.remove(root, path) is None]
+    servers = [] if paths else name_servers.remove_temporary_file(root)
+    left = [path for path in paths or _TEMPORARY if _is_temporary(root, path)]
+    for path in left:
+        files.remove(root, path)
+    return servers + left
 
 
-def _is_lent(root, path):
+def _is_temporary(root: StrPath, path: str) -> bool:
     entry = files.lstat(root, path)
     return entry is not None and stat.S_ISREG(entry.st_mode) and _MARK in files.read_text(root, path)

@@ -9,10 +9,13 @@ import errno
 import fnmatch
 import os
 import stat
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from vmimage.errors import RootHostile
 from vmimage.system import syscalls
+from vmimage.system.aliases import StrPath
 from vmimage.system.sparse import copy_data
 from vmimage.system.trees import remove_tree
 
@@ -26,7 +29,7 @@ SMALL, LARGE = 1 << 20, 256 << 20
 
 
 @contextmanager
-def opened(root, path, flags=os.O_RDONLY, mode=0o644):
+def opened(root: StrPath, path: StrPath, flags: int = os.O_RDONLY, mode: int = 0o644) -> Iterator[int]:
     """A file descriptor of a file of the image."""
     top = os.open(root, _DIRECTORY)
     try:
@@ -48,7 +51,7 @@ def opened(root, path, flags=os.O_RDONLY, mode=0o644):
 
 
 @contextmanager
-def _opened_to_change(root, directory):
+def _opened_to_change(root: StrPath, directory: str) -> Iterator[int]:
     """A descriptor of a directory of the image in which something is to be made.
 
     :raises RootHostile: where none is
@@ -62,7 +65,7 @@ def _opened_to_change(root, directory):
         yield descriptor
 
 
-def _open_confined(top, path, flags, mode=0, more=0):
+def _open_confined(top: int, path: StrPath, flags: int, mode: int = 0, more: int = 0) -> int:
     """openat2; again where a rename or mount anywhere on the machine came between: a ``..`` on the way is refused then."""
     for _ in range(_TRIES):
         with contextlib.suppress(BlockingIOError):
@@ -70,11 +73,11 @@ def _open_confined(top, path, flags, mode=0, more=0):
     raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
 
 
-def _relative(path):
+def _relative(path: StrPath) -> str:
     return os.fspath(path).strip("/") or "."
 
 
-def _place(path):
+def _place(path: StrPath) -> tuple[str, str]:
     """``(directory, name)`` of an entry.
 
     :raises RootHostile: for ``/`` and ``..``: the kernel confines how a directory is found, not what is done to a name in it
@@ -85,10 +88,10 @@ def _place(path):
     return directory, name
 
 
-def read_text(root, path, default=None, *, limit=SMALL):
+def read_text(root: StrPath, path: StrPath, default: str | None = None, *, limit: int = SMALL) -> str:
     """The text of a regular file, or the default where there is none.
 
-    :param int limit: of its size in bytes: an image may hold files larger than the memory, holes and all
+    :param limit: of its size in bytes: an image may hold files larger than the memory, holes and all
     :raises FileNotFoundError: where there is none and no default is given
     :raises RootHostile: if it is larger, or no regular file
     """
@@ -110,8 +113,8 @@ def read_text(root, path, default=None, *, limit=SMALL):
         return default
 
 
-def write_text(root, path, text, mode=0o644):
-    """Replace a file by a new one: never writes through a link or into a hard link that another name shares."""
+def write_text(root: StrPath, path: StrPath, text: str, mode: int = 0o644) -> None:
+    """Replace a file by a new file: never writes through a link or into a hard link that another name shares."""
     directory, name = _place(path)
     new = f".{name}.partial"
     remove(
@@ -129,7 +132,7 @@ def write_text(root, path, text, mode=0o644):
             raise RootHostile(f"{path} of the image is a directory", hint="make it a file, or remove it") from error
 
 
-def make_directory(root, path, mode=0o755):
+def make_directory(root: StrPath, path: StrPath, mode: int = 0o755) -> None:
     """Make a directory and those above it, following the image's own links only."""
     so_far = ""
     for name in filter(None, _relative(path).split("/")):
@@ -139,14 +142,14 @@ def make_directory(root, path, mode=0o755):
         so_far = f"{so_far}/{name}"
 
 
-def make_link(root, path, target):
+def make_link(root: StrPath, path: StrPath, target: str) -> None:
     """Make a symbolic link of the image; the target is text, and is not looked at."""
     directory, name = _place(path)
     with _opened_to_change(root, directory) as parent:
         os.symlink(target, name, dir_fd=parent)
 
 
-def lstat(root, path):
+def lstat(root: StrPath, path: StrPath) -> os.stat_result | None:
     """The stat of an entry itself (a link is not followed), or None where there is none."""
     directory, name = os.path.split("/" + _relative(path))
     try:
@@ -156,19 +159,19 @@ def lstat(root, path):
         return None
 
 
-def _entry(parent, name):
+def _entry(parent: int, name: str) -> os.stat_result | None:
     try:
         return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
-def exists(root, path):
+def exists(root: StrPath, path: StrPath) -> bool:
     """Whether there is such an entry, were it a dangling link."""
     return lstat(root, path) is not None
 
 
-def is_file(root, path):
+def is_file(root: StrPath, path: StrPath) -> bool:
     """Whether the path leads, inside the image, to a regular file."""
     try:
         with opened(root, path, os.O_PATH) as descriptor:
@@ -177,7 +180,7 @@ def is_file(root, path):
         return False
 
 
-def list_directory(root, path):
+def list_directory(root: StrPath, path: StrPath) -> list[str]:
     """The sorted names in a directory, none where it is missing."""
     try:
         with opened(root, path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
@@ -186,7 +189,7 @@ def list_directory(root, path):
         return []
 
 
-def read_link(root, path):
+def read_link(root: StrPath, path: StrPath) -> str | None:
     """What a link of the image says, or None where there is none."""
     try:
         with opened(root, os.path.dirname(path), os.O_PATH | os.O_DIRECTORY) as parent:
@@ -195,10 +198,10 @@ def read_link(root, path):
         return None
 
 
-def files_below(root, directory, largest, spared=()):
+def files_below(root: StrPath, directory: str, largest: int, spared: Container[str] = ()) -> Iterator[str]:
     """The paths of regular files below a directory that are not empty.
 
-    :param int largest: bytes; larger ones are left out
+    :param largest: bytes; larger files are left out
     :param spared: paths that are left out with all below
     """
     todo = [directory]
@@ -215,7 +218,7 @@ def files_below(root, directory, largest, spared=()):
                 yield path
 
 
-def match(root, pattern):
+def match(root: StrPath, pattern: str) -> list[str]:
     """The paths of the image that a shell pattern names, sorted; ``**`` stands for any depth of directories."""
     found = {""}
     for part in filter(None, _relative(pattern).split("/")):
@@ -228,43 +231,45 @@ def match(root, pattern):
     return sorted(found)
 
 
-def _directories_below(root, path):
+def _directories_below(root: StrPath, path: str) -> Iterator[str]:
     todo = [path]
     while todo:
         path = todo.pop()
         for name in list_directory(root, path):
             below = f"{path}/{name}"
-            if stat.S_ISDIR(lstat(root, below).st_mode):
+            facts = lstat(root, below)
+            if facts and stat.S_ISDIR(facts.st_mode):
                 yield below
                 todo.append(below)
 
 
-def remove(root, path):
+def remove(root: StrPath, path: StrPath) -> None:
     """Remove a file, a link itself, or a whole directory of the image."""
     directory, name = _place(path)
-    if not exists(root, path):
+    facts = lstat(root, path)
+    if facts is None:
         return
     with opened(root, directory, _DIRECTORY) as parent:
-        if stat.S_ISDIR(_entry(parent, name).st_mode):
+        if stat.S_ISDIR(facts.st_mode):
             remove_tree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
 
 
-def truncate(root, path):
+def truncate(root: StrPath, path: StrPath) -> None:
     """Empty a regular file of the image, keeping its mode and owner."""
     with opened(root, path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as descriptor:
         os.ftruncate(descriptor, 0)
 
 
-def overwrite(root, path, content):
-    """Give a regular file of the image another content (bytes), keeping its mode and owner."""
+def overwrite(root: StrPath, path: StrPath, content: bytes) -> None:
+    """Give a regular file of the image another content, keeping its mode and owner."""
     with opened(root, path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as descriptor:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, content)
 
 
-def copy_out(root, path, target):
+def copy_out(root: StrPath, path: StrPath, target: Path) -> int:
     """Copy a regular file of the image to a new host file, holes and all; returns its size in bytes."""
     with opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -274,16 +279,16 @@ def copy_out(root, path, target):
             return os.fstat(copy.fileno()).st_size
 
 
-def _private(path, flags):
+def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def own_directory(root, path):
+def own_directory(root: StrPath, path: StrPath) -> str:
     """The host path of a real directory of the image, fit to mount something on.
 
     :raises RootHostile: if a link stands anywhere on the way: a mount would follow it to the host
     """
-    path = os.path.normpath(f"/{_relative(path)}")  # a .. would lead the caller out, who mounts by the host's path
+    path = os.path.normpath(f"/{_relative(path)}")  # a .. would lead out a caller that mounts by the host's path
     top = os.open(root, _DIRECTORY)
     try:
         os.close(_open_confined(top, path, _DIRECTORY, more=syscalls.RESOLVE_NO_SYMLINKS))

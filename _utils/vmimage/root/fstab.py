@@ -1,10 +1,12 @@
-"""The fstab of a root that leaves its old disk and will live alone on a new one."""
+"""The fstab of a root that leaves its old disk and will live alone on a new disk."""
 
 import os
 import re
+from collections.abc import Container
 
 from vmimage.errors import ImageUnsound
 from vmimage.root import files
+from vmimage.system.aliases import StrPath
 
 _DEFAULTS = "defaults,errors=remount-ro,x-systemd.growfs"
 _BY_PARTITION = re.compile(r"(LABEL|UUID|PARTUUID|PARTLABEL)=|/dev/(?!mapper/|shm)")
@@ -14,7 +16,7 @@ _LEFT_BEHIND = "# this file system is not part of the image: "
 _BROUGHT = "# what was in this file system is in the image: "
 
 
-def names_of_root(text):
+def names_of_root(text: str) -> dict[str, str]:
     """``{"LABEL": ..., "UUID": ...}``, as far as the line of ``/`` gives them.
 
     :raises ImageUnsound: if a file system cannot have that name
@@ -32,20 +34,20 @@ def names_of_root(text):
     return {}
 
 
-def lines_of(text):
+def lines_of(text: str) -> list[list[str]]:
     """The fields of each line that mounts something."""
     return [fields for fields in map(str.split, text.splitlines()) if len(fields) >= 3 and not fields[0].startswith("#")]
 
 
-def names_partition(name):
+def names_partition(name: str) -> bool:
     """Whether the first field of a line stands for a partition or logical volume of some disk."""
     return bool(_BY_PARTITION.match(name)) or name.startswith("/dev/mapper/")
 
 
-def fit_fstab(text, label, uuid, gone=(), brought=()):
+def fit_fstab(text: str, label: str, uuid: str, gone: Container[str] = (), brought: Container[str] = ()) -> str:
     """An fstab for the file system with this label and UUID, alone on its disk.
 
-    :param str text: the old one
+    :param text: the old fstab
     :param gone: names (``LABEL=...``, ``UUID=...``, ``PARTUUID=...``) of partitions that stay behind
     :param brought: mount points whose files are in this file system now
     :returns: the new text; the same if it fits already
@@ -73,8 +75,8 @@ def fit_fstab(text, label, uuid, gone=(), brought=()):
     return text if new.split() == text.split() else new
 
 
-def settle(root, label, uuid, gone=(), brought=()):
-    """Write the fstab of a mounted root anew where it does not fit; returns whether it did."""
+def settle(root: StrPath, label: str, uuid: str, gone: Container[str] = (), brought: Container[str] = ()) -> bool:
+    """Replace the fstab of a mounted root where it does not fit; returns whether it did."""
     old = files.read_text(root, "/etc/fstab", "")
     new = fit_fstab(old, label, uuid, gone, brought)
     if new != old:

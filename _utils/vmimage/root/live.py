@@ -13,8 +13,10 @@ import socket
 import stat
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import CommandFailed, NotReady, VariationFailed
 from vmimage.root import files
@@ -22,9 +24,10 @@ from vmimage.root.mounts import ROOT_ENVIRONMENT
 from vmimage.root.name_servers import link_into_run
 from vmimage.root.runtime import HOME
 from vmimage.system import syscalls
+from vmimage.system.aliases import Argv, Say
 from vmimage.system.confine import MOUNTING, TO_ENTER, confine, filter_code
 from vmimage.system.groups import enter_groups, own_groups
-from vmimage.system.shell import run, started
+from vmimage.system.shell import Finished, run, started
 
 _NEEDED = {
     "systemd": ("/usr/lib/systemd/systemd", "/lib/systemd/systemd"),
@@ -72,7 +75,7 @@ _FAILED_UNITS = """systemctl --failed --plain --no-legend | cut -d" " -f1 | whil
 done"""
 
 
-def check_base(root):
+def check_base(root: Path) -> None:
     """Refuse a mounted root that cannot run as a machine.
 
     :raises NotReady: naming what it lacks
@@ -88,13 +91,13 @@ def check_base(root):
 class Machine:
     """A machine that runs.
 
-    :param int leader: the pid of its first process
+    :param leader: the pid of its first process
     """
 
-    def __init__(self, leader):
+    def __init__(self, leader: int) -> None:
         self.leader = leader
 
-    def run(self, argv, *, env=None, on_line=None):
+    def run(self, argv: Argv, *, env: Mapping[str, str] | None = None, on_line: Say | None = None) -> Finished:
         """Run a program as a service of the machine, to its end; see :func:`vmimage.system.shell.run`."""
         environment = {key: value for key, value in {**ROOT_ENVIRONMENT, **(env or {})}.items() if key != "SYSTEMD_OFFLINE"}
         words = [f"--setenv={key}={value}" for key, value in environment.items()]
@@ -107,7 +110,7 @@ class Machine:
         self._check_up()
         return finished
 
-    def _check_up(self):
+    def _check_up(self) -> None:
         """Refuse what a machine did that is on its way down: its services were stopped before they were done."""
         try:
             state = self._run(["systemctl", "is-system-running"], ok=(0, 1)).output.strip()
@@ -119,17 +122,17 @@ class Machine:
                 hint="let what reboots it or powers it off be done at the first boot, or leave it out of the variation",
             )
 
-    def tell_failed_units(self, say):
+    def tell_failed_units(self, say: Say) -> None:
         """Hand out the last lines of the journal of each unit that failed: it is gone with the machine."""
         with suppress(CommandFailed):
             self._run(["sh", "-c", _FAILED_UNITS], on_line=say)
 
-    def set_hostname(self, hostname):
+    def set_hostname(self, hostname: str) -> None:
         """What the kernel calls the machine; the image's own name is in its files."""
         write = 'printf %s "$1" > /proc/sys/kernel/hostname'  # the program hostname refuses what a minion may be called
         run(["nsenter", f"--target={self.leader}", "--uts", "sh", "-c", write, "sh", hostname[:64]])
 
-    def _run(self, argv, **options):
+    def _run(self, argv: Argv, **options: Any) -> Finished:
         """Run a program of the machine in it, which may be whatever a state has made of it: with no more than it has there."""
         words = [f"{key}={value}" for key, value in ROOT_ENVIRONMENT.items() if key != "SYSTEMD_OFFLINE"]
         entering = ["nsenter", f"--target={self.leader}", "--all", "env", "-i", *words]
@@ -138,15 +141,13 @@ class Machine:
 
 
 @contextmanager
-def booted(root, hostname, group):
-    """The machine of a furnished root for the time of the block.  For a private namespace only: not all is unmounted.
+def booted(root: Path, hostname: str, group: str) -> Iterator[Machine]:
+    """The machine of a root with its API file systems for the time of the block.  For a private namespace only: not all is unmounted.
 
     What was shown to the root below ``/run/vm_create`` is on the machine's ``/run``.
 
-    :param Path root:
-    :param str hostname: what the machine is called
-    :param str group: name of its control groups
-    :returns: :class:`Machine`
+    :param hostname: what the machine is called
+    :param group: name of its control groups
     :raises NotReady: with what systemd-nspawn says, if it does not boot
     """
     os.makedirs(_NOTES, exist_ok=True)
@@ -164,18 +165,23 @@ def booted(root, hostname, group):
     argv += ["--machine=vm-create", "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--drop-capability={_DROPPED}"]
     argv += [f"--system-call-filter=~{_REFUSED}"]
     argv += [f"--bind={_escaped(source)}:{_escaped(target)}" for source, target in _shown(root)]
-    with own_groups(group) as groups, _traces_removed(root), open(f"{_TOP}/console", "wb") as console, _notified() as (at, told):
+    with (
+        own_groups(group) as groups,
+        _traces_removed(root),
+        open(f"{_TOP}/console", "wb") as console,
+        _notified() as (at, notices),
+    ):
         environment = {**_ENVIRONMENT, "NOTIFY_SOCKET": at}
         with started([*argv, *_ARGUMENTS], console, env=environment, preexec=lambda: enter_groups(groups)) as nspawn:
-            machine = Machine(_wait_for_boot(nspawn, told))
+            machine = Machine(_wait_for_boot(nspawn, notices))
             machine.set_hostname(hostname)
             _want_as_ever()
             yield machine
             _power_off(machine, nspawn)
 
 
-def _bind_root(root):
-    """Show the disk without what was furnished, of which the machine makes its own, and that beside it."""
+def _bind_root(root: Path) -> None:
+    """Show the disk without the API file systems, of which the machine makes its own, and that beside it."""
     for source, name in ((root, "root"), (f"{root}/run", "run"), (f"{root}/dev", "dev")):
         os.makedirs(f"{_TOP}/{name}")
         syscalls.mount(source, f"{_TOP}/{name}", flags=syscalls.MS_BIND | syscalls.MS_REC)
@@ -183,12 +189,12 @@ def _bind_root(root):
         syscalls.umount(f"{_TOP}/root/{name}", syscalls.MNT_DETACH)
 
 
-def _escaped(path):
+def _escaped(path: str) -> str:
     """A path in an option of systemd-nspawn, where a colon separates."""
     return path.replace("\\", "\\\\").replace(":", "\\:")
 
 
-def _shown(root):
+def _shown(root: Path) -> Iterator[tuple[str, str]]:
     """``(source, target)`` of what the machine sees besides its disk."""
     for name, texts in _configuration(root).items():
         for path, text in texts.items():
@@ -207,7 +213,7 @@ def _shown(root):
             yield f"{_TOP}/dev/{name}", f"/dev/{name}"
 
 
-def _configuration(root):
+def _configuration(root: Path) -> dict[str, dict[str, str]]:
     servers = " ".join(
         line.split()[1] for line in files.read_text(root, "/etc/resolv.conf", "").splitlines() if line.startswith("nameserver ")
     )
@@ -218,13 +224,13 @@ def _configuration(root):
     }
 
 
-def _place_of_name_servers(root):
+def _place_of_name_servers(root: Path) -> str | None:
     """The directory, or the file, below /run that a resolv.conf which is a link leads to."""
     target = link_into_run(root)
     return None if not target else target if os.path.dirname(target) == "/run" else os.path.dirname(target)
 
 
-def _want_little(root):
+def _want_little(root: Path) -> None:
     """Let the targets of the boot want no more than ours needs: such a link to nowhere hides what others have there."""
     for target in _TARGETS:
         for kind in ("wants", "requires"):
@@ -236,7 +242,7 @@ def _want_little(root):
                     os.symlink("/dev/null", f"{_TOP}/system.control/{below}/{name}")
 
 
-def _want_as_ever():
+def _want_as_ever() -> None:
     """The targets are reached: what a state asks of them or of their units finds the root's own."""
     for below in Path(_TOP, "system.control").iterdir():
         for link in below.iterdir():
@@ -245,23 +251,24 @@ def _want_as_ever():
 
 
 @contextmanager
-def _notified():
+def _notified() -> Iterator[tuple[str, socket.socket]]:
     """A socket at which systemd-nspawn says how far the machine is; yields its path and it."""
     path = f"{_TOP}/notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
-        told.bind(path)
-        yield path, told
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
+        notices.bind(path)
+        yield path, notices
 
 
-def _wait_for_boot(nspawn, told):
+def _wait_for_boot(nspawn: subprocess.Popen[bytes], notices: socket.socket) -> int:
     """The pid of the machine's first process, when the machine is up."""
     deadline, leader = time.monotonic() + _BOOT_SECONDS, 0
     gone = os.pidfd_open(nspawn.pid)
+    sources: list[Any] = [notices, gone]  # a socket and a number
     try:
         while (left := deadline - time.monotonic()) > 0:
-            ready = select.select([told, gone], [], [], left)[0]
-            if told in ready:
-                words = dict(line.partition("=")[::2] for line in told.recv(65536).decode(errors="replace").splitlines())
+            ready = select.select(sources, [], [], left)[0]
+            if notices in ready:
+                words = dict(line.partition("=")[::2] for line in notices.recv(65536).decode(errors="replace").splitlines())
                 leader = int(words.get("X_NSPAWN_LEADER_PID", leader))
                 if words.get("READY") == "1" and leader:
                     return leader
@@ -276,17 +283,17 @@ def _wait_for_boot(nspawn, told):
     )
 
 
-def _last_of_console():
+def _last_of_console() -> str:
     lines = Path(_TOP, "console").read_text(encoding="utf-8", errors="replace").splitlines()
     return "".join(f"\n    {line.strip()}" for line in lines[-12:])
 
 
-def _power_off(machine, nspawn):
+def _power_off(machine: Machine, nspawn: subprocess.Popen[bytes]) -> None:
     """Stop its services as a machine does that is powered off, and wait until it is."""
     with suppress(ProcessLookupError):
         os.kill(machine.leader, signal.SIGRTMIN + 4)
     try:
-        code = nspawn.wait(_POWER_OFF_SECONDS)
+        code: int | None = nspawn.wait(_POWER_OFF_SECONDS)
     except subprocess.TimeoutExpired:
         code = None
     if code != 0:
@@ -295,10 +302,10 @@ def _power_off(machine, nspawn):
 
 
 @contextmanager
-def _traces_removed(root):
+def _traces_removed(root: Path) -> Iterator[None]:
     """The machine's id is what it was; what it leaves only because it ran is removed."""
 
-    def found():
+    def found() -> set[str]:
         paths = {path for pattern in _TRACES for path in files.match(root, pattern)}
         return paths | {path for path in _EMPTY_TRACES if files.exists(root, path) and not files.list_directory(root, path)}
 
@@ -314,7 +321,7 @@ def _traces_removed(root):
 
 
 @contextmanager
-def _machine_id_kept(root):
+def _machine_id_kept(root: Path) -> Iterator[None]:
     """An id that the root does not have is drawn by a boot; the image is to draw its own."""
     entry = files.lstat(root, _MACHINE_ID)
     text = files.read_text(root, _MACHINE_ID) if entry and stat.S_ISREG(entry.st_mode) else ""

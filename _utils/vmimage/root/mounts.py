@@ -1,6 +1,6 @@
 """Mounting things, and making a root fit to run programs in.
 
-`furnish` is called in a private namespace and never undone: what it mounts goes with the namespace.  A program in a furnished
+`mount_api_filesystems` is called in a private namespace and never undone: what it mounts goes with the namespace.  A program in such a
 root sees the image, a minimal ``/dev``, its own ``/proc``, and nothing of the machine's own files (pivot_root, not chroot).
 """
 
@@ -8,20 +8,23 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vmimage.errors import CommandFailed, NotReady, StillMounted
 from vmimage.root import files
 from vmimage.root.apart import go_apart
 from vmimage.system import formats, syscalls
+from vmimage.system.aliases import Argv, StrPath
 from vmimage.system.confine import confine, filter_code
-from vmimage.system.shell import run
+from vmimage.system.shell import Finished, run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 #: control groups of the programs that this process runs in a root
-_limiting = []
+_limiting: list[Path] = []
 #: all of the environment that programs in a root get
 ROOT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -35,22 +38,22 @@ ROOT_ENVIRONMENT = {
 }
 
 
-def source_of(path):
+def source_of(path: StrPath) -> str | None:
     """The source of what is mounted on a path, in this process's own view; None where nothing is."""
     wanted, found = os.path.realpath(path), None
     with open("/proc/self/mountinfo", "rb") as table:
         for fields in map(bytes.split, table):
             if os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])) == wanted:
-                found = os.fsdecode(fields[fields.index(b"-") + 2])  # the last one is on top
+                found = os.fsdecode(fields[fields.index(b"-") + 2])  # the last mount is on top
     return found
 
 
-def is_mounted(path):
+def is_mounted(path: StrPath) -> bool:
     """Whether something is mounted on the path, in this process's own view."""
     return source_of(path) is not None
 
 
-def mount_image(image, target, *options, offset=0, size=0):
+def mount_image(image: StrPath, target: StrPath, *options: str, offset: int = 0, size: int = 0) -> None:
     """Mount a file system image by a loop device that goes away with the mount.
 
     What an ext superblock says is to be done where the file system is damaged may be: panic.  It is not asked.
@@ -60,10 +63,10 @@ def mount_image(image, target, *options, offset=0, size=0):
     run(["mount", "-o", ",".join(["loop", "nodev", *harmless, *options, *window]), image, target])
 
 
-def unmount(path):
+def unmount(path: StrPath) -> None:
     """Unmount, if mounted.
 
-    :raises StillMounted: naming who works in there
+    :raises StillMounted: naming what works in there
     """
     if not is_mounted(path):
         return
@@ -75,16 +78,16 @@ def unmount(path):
         ) from error
 
 
-def escaped_option(path):
+def escaped_option(path: StrPath) -> str:
     """A path in an overlay option, where a comma and a colon separate."""
     return os.fspath(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
 @contextmanager
-def mounted(image, target, *options, offset=0, size=0):
+def mounted(image: StrPath, target: StrPath, *options: str, offset: int = 0, size: int = 0) -> Iterator[Path]:
     """An image mounted for the time of the block; what was written to it is in its file at the end.
 
-    :raises NotReady: if it is not: a disk that is full below a mounted image is no error for who writes to the image
+    :raises NotReady: if it is not: a disk that is full below a mounted image is no error for a program that writes to the image
     """
     mount_image(image, target, *options, offset=offset, size=size)
     try:
@@ -98,8 +101,11 @@ def mounted(image, target, *options, offset=0, size=0):
 
 
 @contextmanager
-def _written_out(image, target):
-    """Tells of every write to a mounted image that did not reach its file; opened before the first, for a failure is told once."""
+def _written_out(image: StrPath, target: StrPath) -> Iterator[None]:
+    """Notice a write to a mounted image that did not reach its file; opened before the first write, for the kernel reports a failure once.
+
+    :raises NotReady: at the end of the block, if there was such a write
+    """
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield
@@ -116,18 +122,18 @@ def _written_out(image, target):
         os.close(descriptor)
 
 
-def bind_read_only(source, target):
+def bind_read_only(source: StrPath, target: StrPath) -> None:
     """Show a directory or file of the machine at the target, read-only with all that is mounted below it."""
     syscalls.mount(source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
     syscalls.mount_setattr(target, syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
 
 
-def furnish(root):
+def mount_api_filesystems(root: StrPath) -> None:
     """Mount what programs in a root need.  For a private namespace only: nothing is unmounted."""
     root = os.fspath(root)
     syscalls.mount(root, root, flags=syscalls.MS_BIND | syscalls.MS_REC)
     hardened = syscalls.MS_NOSUID | syscalls.MS_NODEV
-    _furnish_proc(files.own_directory(root, "proc"))
+    _mount_proc(files.own_directory(root, "proc"))
     syscalls.mount("sysfs", files.own_directory(root, "sys"), "sysfs", hardened | syscalls.MS_NOEXEC | syscalls.MS_RDONLY)
     syscalls.mount("tmpfs", files.own_directory(root, "run"), "tmpfs", hardened, f"mode=755,{_limit(40)}")
     os.mkdir(f"{root}/run/lock", 0o755)
@@ -138,16 +144,16 @@ def furnish(root):
         file.write("vm_create\n")
     syscalls.mount("tmpfs", files.own_directory(root, "tmp"), "tmpfs", hardened, f"mode=1777,{_limit(40)}")
     source = source_of(root)  # before /dev is mounted over it
-    _furnish_dev(files.own_directory(root, "dev"))
-    _furnish_root_device(root, source)
+    _mount_dev(files.own_directory(root, "dev"))
+    _show_root_device(root, source)
 
 
-def _limit(percent):
+def _limit(percent: int) -> str:
     """Options of a tmpfs: of the machine's memory, and as many files as that is worth.  All of a root's leave something of it."""
     return f"size={percent}%,nr_inodes={os.sysconf('SC_PHYS_PAGES') * percent // 200}"
 
 
-def _furnish_proc(proc):
+def _mount_proc(proc: str) -> None:
     syscalls.mount("proc", proc, "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     for guarded in ("sys", "sysrq-trigger", "irq", "bus"):
         if os.path.exists(f"{proc}/{guarded}"):
@@ -158,10 +164,10 @@ def _furnish_proc(proc):
             bind_read_only(f"{proc}/1/environ", f"{proc}/{hidden}")  # an empty file
 
 
-def _hide_init(directory):
+def _hide_init(directory: str) -> None:
     """Show programs a process 1 as a machine has it, with another root than theirs.
 
-    The real one is ours.  By the other root systemd's programs see, in whatever environment, that they run in a chroot, and
+    The real process 1 is ours.  By the other root systemd's programs see, in whatever environment, that they run in a chroot, and
     leave alone what only a running systemd could do.
     """
     shown = {"comm": "systemd\n", "cmdline": "/sbin/init\0", "environ": "", "cgroup": "0::/init.scope\n"}
@@ -177,13 +183,13 @@ def _hide_init(directory):
         os.symlink(f"../self/{name}", f"{directory}/{name}")
 
 
-def _furnish_root_device(root, source):
+def _show_root_device(root: str, source: str | None) -> None:
     """Let grub-probe find a device for ``/``: the base's, read-only, under the name that the overlay has as its source.
 
     Its file system has the UUID that the image will have, and so a grub.cfg that update-grub writes names the right root.
     """
     base = _base_device(root)
-    if base is None or not (source or "").startswith("/dev/vm_create-"):
+    if base is None or source is None or not source.startswith("/dev/vm_create-"):
         return
     os.mknod(f"{root}{source}", 0o400 | stat.S_IFBLK, os.stat(base).st_rdev)
     identity = run(["blkid", "-o", "value", "-s", "UUID", base], ok=(0, 2)).output.strip()
@@ -192,7 +198,7 @@ def _furnish_root_device(root, source):
         os.symlink(f"../../{os.path.basename(source)}", f"{root}/dev/disk/by-uuid/{identity}")
 
 
-def _base_device(root):
+def _base_device(root: StrPath) -> str | None:
     """The loop device of the base below an overlay, or None."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
@@ -203,7 +209,7 @@ def _base_device(root):
     return None
 
 
-def _furnish_dev(dev):
+def _mount_dev(dev: str) -> None:
     syscalls.mount("tmpfs", dev, "tmpfs", syscalls.MS_NOSUID, "mode=755,size=4m,nr_inodes=4096")
     for name, (major, minor) in _NODES.items():
         os.mknod(f"{dev}/{name}", 0o666 | 0o020000, os.makedev(major, minor))
@@ -219,7 +225,7 @@ def _furnish_dev(dev):
 
 
 @contextmanager
-def limiting(groups):
+def limiting(groups: Iterable[Path]) -> Iterator[None]:
     """Let programs that this process runs in a root be in these control groups, for the time of the block."""
     _limiting[:] = groups
     try:
@@ -228,8 +234,8 @@ def limiting(groups):
         _limiting.clear()
 
 
-def run_inside(root, argv, *, env=None, **options):
-    """Run a program of a furnished root with the root as its whole world; see :func:`vmimage.system.shell.run`.
+def run_in_root(root: StrPath, argv: Argv, *, env: Mapping[str, str] | None = None, **options: Any) -> Finished:
+    """Run a program of a root with its API file systems with the root as its whole world; see :func:`vmimage.system.shell.run`.
 
     All that it has started has ended when this returns.
 
@@ -237,10 +243,10 @@ def run_inside(root, argv, *, env=None, **options):
     """
     code = filter_code()
 
-    def begin():
+    def begin() -> None:
         doors = [os.open(group / "cgroup.procs", os.O_WRONLY) for group in _limiting]
 
-        def confine_program():
+        def confine_program() -> None:
             for door in doors:
                 os.write(door, b"0")  # this process
             confine(code)
@@ -250,7 +256,7 @@ def run_inside(root, argv, *, env=None, **options):
     return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=begin, **options)
 
 
-def _enter(root):
+def _enter(root: str) -> None:
     """Make the root the world of this process, and leave the machine's own files behind for good."""
     os.chdir(root)
     syscalls.pivot_root(".", ".")
@@ -258,4 +264,4 @@ def _enter(root):
     os.chdir("/")
     os.umask(0o022)
     syscalls.umount("/proc", syscalls.MNT_DETACH)  # it shows the processes of the build
-    _furnish_proc(files.own_directory("/", "proc"))
+    _mount_proc(files.own_directory("/", "proc"))

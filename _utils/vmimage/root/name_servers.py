@@ -2,11 +2,13 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmimage.root import files
 from vmimage.system import network
+from vmimage.system.aliases import StrPath
 
 RESOLV = "/etc/resolv.conf"
 #: on a file of ours at that place: what is copied from it has it not, and what is killed leaves it
@@ -20,13 +22,13 @@ _OF_RESOLVED = "managed by man:systemd-resolved"
 
 
 @contextmanager
-def build_name_servers(root, kind_of_network=network.HOST):
+def build_name_servers(root: StrPath, kind_of_network: str = network.HOST) -> Iterator[None]:
     """A resolv.conf for the time of the block, the machine's or that of a private network.
 
     What the work makes of it is kept, without the name server of the private network.
 
-    :param Path root: the mounted directory
-    :param str kind_of_network: of :mod:`vmimage.system.network`
+    :param root: the mounted directory
+    :param kind_of_network: of :mod:`vmimage.system.network`
     """
     text = _text(kind_of_network)
     target = link_into_run(root)
@@ -36,7 +38,7 @@ def build_name_servers(root, kind_of_network=network.HOST):
         yield
         _keep(root, target, text)
         return
-    take_back(root)
+    remove_temporary_file(root)
     link = files.read_link(root, RESOLV)
     before = None if link else files.read_text(root, RESOLV, "") if files.exists(root, RESOLV) else None
     _write_ours(root, text)
@@ -57,19 +59,19 @@ def build_name_servers(root, kind_of_network=network.HOST):
             files.write_text(root, RESOLV, _without_ours(now))
 
 
-def _text(kind_of_network):
+def _text(kind_of_network: str) -> str:
     if kind_of_network == network.PRIVATE:
         return f"nameserver {network.NAME_SERVER}\n"
     return Path(RESOLV).read_text(encoding="utf-8") if os.path.exists(RESOLV) else ""
 
 
-def _write_ours(root, text):
+def _write_ours(root: StrPath, text: str) -> None:
     files.write_text(root, RESOLV, text)
     with suppress(OSError), files.opened(root, RESOLV) as descriptor:  # some file systems have no such attributes
         os.setxattr(descriptor, _MARK, b"1")
 
 
-def _is_ours(root):
+def _is_ours(root: StrPath) -> bool:
     entry = files.lstat(root, RESOLV)
     if entry is None or not stat.S_ISREG(entry.st_mode):
         return False
@@ -80,7 +82,7 @@ def _is_ours(root):
             return False
 
 
-def take_back(root):
+def remove_temporary_file(root: StrPath) -> list[str]:
     """Remove a resolv.conf of ours that a killed run has left; returns the paths removed."""
     if not _is_ours(root):
         return []
@@ -88,7 +90,7 @@ def take_back(root):
     return [RESOLV]
 
 
-def _keep(root, target, ours):
+def _keep(root: StrPath, target: str, ours: str) -> None:
     """What was written through the link into /run would be gone: the image gets it as a file."""
     if link_into_run(root) != target or not files.is_file(root, target):
         return
@@ -98,17 +100,17 @@ def _keep(root, target, ours):
         files.write_text(root, RESOLV, _without_ours(text))
 
 
-def _own_lines(text, ours):
+def _own_lines(text: str, ours: str) -> list[str]:
     """The lines that say something and are not from our file: a program that only rewrote it has none."""
     known = {*ours.splitlines(), f"nameserver {network.NAME_SERVER}"}
     return [line for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;" and line not in known]
 
 
-def _without_ours(text):
+def _without_ours(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if network.NAME_SERVER not in line.split())
 
 
-def link_into_run(root):
+def link_into_run(root: StrPath) -> str | None:
     """Where below /run a resolv.conf that is a link leads to, as an absolute path of the image, or None."""
     link = files.read_link(root, RESOLV)
     if not link:
@@ -117,15 +119,15 @@ def link_into_run(root):
     return target if target.startswith("/run/") else None
 
 
-def remove_copies(root, changes, kind_of_network):
+def remove_copies(root: StrPath, changes: StrPath, kind_of_network: str) -> list[str]:
     """Take the build's name servers out of files into which packages have copied them.
 
     Of a private network's name server each line that names it goes; of the builder's own resolv.conf, where a file holds
     its whole text.  What resolv.conf itself says is the user's.
 
-    :param Path root: the mounted directory
-    :param Path changes: the directory of what the build changed
-    :param str kind_of_network: of :mod:`vmimage.system.network`
+    :param root: the mounted directory
+    :param changes: the directory of what the build changed
+    :param kind_of_network: of :mod:`vmimage.system.network`
     :returns: the paths changed
     """
     ours = _text(kind_of_network)

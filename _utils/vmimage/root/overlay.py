@@ -22,7 +22,7 @@ class Opened:
 
     :ivar root: where it is mounted
     :ivar base_image: the file system below it
-    :ivar source: what the mount is called: tells it from another that is later at the same place
+    :ivar source: what the mount is called: sets it apart from another mount that is later at the same place
     :ivar in_memory: whether what changes is kept in memory
     """
 
@@ -35,7 +35,7 @@ class Opened:
 def prepare_root(workspace: Workspace, base_image: Path, root: Path, *, memory_mib: int = 0) -> Opened:
     """Make what a root needs to be mounted: directories, and the memory for what will change.
 
-    Whoever mounts it notes first what it will be: of a mount that nobody knows nobody could say whose it is.
+    The caller notes in its record what the mount will be before it mounts it: a mount that no record knows has no known owner.
 
     :param base_image: a file system image, only read
     :param root: where to mount; made if missing
@@ -62,7 +62,7 @@ def mount_root(workspace: Workspace, opened: Opened, *, kept: bool = False) -> N
     :param opened: of :func:`prepare_root`
     :param kept: the workspace is that of a failed build to look at
     """
-    if kept:  # a volatile overlay refuses to be mounted again; this one was not interrupted by a crash of the machine
+    if kept:  # a volatile overlay refuses to be mounted again; this overlay was not interrupted by a crash of the machine
         remove_tree(workspace.work / "work" / "incompat", ignore_errors=True)
     options = [
         f"lowerdir={escaped_option(workspace.lower)}",

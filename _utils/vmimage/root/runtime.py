@@ -9,18 +9,20 @@ variable (PYTHONHOME, LD_LIBRARY_PATH) leaks into the programs that a state runs
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage import delivery
 from vmimage.root.mounts import bind_read_only
+from vmimage.system.aliases import StrPath
 from vmimage.system.shell import run
 
 #: where everything of ours is, as seen in the root
 HOME = "/run/vm_create"
 PYTHON = f"{HOME}/python/bin/python3"
 
-# pip.installed without bin_env means the image's Python: what is installed into this one is gone when the build ends
+# pip.installed without bin_env means the image's Python: what is installed into this Python is gone when the build ends
 _WRAPPER = """#!/bin/sh
 [ "$1 $2" != "-m pip" ] || {{ shift 2; exec {home}/bin/pip-of-the-root "$@"; }}
 exec {home}/python/loader --inhibit-cache --library-path {libraries} \\
@@ -55,23 +57,23 @@ STAND_INS = {
 class Runtime:
     """What there is to bind.
 
-    :ivar str interpreter: the Python binary itself
-    :ivar str loader: its ELF loader (ld.so)
-    :ivar tuple libraries: directories of shared libraries
-    :ivar str stdlib: the standard library
-    :ivar tuple sites: directories of packages
-    :ivar str version: such as 3.11
+    :ivar interpreter: the Python binary itself
+    :ivar loader: its ELF loader (ld.so)
+    :ivar libraries: directories of shared libraries
+    :ivar stdlib: the standard library
+    :ivar sites: directories of packages
+    :ivar version: such as 3.11
     """
 
     interpreter: str
     loader: str
-    libraries: tuple
+    libraries: tuple[str, ...]
     stdlib: str
-    sites: tuple
+    sites: tuple[str, ...]
     version: str
 
 
-def own_runtime():
+def own_runtime() -> Runtime:
     """The :class:`Runtime` of the Python that runs this."""
     interpreter = os.path.realpath(sys.executable)
     stdlib = os.path.realpath(sysconfig.get_paths()["stdlib"])
@@ -83,7 +85,7 @@ def own_runtime():
     return Runtime(interpreter, loader, tuple(libraries), stdlib, tuple(sites), f"{sys.version_info[0]}.{sys.version_info[1]}")
 
 
-def _libraries_of(interpreter):
+def _libraries_of(interpreter: str) -> tuple[str, list[str]]:
     """The loader of a binary and the directories that this machine's libraries are in."""
     loader, directories = "", []
     for line in run(["ldd", interpreter]).output.splitlines():
@@ -98,8 +100,8 @@ def _libraries_of(interpreter):
     return os.path.realpath(loader), [path for path in dict.fromkeys(directories) if os.path.isdir(path)]
 
 
-def bind_runtime(runtime, root):
-    """Show the runtime in a furnished root.  For a private namespace only: nothing is unmounted.
+def bind_runtime(runtime: Runtime, root: StrPath) -> None:
+    """Show the runtime in a root with its API file systems.  For a private namespace only: nothing is unmounted.
 
     Makes ``/run/vm_create/python/bin/python3`` and ``/run/vm_create/bin/salt-call``, which reads its configuration from
     ``/run/vm_create/etc``.
@@ -124,19 +126,19 @@ def bind_runtime(runtime, root):
     write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
 
 
-def stand_in(program):
-    """The text of a program that does in a root what one of systemd's does on a machine."""
+def stand_in(program: str) -> str:
+    """The text of a program that does in a root what a program of systemd does on a machine."""
     module = STAND_INS[program]
     return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=f"{program} " if module == "offline_settings" else "")
 
 
-def _bind_file(source, target):
+def _bind_file(source: str, target: Path) -> None:
     target.touch()
     bind_read_only(source, target)
 
 
-def show(sources, home, below):
-    """Bind directories read-only below our home in a root, one beside the other; returns their paths as the root sees them."""
+def show(sources: Iterable[StrPath], home: Path, below: str) -> list[str]:
+    """Bind directories read-only below our home in a root, side by side; returns their paths as the root sees them."""
     shown = []
     for number, source in enumerate(sources):
         (home / below / str(number)).mkdir(parents=True)
@@ -145,7 +147,7 @@ def show(sources, home, below):
     return shown
 
 
-def write_program(path, text):
+def write_program(path: Path, text: str) -> None:
     """A file that everybody may run."""
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)

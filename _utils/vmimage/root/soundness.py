@@ -4,8 +4,9 @@ import os
 import re
 import stat
 
-from vmimage.errors import BaseRefused, ImageUnsound
+from vmimage.errors import BaseRefused, ImageUnsound, VmImageError
 from vmimage.root import files, fstab
+from vmimage.system.aliases import StrPath
 
 #: read by the builder, by Salt and at boot, with the bytes that are most; any may be missing, or a link
 _FILES = {
@@ -21,7 +22,7 @@ _SHELL = ("/bin/sh",)
 _PARTITION = re.compile(r"(PARTUUID|PARTLABEL)=|/dev/([hsv]d[a-z]+[0-9]+|nvme[0-9]+n[0-9]+p[0-9]+|mmcblk[0-9]+p[0-9]+|mapper/)")
 
 
-def check_files(root, refusal=BaseRefused):
+def check_files(root: StrPath, refusal: type[VmImageError] = BaseRefused) -> None:
     """Refuse a root in which something else stands where a file belongs: a fifo is waited for, a directory cannot be read.
 
     :raises BaseRefused: or another error that is given, naming it
@@ -36,7 +37,7 @@ def check_files(root, refusal=BaseRefused):
             raise refusal(f"{path} of the image has {facts.st_size} bytes, which no such file has", hint="make it what it was")
 
 
-def check_bootable(root):
+def check_bootable(root: StrPath) -> None:
     """Refuse a root that no machine can boot; its kernel and ramdisk are seen to where they are taken out.
 
     :raises ImageUnsound: naming what is missing
@@ -56,12 +57,12 @@ def check_bootable(root):
             )
 
 
-def _is_program(root, path):
+def _is_program(root: StrPath, path: str) -> bool:
     facts = _stat(root, path)
     return facts is not None and stat.S_ISREG(facts.st_mode) and facts.st_size > 0 and facts.st_mode & 0o111 != 0
 
 
-def _stat(root, path):
+def _stat(root: StrPath, path: str) -> os.stat_result | None:
     try:
         with files.opened(root, path, os.O_PATH) as descriptor:
             return os.fstat(descriptor)
@@ -69,6 +70,6 @@ def _stat(root, path):
         return None
 
 
-def _kind(facts):
+def _kind(facts: os.stat_result) -> str:
     kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a fifo", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(facts.st_mode), "no regular file")

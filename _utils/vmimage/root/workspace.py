@@ -1,4 +1,4 @@
-"""One build's private directory, locked while somebody works in it.
+"""The private directory of a build, locked while a process works in it.
 
 WORKSPACE/NAME/lock         who works here (flock: it goes with its holder, however that ends)
 WORKSPACE/NAME/lower        the base, mounted read-only
@@ -8,21 +8,23 @@ WORKSPACE/NAME/build.log    what the programs of the build printed
 """
 
 import fcntl
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vmimage.system.aliases import StrPath
 from vmimage.system.lock import locked
 from vmimage.system.trees import remove_entry
 
 
 class Workspace:
-    """The directory of one build.
+    """The directory of a build.
 
-    :param Path directory: of all workspaces
-    :param str name: of the build
+    :param directory: of all workspaces
+    :param name: of the build
     """
 
-    def __init__(self, directory, name):
+    def __init__(self, directory: StrPath, name: str) -> None:
         self.name = name
         self.path = Path(directory) / name
         self.lower, self.changes = self.path / "lower", self.path / "changes"
@@ -31,7 +33,7 @@ class Workspace:
         self._is_held = False
 
     @contextmanager
-    def locked(self):
+    def locked(self) -> Iterator[None]:
         """Work in here alone; a step of a build that holds the lock may ask for it again."""
         if self._is_held:
             yield
@@ -43,8 +45,8 @@ class Workspace:
             finally:
                 self._is_held = False
 
-    def is_busy(self):
-        """Whether somebody else works in here now."""
+    def is_busy(self) -> bool:
+        """Whether another process works in here now."""
         try:
             with open(self.path / "lock", "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -54,12 +56,12 @@ class Workspace:
             return True
         return False
 
-    def make(self):
+    def make(self) -> None:
         """Make the directory, for root alone to look into: settings and pillar are in the record."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
 
-    def forget(self, *, keep_log=False):
+    def forget(self, *, keep_log: bool = False) -> None:
         """Remove everything but the lock, for a fresh start or at the end; of a failure the log stays."""
         kept = ("lock", self.log.name) if keep_log else ("lock",)
         for entry in self.path.iterdir() if self.path.exists() else ():
@@ -68,7 +70,7 @@ class Workspace:
             remove_entry(entry)
 
 
-def all_workspaces(directory):
+def all_workspaces(directory: StrPath) -> list[Workspace]:
     """Every workspace below a directory, by name."""
     directory = Path(directory)
     names = sorted(entry.name for entry in directory.iterdir() if entry.is_dir()) if directory.exists() else []

@@ -2,25 +2,29 @@
 
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 from vmimage import delivery
 from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.root import files
-from vmimage.root.enter import lent_programs, make_runtime_directories, show_systemd
+from vmimage.root.enter import make_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
-from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_inside
+from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_in_root
 from vmimage.root.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
+from vmimage.settings.schema import Settings
 from vmimage.system import syscalls
+from vmimage.system.aliases import Say, StrPath
 from vmimage.system.digest import digest_of_tree, digest_of_trees
 from vmimage.system.groups import group_name
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
-from vmimage.variation.outcome import judge
+from vmimage.variation.outcome import StateResult, check_results
 from vmimage.variation.own_grains import keep_grains, show_grains
 from vmimage.variation.source import fetch_variation
 
@@ -43,37 +47,55 @@ _FILES = "salt/var/cache/salt/minion/files"
 _SECRET = ("keystone", "ami")
 
 
+class VariationHost(Protocol):
+    """What is needed of the builder's Salt (:mod:`vmimage.host`)."""
+
+    def cache_tree(self, url: str) -> Path | None:
+        """The local copy of a ``salt://`` directory."""
+
+    def file_roots(self) -> list[Path]:
+        """The directories of the minion's states."""
+
+    def environments(self) -> dict[str, tuple[str, ...]]:
+        """``{name: directories}`` of the minion's other environments."""
+
+    def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
+        """The builder's pillar for a variation."""
+
+    def providers(self) -> dict[str, str]:
+        """``{what they provide: text of the module}`` of modules that replace Salt's own inside a root."""
+
+
 @dataclass(frozen=True)
 class Variation:
     """What to apply.
 
-    :ivar str reference: what the user calls it
-    :ivar tuple states: the SLS to apply, none for the top file
-    :ivar tuple file_roots: directories, the first that has a file wins
-    :ivar tuple pillar_roots: directories of the variation's own pillar
-    :ivar str id: the minion id that top files and pillar see
-    :ivar dict environments: directories of the other environments, by name
-    :ivar tuple trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
+    :ivar reference: what the user calls it
+    :ivar states: the SLS to apply, none for the top file
+    :ivar file_roots: directories, the first that has a file wins
+    :ivar pillar_roots: directories of the variation's own pillar
+    :ivar id: the minion id that top files and pillar see
+    :ivar environments: directories of the other environments, by name
+    :ivar trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
     """
 
     reference: str
-    states: tuple
-    file_roots: tuple
-    pillar_roots: tuple
+    states: tuple[str, ...]
+    file_roots: tuple[str, ...]
+    pillar_roots: tuple[str, ...]
     id: str
-    trees: tuple
-    environments: dict = field(default_factory=dict)
+    trees: tuple[str, ...]
+    environments: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def digest(self):
+    def digest(self) -> str:
         """Of its files: they are read each time, which may take seconds."""
         return digest_of_tree(*self.trees) if len(self.trees) == 1 else digest_of_trees(self.trees)
 
 
-def find_variation(settings, host):
-    """The :class:`Variation` that the settings name.
+def find_variation(settings: Settings, host: VariationHost) -> Variation:
+    """The variation that the settings name.
 
-    :param host: the builder's Salt (:mod:`vmimage.host`)
     :raises VariationMissing: naming where it was looked for
     :raises SettingsWrong: if the build would take place below it
     """
@@ -89,18 +111,18 @@ def find_variation(settings, host):
     return found
 
 
-def _find(settings, host):
-    told = settings.variation or ({} if settings.repository else {"states": ["variation"]})
-    told = {"directory": told} if isinstance(told, str) else told
-    minion_id = told.get("id") or settings.name
+def _find(settings: Settings, host: VariationHost) -> Variation:
+    given = settings.variation or ({} if settings.repository else {"states": ["variation"]})
+    wanted: Mapping[str, Any] = {"directory": given} if isinstance(given, str) else given
+    minion_id = wanted.get("id") or settings.name
     if settings.repository:
         return _from_repository(settings, minion_id)
-    if told.get("directory"):
-        return _from_directory(told["directory"], minion_id, host)
-    return _from_file_roots(told.get("states", []), minion_id, host)
+    if wanted.get("directory"):
+        return _from_directory(wanted["directory"], minion_id, host)
+    return _from_file_roots(wanted.get("states", []), minion_id, host)
 
 
-def _from_directory(address, minion_id, host):
+def _from_directory(address: str, minion_id: str, host: VariationHost) -> Variation:
     directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
     if directory is None or not os.path.isdir(directory):  # also where its name is too long
         raise VariationMissing(
@@ -109,7 +131,7 @@ def _from_directory(address, minion_id, host):
     return _in_directory(directory, address, minion_id)
 
 
-def _from_repository(settings, minion_id):
+def _from_repository(settings: Settings, minion_id: str) -> Variation:
     checkout = fetch_variation(settings, ask=False, say=lambda line: None)  # it was asked when the build began
     for name in ("pillar", "variation"):
         if (checkout.path / name).is_symlink():  # it could show the root a directory of the builder
@@ -117,8 +139,8 @@ def _from_repository(settings, minion_id):
     return _in_directory(checkout.path, checkout.address, minion_id)
 
 
-def _in_directory(directory, address, minion_id):
-    states = ("variation",) if any((directory / one).is_file() for one in ("variation.sls", "variation/init.sls")) else ()
+def _in_directory(directory: Path, address: str, minion_id: str) -> Variation:
+    states = ("variation",) if any((directory / name).is_file() for name in ("variation.sls", "variation/init.sls")) else ()
     if not states and not (directory / "top.sls").is_file():
         raise VariationMissing(
             f"{address} holds neither variation.sls nor top.sls", hint="write variation.sls: the states to apply"
@@ -129,7 +151,7 @@ def _in_directory(directory, address, minion_id):
     return Variation(address, states, top, pillar_roots, minion_id, top)
 
 
-def _from_file_roots(states, minion_id, host):
+def _from_file_roots(states: Sequence[str], minion_id: str, host: VariationHost) -> Variation:
     roots = [os.fspath(root) for root in host.file_roots() if os.path.isdir(root)]
     if not roots:
         raise VariationMissing(
@@ -148,19 +170,26 @@ def _from_file_roots(states, minion_id, host):
     return Variation(",".join(states) or "highstate", tuple(states), tuple(roots), (), minion_id, trees, others)
 
 
-def apply_variation(variation, settings, root, host, say, *, updated=False, known=None):
-    """Apply a variation in a furnished root.
+def apply_variation(
+    variation: Variation,
+    settings: Settings,
+    root: Path,
+    host: VariationHost,
+    say: Say,
+    *,
+    updated: bool = False,
+    known: list[dict[str, Any]] | None = None,
+) -> tuple[list[StateResult], list[dict[str, Any]] | None]:
+    """Apply a variation in a root with its API file systems.
 
-    :param Variation variation: what to apply
-    :param Settings settings: reach it as the ``ami`` of its pillar and configuration
-    :param Path root: furnished
-    :param host: the builder's Salt
+    :param settings: reach it as the ``ami`` of its pillar and configuration
+    :param root: with its API file systems
     :param say: called with each line of Salt's log
-    :param bool updated: apt's lists were brought up to date just now, for this build
-    :param list known: of the states whose work is in the root already; None where it is a base
-    :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.judge` and :func:`vmimage.variation.in_root.state_diff.note_states`
+    :param updated: apt's lists were brought up to date just now, for this build
+    :param known: of the states whose work is in the root already; None where it is a base
+    :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.check_results` and :func:`vmimage.variation.in_root.state_diff.note_states`
     :raises VariationFailed: naming the states that failed
-    :raises NeedsCleanBuild: if they cannot be applied on what the known ones made; then none was
+    :raises NeedsCleanBuild: if they cannot be applied on what the known states made; then no state was applied
     """
     bind_runtime(own_runtime(), root)
     home = Path(root) / HOME.lstrip("/")
@@ -182,9 +211,9 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
         home / "etc/minion",
         minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
     )
-    called = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
+    function, arguments = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
-    _write_private(home / "task.json", {"function": called[0], "arguments": called[1], "keywords": keywords, "known": known})
+    _write_private(home / "task.json", {"function": function, "arguments": arguments, "keywords": keywords, "known": known})
     grains = show_grains(root)
     if updated:
         install_wrapper(root, HOME)
@@ -200,13 +229,13 @@ def apply_variation(variation, settings, root, host, say, *, updated=False, know
     answer = files.read_text(root, f"{HOME}/answer.json", "", limit=files.LARGE)
     if not answer:
         raise VariationFailed(f"Salt gave no answer for the variation {settings.name}", hint="see build.log")
-    told = json.loads(answer)
-    if "unsafe" in told:
-        raise NeedsCleanBuild(told["unsafe"])
-    return judge(told["answer"], f"the variation {settings.name}", live=settings.live), told.get("states")
+    said = json.loads(answer)
+    if "unsafe" in said:
+        raise NeedsCleanBuild(said["unsafe"])
+    return check_results(said["answer"], f"the variation {settings.name}", live=settings.live), said.get("states")
 
 
-def _apply_offline(root, argv, environment, say):
+def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """Run Salt in a root in which no systemd runs, with programs that stand in for those that would ask it."""
     programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(files.exists, root), _places_of(name)))}
     for name, text in programs.items():
@@ -214,22 +243,22 @@ def _apply_offline(root, argv, environment, say):
     if "systemctl" in programs:
         show_systemd(root)
     make_runtime_directories(root)
-    with lent_programs(root, programs):
-        run_inside(root, argv, env=environment, on_line=say)
+    with temporary_programs(root, programs):
+        run_in_root(root, argv, env=environment, on_line=say)
 
 
-def _places_of(program):
+def _places_of(program: str) -> list[str]:
     return [f"/usr/{directory}/{program}" for directory in ("bin", "sbin")]
 
 
-def fill_cache(home, environment, shown):
+def fill_cache(home: Path, environment: str, shown: Iterable[str]) -> None:
     """Let the cache of the Salt in a root hold the files of an environment's file_roots without copying them.
 
     An overlay: what a module writes to a cached file, or moves away, is the module's own.  Where none can be mounted (file_roots
     that lie in each other), Salt copies each file that it needs, as it does on a machine.
 
-    :param Path home: ours in the furnished root
-    :param list shown: the file_roots, as the root sees them
+    :param home: ours in the root with its API file systems
+    :param shown: the file_roots, as the root sees them
     """
     upper, work, cached = home / f"cache/{environment}/upper", home / f"cache/{environment}/work", home / _FILES / environment
     for directory in (upper, work, cached):
@@ -240,14 +269,14 @@ def fill_cache(home, environment, shown):
         syscalls.mount("vm_create", cached, "overlay", syscalls.MS_NODEV | syscalls.MS_NOSUID, options)
 
 
-def _write_private(path, data):
+def _write_private(path: Path, data: object) -> None:
     path.write_text(json.dumps(data), encoding="utf-8")
     path.chmod(0o600)
 
 
-def _loaded(variation, file_roots):
+def _loaded(variation: Variation, file_roots: Iterable[str]) -> dict[str, list[str]]:
     """The loader's options for the custom code that the variation brings."""
-    options = {option: [] for option in LOADED.values()}
+    options: dict[str, list[str]] = {option: [] for option in LOADED.values()}
     for source, shown in zip(variation.file_roots, file_roots, strict=True):
         for directory, option in LOADED.items():
             if os.path.isdir(f"{source}/{directory}"):
@@ -256,12 +285,19 @@ def _loaded(variation, file_roots):
     return options
 
 
-def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
+def minion_config(
+    variation: Variation,
+    settings: Settings,
+    file_roots: Mapping[str, Sequence[str]],
+    pillar_roots: Sequence[str],
+    loaded: Mapping[str, list[str]],
+    root: StrPath,
+) -> dict[str, Any]:
     """The configuration of the Salt in the root, as plain data (JSON is YAML).  Everything that it writes is on a tmpfs."""
     return {
         "id": variation.id,
         "file_client": "local",
-        "local": True,  # as salt-call --local tells: no minion runs that would wait for events
+        "local": True,  # as salt-call --local sets it: no minion runs that would wait for events
         "root_dir": f"{HOME}/salt",
         "log_file": f"{HOME}/salt/log",
         "file_roots": file_roots,
@@ -278,13 +314,13 @@ def minion_config(variation, settings, file_roots, pillar_roots, loaded, root):
     }
 
 
-def visible_pillar(pillar, settings):
+def visible_pillar(pillar: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force."""
     kept = {key: value for key, value in pillar.items() if key.split(".", 1)[0] not in _SECRET}
     return {**kept, "ami": settings.as_dict()}
 
 
-def grains_of(root):
+def grains_of(root: StrPath) -> dict[str, str]:
     """The grains that a root's os-release gives: what a pillar's top file most often matches."""
     lines = files.read_text(root, "/etc/os-release", "").splitlines()
     release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}

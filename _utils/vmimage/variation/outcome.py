@@ -1,8 +1,13 @@
 """Reading what Salt says of a state run: done, failed, or nothing at all.  Pure functions."""
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vmimage.errors import VariationFailed, printable
+
+#: of a state that ran: id, state, name, sls, result, changed, comment, duration_ms, and of some more
+StateResult = dict[str, Any]
 
 _REQUISITE = "One or more requisite failed"
 _NOTHING_RUNS = (
@@ -19,14 +24,14 @@ _NO_ANSWER = (
 )
 
 
-def judge(result, what, *, live=False):
+def check_results(result: Any, what: str, *, live: bool = False) -> list[StateResult]:
     """The states of a run, if all of them succeeded.
 
     :param result: what ``state.sls`` or ``state.highstate`` returned
-    :param str what: for messages: ``the variation web``
-    :param bool live: whether they were applied on a machine that runs
-    :returns: list of dicts with id, state, name, sls, changed, comment and duration_ms, in the order they ran
-    :raises VariationFailed: if states failed, did not compile or were none; names each with its comment
+    :param what: for messages: ``the variation web``
+    :param live: whether they were applied on a machine that runs
+    :returns: in the order they ran
+    :raises VariationFailed: if states failed, did not compile or there were none; names each with its comment
     """
     if isinstance(result, str):
         raise VariationFailed(f"{what} was not applied: {result}")
@@ -38,7 +43,7 @@ def judge(result, what, *, live=False):
         raise VariationFailed(
             f"{what} holds no states: nothing would be built", hint="does the SLS render to nothing in this root?"
         )
-    failed = [one for one in states if one["result"] is False]
+    failed = [state for state in states if state["result"] is False]
     if failed:
         text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}"
         error = VariationFailed(text, hint=_NOTHING_RUNS if not live and any(map(_needs_a_service, failed)) else None)
@@ -47,50 +52,50 @@ def judge(result, what, *, live=False):
     return states
 
 
-def summarize(result):
+def summarize(result: Mapping[str, Mapping[str, Any]]) -> list[StateResult]:
     """Salt's dict of results as a list in the order they ran."""
     ordered = sorted(result.items(), key=lambda item: item[1].get("__run_num__", 0))
-    return [_summary(key, one) for key, one in ordered]
+    return [_summary(key, entry) for key, entry in ordered]
 
 
-def _summary(key, one):
+def _summary(key: str, entry: Mapping[str, Any]) -> StateResult:
     module, identity, name, function = (key.split("_|-") + ["", "", ""])[:4]
     return {
-        "id": one.get("__id__", identity),
+        "id": entry.get("__id__", identity),
         "state": f"{module}.{function}",
-        "name": str(one.get("name", name)),
-        "sls": one.get("__sls__", ""),
-        "result": one.get("result"),
-        "changed": bool(one.get("changes")),
-        "comment": printable(one.get("comment", "")),
-        "duration_ms": round(float(one.get("duration") or 0)),
-        **_said(one),
-        **({"warnings": list(map(str, one["warnings"]))} if one.get("warnings") else {}),
+        "name": str(entry.get("name", name)),
+        "sls": entry.get("__sls__", ""),
+        "result": entry.get("result"),
+        "changed": bool(entry.get("changes")),
+        "comment": printable(entry.get("comment", "")),
+        "duration_ms": round(float(entry.get("duration") or 0)),
+        **_said(entry),
+        **({"warnings": list(map(str, entry["warnings"]))} if entry.get("warnings") else {}),
     }
 
 
-def _needs_a_service(state):
+def _needs_a_service(state: Mapping[str, Any]) -> bool:
     """Whether a failed state talks to a service, which does not run while an image is made."""
     said = "\n".join(state.get(key) or "" for key in ("comment", "stdout", "stderr"))
     return state["state"].startswith(_TALKING) or re.search(_NO_ANSWER, said) is not None
 
 
-def _said(one):
+def _said(entry: Mapping[str, Any]) -> dict[str, str]:
     """What a failed command printed, which Salt keeps among its changes."""
-    changes = one.get("changes")
-    if one.get("result") is not False or not isinstance(changes, dict):
+    changes = entry.get("changes")
+    if entry.get("result") is not False or not isinstance(changes, dict):
         return {}
     return {key: printable(changes[key]).strip() for key in ("stdout", "stderr") if changes.get(key)}
 
 
-def _listed(failed):
-    """Each failure with its comment; those that only followed from another are named without."""
-    roots = [one for one in failed if _REQUISITE not in one["comment"]] or failed
-    lines = [f"\n    {one['state']} {one['id']!r} ({one['sls'] or 'no sls'}): {_indented(one)}" for one in roots]
+def _listed(failed: Sequence[StateResult]) -> str:
+    """Each failure with its comment; those that only followed from another are counted."""
+    roots = [state for state in failed if _REQUISITE not in state["comment"]] or failed
+    lines = [f"\n    {state['state']} {state['id']!r} ({state['sls'] or 'no sls'}): {_indented(state)}" for state in roots]
     rest = len(failed) - len(roots)
     return "".join(lines) + (f"\n    and {rest} more that required them" if rest else "")
 
 
-def _indented(one):
-    said = "\n".join(one[key] for key in ("comment", "stdout", "stderr") if one.get(key))
+def _indented(state: Mapping[str, Any]) -> str:
+    said = "\n".join(state[key] for key in ("comment", "stdout", "stderr") if state.get(key))
     return "\n        ".join(said.strip().splitlines()[-30:])

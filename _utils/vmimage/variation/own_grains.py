@@ -2,13 +2,14 @@
 
 from vmimage.root import files
 from vmimage.root.runtime import HOME
+from vmimage.system.aliases import StrPath
 
 _OF_THE_IMAGE = "/etc/salt/grains"
 #: beside the configuration of the Salt in a root
 _OF_THE_BUILD = f"{HOME}/etc/grains"
 
 
-def show_grains(root):
+def show_grains(root: StrPath) -> str:
     """Let the Salt in a root know the grains that the image has in a file; returns the file's text."""
     text = _read(root, _OF_THE_IMAGE)
     if text:
@@ -16,7 +17,7 @@ def show_grains(root):
     return text
 
 
-def keep_grains(root, shown):
+def keep_grains(root: StrPath, shown: str) -> None:
     """Write what states made of the shown grains to the image; a file that a state manages there itself stays."""
     text = _read(root, _OF_THE_BUILD)
     if text != shown:
@@ -24,5 +25,5 @@ def keep_grains(root, shown):
         files.write_text(root, _OF_THE_IMAGE, text)
 
 
-def _read(root, path):
+def _read(root: StrPath, path: str) -> str:
     return files.read_text(root, path) if files.is_file(root, path) else ""

@@ -6,6 +6,7 @@ import stat
 
 from vmimage.root import files
 from vmimage.root.runtime import HOME
+from vmimage.system.aliases import StrPath
 
 _DIRECTORY = "/var/spool/cron/atjobs"
 #: lines by which at sets the environment that it was called in: all that leads to our home in a root, and what says that no systemd runs
@@ -15,11 +16,11 @@ _OF_THE_BUILD = re.compile(
 _PATH = re.compile(rb"^(PATH=)%s/bin:" % HOME.encode(), re.MULTILINE)
 
 
-def free_jobs(root, changes):
+def free_jobs(root: StrPath, changes: StrPath) -> list[str]:
     """Take the build's environment out of jobs that wait for their time.
 
-    :param Path root: the mounted directory
-    :param Path changes: the directory of what the build changed
+    :param root: the mounted directory
+    :param changes: the directory of what the build changed
     :returns: the paths changed
     """
     found = []

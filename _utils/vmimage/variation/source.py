@@ -1,16 +1,23 @@
-"""A variation that lives in a repository: fetched at one revision for all of a build, with settings of its own.
+"""A variation that lives in a repository: fetched at the same revision for all of a build, with settings of its own.
 
-``ami.yaml`` in the repository holds settings, written as everywhere else; those of the minion weigh more.  It may tell what is
-built, and nothing of the builder: not where things are on it, not who it is to a cloud, not what it runs outside of the root.
+``ami.yaml`` in the repository holds settings, written as everywhere else; those of the minion weigh more.  It may say what is
+built, and nothing of the builder: not where things are on it, not its credentials for a cloud, not what it runs outside of the root.
 """
 
 import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from vmimage.errors import RepositoryWrong
-from vmimage.repository.checkout import fetch_repository
-from vmimage.settings.schema import KEYS, PREFIX, keys_that
+from vmimage.repository.checkout import Checkout, fetch_repository
+from vmimage.settings.schema import KEYS, PREFIX, Settings, keys_that
 from vmimage.settings.strict_yaml import LIMIT_BYTES, name_place, read_document
+from vmimage.system.aliases import Say
+
+#: of :mod:`vmimage.settings.lookup`: a name, and what is looked up there
+Source = tuple[str, Mapping[str, Any], Callable[[str], Any]]
 
 FILE = "ami.yaml"
 _MAY_SET = keys_that("repository_may_set")
@@ -21,13 +28,13 @@ _NO_FILE = {
 }
 
 
-def fetch_variation(settings, *, ask, say):
+def fetch_variation(settings: Settings, *, ask: bool, say: Say) -> Checkout:
     """The files of the variation's revision.
 
-    :param bool ask: the server for what is new; else what was last fetched will do
-    :param say: takes a line for who watches
-    :returns: :class:`vmimage.repository.checkout.Checkout`
+    :param ask: the server for what is new; else what was last fetched will do
+    :param say: takes a line for the observers
     """
+    assert settings.repository is not None
     kind, address, revision = settings.repository
     return fetch_repository(
         kind,
@@ -43,48 +50,50 @@ def fetch_variation(settings, *, ask, say):
     )
 
 
-def pin_variation(settings, gather, *, ask, say):
-    """Fetch the variation, hear its own settings, and keep to this revision from here on.
+def pin_variation(
+    settings: Settings, gather: Callable[[list[Source]], Settings], *, ask: bool, say: Say
+) -> tuple[Settings, dict[str, Any]]:
+    """Fetch the variation, read its own settings, and keep to this revision from here on.
 
-    :param gather: takes a list of sources that weigh less than all others, returns :class:`~vmimage.settings.schema.Settings`
-    :returns: ``(settings, {key: value} of what the repository told or pinned)``
+    :param gather: looks settings up in all sources; those that it takes weigh less than all others
+    :returns: ``(settings, {key: value} of what the repository set or pinned)``
     :raises RepositoryWrong: naming the repository
     :raises SettingsWrong: naming the key in its ami.yaml
     """
-    kind = settings.repository[0]
     checkout = fetch_variation(settings, ask=ask, say=say)
-    told = read_own_settings(checkout)
-    if told:
-        settings = gather([_source(checkout, told)])
-    pinned = {f"{kind}_rev_variation": checkout.node, "revision": checkout.revision}
+    kind = checkout.kind
+    own = read_own_settings(checkout)
+    if own:
+        settings = gather([_source(checkout, own)])
+    pinned: dict[str, Any] = {f"{kind}_rev_variation": checkout.node, "revision": checkout.revision}
     settings = replace(settings, **pinned)
-    in_force = {key: getattr(settings, key) for key in (*told, *pinned)}
+    in_force = {key: getattr(settings, key) for key in (*own, *pinned)}
     return settings, {key: list(value) if isinstance(value, tuple) else value for key, value in in_force.items()}
 
 
-def read_own_settings(checkout):
+def read_own_settings(checkout: Checkout) -> dict[str, Any]:
     """``{key: value}`` of the repository's ami.yaml; empty if there is none.
 
-    :raises RepositoryWrong: if it is not YAML, or tells what is not its to tell
+    :raises RepositoryWrong: if it is not YAML, or sets what only the builder may set
     """
     what = f"{FILE} of {checkout.address}"
-    told, lines = read_document(_read(checkout.path / FILE, what), what, error=RepositoryWrong)
-    if told is not None and not isinstance(told, dict):
+    document, lines = read_document(_read(checkout.path / FILE, what), what, error=RepositoryWrong)
+    if document is not None and not isinstance(document, dict):
         raise RepositoryWrong(f"{what} holds no settings", hint=f"write them as {PREFIX}.KEY: VALUE, or below {PREFIX}:")
-    found = {}
-    for name, value in (told or {}).items():
+    found: dict[str, Any] = {}
+    for name, value in (document or {}).items():
         prefix, dot, key = name.partition(".")
         below = {key: value} if dot else {} if value is None else value
         if prefix != PREFIX or not isinstance(below, dict):
             raise RepositoryWrong(f"{name_place(name, lines[name], what)} is no setting", hint=f"write {PREFIX}.KEY: VALUE")
-        for key, one in below.items():
+        for key, setting in below.items():
             path = f"{PREFIX}.{key}"
-            _check_told(key, one, name_place(path, lines[path], what), found)
-            found[key] = one
+            _check_allowed(key, setting, name_place(path, lines[path], what), found)
+            found[key] = setting
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _read(path, what):
+def _read(path: Path, what: str) -> bytes:
     """The bytes of a file of the checkout, none where there is no such file."""
     if path.is_symlink() or path.is_dir():
         raise RepositoryWrong(f"{what} is a link or a directory", hint="let it be a file")
@@ -95,7 +104,7 @@ def _read(path, what):
         return b""
 
 
-def _check_told(key, value, place, found):
+def _check_allowed(key: str, value: object, place: str, found: Container[str]) -> None:
     if key in found:
         raise RepositoryWrong(f"{place} stands twice, nested and flat", hint="keep one")
     if key in KEYS and key not in _MAY_SET:
@@ -105,5 +114,5 @@ def _check_told(key, value, place, found):
         raise RepositoryWrong(f"{place} is a file of the builder", hint=hint)
 
 
-def _source(checkout, told):
-    return f"{FILE} of {checkout.address}", {PREFIX: told}, lambda key: told.get(key.removeprefix(f"{PREFIX}:"))
+def _source(checkout: Checkout, own: Mapping[str, Any]) -> Source:
+    return f"{FILE} of {checkout.address}", {PREFIX: own}, lambda key: own.get(key.removeprefix(f"{PREFIX}:"))

@@ -6,20 +6,21 @@ This file is also copied into the root's ``/run`` beside ``driver``: it imports 
 import glob
 import hashlib
 import os
+from collections.abc import Iterable
 
 _INFO = "/var/lib/dpkg/info"
 
 
-def find_brought(paths, info=_INFO):
+def find_brought(paths: Iterable[str], info: str = _INFO) -> dict[str, bool | None]:
     """What packages brought at some paths that is there now, directories left out.
 
     :param paths: absolute, of the root that this runs in
-    :param str info: the directory of dpkg's lists
-    :returns: ``{path: how}`` of those that a package brought: True, if it is what the package brought, as far as one can tell; False, if
-        it was written since; None for a configuration file: dpkg leaves one alone that is there already
+    :param info: the directory of dpkg's lists
+    :returns: ``{path: how}`` of those that a package brought: True, if it is what the package brought, as far as its digests say; False, if
+        it was written since; None for a configuration file: dpkg leaves it alone where it is there already
     """
     called = {name: path for path in paths if _is_there(path) for name in _names(path)}
-    found = {}
+    found: dict[str, bool | None] = {}
     for listed in glob.glob(f"{glob.escape(info)}/*.list") if called else ():
         brought = called.keys() & set(_lines(listed))
         if brought:
@@ -32,24 +33,24 @@ def find_brought(paths, info=_INFO):
     return found
 
 
-def _is_there(path):
+def _is_there(path: str) -> bool:
     return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
 
 
-def _is_as_brought(path, digest):
+def _is_as_brought(path: str, digest: str | None) -> bool:
     if os.path.islink(path) or not digest or not os.path.isfile(path):  # of these dpkg keeps no digest
         return True
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest() == digest
 
 
-def _names(path):
+def _names(path: str) -> tuple[str, str, str]:
     """How packages may call a file: in a merged /usr the same has two names."""
     path = os.path.normpath(path).replace("//", "/")
     return path, path.removeprefix("/usr"), f"/usr{path}"
 
 
-def _lines(path):
+def _lines(path: str) -> list[str]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read().splitlines()

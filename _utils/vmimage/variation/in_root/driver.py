@@ -1,4 +1,4 @@
-"""What the bound Salt runs in the root: one call, told by a file and answered by a file.
+"""What the bound Salt runs in the root: a call that a file describes, with its answer in a file.
 
 This file is copied into the root's ``/run`` and run there by itself, beside the modules that it imports; of this project it imports
 nothing else.
@@ -7,17 +7,18 @@ nothing else.
 import json
 import logging
 import sys
+from typing import Any
 
-import dpkg_files  # the copies beside this one
-import offline_salt
-import state_diff
+import dpkg_files  # type: ignore[import-not-found]  # the copies beside this file
+import offline_salt  # type: ignore[import-not-found]
+import state_diff  # type: ignore[import-not-found]
 
 
 class Unsafe(BaseException):
     """The states cannot be applied on what is there; nothing was applied.  No Exception: Salt goes on after those."""
 
 
-def main(home):
+def main(home: str) -> None:
     with open(f"{home}/task.json", encoding="utf-8") as file:
         task = json.load(file)
     offline_salt.prepare()
@@ -27,31 +28,31 @@ def main(home):
     logging.getLogger().handlers[:] = []
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="[%(levelname)s] %(message)s")
     caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
-    told = {}
-    look_at_states(told, task["known"])
+    answer: dict[str, Any] = {}
+    look_at_states(answer, task["known"])
     try:
-        told["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
+        answer["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
     except Unsafe as unsafe:
-        told["unsafe"] = str(unsafe)
+        answer["unsafe"] = str(unsafe)
     with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
-        json.dump(told, file, default=str)
+        json.dump(answer, file, default=str)
 
 
-def look_at_states(told, known):
+def look_at_states(answer: dict[str, Any], known: list[dict[str, Any]] | None) -> None:
     """Note the states once they are compiled, before the first is applied, and compare them with those of the last build.
 
-    :param dict told: gets them as ``states``
-    :param list known: None where nothing of them is in the root
+    :param answer: gets them as ``states``
+    :param known: None where nothing of them is in the root
     """
     import salt.state
 
     apply = salt.state.State.call_chunks
 
-    def look(self, chunks, *arguments, **keywords):
-        if "states" not in told:  # else a state that applies states
+    def look(self: Any, chunks: Any, *arguments: Any, **keywords: Any) -> Any:
+        if "states" not in answer:  # else a state that applies states
             roots = self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])
-            told["states"] = state_diff.note_states(chunks, roots, self.opts.get("pillar") or {})
-            reason = state_diff.find_unsafe(known, told["states"], dpkg_files.find_brought) if known is not None else ""
+            answer["states"] = state_diff.note_states(chunks, roots, self.opts.get("pillar") or {})
+            reason = state_diff.find_unsafe(known, answer["states"], dpkg_files.find_brought) if known is not None else ""
             if reason:
                 raise Unsafe(reason)
         return apply(self, chunks, *arguments, **keywords)

@@ -7,6 +7,10 @@ user's login is refused by name: the image would not have what it makes.
 import os
 import subprocess
 import sys
+from typing import Any
+
+#: name and value
+Option = tuple[str, str]
 
 _HINT = "no machine runs here, an image is being made; let a unit of the image do it, or leave it out of the variation"
 #: options whose value is the next word
@@ -16,9 +20,10 @@ _VALUED |= {"--service-type", "--uid", "--gid", "--nice", "--working-directory"}
 _LATER = ("--on-", "--timer-property", "--path-property", "--socket-property", "--user", "--host", "--machine", "-H", "-M")
 
 
-def parse(words):
+def parse(words: list[str]) -> tuple[list[Option], list[str]]:
     """``(options, command)``: options as ``[(name, value)]`` up to the first word of the command."""
-    options, rest = [], list(words)
+    options: list[Option] = []
+    rest = list(words)
     while rest and rest[0].startswith("-") and rest[0] != "-":
         word = rest.pop(0)
         if word == "--":
@@ -32,7 +37,7 @@ def parse(words):
     return options, rest
 
 
-def main(words):
+def main(words: list[str]) -> int:
     """Run the command as a service of its own would run it; returns the exit code that systemd-run ends with."""
     options, command = parse(words)
     names = {name for name, _ in options}
@@ -49,7 +54,7 @@ def main(words):
     return code if is_waited_for else 0
 
 
-def run(command, options, values, is_shown, is_scope):
+def run(command: list[str], options: list[Option], values: dict[str, str], is_shown: bool, is_scope: bool) -> int:
     """Start the command with what its options say of it, and wait for it."""
     own = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}
     environment = dict(os.environ) if is_scope else own
@@ -64,15 +69,15 @@ def run(command, options, values, is_shown, is_scope):
             directory = os.getcwd()
     directory = values.get("--working-directory", directory)
     properties = dict(value.partition("=")[::2] for name, value in options if name in ("-p", "--property"))
-    account = {"user": values.get("--uid", properties.get("User")), "group": values.get("--gid", properties.get("Group"))}
-    account = {key: int(value) if value.isdigit() else value for key, value in account.items() if value}
+    said = {"user": values.get("--uid", properties.get("User")), "group": values.get("--gid", properties.get("Group"))}
+    account: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in said.items() if value}
     if "user" in account:
         import pwd
 
         entry = pwd.getpwnam(account["user"]) if isinstance(account["user"], str) else pwd.getpwuid(account["user"])
         account = {"group": entry.pw_gid, "extra_groups": os.getgrouplist(entry.pw_name, entry.pw_gid), **account}
         environment |= {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name, "SHELL": entry.pw_shell}
-    streams = {} if is_shown else dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    streams: dict[str, Any] = {} if is_shown else dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     try:
         done = subprocess.run(command, check=False, env=environment, cwd=directory, **streams, **account)
     except (OSError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Salt in a root as on a booted machine: told that systemd runs, and its cache of files filled without copies.
+"""Salt in a root as on a booted machine: it takes systemd to run, and its cache of files filled without copies.
 
 This file is copied into the root's ``/run``; whatever starts Salt there imports it first.  It imports nothing of this project.
 """
@@ -6,9 +6,10 @@ This file is copied into the root's ``/run``; whatever starts Salt there imports
 import glob
 import os
 import sys
+from typing import Any
 
 
-def prepare():
+def prepare() -> None:
     """Change Salt for this process, before anything of it is imported."""
     _find_own_libraries()
     _say_that_systemd_runs()
@@ -18,21 +19,23 @@ def prepare():
     _use_the_pip_of_the_root()
 
 
-def _find_own_libraries():
+def _find_own_libraries() -> None:
     """A shared library that Salt looks up by its name is the builder's, of the directories that its loader has: a root may lack it."""
     import ctypes.util
 
     below = f"{os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))}/libraries"  # of vmimage.root.runtime
     found_in_root = ctypes.util.find_library
 
-    def find_library(name):
-        own = sorted(glob.glob(f"{below}/*/lib{glob.escape(name)}.so.[0-9]*"), key=len)  # the one without a number is for linkers
+    def find_library(name: str) -> str | None:
+        own = sorted(
+            glob.glob(f"{below}/*/lib{glob.escape(name)}.so.[0-9]*"), key=len
+        )  # the name without a number is for linkers
         return os.path.basename(own[0]) if own else found_in_root(name)
 
     ctypes.util.find_library = find_library
 
 
-def _say_that_systemd_runs():
+def _say_that_systemd_runs() -> None:
     """What asks systemd by its programs gets its answer from those that stand in for them (offline_systemctl, offline_settings)."""
     if os.path.exists("/run/systemd/private"):  # of the systemd of a root that runs as a machine: it answers for itself
         return
@@ -43,7 +46,7 @@ def _say_that_systemd_runs():
     salt.utils.systemd.has_scope = lambda context=None: False
 
 
-def _find_files_in_the_cache():
+def _find_files_in_the_cache() -> None:
     """Do not copy to the cache what is there already.
 
     The file_roots lie below the cache as the lower layers of an overlay: each file is in the cache from the beginning, without
@@ -54,7 +57,15 @@ def _find_files_in_the_cache():
 
     copied = salt.fileclient.FSClient.get_file
 
-    def get_file(self, path, dest="", makedirs=False, saltenv="base", gzip=None, cachedir=None):
+    def get_file(
+        self: Any,
+        path: str,
+        dest: str = "",
+        makedirs: bool = False,
+        saltenv: str = "base",
+        gzip: Any = None,
+        cachedir: Any = None,
+    ) -> Any:
         if not dest and not cachedir:
             name, environment = salt.utils.url.split_env(path)
             name, environment = self._check_proto(name), environment or saltenv
@@ -67,7 +78,7 @@ def _find_files_in_the_cache():
     salt.fileclient.FSClient.get_file = get_file
 
 
-def _show_pillar_to_states():
+def _show_pillar_to_states() -> None:
     """No value of the pillar is masked: Salt 3008 writes ``**********`` into files where a renderer does not say otherwise."""
     import contextvars
 
@@ -78,31 +89,31 @@ def _show_pillar_to_states():
     salt.utils.secret.mask_pillar = contextvars.ContextVar("mask_pillar", default=False)
 
 
-def _refuse_unknown_renderers():
+def _refuse_unknown_renderers() -> None:
     """An SLS whose renderer this Salt lacks is an error that names it: Salt logs a line, and goes on as if the SLS were empty."""
     import salt.exceptions
     import salt.template
 
     checked = salt.template.check_render_pipe_str
 
-    def check(pipe, renderers, *arguments, **keywords):
+    def check(pipe: Any, renderers: Any, *arguments: Any, **keywords: Any) -> Any:
         found = checked(pipe, renderers, *arguments, **keywords)
         if pipe and not found:
             raise salt.exceptions.SaltRenderError(
-                f"this Salt has no renderer {pipe!r}: write the SLS for another one, or install what brings it into the builder's Salt"
+                f"this Salt has no renderer {pipe!r}: write the SLS for another, or install what brings it into the builder's Salt"
             )
         return found
 
     salt.template.check_render_pipe_str = check
 
 
-def _use_the_pip_of_the_root():
+def _use_the_pip_of_the_root() -> None:
     """Let ``pip.installed`` start ``python -m pip``, which is the root's here (:mod:`vmimage.root.runtime`), not a pip of Salt's package."""
     if hasattr(sys, "RELENV"):
         del sys.RELENV
 
 
-def _is_untouched(cached, source):
+def _is_untouched(cached: str, source: str) -> bool:
     """Whether a file of the overlay is still that of its lower layer: a copy has an inode of its own."""
     try:
         ours, theirs = os.lstat(cached), os.lstat(source)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 _HINT = "no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
 
@@ -18,7 +19,7 @@ class Refused(Exception):
     """What the program says before it ends with exit code 1."""
 
 
-def read_pairs(path):
+def read_pairs(path: str) -> dict[str, str]:
     """``{name: value}`` of a file of shell assignments."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -29,7 +30,7 @@ def read_pairs(path):
     return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
 
 
-def write_whole(path, text):
+def write_whole(path: str, text: str) -> None:
     """Replace a file, behind a link too, whole or not at all."""
     path = os.path.realpath(path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -39,7 +40,7 @@ def write_whole(path, text):
     os.replace(f"{path}.partial", path)
 
 
-def write_pairs(path, pairs):
+def write_pairs(path: str, pairs: dict[str, str]) -> None:
     """Replace the assignments of a file; other lines stay."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -59,14 +60,14 @@ def write_pairs(path, pairs):
     write_whole(path, "".join(f"{line}\n" for line in kept))
 
 
-def quoted(value):
+def quoted(value: str) -> str:
     """The value as a shell reads it, in quotes where it needs them."""
     if re.search(r"[^A-Za-z0-9_.,:/@%+-]", value):
         return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
     return value
 
 
-def timedatectl(verb, words, options=()):
+def timedatectl(verb: str, words: list[str], options: Sequence[str] = ()) -> None:
     if verb in ("", "status"):
         local = "LOCAL" in open_or_empty("/etc/adjtime").split()
         print(
@@ -74,8 +75,8 @@ def timedatectl(verb, words, options=()):
         )
         print(f"          RTC in local TZ: {'yes' if local else 'no'}")
     elif verb == "show":
-        local = "yes" if "LOCAL" in open_or_empty("/etc/adjtime").split() else "no"
-        found = {"Timezone": zone(), "LocalRTC": local, "CanNTP": "yes", "NTP": "yes" if ntp() == "active" else "no"}
+        clock = "yes" if "LOCAL" in open_or_empty("/etc/adjtime").split() else "no"
+        found = {"Timezone": zone(), "LocalRTC": clock, "CanNTP": "yes", "NTP": "yes" if ntp() == "active" else "no"}
         wanted = [word.rpartition("=")[2] for word in options if word.startswith("--property=")] + words
         for key in wanted or found:
             print(found.get(key, "") if "--value" in options else f"{key}={found.get(key, '')}")
@@ -94,7 +95,7 @@ def timedatectl(verb, words, options=()):
         raise Refused(f"timedatectl {verb}: {_HINT}")
 
 
-def open_or_empty(path):
+def open_or_empty(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -102,22 +103,22 @@ def open_or_empty(path):
         return ""
 
 
-def ntp():
+def ntp() -> str:
     done = subprocess.run(["systemctl", "is-enabled", "systemd-timesyncd"], check=False, capture_output=True)
     return "active" if done.returncode == 0 else "inactive"
 
 
-def zone():
+def zone() -> str:
     target = os.readlink("/etc/localtime") if os.path.islink("/etc/localtime") else ""
     return target.partition("zoneinfo/")[2] or "Etc/UTC"
 
 
-def zones():
+def zones() -> set[str]:
     text = open_or_empty("/usr/share/zoneinfo/tzdata.zi") or open_or_empty("/usr/share/zoneinfo/tzdata.zi")
     return {line.split()[1 if line.startswith("Z") else 2] for line in text.splitlines() if line[:2] in ("Z ", "L ")}
 
 
-def set_zone(name):
+def set_zone(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_+/-]+", name) or not os.path.isfile(f"/usr/share/zoneinfo/{name}"):
         raise Refused(f"Failed to set time zone: Invalid or not installed time zone '{name}'")
     partial = f"/etc/localtime.{os.getpid()}"
@@ -128,7 +129,7 @@ def set_zone(name):
 _INFO = {"chassis": "CHASSIS", "deployment": "DEPLOYMENT", "location": "LOCATION", "icon-name": "ICON_NAME"}
 
 
-def hostnamectl(verb, words, options=()):
+def hostnamectl(verb: str, words: list[str], options: Sequence[str] = ()) -> None:
     name = open_or_empty("/etc/hostname").strip()
     kind = verb.removeprefix("set-")
     if verb in ("", "status") or verb == "hostname" and not words:
@@ -148,7 +149,7 @@ def hostnamectl(verb, words, options=()):
         raise Refused(f"hostnamectl {verb}: {_HINT}")
 
 
-def set_hostname(wanted, options):
+def set_hostname(wanted: str, options: Sequence[str]) -> None:
     plain = not set(options) & {"--static", "--pretty", "--transient"}
     static = re.sub(r"[^A-Za-z0-9._-]", "", wanted.replace(" ", "-")).strip("-.")
     if "--pretty" in options or plain and (static != wanted or "PRETTY_HOSTNAME" in read_pairs("/etc/machine-info")):
@@ -165,8 +166,8 @@ def set_hostname(wanted, options):
     name_kernel(static)
 
 
-def name_kernel(name):
-    """Let the first process give the root's kernel the name (:mod:`vmimage.root.apart`): nobody else may."""
+def name_kernel(name: str) -> None:
+    """Let the first process give the root's kernel the name (:mod:`vmimage.root.apart`): no other process may."""
     if os.uname().nodename == name:
         return
     try:
@@ -178,8 +179,8 @@ def name_kernel(name):
         time.sleep(0.01)
 
 
-def locale_file():
-    """Where this release keeps the locale: a link leads from the old place to the new in newer ones."""
+def locale_file() -> str:
+    """Where this release keeps the locale: a link leads from the old place to the new in newer releases."""
     if os.path.islink("/etc/default/locale") or os.path.exists("/etc/locale.conf"):
         return "/etc/locale.conf"
     version = read_pairs("/etc/os-release").get("VERSION_ID", "")
@@ -193,11 +194,11 @@ def locale_file():
 _KEYBOARD = {"X11 Layout": "XKBLAYOUT", "X11 Model": "XKBMODEL", "X11 Variant": "XKBVARIANT", "X11 Options": "XKBOPTIONS"}
 
 
-def localectl(verb, words):
+def localectl(verb: str, words: list[str]) -> None:
     keyboard, console = read_pairs("/etc/default/keyboard"), read_pairs("/etc/vconsole.conf")
     if verb in ("", "status"):
-        pairs = [f"{name}={value}" for name, value in read_pairs(locale_file()).items()] or ["n/a"]
-        print(f"System Locale: {pairs[0]}", *(f"               {pair}" for pair in pairs[1:]), sep="\n")
+        shown = [f"{name}={value}" for name, value in read_pairs(locale_file()).items()] or ["n/a"]
+        print(f"System Locale: {shown[0]}", *(f"               {pair}" for pair in shown[1:]), sep="\n")
         print(f"    VC Keymap: {console.get('KEYMAP') or '(unset)'}")
         for title, key in _KEYBOARD.items():
             if keyboard.get(key) or title == "X11 Layout":
@@ -207,7 +208,7 @@ def localectl(verb, words):
     elif verb == "set-locale":
         pairs = dict(word.partition("=")[::2] if "=" in word else ("LANG", word) for word in words)
         for value in pairs.values():
-            if value and plain_locale(value) not in {plain_locale(one) for one in installed_locales()}:
+            if value and plain_locale(value) not in {plain_locale(known) for known in installed_locales()}:
                 make_locale(value)
         write_pairs(locale_file(), pairs)
     elif verb == "set-x11-keymap":
@@ -224,7 +225,7 @@ def localectl(verb, words):
         raise Refused(f"localectl {verb}: {_HINT}")
 
 
-def write_keyboard(values, path="/etc/default/keyboard"):
+def write_keyboard(values: dict[str, str], path: str = "/etc/default/keyboard") -> None:
     """Write the file whole, as systemd does: other assignments stay, comments do not, nor what is empty."""
     pairs = {**read_pairs(path), **values}
     write_whole(path, "".join(f"{key}={quoted(value)}\n" for key, value in pairs.items() if value or key not in values))
@@ -233,13 +234,13 @@ def write_keyboard(values, path="/etc/default/keyboard"):
 _KEYMAPS = ("/usr/share/keymaps", "/usr/share/kbd/keymaps", "/usr/lib/kbd/keymaps")
 
 
-def has_keymap(name):
+def has_keymap(name: str) -> bool:
     """Whether a keymap of this name is installed: Debian has none without console-data."""
     wanted = {f"{name}.map", f"{name}.map.gz"}
     return any(wanted & set(files) for top in _KEYMAPS for _, _, files in os.walk(top))
 
 
-def make_locale(name):
+def make_locale(name: str) -> None:
     """Let the package locales make a locale that it knows."""
     if not os.path.exists("/usr/sbin/locale-gen"):
         raise Refused(f"Failed to issue method call: Locale {name} not installed, refusing.")
@@ -252,7 +253,7 @@ def make_locale(name):
     subprocess.run(["/usr/sbin/locale-gen"], check=False, stdout=subprocess.DEVNULL)
 
 
-def x11_of(keymap):
+def x11_of(keymap: str) -> dict[str, str]:
     """The X11 settings of a console keymap, by systemd's own table."""
     for line in open_or_empty("/usr/share/systemd/kbd-model-map").splitlines():
         fields = line.split()
@@ -260,14 +261,14 @@ def x11_of(keymap):
             return dict(
                 zip(
                     ("XKBLAYOUT", "XKBMODEL", "XKBVARIANT", "XKBOPTIONS"),
-                    ("" if one == "-" else one for one in fields[1:5]),
+                    ("" if field == "-" else field for field in fields[1:5]),
                     strict=True,
                 )
             )
     return {"XKBLAYOUT": keymap}
 
 
-def find_real(program):
+def find_real(program: str) -> str:
     """The root's own program of this name."""
     return next(
         path
@@ -276,15 +277,15 @@ def find_real(program):
     )
 
 
-def installed_locales():
+def installed_locales() -> list[str]:
     return subprocess.run(["locale", "-a"], check=False, capture_output=True, text=True).stdout.split()
 
 
-def plain_locale(name):
+def plain_locale(name: str) -> str:
     return name.lower().replace("utf-8", "utf8")
 
 
-def loginctl(verb, words):
+def loginctl(verb: str, words: list[str]) -> None:
     if verb not in ("enable-linger", "disable-linger"):
         raise Refused(f"loginctl {verb}: {_HINT}")
     for name in words or ["root"]:
@@ -297,7 +298,7 @@ def loginctl(verb, words):
             os.unlink(path)
 
 
-#: what only tells a daemon that runs to look again: an image has none, and there is nothing to do
+#: what only lets a daemon that runs look again: an image has none, and there is nothing to do
 _NOTHING_TO_DO = {
     "udevadm": ("control", "trigger", "settle"),
     "journalctl": ("--flush", "--rotate", "--sync", "--relinquish-var"),
@@ -309,7 +310,7 @@ _NOTHING_TO_DO = {
 _POWER = ("reboot", "poweroff", "halt", "shutdown", "telinit")
 
 
-def main(program, words):
+def main(program: str, words: list[str]) -> int:
     """Do what the program would; returns its exit code."""
     if program in _POWER:
         print(f"{program}: {_HINT}", file=sys.stderr)

@@ -22,77 +22,37 @@ _OF_PACKAGES = ("/lib/systemd/system/", "/usr/lib/systemd/system/")
 #: of which a boot reaches each, and starts what they want
 _TARGETS = ("sysinit", "basic", "sockets", "timers", "paths", "local-fs", "multi-user", "graphical")
 #: reached by each boot, though nothing in files says so
-_PASSIVE = (
-    "network",
-    "nss-user-lookup",
-    "getty",
-    "getty-pre",
-    "local-fs-pre",
-    "remote-fs",
-    "slices",
-    "swap",
-    "time-set",
-    "cryptsetup",
-)
+_PASSIVE = "network nss-user-lookup getty getty-pre local-fs-pre remote-fs slices swap time-set cryptsetup".split()
 #: options whose value is the next word
 _VALUED = (
-    "-p",
-    "-P",
-    "-t",
-    "-n",
-    "-o",
-    "-H",
-    "-M",
-    "-s",
-    "--property",
-    "--type",
-    "--state",
-    "--lines",
-    "--output",
-    "--signal",
-    "--root",
-)
-_VALUED += (
-    "--preset-mode",
-    "--kill-whom",
-    "--kill-who",
-    "--what",
-    "--job-mode",
-    "--message",
-    "--check-inhibitors",
-    "--timestamp",
-)
-_IN_FILES = ("enable", "disable", "reenable", "preset", "mask", "unmask", "link", "revert", "add-wants", "add-requires")
-_IN_FILES += ("preset-all", "set-default", "get-default", "is-enabled", "list-unit-files", "cat", "edit", "help")
+    "-p -P -t -n -o -H -M -s --property --type --state --lines --output --signal --root --preset-mode --kill-whom "
+    "--kill-who --what --job-mode --message --check-inhibitors --timestamp"
+).split()
+_IN_FILES = (
+    "enable disable reenable preset mask unmask link revert add-wants add-requires preset-all set-default "
+    "get-default is-enabled list-unit-files cat edit help"
+).split()
 _STARTING = ("start", "restart", "reload-or-restart", "force-restart")
 _IF_ACTIVE = ("try-restart", "condrestart", "try-reload-or-restart", "reload", "force-reload")
 #: of a manager or a unit that does not run, and nothing of it is in the image
-_IDLE = ("daemon-reload", "daemon-reexec", "reset-failed", "kill", "clean", "freeze", "thaw", "set-environment", "log-level")
-_IDLE += ("unset-environment", "import-environment", "isolate", "set-property", "log-target", "service-watchdogs", "cancel")
-_POWER = (
-    "poweroff",
-    "reboot",
-    "halt",
-    "kexec",
-    "soft-reboot",
-    "suspend",
-    "hibernate",
-    "exit",
-    "switch-root",
-    "rescue",
-    "emergency",
-)
+_IDLE = (
+    "daemon-reload daemon-reexec reset-failed kill clean freeze thaw set-environment log-level unset-environment "
+    "import-environment isolate set-property log-target service-watchdogs cancel"
+).split()
+_POWER = "poweroff reboot halt kexec soft-reboot suspend hibernate exit switch-root rescue emergency".split()
+#: without a verb systemctl lists, too
+_LISTING = ("", "list-units", "list-sockets", "list-timers", "list-jobs", "list-machines", "list-automounts", "list-paths")
 
 
 class Refused(Exception):
     """What systemctl says and the exit code that it ends with."""
 
-    def __init__(self, text, code=1):
+    def __init__(self, text: str, code: int = 1) -> None:
         super().__init__(text)
         self.code = code
 
 
-def unit_name(word):
+def unit_name(word: str) -> str:
     """The full name of a unit, as systemctl completes and escapes it."""
     if word.startswith("/"):
         import re
@@ -109,20 +69,20 @@ def unit_name(word):
     return word if word.rpartition(".")[2] in _KINDS and "." in word else f"{word}.service"
 
 
-def unit_file(name):
-    """Where the unit is described, its template counted; a SysV script for one that has no unit; None for nothing."""
+def unit_file(name: str) -> str | None:
+    """Where the unit is described, its template counted; a SysV script for a service that has no unit; None for nothing."""
     stem, _, kind = name.rpartition(".")
     names = [name, f"{stem.split('@', 1)[0]}@.{kind}"] if "@" in stem else [name]
-    for one in names:
+    for known in names:
         for place in _PLACES:
-            if os.path.lexists(f"{place}/{one}"):
-                return f"{place}/{one}"
+            if os.path.lexists(f"{place}/{known}"):
+                return f"{place}/{known}"
     script = f"/etc/init.d/{stem}"
     return script if kind == "service" and os.access(script, os.X_OK) else None
 
 
-def is_masked(name):
-    """Whether the unit cannot be started by anybody: it leads to /dev/null, or is empty."""
+def is_masked(name: str) -> bool:
+    """Whether the unit cannot be started at all: it leads to /dev/null, or is empty."""
     path = unit_file(name)
     if path is None or path.startswith("/etc/init.d/"):
         return False
@@ -130,7 +90,7 @@ def is_masked(name):
     return target == "/dev/null" or os.path.isfile(target) and os.path.getsize(target) == 0
 
 
-def remembered():
+def remembered() -> dict[str, bool]:
     """``{unit: whether it runs}`` of what was started and stopped."""
     if not os.path.exists(_REMEMBERED):
         return {}
@@ -140,7 +100,7 @@ def remembered():
         return json.load(file)
 
 
-def remember(name, runs):
+def remember(name: str, runs: bool) -> None:
     """Note that a unit was started or stopped; an alias is the unit that it leads to."""
     import json
 
@@ -150,7 +110,7 @@ def remember(name, runs):
     os.replace(partial, _REMEMBERED)
 
 
-def own_name(name):
+def own_name(name: str) -> str:
     """The name of the unit that an alias leads to."""
     path = unit_file(name)
     if path is None or not os.path.islink(path) or is_masked(name):
@@ -159,7 +119,7 @@ def own_name(name):
     return target if target.rpartition(".")[2] in _KINDS and "@." not in target else name
 
 
-def is_active(name):
+def is_active(name: str) -> bool:
     """Whether the unit would be running on a machine that got the same commands."""
     noted = remembered().get(own_name(name))
     if noted is not None:
@@ -175,8 +135,8 @@ def is_active(name):
     )  # in the order of what they cost
 
 
-def is_linked(name):
-    """Whether a link enables the unit: systemctl says "enabled" of each that has one."""
+def is_linked(name: str) -> bool:
+    """Whether a link enables the unit: systemctl says "enabled" of each that has a link."""
     top = _PLACES[0]
     return os.path.isdir(top) and any(
         directory.endswith((".wants", ".requires")) and os.path.islink(f"{top}/{directory}/{name}")
@@ -184,20 +144,20 @@ def is_linked(name):
     )
 
 
-def is_pulled_in(name):
+def is_pulled_in(name: str) -> bool:
     """Whether the boot itself starts the unit: packages link units without an [Install] section to targets."""
     places = ("/lib/systemd/system", "/usr/lib/systemd/system")
     return any(os.path.lexists(f"{place}/{target}.target.wants/{name}") for place in places for target in _TARGETS)
 
 
-def is_plainly_enabled(name):
+def is_plainly_enabled(name: str) -> bool:
     """Whether systemctl can only say "enabled": a unit in a file of its own, to which a link leads."""
     path = unit_file(name)
     is_plain = path is not None and os.path.isfile(path) and not os.path.islink(path) and not path.startswith("/etc/init.d/")
     return is_plain and is_linked(name) and not is_masked(name)
 
 
-def file_state(name):
+def file_state(name: str) -> str:
     """What ``systemctl is-enabled`` says."""
     import subprocess
 
@@ -205,17 +165,17 @@ def file_state(name):
     return done.stdout.decode().strip() or "not-found"
 
 
-def _offline():
+def _offline() -> dict[str, str]:
     return {**os.environ, "SYSTEMD_OFFLINE": "1"}
 
 
-def run_real(words):
+def run_real(words: list[str]) -> int:
     """The root's own systemctl, which works on files; returns its exit code."""
     _, status = os.waitpid(os.posix_spawn(REAL, [REAL, *words], _offline()), 0)  # subprocess would take longer to load
     return os.waitstatus_to_exitcode(status)
 
 
-def matching(word):
+def matching(word: str) -> list[str]:
     """The units that a word of a start or stop means: of a pattern those that run."""
     if any(letter in word for letter in "*?["):
         import fnmatch
@@ -224,9 +184,11 @@ def matching(word):
     return [unit_name(word)]
 
 
-def parse(words):
-    """``(options, verb, units)``; ``options`` are those before and behind the verb, each with its value if it has one."""
-    options, plain, rest = [], [], iter(words)
+def parse(words: list[str]) -> tuple[list[tuple[str, str]], str, list[str]]:
+    """``(options, verb, units)``; ``options`` are those before and behind the verb, each with its value if it has any."""
+    options: list[tuple[str, str]] = []
+    plain: list[str] = []
+    rest = iter(words)
     for word in rest:
         if word == "--":
             plain.extend(rest)
@@ -237,7 +199,7 @@ def parse(words):
     return options, (plain[0] if plain else ""), plain[1:]
 
 
-def main(words):
+def main(words: list[str]) -> int:
     """Do what systemctl would; returns its exit code."""
     options, verb, units = parse(words)
     names = {name for name, _ in options}
@@ -279,16 +241,7 @@ def main(words):
             raise Refused(
                 f"{verb}: no machine runs here, an image is being made; let it be done at the first boot, or leave it out of the variation"
             )
-        if verb in (
-            "",
-            "list-units",
-            "list-sockets",
-            "list-timers",
-            "list-jobs",
-            "list-machines",
-            "list-automounts",
-            "list-paths",
-        ):
+        if verb in _LISTING:
             return list_running(verb, units, options)
     except Refused as refused:
         print(refused, file=sys.stderr)
@@ -296,7 +249,7 @@ def main(words):
     return run_real(words)
 
 
-def change_files(words, verb, units, now):
+def change_files(words: list[str], verb: str, units: list[str], now: bool) -> int:
     code = run_real(words)
     if now and code == 0:
         for word in units:
@@ -307,7 +260,7 @@ def change_files(words, verb, units, now):
     return code
 
 
-def start(units):
+def start(units: list[str]) -> int:
     for word in units:
         for name in matching(os.path.basename(word) if word.startswith("/") and word.rpartition(".")[2] in _KINDS else word):
             needs_unit(name, "start")
@@ -316,10 +269,10 @@ def start(units):
     return 0
 
 
-def make_mount_point(name):
+def make_mount_point(name: str) -> None:
     """systemd makes the directory that it mounts on."""
     path = unit_file(name)
-    if name.endswith((".mount", ".automount")):
+    if path and name.endswith((".mount", ".automount")):
         import re
 
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -328,14 +281,14 @@ def make_mount_point(name):
             os.makedirs(found[1].strip(), mode=0o755, exist_ok=True)
 
 
-def needs_unit(name, verb):
+def needs_unit(name: str, verb: str) -> None:
     if unit_file(name) is None:
         raise Refused(f"Failed to {verb} {name}: Unit {name} not found.", 5)
     if is_masked(name):
         raise Refused(f"Failed to {verb} {name}: Unit {name} is masked.")
 
 
-def act_on_active(verb, units):
+def act_on_active(verb: str, units: list[str]) -> int:
     for word in units:
         for name in matching(word):
             if unit_file(name) is None:
@@ -347,7 +300,7 @@ def act_on_active(verb, units):
     return 0
 
 
-def say_state(verb, units, quiet):
+def say_state(verb: str, units: list[str], quiet: bool) -> int:
     states = [("active" if is_active(unit_name(word)) else "inactive") for word in units]
     if not quiet:
         print(*states, sep="\n")
@@ -356,7 +309,7 @@ def say_state(verb, units, quiet):
     return 0 if "active" in states else 3 if any(unit_file(unit_name(word)) for word in units) else 4
 
 
-def description(path):
+def description(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return next((line[12:].rstrip("\n") for line in file if line.startswith("Description=")), "")
@@ -364,7 +317,7 @@ def description(path):
         return ""
 
 
-def say_status(units):
+def say_status(units: list[str]) -> int:
     code = 0
     for word in units:
         name = unit_name(word)
@@ -381,7 +334,7 @@ def say_status(units):
     return code
 
 
-def properties(word):
+def properties(word: str) -> dict[str, str]:
     name = unit_name(word)
     path, active = unit_file(name), is_active(name)
     loaded = "not-found" if path is None else "masked" if is_masked(name) else "loaded"
@@ -401,7 +354,7 @@ def properties(word):
     }
 
 
-def show(units, options):
+def show(units: list[str], options: list[tuple[str, str]]) -> int:
     wanted = [key for name, value in options if name in ("-p", "-P", "--property") for key in value.split(",")]
     value_only = any(name in ("--value", "-P") for name, _ in options)
     for number, word in enumerate(units):
@@ -413,7 +366,7 @@ def show(units, options):
     return 0
 
 
-def running():
+def running() -> list[str]:
     """The units that would be running, as far as files and commands tell, sorted."""
     places = (f"{place}/{target}.target.wants" for place in _PLACES for target in _TARGETS)
     wanted = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
@@ -422,11 +375,11 @@ def running():
     return sorted(name for name in found if is_active(name))
 
 
-#: the one kind that a verb lists
+#: the only kind that a verb lists
 _LISTED = {"list-sockets": "socket", "list-timers": "timer", "list-automounts": "automount", "list-paths": "path"}
 
 
-def list_running(verb, units, options):
+def list_running(verb: str, units: list[str], options: list[tuple[str, str]]) -> int:
     import fnmatch
 
     kinds = {kind for name, value in options if name in ("-t", "--type") for kind in value.split(",")}
@@ -436,7 +389,7 @@ def list_running(verb, units, options):
     ]
     for name in [] if verb in ("list-jobs", "list-machines") else running():
         kind = name.rpartition(".")[2]
-        if kinds and kind not in kinds or patterns and not any(fnmatch.fnmatch(name, one) for one in patterns):
+        if kinds and kind not in kinds or patterns and not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
             continue
         if verb == "list-timers":
             print(f"- - - - {name} {name.removesuffix('timer')}service")

@@ -10,6 +10,15 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any
+
+#: a state as :func:`note_states` notes it
+State = dict[str, Any]
+#: function, id and name
+Identity = tuple[str, str, str]
+#: as :func:`vmimage.variation.in_root.dpkg_files.find_brought`
+FindBrought = Callable[[list[str]], Mapping[str, bool | None]]
 
 #: arguments by which a function brings its thing to what is asked, whatever it was before; all other functions and arguments may leave
 #: something of before: the lines that file.append wrote, the directories that makedirs made, what a command did
@@ -39,7 +48,7 @@ _TRIGGERS = frozenset("onchanges onchanges_any prereq listen watch watch_any onf
 #: arguments by which what is there decides
 _GUARDS = frozenset("unless onlyif creates check_cmd".split())
 _NOT_COUNTED = frozenset(["state", "fun", "name"]) | _ORDERS
-#: they tell apt and dpkg what to do with packages, which are there already
+#: they say what apt and dpkg do with packages, which are there already
 _PACKAGING = re.compile(r"(debconf|debconfmod|pkgrepo|apt|aptpkg)\.\w+ .*|\S+ /etc/(apt|dpkg)(/.*)?")
 #: a state that applies states: what they are is not among those that are compared
 _APPLIES = re.compile(r"salt-call|\bstate\.(sls|apply|highstate|top|single|template|high|low)")
@@ -49,58 +58,59 @@ class NeedsCleanBuild(Exception):
     """The root cannot be made of the last root image: the text says why."""
 
 
-def note_states(chunks, file_roots, pillar):
+def note_states(chunks: Iterable[Mapping[str, Any]], file_roots: Sequence[str], pillar: Mapping[str, Any]) -> list[State]:
     """What to keep of the states that Salt has compiled: plain data, and digests for all values.
 
-    :param list chunks: low chunks, in their order
-    :param list file_roots: directories, the first that has a file wins
-    :param dict pillar: as the states see it
-    :returns: list of dicts of ``state`` (``file.managed``), ``id``, ``name``, ``arguments`` (``{name: digest}``), ``triggers`` (ids or names
+    :param chunks: low chunks, in their order
+    :param file_roots: directories, the first that has a file wins
+    :param pillar: as the states see it
+    :returns: of each ``state`` (``file.managed``), ``id``, ``name``, ``arguments`` (``{name: digest}``), ``triggers`` (ids or names
         of the states that decide whether it runs), ``is_guarded`` (it does not run always, or not on what is there), ``is_packaging``,
         and of those that make files ``writes`` (paths)
     """
     return [_note(chunk, file_roots, {key: value for key, value in pillar.items() if key != "ami"}) for chunk in chunks]
 
 
-def _note(chunk, file_roots, pillar):
+def _note(chunk: Mapping[str, Any], file_roots: Sequence[str], pillar: Mapping[str, Any]) -> State:
     function = f"{chunk['state']}.{chunk['fun']}"
-    told = {key: value for key, value in chunk.items() if key not in _NOT_COUNTED and not key.startswith("__")}
+    given = {key: value for key, value in chunk.items() if key not in _NOT_COUNTED and not key.startswith("__")}
     if chunk["state"] == "service":  # a trigger restarts it, and in a root nothing runs
-        told = {key: value for key, value in told.items() if key not in _TRIGGERS}
+        given = {key: value for key, value in given.items() if key not in _TRIGGERS}
     is_guarded = (
-        bool((_GUARDS | _TRIGGERS) & told.keys()) or told.get("replace", True) is False or told.get("create", True) is False
+        bool((_GUARDS | _TRIGGERS) & given.keys()) or given.get("replace", True) is False or given.get("create", True) is False
     )
-    arguments = {key: _digest(value) for key, value in told.items()}
-    if function == "pkg.installed" and isinstance(told.get("pkgs"), list):
-        arguments["pkgs"] = sorted(map(_digest, told["pkgs"]))
-    found, targets, below = _addresses([told, chunk["name"]]), {str(chunk["name"])}, set()
+    arguments: dict[str, Any] = {key: _digest(value) for key, value in given.items()}
+    if function == "pkg.installed" and isinstance(given.get("pkgs"), list):
+        arguments["pkgs"] = sorted(map(_digest, given["pkgs"]))
+    found, targets = _addresses([given, chunk["name"]]), {str(chunk["name"])}
+    below: set[str] = set()
     if function == "file.recurse":
-        for path in _addresses(told.get("source")):
+        for path in _addresses(given.get("source")):
             names = _names_below(path, file_roots)
             below |= names
             targets |= {f"{chunk['name']}/{name[len(path) :]}" for name in names}
-        if told.get("clean") is not True:
+        if given.get("clean") is not True:
             arguments["its files"] = sorted(below)
-    triggers = sorted({str(name) for key in _TRIGGERS & told.keys() for one in told[key] for name in _targets(one)})
+    triggers = sorted({str(name) for key in _TRIGGERS & given.keys() for requisite in given[key] for name in _targets(requisite)})
     is_packaging = any(_PACKAGING.fullmatch(f"{function} {os.path.normpath(name).replace('//', '/')}") for name in targets)
-    if function not in _BRINGS or is_guarded or is_packaging:  # what it reads is not read anew
+    if function not in _BRINGS or is_guarded or is_packaging:  # what it reads is not read again
         if found:
             arguments["its files"] = _digest([sorted(below), _digest_of_files(found, file_roots)])
-        if "template" in told or "pillar" in json.dumps([*told.items()], default=str):  # contents_pillar, slots
+        if "template" in given or "pillar" in json.dumps([*given.items()], default=str):  # contents_pillar, slots
             arguments["the pillar"] = _digest(pillar)
     if _APPLIES.search(f"{function} {json.dumps([*chunk.items()], default=str)}"):
         arguments["the states that it applies"] = [_digest_of_files(["/"], file_roots), _digest(pillar)]
     noted = {"state": function, "id": chunk["__id__"], "name": str(chunk["name"]), "arguments": arguments}
-    if function in _WRITES and (function != "file.managed" or any(key.startswith(("source", "contents")) for key in told)):
+    if function in _WRITES and (function != "file.managed" or any(key.startswith(("source", "contents")) for key in given)):
         noted["writes"] = sorted(os.path.normpath(path.removesuffix(_LINK)) for path in targets)
     return {**noted, "triggers": triggers, "is_guarded": is_guarded, "is_packaging": is_packaging}
 
 
-def _targets(requisite):
+def _targets(requisite: Any) -> Iterable[Any]:
     return requisite.values() if isinstance(requisite, dict) else [requisite]
 
 
-def _digest(value):
+def _digest(value: object) -> str:
     try:
         text = json.dumps(value, sort_keys=True, default=str)
     except TypeError:  # keys of several types
@@ -108,7 +118,7 @@ def _digest(value):
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
-def _addresses(value):
+def _addresses(value: object) -> list[str]:
     """The paths of all ``salt://`` addresses in a value."""
     if isinstance(value, str):
         return [value[len("salt:/") :].partition("?")[0]] if value.startswith("salt://") else []
@@ -116,7 +126,7 @@ def _addresses(value):
     return [path for part in parts for path in _addresses(part)]
 
 
-def _files(paths, file_roots):
+def _files(paths: Iterable[str], file_roots: Sequence[str]) -> Iterator[tuple[str, str]]:
     """``(name, path)`` of the files that paths of the file_roots lead to."""
     for path in paths:
         for top in file_roots:
@@ -124,11 +134,11 @@ def _files(paths, file_roots):
             if os.path.isfile(place):
                 yield path, place
                 break
-            for directory, _, names in os.walk(place, followlinks=path != "/"):  # Salt does; who applies states need not
+            for directory, _, names in os.walk(place, followlinks=path != "/"):  # Salt does; a state that applies states need not
                 yield from ((f"{directory}/{name}"[len(top) :], f"{directory}/{name}") for name in names)
 
 
-def _names_below(path, file_roots):
+def _names_below(path: str, file_roots: Sequence[str]) -> set[str]:
     """Names of files, ``directories/`` and ``links (a link)`` below a path: file.recurse may make each, and none in place of another."""
     found = set()
     for top in file_roots:
@@ -139,7 +149,7 @@ def _names_below(path, file_roots):
     return found
 
 
-def _digest_of_files(paths, file_roots):
+def _digest_of_files(paths: Iterable[str], file_roots: Sequence[str]) -> str:
     found = hashlib.sha256()
     for name, path in sorted(_files(paths, file_roots)):
         try:
@@ -151,64 +161,64 @@ def _digest_of_files(paths, file_roots):
     return found.hexdigest()
 
 
-def find_unsafe(known, now, find_brought=lambda paths: {}):
-    """Why states cannot be applied on what the known ones made, in words; empty if they can.
+def find_unsafe(known: Iterable[State], now: Iterable[State], find_brought: FindBrought = lambda paths: {}) -> str:
+    """Why states cannot be applied on what the known states made, in words; empty if they can.
 
-    :param list known: of :func:`note_states`, of the last build
-    :param list now: the same of this one
-    :param find_brought: tells of paths what packages brought there, as :func:`vmimage.variation.in_root.dpkg_files.find_brought`
+    :param known: of :func:`note_states`, of the last build
+    :param now: the same of this build
+    :param find_brought: takes paths, returns what packages brought there
     """
-    before, after = ({_identity(one): one for one in states} for states in (known, now))
-    for identity, one in before.items():
+    before, after = ({_identity(state): state for state in states} for states in (known, now))
+    for identity, state in before.items():
         if identity not in after:
-            return f"{_words(one)} is gone"
+            return f"{_words(state)} is gone"
     if [*before] != [identity for identity in after if identity in before]:
         return "the order of the states has changed"
     new = {name for identity in after.keys() - before.keys() for name in identity[1:]}
     to_come = len(before)
-    for identity, one in after.items():
+    for identity, state in after.items():
         to_come -= identity in before
-        reason = _why_not_changed(before[identity], one) if identity in before else _why_not_new(one, new, to_come > 0)
+        reason = _why_not_changed(before[identity], state) if identity in before else _why_not_new(state, new, to_come > 0)
         if reason:
-            return f"{_words(one)} {reason}"
+            return f"{_words(state)} {reason}"
     return _why_not_written(before, after, find_brought)
 
 
-def _why_not_written(before, after, find_brought):
+def _why_not_written(before: dict[Identity, State], after: dict[Identity, State], find_brought: FindBrought) -> str:
     """Why a file would now replace a package's where in a clean build the package, installed after it, replaces the file."""
-    packages = [place for place, one in enumerate(after) if one in before and one[0].startswith("pkg.")]
-    early = [after[one] for one in [*after][: max(packages, default=0)] if after[one].get("writes")]
-    brought = find_brought([path for one in early for path in one["writes"]])
-    for one in early:
-        for path in sorted(brought.keys() & set(one["writes"])):
-            if brought[path] is None and one["state"] != "file.absent":
+    packages = [place for place, identity in enumerate(after) if identity in before and identity[0].startswith("pkg.")]
+    early = [state for state in [*after.values()][: max(packages, default=0)] if state.get("writes")]
+    brought = find_brought([path for state in early for path in state["writes"]])
+    for state in early:
+        for path in sorted(brought.keys() & set(state["writes"])):
+            if brought[path] is None and state["state"] != "file.absent":
                 continue
-            if _identity(one) not in before:
-                return f"{_words(one)} is new, and writes {path}, which a package brings that may be installed after it"
+            if _identity(state) not in before:
+                return f"{_words(state)} is new, and writes {path}, which a package brings that may be installed after it"
             if brought[path] is not False:
-                return f"{_words(one)} writes {path}, which a package replaces that is installed after it"
+                return f"{_words(state)} writes {path}, which a package replaces that is installed after it"
     return ""
 
 
-def _identity(one):
-    return one["state"], one["id"], one["name"]
+def _identity(state: State) -> Identity:
+    return state["state"], state["id"], state["name"]
 
 
-def _words(one):
-    return f"the state {one['id']!r} ({one['state']})"
+def _words(state: State) -> str:
+    return f"the state {state['id']!r} ({state['state']})"
 
 
-def _why_not_new(one, new, is_before_old):
-    if not set(one["triggers"]) <= new:
+def _why_not_new(state: State, new: Set[str], is_before_old: bool) -> str:
+    if not set(state["triggers"]) <= new:
         return "is new, and runs only when a state that was there changes something"
-    if one["is_packaging"]:
+    if state["is_packaging"]:
         return "is new, and tells apt what to do with packages that are there already"
-    if is_before_old and (one["state"] not in _BRINGS.keys() - _NUMBERED or one["is_guarded"]):
+    if is_before_old and (state["state"] not in _BRINGS.keys() - _NUMBERED or state["is_guarded"]):
         return "is new, and stands before states whose work is there already"
     return ""
 
 
-def _why_not_changed(before, now):
+def _why_not_changed(before: State, now: State) -> str:
     """Why a state that was there cannot bring the root to what it asks now."""
     old, new = before["arguments"], now["arguments"]
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
@@ -217,13 +227,13 @@ def _why_not_changed(before, now):
     if changed == ["its files"] and isinstance(new.get("its files"), list) and isinstance(old.get("its files"), list):
         gone = sorted(set(old["its files"]) - set(new["its files"]))
         return f"leaves a file behind that has vanished: {gone[0]}" if gone else ""
-    told = f"has changed ({', '.join(changed)})"
+    words = f"has changed ({', '.join(changed)})"
     if "makedirs" in new and _SHARED & set(changed):
-        return f"{told}, and directories that it made would keep theirs"
+        return f"{words}, and directories that it made would keep theirs"
     if old.keys() != new.keys() or set(changed) - _BRINGS.get(now["state"], frozenset()) or now["is_packaging"]:
-        return f"{told}, and what it did may stay"
+        return f"{words}, and what it did may stay"
     if now["is_guarded"] or before["is_guarded"]:
-        return f"{told}, and does not always do its work"
+        return f"{words}, and does not always do its work"
     if now["state"] == "pkg.installed" and not set(old["pkgs"]) <= set(new["pkgs"]):
-        return f"{told}, and packages that it no longer names would stay"
+        return f"{words}, and packages that it no longer names would stay"
     return ""
