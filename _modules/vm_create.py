@@ -130,14 +130,16 @@ def create_variations(*names, **settings):
         salt-call vm_create.create_variations web db jobs=2
     """
     with _salt_errors():
-        told = _host().settings(**settings).variations
-        unknown = [name for name in names if name not in told]
-        if unknown or not told:
+        variations = _host().settings(**settings).variations
+        unknown = [name for name in names if name not in variations]
+        if unknown or not variations:
             raise SettingsWrong(
                 f"ami.variations does not hold {unknown[0]}" if unknown else "ami.variations is empty",
                 hint="ami.variations: {web: {variation: /srv/variations/web}, db: {variation: /srv/variations/db}}",
             )
-        builds = [_one_of_many().build({**told[name], **settings, "name": name}, fetches=True) for name in names or told]
+        builds = [
+            _one_of_many().build({**variations[name], **settings, "name": name}, fetches=True) for name in names or variations
+        ]
         found = _many.create_variations(builds, say=log.info)
         done = {
             build.settings.name: {"failed": str(one)} if isinstance(one, Exception) else _summary(build, *one)
@@ -149,10 +151,10 @@ def create_variations(*names, **settings):
 
 
 def _summary(build, manifest, published):
-    told = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
+    summary = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
     files = {role: {**facts, "path": str(build.triplet.directory / facts["path"])} for role, facts in manifest["files"].items()}
-    told["unchanged"] = manifest.get("unchanged", False)
-    return {**told, "files": files, "manifest": str(build.triplet.manifest_path), "published": published}
+    summary["unchanged"] = manifest.get("unchanged", False)
+    return {**summary, "files": files, "manifest": str(build.triplet.manifest_path), "published": published}
 
 
 def plan(name=None, **settings):

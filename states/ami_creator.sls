@@ -3,10 +3,10 @@
 #   ami: {name: ami-creation, variation: {states: [ami_creator], id: ami-creation}}
 # or where the pillar says so:  salt-call --local state.apply ami_creator pillar='{ami_creator: {builder: true}}'
 # state.apply ami_creator_removed undoes that.
-{% set told = salt["pillar.get"]("ami_creator", {}) %}
+{% set wanted = salt["pillar.get"]("ami_creator", {}) %}
 
 include:
   - ami_creator_tools
-{% if told.get("builder", grains.get("vm_create_inside", False)) %}
+{% if wanted.get("builder", grains.get("vm_create_inside", False)) %}
   - ami_creator_builder
 {% endif %}

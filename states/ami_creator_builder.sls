@@ -7,16 +7,16 @@
 #     pip: ["--index-url", ...]  further words for pip; they stand in the manifest, so no password
 #     master: salt.example.org   the builder is its minion; default: as this is applied: by salt-call --local, or in an image,
 #                                nobody's, and its states are those of the project
-{% set told = salt["pillar.get"]("ami_creator", {}) %}
-{% set packaged = told.get("salt", "pypi") == "packages" %}
+{% set wanted = salt["pillar.get"]("ami_creator", {}) %}
+{% set packaged = wanted.get("salt", "pypi") == "packages" %}
 {% set inside = grains.get("vm_create_inside", False) %}
 {% set project = salt["config.get"]("vm_create_project") or salt["vm_create.project"]() %}
 {% set home = "/opt/vm_create" %}
 {% set requirements = home ~ "/project/requirements.txt" %}
-{% set wheels = salt["cp.cache_dir"](told["wheels"]) if told.get("wheels") else [] %}
-{% if told.get("wheels") and not wheels %}{{ raise("ami_creator:wheels is " ~ told["wheels"] ~ ", where no file is") }}{% endif %}
+{% set wheels = salt["cp.cache_dir"](wanted["wheels"]) if wanted.get("wheels") else [] %}
+{% if wanted.get("wheels") and not wheels %}{{ raise("ami_creator:wheels is " ~ wanted["wheels"] ~ ", where no file is") }}{% endif %}
 {% set words = ["--no-index", "--find-links", salt["file.dirname"](wheels[0])] if wheels else [] %}
-{% set words = (words + told.get("pip", [])) | map("quote") | join(" ") %}
+{% set words = (words + wanted.get("pip", [])) | map("quote") | join(" ") %}
 {% if packaged %}
 {% set python, pip = "/opt/saltstack/salt/bin/python3", "salt-pip" %}
 {% else %}
@@ -53,7 +53,7 @@ Salt is installed:
       - salt-common
       - salt-minion
 
-{% if inside and not told.get("master") %}
+{% if inside and not wanted.get("master") %}
 no minion looks for a master:
   service.disabled:
     - name: salt-minion
@@ -141,9 +141,9 @@ Salt knows the current project:
         module_dirs: [{{ home }}/current/_modules]
         states_dirs: [{{ home }}/current/_states]
         utils_dirs: [{{ home }}/current/_utils]
-{%- if told.get("master") %}
+{%- if wanted.get("master") %}
         file_client: remote
-        master: {{ told["master"] | yaml_dquote }}
+        master: {{ wanted["master"] | yaml_dquote }}
 {%- elif salt["config.get"]("file_client") == "local" %}
         file_client: local
         file_roots: {base: [/srv/salt, {{ home }}/current/states, {{ home }}/current]}

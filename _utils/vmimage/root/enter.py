@@ -136,9 +136,10 @@ def temporary_programs(root: StrPath, programs: Mapping[str, str]) -> Iterator[N
     try:
         yield
     finally:
-        is_as_we_left_it = _stat_of_programs(root).st_mtime_ns == changed.st_mtime_ns
-        with _times_kept(root, before) if is_as_we_left_it else nullcontext():
-            remove_temporary_files(root, *(f"{PROGRAMS}/{name}" for name in programs))
+        after = files.lstat(root, PROGRAMS)
+        if after is not None:  # else the variation has removed the directory with all in it
+            with _times_kept(root, before) if after.st_mtime_ns == changed.st_mtime_ns else nullcontext():
+                remove_temporary_files(root, *(f"{PROGRAMS}/{name}" for name in programs))
 
 
 def show_systemd(root: StrPath) -> None:

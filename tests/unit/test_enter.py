@@ -1,13 +1,14 @@
 import os
+import shutil
 
 import pytest
-from vmimage.root.enter import forbidden_daemons, remove_temporary_files, show_systemd
+from vmimage.root.enter import forbidden_daemons, remove_temporary_files, show_systemd, temporary_programs
 from vmimage.root.name_servers import build_name_servers
 
 RESOLV, POLICY = "etc/resolv.conf", "usr/sbin/policy-rc.d"
 
 
-def test_what_was_lent_is_taken_back_when_the_work_fails(root, tree):
+def test_a_temporary_file_is_removed_when_the_work_fails(root, tree):
     tree(root, {RESOLV: "nameserver 192.0.2.1\n"})
     with pytest.raises(RuntimeError), build_name_servers(root), forbidden_daemons(root):
         raise RuntimeError
@@ -27,7 +28,7 @@ def test_a_policy_of_the_roots_own_is_kept(root, tree):
     assert (root / POLICY).read_text() == "#!/bin/sh\nexit 0\n"
 
 
-def test_nothing_is_taken_back_that_was_not_lent(root, tree):
+def test_what_is_not_temporary_stays(root, tree):
     tree(root, {RESOLV: "nameserver 192.0.2.1\n", POLICY: "#!/bin/sh\nexit 0\n"})
     assert remove_temporary_files(root) == []
     assert (root / RESOLV).exists() and (root / POLICY).exists()
@@ -36,3 +37,12 @@ def test_nothing_is_taken_back_that_was_not_lent(root, tree):
 def test_a_root_looks_as_if_systemd_runs(root):
     show_systemd(root)
     assert (root / "run/systemd/system").is_dir()
+
+
+@pytest.mark.parametrize("removed", ["local/bin", "local"])
+def test_a_variation_may_remove_the_directory_of_the_temporary_programs(root, tree, removed):
+    tree(root, {"usr/local/bin/": None})
+    with temporary_programs(root, {"systemctl": "#!/bin/sh\n"}):
+        assert (root / "usr/local/bin/systemctl").exists()
+        shutil.rmtree(root / "usr" / removed)
+    assert not (root / "usr" / removed).exists()
