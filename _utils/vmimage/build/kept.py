@@ -6,7 +6,6 @@
 Both are for root alone, as the workspace is: they hold what programs printed.
 """
 
-import json
 import os
 import time
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from typing import Any
 from vmimage.build.record import BuildRecord, read_record
 from vmimage.image.triplet import Manifest, Triplet
 from vmimage.root.workspace import Workspace
-from vmimage.system.whole_files import read_json
+from vmimage.system.whole_files import read_json, write_json
 
 FORMAT = 1
 _LOG_BYTES = 200_000
@@ -128,20 +127,9 @@ def read_log(path: Path, limit: int = _LOG_BYTES) -> str:
     return f"... {left_out} bytes before this are left out\n{text.partition(chr(10))[2]}" if left_out else text
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file by a new file that its owner alone can read."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", errors="backslashreplace"
-    ) as file:
-        file.write(text)
-    os.replace(partial, path)
-
-
 def keep(path: Path, data: dict[str, Any]) -> None:
     """Write what is kept; it is a few hundred KB at most, and worth no wait for the disk."""
-    write_private(path, json.dumps(data, indent=1, sort_keys=True) + "\n")
+    write_json(path, data, lasts=False, is_private=True)
 
 
 def read_build(triplet: Triplet, workspace: Workspace) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vmimage.build.kept import read_build, write_private
+from vmimage.build.kept import read_build
 from vmimage.errors import NotReady
 from vmimage.image.triplet import Manifest, Triplet
 from vmimage.report.changes import changes, signed_amount
@@ -22,6 +22,7 @@ from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, tota
 from vmimage.root.workspace import Workspace
 from vmimage.system.aliases import StrPath
 from vmimage.system.progress import format_bytes
+from vmimage.system.whole_files import write_whole
 
 _OUTCOMES = {"done": "built", "failed": "failed", "unfinished": "not finished"}
 
@@ -41,7 +42,7 @@ def write_report(triplet: Triplet, workspace: Workspace, path: StrPath | None = 
         )
     page = Path(path or triplet.directory / f"{triplet.name}.report.html")
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_private(page, make_page(found))
+    write_whole(page, make_page(found), lasts=False, is_private=True)
     return page
 
 

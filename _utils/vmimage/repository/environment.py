@@ -22,6 +22,7 @@ from vmimage.repository.address import host_of, scheme_of
 from vmimage.system.address import public_address
 from vmimage.system.shell import host_environment
 from vmimage.system.trees import remove_tree
+from vmimage.system.whole_files import write_whole
 
 _SILENT_SECONDS = 60  # after which a silent server is given up
 
@@ -74,16 +75,11 @@ def isolated_home(home: Path, address: str, credentials: str) -> Iterator[dict[s
         for name, path in found.items():
             (home / f"{'.' if name == 'netrc' else ''}{name}").symlink_to(path)
         ssh = _ssh_command(home, found)
-        _write_private(home / "hgrc", _hgrc(address, ssh, found.get("netrc")))
-        _write_private(home / "gitconfig", _gitconfig(address))
+        write_whole(home / "hgrc", _hgrc(address, ssh, found.get("netrc")), lasts=False, is_private=True)
+        write_whole(home / "gitconfig", _gitconfig(address), lasts=False, is_private=True)
         yield _environment(home, address, ssh)
     finally:
         remove_tree(home, ignore_errors=True)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
 
 
 def _ssh_command(home: Path, found: Collection[str]) -> str:

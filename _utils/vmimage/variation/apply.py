@@ -23,6 +23,7 @@ from vmimage.system import syscalls
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.digest import digest_of_tree, digest_of_trees
 from vmimage.system.groups import group_name
+from vmimage.system.whole_files import write_whole
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult, check_results
 from vmimage.variation.own_grains import keep_grains, show_grains
@@ -270,8 +271,8 @@ def fill_cache(home: Path, environment: str, shown: Iterable[str]) -> None:
 
 
 def _write_private(path: Path, data: object) -> None:
-    path.write_text(json.dumps(data), encoding="utf-8")
-    path.chmod(0o600)
+    """JSON for Salt in the root; the order of keys is that of the pillar, over which templates may loop."""
+    write_whole(path, json.dumps(data), lasts=False, is_private=True)
 
 
 def _loaded(variation: Variation, file_roots: Iterable[str]) -> dict[str, list[str]]:
