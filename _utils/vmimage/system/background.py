@@ -1,7 +1,6 @@
 """Work in a background process that ends with the caller at the latest."""
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Generic, NoReturn, Self, TypeVar
 
 from vmimage.errors import BuildDied
 from vmimage.system import syscalls
+from vmimage.system.answers import NoAnswer, answer_of, value_of
 
 Result = TypeVar("Result")
 
@@ -45,13 +45,10 @@ class BackgroundTask(Generic[Result]):
         _, status = os.waitpid(self._pid, 0)
         self._pid = 0
         try:
-            done, value = pickle.loads(data)
-        except (EOFError, pickle.UnpicklingError):  # nothing, or cut short
+            return value_of(data)
+        except NoAnswer:
             code = os.waitstatus_to_exitcode(status)
             raise BuildDied(f"{self._doing} ended without a result ({code})", hint="look for the out-of-memory killer") from None
-        if done:
-            return value
-        raise value
 
     def stop(self) -> None:
         """End the process, unless it has been finished, and wait until nothing of it is left."""
@@ -71,16 +68,12 @@ class BackgroundTask(Generic[Result]):
 def _be_child(work: Callable[[], object], pen: int, parent: int) -> NoReturn:
     """Never returns into the code of the parent."""
     code = 1
-    answer: tuple[bool, object]
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:  # else it died before the line above could tie us to it
-            try:
-                answer = (True, work())
-            except Exception as error:
-                answer = (False, error)
+            data = answer_of(work)
             with os.fdopen(pen, "wb") as pipe:
-                pipe.write(pickle.dumps(answer))
+                pipe.write(data)
             code = 0
     finally:
         os._exit(code)

@@ -9,7 +9,6 @@ and loop devices away.  So whatever kills the caller, SIGKILL included, nothing 
 """
 
 import os
-import pickle
 import select
 import signal
 import socket
@@ -24,6 +23,7 @@ from typing import NoReturn, TypeVar
 
 from vmimage.errors import BuildDied, BuildStopped
 from vmimage.system import network, syscalls
+from vmimage.system.answers import NoAnswer, answer_of, value_of
 from vmimage.system.lock import visible_pid, work_for
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -63,16 +63,14 @@ def run_privately(work: Callable[[], Result], *, hostname: str = "", kind_of_net
             raise
         finally:
             _, status = os.waitpid(keeper, 0)
-    if not data:
+    try:
+        return value_of(data)
+    except NoAnswer:
         code = os.waitstatus_to_exitcode(status)
         raise BuildDied(
             f"the build's process ended without a result ({f'signal {-code}' if code < 0 else f'exit code {code}'})",
             hint="look for the out-of-memory killer in the kernel's log; the next run starts afresh",
-        )
-    done, value = pickle.loads(data)
-    if done:
-        return value
-    raise value
+        ) from None
 
 
 def _close(*descriptors: int) -> None:
@@ -191,23 +189,11 @@ def _be_init(work: Callable[[], object], pen: int, hostname: str, lifeline: int)
 
 
 def _work(work: Callable[[], object], pen: int) -> None:
-    answer: tuple[bool, object]
-    try:
-        answer = (True, work())
-    except BaseException as error:  # everything crosses to the caller, Ctrl-C included
-        answer = (False, error)
-    try:
-        data = pickle.dumps(answer)
-    except Exception:
-        data = pickle.dumps((False, RuntimeError(_unpicklable(answer[1]))))
+    data = answer_of(work, BaseException)  # everything crosses to the caller, Ctrl-C included
     sys.stdout.flush()
     sys.stderr.flush()
     with suppress(BrokenPipeError), os.fdopen(pen, "wb") as pipe:  # the caller may be gone
         pipe.write(data)
-
-
-def _unpicklable(value: object) -> str:
-    return "".join(traceback.format_exception(value)) if isinstance(value, BaseException) else repr(value)
 
 
 def _exit_code(status: int) -> int:
