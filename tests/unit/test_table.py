@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
-from vmimage.image.table import table_of
+import pytest
+from vmimage.image.table import shown, table_of
 
 MANIFEST = {
     "name": "web",
@@ -30,3 +32,25 @@ def test_the_table_tells_what_was_not_made_clean():
 def test_a_step_that_ran_in_parts_is_one_line_and_the_seconds_add_up():
     rows = [line.split() for line in table_of(MANIFEST, Path("/x")).splitlines() if line.endswith(" s")]
     assert rows == [["base", "30.5", "s"], ["seal", "0.8", "s"], ["31.2", "s"]]
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "published", "first", "last"),
+    [
+        (False, None, "web: debian", "vm_create.boot web)"),
+        (True, {"name": "web-amd64", "image": "5f0c"}, "nothing has changed", "published as web-amd64: 5f0c"),
+    ],
+    ids=["built", "unchanged and published"],
+)
+def test_what_a_build_returned_is_shown_as_the_table_of_its_manifest(unchanged, published, first, last, tmp_path):
+    path = tmp_path / "web.manifest.json"
+    path.write_text(json.dumps(MANIFEST))
+    text = shown(json.dumps({"local": {"manifest": str(path), "unchanged": unchanged, "published": published}}))
+    assert text.startswith(first) and text.endswith(last) and f"{tmp_path}/kernel.img" in text
+
+
+def test_a_plan_is_shown_as_it_is():
+    assert json.loads(shown(json.dumps({"local": {"name": "web", "steps": ["update_image"]}}))) == {
+        "name": "web",
+        "steps": ["update_image"],
+    }

@@ -1,4 +1,4 @@
-"""A manifest as a table for people: python3 -m vmimage.image.table FILE"""
+"""A manifest as a table for people; as a program, of what a build returned: its standard input."""
 
 import json
 import sys
@@ -34,10 +34,17 @@ def table_of(manifest: Manifest, directory: Path) -> str:
     return "\n".join(lines)
 
 
-def main(path: str) -> None:
-    file = Path(path)
-    print(table_of(json.loads(file.read_text(encoding="utf-8")), file.parent))
+def shown(text: str) -> str:
+    """What ``salt-call --out json vm_create.create_variation`` returned, for people: the table of its manifest, or JSON where nothing was built."""
+    returned = json.loads(text)["local"]
+    if "manifest" not in returned:
+        return json.dumps(returned, indent=2)
+    path = Path(returned["manifest"])
+    text = table_of(json.loads(path.read_text(encoding="utf-8")), path.parent)
+    unchanged = "nothing has changed: this is the triplet that was there\n\n" if returned["unchanged"] else ""
+    published = returned["published"]
+    return f"{unchanged}{text}" + (f"\npublished as {published['name']}: {published['image']}" if published else "")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print(shown(sys.stdin.read()))
