@@ -17,7 +17,7 @@ SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
 #: of the base that nearly all tests share: what is said of its content is said of this one
 RELEASE = "bookworm"
-LEFT_BEHIND_SECONDS = 60  # for a hang: a machine with load takes 20 to let go of a loop device
+LEFT_BEHIND_SECONDS = 20
 #: a variable of the environment by which a build tells which process of the tests has started it
 OWNER = "VMIMAGE_TESTS_OWNER"
 #: directories in which only the tests of this process have files
