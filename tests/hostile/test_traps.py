@@ -6,10 +6,9 @@ wrong, in bounded time, and nothing of the builder is read or written.
 
 import functools
 import os
-import signal
 import socket
 import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 import yaml
@@ -33,6 +32,7 @@ from vmimage.system.trees import fitting_paths, remove_tree
 from vmimage.variation.apply import grains_of
 from vmimage.variation.own_grains import keep_grains, show_grains
 from vmimage.variation.queued_jobs import free_jobs
+from waiting import ended_if_it_hangs
 
 SECONDS = 20
 SECRET = "of the builder"
@@ -182,20 +182,6 @@ def with_grains(root):
     keep_grains(root, f"{show_grains(root)}x")
 
 
-@contextmanager
-def bounded(what):
-    def late(*_):
-        raise AssertionError(f"{what} waits for ever")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_left(own_directories):
     """Looked at once for all cases: none of them mounts or starts anything."""
@@ -229,7 +215,7 @@ def outcomes(root, out):
     """``{step: the error or None}``; an error that is none of ours fails the test."""
     found, raw = {}, []
     for step, work in all_done(root, out).items():
-        with bounded(step):
+        with ended_if_it_hangs(SECONDS, step):
             try:
                 with fitting_paths(root):
                     work()

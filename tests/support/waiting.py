@@ -20,11 +20,11 @@ def wait_until(is_so, seconds=HANG_SECONDS, while_so=lambda: True):
 
 
 @contextmanager
-def ended_if_it_hangs(seconds=HANG_SECONDS):
+def ended_if_it_hangs(seconds=HANG_SECONDS, what="it"):
     """Fail the test if the block hangs."""
 
     def stop(number, frame):
-        raise AssertionError(f"it hangs: no end after {seconds} s")
+        raise AssertionError(f"{what} hangs: no end after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
