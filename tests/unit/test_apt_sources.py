@@ -51,7 +51,7 @@ def test_components_are_gathered_once_each(lines_for):
 
 
 @pytest.mark.parametrize("known", [[], indexes("bookworm")], ids=["no lists", "Debian's only"])
-def test_a_machine_that_knows_no_such_archive_is_told_what_to_do(lines_for, known):
+def test_a_machine_that_knows_no_such_archive_gets_a_hint(lines_for, known):
     with pytest.raises(SettingsWrong, match="apt-get update") as caught:
         lines_for(known, "noble", "ubuntu")
     assert "ubuntu" in caught.value.message

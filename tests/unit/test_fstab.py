@@ -53,7 +53,7 @@ def test_an_installed_system_loses_its_swap_and_keeps_comments_and_the_rest():
 
 
 @pytest.mark.parametrize("root", ["/dev/vda1", "/dev/mapper/vg-root", "LABEL=other", '"PARTLABEL=root"'])
-def test_a_root_by_any_other_name_is_named_anew_with_its_options_kept(root):
+def test_a_root_by_any_other_name_is_renamed_with_its_options_kept(root):
     assert fit_fstab(f"{root} / ext4 noatime 0 1\n", "cloud", UUID) == f"UUID={UUID} / ext4 noatime 0 1\n"
 
 

@@ -172,7 +172,7 @@ def test_an_archive_that_does_not_answer_counts_as_changed(built, archive):
     assert find_unchanged(built) is None
 
 
-def test_offers_that_could_not_be_told_count_as_changed(built):
+def test_offers_that_are_not_known_count_as_changed(built):
     built.made["inputs"]["offered"] = None
     assert find_unchanged(built) is None
 

@@ -42,9 +42,9 @@ def test_a_lock_file_that_nobody_holds_is_not_busy(workspace):
 
 
 def test_two_workspaces_do_not_disturb_each_other(tmp_path):
-    one, other = Workspace(tmp_path, "one"), Workspace(tmp_path, "other")
-    with one.locked(), other.locked():
-        assert one.is_busy() and other.is_busy()
+    first, second = Workspace(tmp_path, "one"), Workspace(tmp_path, "other")
+    with first.locked(), second.locked():
+        assert first.is_busy() and second.is_busy()
 
 
 def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
@@ -97,7 +97,7 @@ def test_forgetting_what_never_was_is_no_error(workspace):
 
 def test_all_workspaces_are_the_directories_by_name(tmp_path, tree):
     tree(tmp_path / "builds", {"b/": None, "a/": None, "file": ""})
-    assert [one.name for one in all_workspaces(tmp_path / "builds")] == ["a", "b"]
+    assert [workspace.name for workspace in all_workspaces(tmp_path / "builds")] == ["a", "b"]
     assert all_workspaces(tmp_path / "none") == []
 
 
