@@ -30,7 +30,7 @@ def chunk(function, identity, name=None, **arguments):
 def unsafe(tmp_path, tree):
     """``unsafe(before, now)`` of low chunks; ``vanished``, ``edited`` and ``pillar`` are what else changed between them."""
 
-    def compare(before, now, *, edited=(), vanished=(), pillar=None, brought=None):
+    def compare(before, now, *, edited=(), vanished=(), pillar=None, installed=None):
         top = tree(tempfile.mkdtemp(dir=tmp_path), FILES)
         known = note_states(before, [str(top)], {"a": 1, "ami": {"incremental": False}})
         for name in edited:
@@ -39,7 +39,7 @@ def unsafe(tmp_path, tree):
             (top / name).rmdir() if name.endswith("/") else (top / name).unlink()
         noted = note_states(now, [str(top)], {**(pillar or {"a": 1}), "ami": {"incremental": True}})
         return find_unsafe(
-            known, noted, lambda paths: {path: unchanged for path, unchanged in (brought or {}).items() if path in paths}
+            known, noted, lambda paths: {path: unchanged for path, unchanged in (installed or {}).items() if path in paths}
         )
 
     return compare
@@ -163,7 +163,7 @@ def test_these_need_a_clean_build(unsafe, what):
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "brought", "reason"),
+    ("before", "now", "installed", "reason"),
     [
         ([NGINX], [MOTD, NGINX], {"/etc/motd": False}, "is new, and writes /etc/motd, which a package brings that may be"),
         ([NGINX], [SITE, NGINX], {"/srv/site/sub/b": True}, "is new, and writes /srv/site/sub/b, which a package brings"),
@@ -180,8 +180,8 @@ def test_these_need_a_clean_build(unsafe, what):
         ([SITE], [MOTD, SITE, NGINX], {"/etc/motd": True}, ""),  # the package is installed now, after the file
     ],
 )
-def test_a_file_that_a_later_package_replaces_is_not_written_again(unsafe, before, now, brought, reason):
-    found = unsafe(before, now, brought=brought)
+def test_a_file_that_a_later_package_replaces_is_not_written_again(unsafe, before, now, installed, reason):
+    found = unsafe(before, now, installed=installed)
     assert reason in found and bool(reason) == bool(found)
 
 

@@ -1,4 +1,4 @@
-"""Strings that are no name and no path, in every setting that takes a name or a path; documents that want to be more than data."""
+"""Strings that are no name and no path, in every setting that takes either; documents that want to be more than data."""
 
 import re
 import time

@@ -32,7 +32,7 @@ def checkout(tmp_path, tree):
 
 @pytest.fixture
 def pinned(checkout, monkeypatch):
-    """``(settings, handed down)`` of a build whose repository has this ami.yaml; beside it the pillar and the call tell something."""
+    """``(settings, handed down)`` of a build whose repository has this ami.yaml; the pillar and the call say something, too."""
 
     def pin(text, pillar=None, **arguments):
         here, sources = checkout(text), [source("pillar", {"ami": pillar or {}})]
@@ -95,7 +95,7 @@ def test_what_follows_a_forgotten_space_is_not_shown(checkout):
 
 
 #: what a repository may tell; a new setting is the builder's until somebody thought about it
-MAY_BE_TOLD = set(
+MAY_BE_SET = set(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
     headroom_mib live properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
 )
@@ -108,7 +108,7 @@ def test_where_things_are_who_it_is_and_what_it_runs_is_the_builders_to_tell(che
         said = ""
     except (RepositoryWrong, SettingsWrong) as wrong:  # x is not good for every setting
         said = str(wrong)
-    assert (f"ami.{key} in {WHAT} (line 2) is the builder's to tell" in said) == (key not in MAY_BE_TOLD)
+    assert (f"ami.{key} in {WHAT} (line 2) is the builder's to tell" in said) == (key not in MAY_BE_SET)
 
 
 @pytest.mark.parametrize("base", ["/etc/shadow", "file:///etc/shadow", "etc/shadow", "../base.img", "", "HTTP://x/a"])
