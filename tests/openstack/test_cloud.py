@@ -1,4 +1,4 @@
-"""The ground that this group stands on: the cloud is a real one, and what disturbs it does so."""
+"""The ground that this group stands on: the cloud is real, and what disturbs it does so."""
 
 import io
 import os
