@@ -36,7 +36,7 @@ def test_old_security_suites_with_a_slash_are_of_the_release(lines_for):
 
 
 @pytest.mark.parametrize("other", [[(D, "sid", "main", "Debian")], indexes("trixie")], ids=["sid beside", "trixie beside"])
-def test_on_a_machine_with_two_releases_the_wanted_one_is_taken(lines_for, other):
+def test_on_a_machine_with_two_releases_the_wanted_release_is_taken(lines_for, other):
     assert lines_for(other + indexes("bookworm"), "bookworm", "debian") == lines("bookworm")
 
 

@@ -206,7 +206,7 @@ def test_variables_say_how_to_reach_the_cloud(variable, value, field, expected):
         ("http://[2001:db8::1]:5000/identity/", "http://[2001:db8::1]:5000/identity/v3"),
     ],
 )
-def test_an_address_is_completed_to_the_one_of_identity_v3(address, completed):
+def test_an_address_is_completed_to_that_of_identity_v3(address, completed):
     assert of_pillar({**USER, "auth_url": address}).auth["auth_url"] == completed
 
 
@@ -377,7 +377,7 @@ def test_two_variables_of_one_thing_are_refused_too():
 # what cannot be meant
 
 
-def test_an_unknown_key_is_named_with_the_one_that_was_meant():
+def test_an_unknown_key_is_named_with_the_key_that_was_meant():
     message = refusal(of_pillar, {**USER, "pasword": "hunter2"}, kind=SettingsWrong)
     assert "keystone.pasword in the pillar" in message and "did you mean keystone.password?" in message
 

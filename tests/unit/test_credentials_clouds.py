@@ -392,7 +392,7 @@ def test_two_places_of_one_key_that_differ_are_refused(home):
     assert "auth.username and username in the cloud ami in " in message and "are different values for the same key" in message
 
 
-def test_an_unknown_option_is_named_with_the_one_that_was_meant(home):
+def test_an_unknown_option_is_named_with_the_option_that_was_meant(home):
     message = entry_refusal(home, {"auth": {**AUTH, "pasword": "hunter2"}}, kind=SettingsWrong)
     assert "unknown setting auth.pasword in the cloud ami in " in message and "did you mean auth.password?" in message
 

@@ -17,7 +17,7 @@ def abc(tmp_path):
 
 
 @pytest.mark.parametrize(("algorithm", "hexadecimal"), [("sha256", ABC_256), ("sha512", ABC_512)])
-def test_the_digest_of_a_file_is_the_published_one(abc, algorithm, hexadecimal):
+def test_the_digest_of_a_file_is_the_published_digest(abc, algorithm, hexadecimal):
     assert digest_of_file(abc, algorithm) == f"{algorithm}:{hexadecimal}"
 
 

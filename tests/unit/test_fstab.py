@@ -88,7 +88,7 @@ def test_only_what_lay_on_the_old_disk_is_left_behind(line, stays):
     ids=["label", "no label", "a label with a space"],
 )
 @pytest.mark.parametrize("text", ["", "# UNCONFIGURED FSTAB FOR BASE SYSTEM\n"], ids=["empty", "bootstrapped"])
-def test_an_fstab_without_a_root_gets_one_that_grows(text, label, first):
+def test_an_fstab_without_a_root_gets_a_root_that_grows(text, label, first):
     (line,) = mounting(fit_fstab(text, label, UUID))
     assert line.startswith(first) and "x-systemd.growfs" in line and line.endswith(" 0 1")
 

@@ -76,7 +76,7 @@ def test_a_root_image_is_found_by_its_name_in_every_state(state):
 # who has the name
 
 
-def test_of_two_published_images_the_one_of_the_higher_generation_has_the_name():
+def test_of_two_published_images_that_of_the_higher_generation_has_the_name():
     nine, ten = image(1, "published", generation=9), image(2, "published", generation=10)
     assert published_of([nine, ten], NAME) == published_of([ten, nine], NAME) == ten
 
@@ -94,7 +94,7 @@ def test_of_two_published_images_the_one_of_the_higher_generation_has_the_name()
     ],
     ids=["lost its name", "archived", "new", "broken", "a snapshot", "the user's own", "another name"],
 )
-def test_an_image_that_did_not_take_the_name_or_lost_it_is_not_the_published_one(other):
+def test_an_image_that_did_not_take_the_name_or_lost_it_is_not_the_published_image(other):
     first = image(1, "published", generation=1)
     assert published_of([other, first], NAME) == first
     assert published_of([other], NAME) is None
@@ -214,7 +214,7 @@ def test_the_newest_of_a_state_are_kept(state, keep, gone):
     assert ids(surplus(images, NAME, keep)) == [f"id{number}" for number in gone]
 
 
-def test_archived_and_broken_ones_are_counted_each_for_themselves():
+def test_archived_and_broken_images_are_counted_each_for_themselves():
     images = [image(1, generation=1), image(2, generation=2), image(3, "broken"), image(4, "broken")]
     assert ids(surplus(images, NAME, 1)) == ["id1", "id3"]
 
@@ -272,7 +272,7 @@ def test_an_image_that_never_had_the_name_and_holds_nothing_yet_can_be_described
     assert (described["generation"], described["bytes"], described["status"]) == (0, None, "queued")
 
 
-def test_without_a_published_image_the_newest_archived_one_is_put_back():
+def test_without_a_published_image_the_newest_archived_image_is_put_back():
     assert previous_of(None, [image(1), image(3), image(2), image(4, rolled_back="2024")], NAME)["id"] == "id3"
 
 

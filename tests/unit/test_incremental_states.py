@@ -190,7 +190,7 @@ def test_edited_files_of_states_that_write_them_whole_can_be_applied_again(unsaf
     assert unsafe([page, SITE], [page, SITE], edited=["index.html", "site/a"]) == ""
 
 
-def test_a_new_file_of_a_directory_is_brought_and_a_vanished_one_would_stay(unsafe):
+def test_a_new_file_of_a_directory_is_written_and_a_vanished_file_would_stay(unsafe):
     assert unsafe([SITE], [SITE], edited=["site/new"]) == ""
     assert "leaves a file behind that has vanished: /site/sub/b" in unsafe([SITE], [SITE], vanished=["site/sub/b"])
 

@@ -75,7 +75,7 @@ def test_a_root_image_that_went_on_is_not_left_over(state, whose):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_belongs_to_another_name_is_not_left_over_of_this_one(role):
+def test_what_belongs_to_another_name_is_not_left_over_of_this_name(role):
     assert left(image(role, builder="us", age=OLD, vm_create_name="db-amd64")) == []
 
 

@@ -198,7 +198,7 @@ def test_a_pipe_in_place_of_a_file_does_not_keep_us_waiting(machine, tree):
         read_nocloud(machine)
 
 
-def test_a_file_of_64_kib_is_read_and_a_larger_one_refused(machine, tree):
+def test_a_file_of_64_kib_is_read_and_a_larger_file_refused(machine, tree):
     seed = {"var/lib/cloud/seed/nocloud/user-data": b"#" * LIMIT_BYTES}
     tree(machine.top, seed)
     assert len(read_nocloud(machine).data) == LIMIT_BYTES

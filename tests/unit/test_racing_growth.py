@@ -72,7 +72,7 @@ def test_the_table_has_a_row_for_each_size_and_the_line_below():
     assert sum("farthest:" in row for row in rows) == 1
 
 
-def test_the_picture_has_a_dot_for_each_build_and_a_line_where_there_is_one():
+def test_the_picture_has_a_dot_for_each_build_and_a_line_where_there_are_enough():
     drawn = curve.draw(found())
     parts = [part.get("class") for part in ElementTree.fromstring(drawn).iter()]
     assert (parts.count("ours"), parts.count("line")) == (7, 1)

@@ -234,7 +234,7 @@ def test_a_line_that_tells_of_a_failure_is_marked(line):
 @pytest.mark.parametrize(
     "line", ["Setting up libgpg-error0 (1.46-1) ...", "0 failed, 3 passed", "Get:1 /pool/failed/x.deb", "no errors"]
 )
-def test_a_line_that_only_sounds_like_one_is_not(line):
+def test_a_line_that_only_sounds_like_a_failure_is_not_marked(line):
     assert mark_lines(line) == [(line, False)]
 
 

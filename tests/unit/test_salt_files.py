@@ -246,7 +246,7 @@ CHANGES = pytest.mark.parametrize("userdata", [NEW, EMPTY], ids=["new", "empty"]
 
 
 @CHANGES
-def test_after_a_crash_each_file_is_the_old_or_the_new_one_and_the_next_run_ends_right(tmp_path, userdata):
+def test_after_a_crash_each_file_is_the_old_or_the_new_file_and_the_next_run_ends_right(tmp_path, userdata):
     old, new = prepared(tmp_path / "old").read(), prepared(tmp_path / "new").after(userdata)
     count = operations(tmp_path, userdata)
     assert count > 10

@@ -282,7 +282,7 @@ def test_64_kib_are_not_too_much():
     assert sort_userdata(data + b"#" * (LIMIT_BYTES - len(data))).grains == ami(name="web")
 
 
-def test_a_new_setting_is_known_as_soon_as_there_is_one(monkeypatch):
+def test_a_new_setting_is_known_as_soon_as_it_is_there(monkeypatch):
     monkeypatch.delitem(KEYS, "keep")
     with pytest.raises(SettingsWrong, match="unknown setting ami.keep"):
         sort_userdata(b"ami.keep: 3")

@@ -27,7 +27,7 @@ def test_the_lock_is_given_back_when_the_work_fails(workspace):
     assert not workspace.is_busy()
 
 
-def test_the_lock_names_its_holder_and_no_one_before(workspace):
+def test_the_lock_names_its_holder_and_nobody_before(workspace):
     workspace.path.mkdir(parents=True)
     (workspace.path / "lock").write_text("99999999999")
     with workspace.locked():
@@ -47,7 +47,7 @@ def test_two_workspaces_do_not_disturb_each_other(tmp_path):
         assert first.is_busy() and second.is_busy()
 
 
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
     with pytest.raises(TypeError):
@@ -55,7 +55,7 @@ def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
     assert read_json(path) == {"old": 1}
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+def test_readers_see_the_old_file_until_the_new_file_is_whole(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
     with open(path, encoding="utf-8") as reader:
