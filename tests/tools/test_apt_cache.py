@@ -348,7 +348,7 @@ def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
     assert not list(shown.iterdir())
 
 
-def test_packages_are_not_shown_while_one_is_damaged_that_another_root_is_shown(apt):
+def test_packages_are_not_shown_while_a_package_is_damaged_that_another_root_is_shown(apt):
     download(apt)
     apt.keep_lists()
     apt.keep_archives()
@@ -422,7 +422,7 @@ def test_a_flipped_byte_in_a_package_of_the_cache_is_found_and_said(apt, place):
     assert [name for name in unpacked(apt) if place == "unpacked"] == [f"{NAME}.tar"] * (place == "unpacked")
 
 
-def test_a_package_that_is_as_it_came_stays_and_so_does_one_that_was_replaced(apt, tmp_path):
+def test_a_package_that_is_as_it_came_stays_and_so_does_a_package_that_was_replaced(apt, tmp_path):
     download(apt)
     apt.keep_lists()
     other = made_package(tmp_path, "another package by this name" * 999)

@@ -85,7 +85,7 @@ def test_without_an_address_it_is_switched_back_to_what_it_came_with(builder, co
     assert builder.switch() and builder.runs == "what it came with"
 
 
-def test_an_earlier_revision_may_follow_a_later_one(builder, code):
+def test_an_earlier_revision_may_follow_a_later_revision(builder, code):
     builder.switch(**settings_of(code))
     assert builder.switch(**settings_of(code, code.nodes[0])) and builder.runs == "first"
 

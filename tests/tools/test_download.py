@@ -94,7 +94,7 @@ def test_a_download_that_is_cut_is_carried_on_where_it_ended(server, tmp_path):
     assert len(starts) == 3 and starts == sorted(starts) and starts[1] > 0 and starts[2] > 2 * MIB - 1
 
 
-def test_the_next_run_carries_on_what_an_earlier_one_left(server, tmp_path):
+def test_the_next_run_carries_on_what_an_earlier_run_left(server, tmp_path):
     server.cuts = [MIB + 1, *[0] * 4]
     with pytest.raises(BaseMissing, match="the next run carries on"):
         got(server, tmp_path)
@@ -113,7 +113,7 @@ def test_a_file_that_changed_between_two_tries_is_not_stitched_together(server, 
 
 
 @pytest.mark.parametrize("cut_bytes", [0, MIB], ids=["before its first byte", "in the middle"])
-def test_an_older_whole_file_is_never_taken_for_the_newer_one_that_was_cut(server, tmp_path, cut_bytes):
+def test_an_older_whole_file_is_never_taken_for_the_newer_file_that_was_cut(server, tmp_path, cut_bytes):
     got(server, tmp_path)
     server.content, server.etag, server.cuts = os.urandom(3 * MIB), '"2"', [cut_bytes]
     assert got(server, tmp_path).read_bytes() == server.content

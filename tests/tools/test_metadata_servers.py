@@ -33,7 +33,7 @@ class Clock:
 
 class Server(ThreadingHTTPServer):
     """``answers`` holds what each address answers: bytes, a status, a callable that gets the request, or a list of these to be
-    used up to the last one."""
+    used up to the last."""
 
     daemon_threads, block_on_close = True, False
 

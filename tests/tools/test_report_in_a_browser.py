@@ -123,7 +123,7 @@ WIDTHS = pytest.mark.parametrize("width", [400, 1400])
 
 
 @WIDTHS
-def test_what_one_wants_to_know_first_is_on_the_screen(browser, page, width):
+def test_what_a_user_wants_to_know_first_is_on_the_screen(browser, page, width):
     browser.open(page(), width)
     seen = visible_text(browser)
     for fact in (

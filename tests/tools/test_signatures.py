@@ -157,7 +157,7 @@ def test_a_checksum_file_changed_after_it_was_signed_is_refused(here, signed):
 
 
 @needs_gpg
-def test_a_checksum_file_without_a_signature_is_refused_when_one_is_asked_for(here, signed):
+def test_a_checksum_file_without_a_signature_is_refused_when_a_signature_is_asked_for(here, signed):
     settings = signed()
     (here / "SHA512SUMS.gpg").unlink()
     with pytest.raises(BaseUnverified, match="no signature next to it"):
