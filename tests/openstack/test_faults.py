@@ -204,7 +204,7 @@ def test_a_server_in_lasting_trouble_ends_it_with_nothing_left(alice, lane, want
     assert_nothing_of(alice, triplet)
 
 
-def test_a_slow_line_is_no_lost_one(alice, lane):
+def test_a_slow_line_is_no_lost_line(alice, lane):
     triplet = make_triplet(alice.directory, root_mib=3)
     lane.wire.bytes_per_second = 1 << 20
     alice.publish()

@@ -53,7 +53,7 @@ def test_a_published_triplet_is_not_published_again(alice):
     assert_published(alice.client, triplet)
 
 
-def test_the_new_image_takes_the_name_and_the_old_one_is_archived(alice):
+def test_the_new_image_takes_the_name_and_the_old_image_is_archived(alice):
     _, first = alice.publish_new()
     triplet, second = alice.publish_new()
     image = assert_published(alice.client, triplet, archived=1)
@@ -208,7 +208,7 @@ def test_the_name_leads_to_a_good_image_at_every_instant(alice, cloud):
     assert first == sorted(first, key=published.index), "the newest comes first, and no older image again"
 
 
-def the_one_named(alice):
+def id_of_published(alice):
     (found,) = named(alice.client, "web-amd64")
     return found["id"]
 
@@ -217,8 +217,8 @@ def test_rollback_puts_the_generation_before_back_and_does_not_toggle(alice):
     first, second, third = (alice.publish_new() for _ in range(3))
     build = alice.build()
     back = publish.roll_back(*build)
-    assert back["image"] == second[1]["image"] == the_one_named(alice)
-    assert publish.roll_back(*build)["image"] == first[1]["image"] == the_one_named(alice), (
+    assert back["image"] == second[1]["image"] == id_of_published(alice)
+    assert publish.roll_back(*build)["image"] == first[1]["image"] == id_of_published(alice), (
         "a generation earlier, not back and forth"
     )
     with pytest.raises(NotPublished, match="no generation before"):
@@ -254,7 +254,7 @@ def test_a_plan_tells_and_changes_nothing(alice):
     assert publish.plan_publication(*alice.build())["changed"] is False
 
 
-def test_a_triplet_that_is_not_the_one_described_is_not_published(alice):
+def test_a_triplet_that_differs_from_its_description_is_not_published(alice):
     triplet = make_triplet(alice.directory)
     triplet.kernel.write_bytes(b"something else")
     with pytest.raises(Exception, match="not the file that its manifest describes"):
@@ -326,7 +326,7 @@ def test_a_property_that_the_settings_no_longer_give_is_gone(alice):
     assert "hw_disk_bus" not in image and image["hw_vif_model"] == "virtio"
 
 
-def test_the_ways_of_the_published_image_are_taken_over_not_those_of_one_that_came_beside_it(alice):
+def test_the_ways_of_the_published_image_are_taken_over_not_those_of_an_image_that_came_beside_it(alice):
     alice.publish_new()
     alice.client.images.create(name="web-amd64", disk_format="raw", container_format="bare", visibility="community", hw_x="y")
     alice.publish_new()
@@ -391,7 +391,7 @@ def test_a_file_that_was_replaced_after_it_was_looked_at_is_not_published(alice,
     assert images_of(alice.client) == []
 
 
-def test_rollback_passes_over_an_archive_that_cannot_be_used_and_unhides_one(alice):
+def test_rollback_passes_over_an_archive_that_cannot_be_used_and_unhides_a_hidden_archive(alice):
     hidden, deactivated, _ = (alice.publish_new()[1]["image"] for _ in range(3))
     alice.client.images.deactivate(deactivated)
     alice.client.images.update(hidden, os_hidden=True)
@@ -405,7 +405,7 @@ def test_rollback_passes_over_an_archive_that_cannot_be_used_and_unhides_one(ali
 def test_rollback_works_when_the_bad_image_was_deleted_by_hand(alice):
     good, bad = alice.publish_new()[1]["image"], alice.publish_new()[1]["image"]
     alice.client.images.delete(bad)
-    assert publish.roll_back(*alice.build())["image"] == good == the_one_named(alice)
+    assert publish.roll_back(*alice.build())["image"] == good == id_of_published(alice)
 
 
 def test_rollback_brings_an_image_back_as_it_was(alice):
@@ -419,7 +419,7 @@ def test_rollback_brings_an_image_back_as_it_was(alice):
 def test_rollback_can_be_tried_without_doing_it(alice):
     good, bad = alice.publish_new()[1]["image"], alice.publish_new()[1]["image"]
     assert publish.roll_back(*alice.build(), test=True)["image"] == good
-    assert the_one_named(alice) == bad
+    assert id_of_published(alice) == bad
 
 
 def test_what_was_rolled_back_is_not_published_again_by_the_next_run(alice):
@@ -428,7 +428,7 @@ def test_what_was_rolled_back_is_not_published_again_by_the_next_run(alice):
     publish.roll_back(*alice.build())
     with pytest.raises(NotPublished, match=f"(?s)was rolled back at .* to={bad['image']}"):
         alice.publish()
-    assert the_one_named(alice) == good
+    assert id_of_published(alice) == good
     assert alice.publish_new()[1]["changed"] is True
 
 
@@ -477,7 +477,7 @@ def test_another_builder_that_took_the_name_at_the_same_time_is_reported(alice, 
     monkeypatch.setattr(promote, "complete_promotion", complete_late)
     with pytest.raises(NotPublished, match=f"points to {other['image']}, not to"):
         alice.publish()
-    assert the_one_named(alice) == other["image"]
+    assert id_of_published(alice) == other["image"]
 
 
 def test_who_was_rolled_back_and_has_the_name_again_is_good_for_the_next_rollback(alice):
@@ -489,7 +489,7 @@ def test_who_was_rolled_back_and_has_the_name_again_is_good_for_the_next_rollbac
     publish.roll_back(*alice.build(), second["image"])
     assert "vm_create_rolled_back" not in alice.client.images.get(second["image"])
     alice.publish_new()
-    assert publish.roll_back(*alice.build())["image"] == second["image"] == the_one_named(alice)
+    assert publish.roll_back(*alice.build())["image"] == second["image"] == id_of_published(alice)
 
 
 def test_a_kernel_that_a_member_can_use_stays_when_its_image_goes(alice, cloud):
@@ -516,7 +516,7 @@ def test_a_root_image_of_this_build_with_other_bytes_is_not_used(alice):
     assert published["image"] != image_id and assert_published(alice.client, triplet)["id"] == published["image"]
 
 
-def test_a_kernel_of_ours_is_used_again_rather_than_one_of_the_users(alice):
+def test_a_kernel_of_ours_is_used_again_rather_than_a_kernel_of_the_user(alice):
     """The user's own may go at any time."""
     _, first = alice.publish_new()
     own = alice.client.images.create(name="mine", disk_format="aki", container_format="aki", visibility="private")

@@ -60,7 +60,7 @@ def test_a_variation_is_built_passes_its_gate_and_is_published(cloud, salt):
         assert "Published by a test." in (root / "etc/motd").read_text()
 
 
-def test_a_build_that_is_not_to_be_published_needs_no_cloud_and_one_that_is_fails_before_any_work(salt):
+def test_a_build_that_is_not_to_be_published_needs_no_cloud_and_a_build_that_is_fails_before_any_work(salt):
     where = salt.variation("web", variation=VARIATION)
     said = salt.bad("vm_create.create_variation", name="web", variation=where, publish=True)
     assert "ami.cloud" in said and not (salt.workspace / "web" / "begun.json").exists()
