@@ -128,7 +128,7 @@ def test_its_salt_knows_this_project(opened):
     assert opened.run(f"{HOME}/venv/bin/python", "-m", "vmimage.builder", "--help").startswith("usage:")
 
 
-def test_its_unit_is_one_that_systemd_takes(opened):
+def test_systemd_takes_its_unit(opened):
     assert "vm_create" not in opened.run("systemd-analyze", "--man=no", "--recursive-errors=no", "verify", UNIT)
 
 
@@ -148,7 +148,7 @@ def test_applied_by_its_own_salt_as_on_a_machine_nothing_changes(opened):
     assert [state["name"] for state in applied if not state["result"]] == ["vm_create"]  # the service: no systemd runs in here
 
 
-def test_newer_code_replaces_the_old_and_another_checkout_stays_the_current_one(opened):
+def test_newer_code_replaces_the_old_and_another_checkout_stays_current(opened):
     project, other = opened.file(f"{HOME}/project"), opened.file("/srv/other")
     (project / "_modules/vm_create.py").write_text("old", encoding="utf-8")
     (project / "_modules/of_old.py").write_text("old", encoding="utf-8")

@@ -74,7 +74,7 @@ def tree_in(salt):
         return tree_of(root)
 
 
-def test_an_incremental_build_gives_what_a_clean_one_gives(minion, tmp_path):
+def test_an_incremental_build_gives_what_a_clean_build_gives(minion, tmp_path):
     minion.build(FIRST, incremental=False)
     first = minion.manifest("one")
     minion.files |= {"index.html": "<h1>{{ title }}</h1>\nedited\n", "files/c": "c", "files/a": "edited"}
