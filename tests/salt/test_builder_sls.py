@@ -79,7 +79,7 @@ def test_salt_from_packages_runs_the_unit(minion):
     assert not [state for state in found.values() if "-m venv" in state["name"]]
 
 
-def test_a_builder_has_no_master_unless_the_pillar_names_one(minion):
+def test_a_builder_has_no_master_unless_the_pillar_names_a_master(minion):
     path = "/etc/salt/minion.d/vm_create.conf"
     alone = named(low(minion(), builder=True), path)["contents"]
     assert "file_client: local" in alone and "master:" not in alone
