@@ -21,17 +21,17 @@ from vmimage.errors import VmImageError  # noqa: E402
 from vmimage.system.namespace import run_privately  # noqa: E402
 
 
-def grow(told):
+def grow(chosen):
     """Run all builds and return what was found, plain data."""
-    track = Track(told.directory, told.tools)
+    track = Track(chosen.directory, chosen.tools)
     track.make_base(say)
-    contests = [Grown(track, size) for size in SIZES if not told.only or size.name in told.only]
+    contests = [Grown(track, size) for size in SIZES if not chosen.only or size.name in chosen.only]
     for contest in contests:
         say(f"writing {contest.size.name}")
         contest.write_files(track.cache(contest.name))
     run_lap(track, contests[0])  # prepares the base and Salt's runtime
     laps = {contest.size.name: [] for contest in contests}
-    for number in range(told.rounds):
+    for number in range(chosen.rounds):
         start = number % len(contests)
         for contest in contests[start:] + contests[:start]:
             laps[contest.size.name].append(run_lap(track, contest))
@@ -40,8 +40,8 @@ def grow(told):
         panels.setdefault(contest.size.panel, []).append(point(contest.size, laps[contest.size.name]))
     return {
         "job": " ".join(__doc__.split("\n\n")[0].split()),
-        "machine": machine.describe(told.directory),
-        "rounds": told.rounds,
+        "machine": machine.describe(chosen.directory),
+        "rounds": chosen.rounds,
         "version": contests[0].version(),
         "panels": {panel: with_line(points) for panel, points in panels.items()},
     }
@@ -73,10 +73,10 @@ def point(size, laps):
 
 
 def with_line(points):
-    """The points, and the line through them, if there are enough for one to be wrong."""
+    """The points, and the line through them, if there are enough points for a line to be wrong."""
     if len(points) < 3:
         return {"points": points, "line": None}
-    places = [(one["amount"], one["seconds"]) for one in points]
+    places = [(point["amount"], point["seconds"]) for point in points]
     line = fit(places)
     at, seconds = largest_deviation(places, line)
     return {
@@ -97,17 +97,17 @@ def parse_options():
 
 
 def main():
-    told = parse_options()
-    clear_leftovers(told.directory)
+    chosen = parse_options()
+    clear_leftovers(chosen.directory)
     try:
-        found = run_privately(lambda: grow(told))
+        found = run_privately(lambda: grow(chosen))
     except VmImageError as error:
         sys.exit(f"benchmarks/growth: {error}")
     finally:
-        clear_leftovers(told.directory)
-        shutil.rmtree(told.directory / "caches/growth/variations", ignore_errors=True)
+        clear_leftovers(chosen.directory)
+        shutil.rmtree(chosen.directory / "caches/growth/variations", ignore_errors=True)
     print(curve.render(found))
-    options.write(told, found, curve.draw)
+    options.write(chosen, found, curve.draw)
 
 
 if __name__ == "__main__":

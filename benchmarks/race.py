@@ -1,6 +1,6 @@
 """A race on one job: base in cache, update, nginx + postgresql-15 + a user + a motd, ext4 root image + kernel + ramdisk.
 
-Each contest runs once with empty caches (cold), then in each round once with warm ones, every round in another order: what it keeps,
+Each contest runs once with empty caches (cold), then in each round once warm, every round in another order: what it keeps,
 and its programs, are in the page cache when its time begins.  All start from the same base.tar; downloading that is not timed.  The
 time ends when image, kernel and ramdisk are on the disk (fsync).
 """
@@ -22,26 +22,26 @@ from vmimage.errors import VmImageError  # noqa: E402
 from vmimage.system.namespace import run_privately  # noqa: E402
 
 
-def race(told):
+def race(chosen):
     """Run all laps and return what was found, plain data."""
-    track = Track(told.directory, told.tools)
-    contests = [make(track) for make in CONTESTS if is_wanted(make, told)]
+    track = Track(chosen.directory, chosen.tools)
+    contests = [make(track) for make in CONTESTS if is_wanted(make, chosen)]
     track.make_base(say)
     contests, absent = install(contests)
     laps = {contest.name: [] for contest in contests}
     with counted(track.proxy_port) as traffic:
         for contest in contests:
-            if not (told.warm_only and track.has_cache(contest.name)):
+            if not (chosen.warm_only and track.has_cache(contest.name)):
                 track.empty_cache(contest.name)
                 laps[contest.name].append(run_lap(track, contest, traffic, 0))
-        for number in range(1, told.rounds + 1):
+        for number in range(1, chosen.rounds + 1):
             start = (number - 1) % len(contests)
             for contest in contests[start:] + contests[:start]:
                 laps[contest.name].append(run_lap(track, contest, traffic, number))
     summaries = {contest.name: summarize(contest, laps[contest.name]) for contest in contests}
     return {
         "job": " ".join(__doc__.split("\n\n")[0].split()),
-        "machine": machine.describe(told.directory),
+        "machine": machine.describe(chosen.directory),
         "memory_means": meter.MEANS,
         "downloads_counted": track.counts_downloads(),
         "absent": absent,
@@ -51,12 +51,12 @@ def race(told):
     }
 
 
-def is_wanted(contest, told):
-    return contest.name in told.only if told.only else contest.default or told.all
+def is_wanted(contest, chosen):
+    return contest.name in chosen.only if chosen.only else contest.default or chosen.all
 
 
 def install(contests):
-    """Get the programs of each; who cannot be had stays away, and that is told.
+    """Get the programs of each; who cannot be had stays away, and that is noted.
 
     :returns: ``(contests that can run, {name: why not})``
     """
@@ -90,7 +90,7 @@ def run_lap(track, contest, traffic, number):
 
 
 def summarize(contest, laps):
-    """The cold lap apart from the warm ones, and the medians of these."""
+    """The cold lap apart from the warm laps, and the medians of these."""
     warm = [lap for lap in laps if lap["round"]]
 
     def median(key):
@@ -117,25 +117,25 @@ def say(line):
 
 def parse_options():
     more = [
-        ("--all", {"action": "store_true", "help": "run every contest: what the targets are told by"}),
+        ("--all", {"action": "store_true", "help": "run every contest: what the targets are measured by"}),
         ("--warm-only", {"action": "store_true", "help": "no cold run of who has a cache of an earlier race"}),
         ("--tools", {"type": Path, "help": "where the peers and the base are installed (DIRECTORY/tools, or $RACE_TOOLS)"}),
     ]
-    names = [one.name for one in CONTESTS]
+    names = [contest.name for contest in CONTESTS]
     return options.parse(__doc__, names, what="contest", rounds=5, directory=TOP / "build/race", more=more)
 
 
 def main():
-    told = parse_options()
-    clear_leftovers(told.directory)  # of a race that was killed
+    chosen = parse_options()
+    clear_leftovers(chosen.directory)  # of a race that was killed
     try:
-        found = run_privately(lambda: race(told))  # its mounts and processes end with it, however it ends
+        found = run_privately(lambda: race(chosen))  # its mounts and processes end with it, however it ends
     except VmImageError as error:
         sys.exit(f"benchmarks/race: {error}")
     finally:
-        clear_leftovers(told.directory)
+        clear_leftovers(chosen.directory)
     print(table.render(found))
-    options.write(told, found, plot.draw)
+    options.write(chosen, found, plot.draw)
 
 
 if __name__ == "__main__":

@@ -90,18 +90,18 @@ def main():
     if options.upload:
         return upload_ours(options.upload)
     found = run_rounds(options.rounds, options.gib)
-    ours, curl = (statistics.median(one[f"{who}_seconds"] for one in found) for who in ("ours", "curl"))
-    told = {
+    ours, curl = (statistics.median(lap[f"{who}_seconds"] for lap in found) for who in ("ours", "curl"))
+    figures = {
         "gib": options.gib,
         "machine": f"{os.cpu_count()} cores, {platform.freedesktop_os_release()['PRETTY_NAME']}",
         "date": time.strftime("%Y-%m-%d"),
         "rounds": found,
         "ours_mib_per_second": round(options.gib * 1024 / ours),
         "curl_mib_per_second": round(options.gib * 1024 / curl),
-        "rate_ours_by_curl": round(statistics.median(one["curl_seconds"] / one["ours_seconds"] for one in found), 2),
-        "ours_peak_mib": max(one["ours_peak_mib"] for one in found),
+        "rate_ours_by_curl": round(statistics.median(lap["curl_seconds"] / lap["ours_seconds"] for lap in found), 2),
+        "ours_peak_mib": max(lap["ours_peak_mib"] for lap in found),
     }
-    text = json.dumps(told, indent=1)
+    text = json.dumps(figures, indent=1)
     print(text)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

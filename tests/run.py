@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 TOP = Path(__file__).resolve().parents[1]
-# Two workers for two cores; one that waits for servers leaves room for a third.  A file goes whole to a worker where its tests share
+# Two workers for two cores; who waits for servers leaves room for a third.  A file goes whole to a worker where its tests share
 # what is costly to make.
 _FILES = ["--dist", "loadfile", "--no-loadscope-reorder"]
 WORKERS = {
@@ -77,7 +77,7 @@ class Outcome:
 
 
 def run_groups(chosen, arguments, reports):
-    """All groups, one after the other but for the one that runs beside others; an :class:`Outcome` each."""
+    """All groups, one after the other but for the group that runs beside others; an :class:`Outcome` each."""
     outcomes, beside = {}, None
 
     def run(group, output=None):
@@ -188,7 +188,7 @@ def end_all(groups, reports):
 
 
 def descendants(top):
-    """Pids of the living processes below one."""
+    """Pids of the living processes below a process."""
     parents = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -202,7 +202,7 @@ def descendants(top):
 
 
 def changed_files():
-    """Files that differ from the commit that main had upstream, or else from the last commit; new ones among them."""
+    """Files that differ from the commit that main had upstream, or else from the last commit; new files among them."""
     base = next((ref for ref in ("@{upstream}", "HEAD~1", "HEAD") if _git("rev-parse", "-q", "--verify", ref)), "HEAD")
     listed = _git("diff", "--name-only", base).splitlines() + _git("ls-files", "--others", "--exclude-standard").splitlines()
     return sorted({TOP / name for name in listed if (TOP / name).exists()})
@@ -223,7 +223,7 @@ def imports_of(path):
     return found
 
 
-#: groups that are light enough for the daily loop; of the heavy ones, the files that show a whole build
+#: groups that are light enough for the daily loop; of the heavy groups, the files that show a whole build
 DAILY = ("unit", "tools", "salt")
 #: what pages are made of, besides their own files and the code
 PAGES = ("README.rst", "CONTRIBUTING.md", "CHANGELOG.md", "userdata.example", "pillar.example", "quickstart", "run-tests")
@@ -278,11 +278,11 @@ def main(words):
     print()
     for outcome in outcomes:
         print(outcome.line())
-    failed = sum(max(one.failed, one.code not in (0, NO_TESTS) or bool(one.left)) for one in outcomes)
-    passed, skipped = sum(one.passed for one in outcomes), sum(one.skipped for one in outcomes)
+    failed = sum(max(outcome.failed, outcome.code not in (0, NO_TESTS) or bool(outcome.left)) for outcome in outcomes)
+    passed, skipped = sum(outcome.passed for outcome in outcomes), sum(outcome.skipped for outcome in outcomes)
     print(f"in {time.monotonic() - begun:.0f} s")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or any(one.code for one in outcomes) else 0
+    return 1 if failed or any(outcome.code for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

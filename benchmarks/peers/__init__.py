@@ -1,4 +1,4 @@
-"""The contests, in the order in which they are told.  A new one is a class of its own and a word in this list."""
+"""The contests, in the order in which they are shown.  A new contest is a class of its own and a word in this list."""
 
 from peers import diskimage_builder, edits, floor, mkosi, mmdebstrap, ours
 

@@ -25,7 +25,7 @@ class Contest:
     :cvar str title: for table and plot
     :cvar str note: what it cannot do, or does otherwise
     :cvar str kind: ours, peer or floor
-    :cvar bool clean: whether it does the whole job anew
+    :cvar bool clean: whether it does the whole job each time
     :cvar int count: how many triplets one run makes
     :cvar bool default: whether it runs without ``--all`` and without being named by ``--only``
     """
@@ -60,7 +60,7 @@ class Contest:
         return [Triplet(lap.directory / "root.img", lap.directory / "kernel", lap.directory / "ramdisk", lap.motd)]
 
     def details(self, lap):
-        """What else is to be told of this run."""
+        """What else is to be noted of this run."""
         return {}
 
 

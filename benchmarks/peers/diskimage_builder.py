@@ -38,9 +38,7 @@ sudo tar -C "$TARGET_ROOT" --numeric-owner --xattrs --xattrs-include='*' -xf {ta
 class PreparedBase(Contest):
     name = "diskimage-builder"
     title = "diskimage-builder, prepared base"
-    note = (
-        "an element of ours unpacks the base; fetches apt's lists anew and leaves them in the image; chooses du / 0.6 as its size"
-    )
+    note = "an element of ours unpacks the base; fetches apt's lists and leaves them in the image; chooses du / 0.6 as its size"
     elements = ["race-base", "race-job"]
 
     def install(self):
@@ -53,7 +51,7 @@ class PreparedBase(Contest):
     def version(self):
         argv = [self.track.tools / "dib/bin/pip", "list", "--format", "json", "--disable-pip-version-check"]
         listed = json.loads(subprocess.check_output(argv, stderr=subprocess.DEVNULL))
-        return next(one["version"] for one in listed if one["name"].replace("_", "-") == "diskimage-builder")
+        return next(package["version"] for package in listed if package["name"].replace("_", "-") == "diskimage-builder")
 
     def command(self, lap):
         elements = lap.directory / "elements"
@@ -116,4 +114,4 @@ class StockCache(PreparedBase):
             "root.d/75-debian-minimal-baseinstall",
         ]
         copied = {f"race-debian/{name}": (site / name).read_text() for name in names}
-        return copied | {"race-debian/package-installs.yaml": "".join(f"{one}:\n" for one in self.track.plan["packages"])}
+        return copied | {"race-debian/package-installs.yaml": "".join(f"{package}:\n" for package in self.track.plan["packages"])}

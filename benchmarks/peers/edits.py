@@ -20,7 +20,7 @@ class Incremental(CleanBuild):
     def details(self, lap):
         again = self.manifest(lap)["incremental"]
         if lap.number and not again:
-            raise ResultWrong("the build was a clean one", hint=f"why, says {lap.log}")
+            raise ResultWrong("the build was a clean build", hint=f"why, says {lap.log}")
         return super().details(lap) | {"incremental": again}
 
 
@@ -40,7 +40,7 @@ class Unchanged(CleanBuild):
         return lap.cache / "output"
 
     def details(self, lap):
-        if lap.number and not self.told(lap)["unchanged"]:
+        if lap.number and not self.result(lap)["unchanged"]:
             raise ResultWrong(
                 "something has changed: the run was a build",
                 hint="the code, or what the archives offer: run it without --warm-only",
@@ -77,4 +77,4 @@ class Many(CleanBuild):
         return [self.triplet(lap, name, motd) for name, motd in self._motds(lap)]
 
     def details(self, lap):
-        return {"steps_of": {name: one["steps"] for name, one in self.told(lap).items()}}
+        return {"steps_of": {name: result["steps"] for name, result in self.result(lap).items()}}

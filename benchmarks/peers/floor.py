@@ -14,7 +14,7 @@ mount --bind "$cache/archives" var/cache/apt/archives
 mount -t proc proc proc
 mount --rbind /dev dev
 mkdir -p run/systemd/resolve
-cp -L /etc/resolv.conf run/systemd/resolve/stub-resolv.conf  # where the base's own one leads to
+cp -L /etc/resolv.conf run/systemd/resolve/stub-resolv.conf  # where the base's own link points to
 printf '#!/bin/sh\\nexit 101\\n' > usr/sbin/policy-rc.d; chmod +x usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 chroot . apt-get -q update

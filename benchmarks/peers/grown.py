@@ -109,6 +109,6 @@ class Grown(CleanBuild):
         """Seconds of each step, and of the states together."""
         found = super().details(lap)
         steps = {}
-        for one in found["steps"]:
-            steps[one["step"]] = round(steps.get(one["step"], 0) + one["seconds"], 3)
+        for step in found["steps"]:
+            steps[step["step"]] = round(steps.get(step["step"], 0) + step["seconds"], 3)
         return {"steps": steps, "states_seconds": round(sum(found["states_seconds"].values()), 3)}

@@ -1,7 +1,7 @@
 """mkosi: the base as base tree below an overlay, its package cache kept, its workspace in memory.
 
 `Incremental=`, its other cache, keeps what the packages made: it would skip the very job, and so it is a contest of its own, beside
-our incremental one.  mkosi has no plain ext4 output: it makes the upper layer of the overlay, and mke2fs -d writes both.
+our incremental build.  mkosi has no plain ext4 output: it makes the upper layer of the overlay, and mke2fs -d writes both.
 `CleanPackageMetadata=` would take dpkg's own list of packages, too.
 """
 

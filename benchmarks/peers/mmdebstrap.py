@@ -12,7 +12,7 @@ export TMPDIR="$memory" RACE_CACHE="$cache" RACE_MOTD="$motd"
 "$@"
 deliver "$memory/root" "$out"
 """
-_KEPT = "for one in lib/apt/lists cache/apt/archives; do {} ; done"
+_KEPT = "for kept in lib/apt/lists cache/apt/archives; do {} ; done"
 
 
 class Mmdebstrap(InSmallRoot):
@@ -21,8 +21,8 @@ class Mmdebstrap(InSmallRoot):
     note = "writes ext2 without a journal by itself: given a directory and mke2fs -d; unpacks the base each time; seals a little"
 
     def command(self, lap):
-        mount = _KEPT.format('mkdir -p "$1/var/$one" && mount --bind "$RACE_CACHE/${one##*/}" "$1/var/$one"')
-        unmount = _KEPT.format('umount "$1/var/$one"')
+        mount = _KEPT.format('mkdir -p "$1/var/$kept" && mount --bind "$RACE_CACHE/${kept##*/}" "$1/var/$kept"')
+        unmount = _KEPT.format('umount "$1/var/$kept"')
         options = ["--mode=root", "--variant=custom", "--format=directory", f"--include={','.join(PACKAGES)}"]
         options += [f'--setup-hook=tar -C "$1" {" ".join(TAR_ALL)} -xf {self.track.tar}', f"--setup-hook={mount}"]
         options += ["--skip=essential/unlink", "--dpkgopt=force-unsafe-io"]

@@ -12,8 +12,8 @@ from peers.contest import Contest, Triplet, shell
 TOP = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 _SCRIPT = """
-told=$1 output=$2; shift 2
-"$@" > "$told"
+result=$1 output=$2; shift 2
+"$@" > "$result"
 [ ! -e "$output" ] || sync "$output"/*
 """
 _VARIATION = """
@@ -44,7 +44,7 @@ class CleanBuild(Contest):
         return subprocess.check_output(["git", "-C", TOP, "describe", "--always", "--dirty"], text=True).strip()
 
     def output(self, lap):
-        """Where the triplet goes; one that is to be found again by the next run goes to ``lap.cache``."""
+        """Where the triplet goes; a triplet that is to be found again by the next run goes to ``lap.cache``."""
         return lap.directory / "output"
 
     def command(self, lap):
@@ -57,7 +57,7 @@ class CleanBuild(Contest):
         configuration = self._configure(lap)
         proxy = f"http_proxy={self.track.proxy()}"  # what it asks by itself is counted, too: apt's proxy is that of the base
         argv = ["env", proxy, SALT_CALL, "--local", "--config-dir", configuration, "--retcode-passthrough", "--out", "json"]
-        return shell(_SCRIPT, lap.directory / "told.json", self.output(lap), *argv, *words)
+        return shell(_SCRIPT, lap.directory / "result.json", self.output(lap), *argv, *words)
 
     def _configure(self, lap):
         """A minion of its own, and the variation."""
@@ -99,16 +99,19 @@ class CleanBuild(Contest):
         output = self.output(lap)
         return Triplet(output / f"{name}.img", output / f"kernel_{name}", output / f"ramdisk_{name}", motd)
 
-    def told(self, lap):
+    def result(self, lap):
         """What the call returned."""
-        return json.loads((lap.directory / "told.json").read_text(encoding="utf-8"))["local"]
+        return json.loads((lap.directory / "result.json").read_text(encoding="utf-8"))["local"]
 
     def manifest(self, lap):
-        return json.loads(Path(self.told(lap)["manifest"]).read_text(encoding="utf-8"))
+        return json.loads(Path(self.result(lap)["manifest"]).read_text(encoding="utf-8"))
 
     def details(self, lap):
         states = self.manifest(lap)["states"]
-        return {"steps": self.told(lap)["steps"], "states_seconds": {one["id"]: one["duration_ms"] / 1000 for one in states}}
+        return {
+            "steps": self.result(lap)["steps"],
+            "states_seconds": {state["id"]: state["duration_ms"] / 1000 for state in states},
+        }
 
 
 class Ping(CleanBuild):

@@ -16,9 +16,9 @@ _ENTER = """
 set -eu
 root=$1 directory=$2 tools=$3; shift 3
 mount --rbind "$root" "$root"
-for one in /dev /proc /sys "$directory" "$tools" /etc/resolv.conf; do
-    if [ -d "$one" ]; then mkdir -p "$root$one"; else touch "$root$one"; fi
-    mount --rbind "$one" "$root$one"
+for path in /dev /proc /sys "$directory" "$tools" /etc/resolv.conf; do
+    if [ -d "$path" ]; then mkdir -p "$root$path"; else touch "$root$path"; fi
+    mount --rbind "$path" "$root$path"
 done
 cd "$root"
 mkdir -p old
@@ -32,7 +32,7 @@ exec env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
 class InSmallRoot(Contest):
     """A peer that runs in the small root, which is made once.
 
-    :cvar str package: whose version is told
+    :cvar str package: whose version is shown
     """
 
     package = ""
@@ -58,6 +58,6 @@ class InSmallRoot(Contest):
         return subprocess.check_output(argv, text=True)
 
     def entering(self, argv):
-        """The argv that runs another one in there, with our directories, the machine's devices and nothing else of it."""
+        """The argv that runs another argv in there, with our directories, the machine's devices and nothing else of it."""
         places = [self.root, self.track.directory, self.track.tools]
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "enter", *places, *argv]

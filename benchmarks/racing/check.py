@@ -37,13 +37,13 @@ def look_at(triplet, lap):
         for ours, theirs in ((kernel, triplet.kernel), (ramdisk, triplet.ramdisk)):
             _expect(filecmp.cmp(ours, theirs, shallow=False), lap, f"{theirs.name} is not the image's {ours.name}")
         content = int(subprocess.check_output(["du", "-s", "-x", "--block-size=1", root]).split()[0])
-    facts, told = image.stat(), superblock(image)
+    facts, fields = image.stat(), superblock(image)
     return {
         "image_bytes": facts.st_size,
         "image_disk_bytes": facts.st_blocks * 512,
         "content_bytes": content,
-        "free_bytes": int(told["Free blocks"]) * int(told["Block size"]),
-        "journal": told.get("Total journal size", told.get("Journal size", "none")),
+        "free_bytes": int(fields["Free blocks"]) * int(fields["Block size"]),
+        "journal": fields.get("Total journal size", fields.get("Journal size", "none")),
         "packages": packages,
     }
 
@@ -66,12 +66,12 @@ def compare_packages(summaries):
     :returns: the packages of the first
     """
     first = {}
-    for one in summaries.values():
-        found = [lap.pop("packages") for lap in [*filter(None, [one["cold"]]), *one["warm"]] if "packages" in lap]
+    for summary in summaries.values():
+        found = [lap.pop("packages") for lap in [*filter(None, [summary["cold"]]), *summary["warm"]] if "packages" in lap]
         first = first or (found[-1] if found else {})
         names = set(found[-1]) ^ set(first) if found else set()
         versions = {name for name, version in (found[-1] if found else {}).items() if first.get(name, version) != version}
-        one["differs"] = {
+        summary["differs"] = {
             "has also": sorted(names - set(first)),
             "has not": sorted(names & set(first)),
             "has other versions of": sorted(versions),
@@ -83,7 +83,7 @@ def _packages(root):
     wanted = "${Package} ${Version} ${db:Status-Status}\n"
     argv = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show", f"--showformat={wanted}"]
     lines = (line.split() for line in subprocess.check_output(argv, text=True).splitlines())
-    return {one[0]: one[1] for one in lines if one[-1] == "installed"}
+    return {words[0]: words[1] for words in lines if words[-1] == "installed"}
 
 
 def _expect(fact, lap, fault):

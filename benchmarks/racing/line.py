@@ -15,4 +15,4 @@ def fit(points):
 def largest_deviation(points, line):
     """``(x, how far its y is above the line)`` of the point that is farthest from it."""
     start, slope = line
-    return max(((x, y - start - slope * x) for x, y in points), key=lambda one: abs(one[1]))
+    return max(((x, y - start - slope * x) for x, y in points), key=lambda deviation: abs(deviation[1]))

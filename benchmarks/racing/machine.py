@@ -32,7 +32,7 @@ def file_system_of(directory, mounts):
     """The type of the file system that a directory lies in.
 
     :param Path directory: absolute
-    :param str mounts: as /proc/self/mounts has them; of two on one place the later one is seen
+    :param str mounts: as /proc/self/mounts has them; of two on one place the later is seen
     """
     fields = (line.split() for line in mounts.splitlines())
     under = [(len(Path(point).parts), kind) for _, point, kind, *_ in fields if directory.is_relative_to(point)]

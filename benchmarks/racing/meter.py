@@ -23,10 +23,10 @@ class RunFailed(VmImageError):
 def measure(argv, log):
     """Run to the end.
 
-    :param Path log: what it prints; its last lines are told when it fails
+    :param Path log: what it prints; its last lines are shown when it fails
     :returns: ``{"seconds": ..., "peak_mib": ... or None}``
     """
-    os.sync()  # what an earlier run left to be written is not this one's
+    os.sync()  # what an earlier run left to be written is not this run's
     with open(log, "wb") as output, cgroup() as (group, wanted):
         begun = time.monotonic()
         child = subprocess.Popen(

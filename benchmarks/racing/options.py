@@ -9,9 +9,9 @@ def parse(description, names, *, what, rounds, directory, more=()):
     """Read the command line.
 
     :param list names: of all that ``--only`` can choose from
-    :param str what: one of them is called
-    :param int rounds: how many, unless told otherwise
-    :param Path directory: where to work, unless told otherwise
+    :param str what: what a single name stands for
+    :param int rounds: how many by default
+    :param Path directory: where to work by default
     :param more: further options, as ``(flag, keywords of add_argument)``
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,7 +37,7 @@ def write(options, found, draw):
     :param dict found: all figures, plain data
     :param draw: makes the text of an SVG of them
     """
-    for path, make in ((options.json, lambda told: json.dumps(told, indent=1) + "\n"), (options.svg, draw)):
+    for path, make in ((options.json, lambda data: json.dumps(data, indent=1) + "\n"), (options.svg, draw)):
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(make(found), encoding="utf-8")

@@ -11,7 +11,7 @@ def draw(found):
     """The picture, an SVG document."""
     contests = found["contests"]
     reference = reference_of(contests)
-    most = max(seconds_each(one, lap) for one in contests.values() for lap in one["warm"])
+    most = max(seconds_each(contest, lap) for contest in contests.values() for lap in contest["warm"])
     step = step_of(most)
     scale = (_FIGURES[0] - 76 - _LEFT) / most
     bottom = _TOP + _ROW * len(contests)
@@ -22,21 +22,21 @@ def draw(found):
     for mark in range(0, int(most) + 1, step):
         x = _LEFT + mark * scale
         parts += [f'<path class="grid" d="M{x:.1f},{_TOP} V{bottom}"/>', text("tick", x, bottom + 16, str(mark))]
-    for number, one in enumerate(contests.values()):
-        parts += _bar(one, reference, _TOP + number * _ROW, scale)
+    for number, contest in enumerate(contests.values()):
+        parts += _bar(contest, reference, _TOP + number * _ROW, scale)
     machine = describe_machine(found)
     parts += [text("small", 24, height - 18, machine)]
-    told = "; ".join(f"{one['title']} {seconds_each(one):.1f} s" for one in contests.values())
-    return document("The race", f"{told}. {machine}", _WIDTH, height, parts)
+    description = "; ".join(f"{contest['title']} {seconds_each(contest):.1f} s" for contest in contests.values())
+    return document("The race", f"{description}. {machine}", _WIDTH, height, parts)
 
 
-def _bar(one, reference, y, scale):
+def _bar(contest, reference, y, scale):
     """One contest: its name, bar, runs and figures."""
-    median, middle = seconds_each(one), y + _ROW / 2
-    yield text("name", _LEFT - 12, middle + 5, one["title"])
-    yield f'<rect class="{one["kind"]}" x="{_LEFT}" y="{y + 8}" width="{median * scale:.1f}" height="{_ROW - 16}" rx="3"/>'
-    for lap in one["warm"]:
-        yield f'<circle class="run" cx="{_LEFT + seconds_each(one, lap) * scale:.1f}" cy="{middle}" r="2.6"/>'
+    median, middle = seconds_each(contest), y + _ROW / 2
+    yield text("name", _LEFT - 12, middle + 5, contest["title"])
+    yield f'<rect class="{contest["kind"]}" x="{_LEFT}" y="{y + 8}" width="{median * scale:.1f}" height="{_ROW - 16}" rx="3"/>'
+    for lap in contest["warm"]:
+        yield f'<circle class="run" cx="{_LEFT + seconds_each(contest, lap) * scale:.1f}" cy="{middle}" r="2.6"/>'
     yield text("value", _FIGURES[0], middle + 5, f"{median:.1f} s")
-    yield text("figure", _FIGURES[1], middle + 5, f"{ratio(one, reference):.2f}")
-    yield text("figure", _FIGURES[2], middle + 5, f"{seconds_each(one, one['cold']):.1f} s" if one["cold"] else "-")
+    yield text("figure", _FIGURES[1], middle + 5, f"{ratio(contest, reference):.2f}")
+    yield text("figure", _FIGURES[2], middle + 5, f"{seconds_each(contest, contest['cold']):.1f} s" if contest["cold"] else "-")

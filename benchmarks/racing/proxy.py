@@ -83,7 +83,7 @@ class _Server(ThreadingHTTPServer):
 def counted(port):
     """The proxy, running; yields its :class:`Traffic`.
 
-    :raises PortTaken: the base names the port, so it cannot be another one
+    :raises PortTaken: the base names the port, so it cannot be another
     """
     try:
         server = _Server(("127.0.0.1", port), _Proxy)

@@ -24,13 +24,13 @@ _STYLE = """
 """
 
 
-def document(title, told, width, height, parts):
-    """The whole picture, on a card; `told` is for who cannot see it."""
+def document(title, description, width, height, parts):
+    """The whole picture, on a card; `description` is for who cannot see it."""
     card = f'<rect class="card" x="1" y="1" width="{width - 2}" height="{height - 2}" rx="14"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         f'aria-labelledby="title desc">\n  <title id="title">{escape(title)}</title>\n'
-        f'  <desc id="desc">{escape(told)}</desc>\n'
+        f'  <desc id="desc">{escape(description)}</desc>\n'
         f"  <style>{_STYLE}  </style>\n  " + "\n  ".join([card, *parts]) + "\n</svg>\n"
     )
 

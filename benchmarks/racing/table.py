@@ -11,7 +11,7 @@ def render(found):
     """Plain text: the job, the machine, the table, the targets, and notes."""
     contests = found["contests"]
     reference = reference_of(contests)
-    rows = [_COLUMNS, *(_row(one, reference) for one in contests.values())]
+    rows = [_COLUMNS, *(_row(contest, reference) for contest in contests.values())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_aligned(row, widths) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -25,19 +25,19 @@ def reference_of(contests):
     return contests.get("ours") or next(iter(contests.values()))
 
 
-def seconds_each(one, lap=None):
+def seconds_each(contest, lap=None):
     """Of one triplet: the median of the warm runs, or a run."""
-    return (lap or one["median"])["seconds"] / one["count"]
+    return (lap or contest["median"])["seconds"] / contest["count"]
 
 
-def ratio(one, reference):
+def ratio(contest, reference):
     """How many times as long as the reference it took for a triplet, by the medians of the warm runs."""
-    return seconds_each(one) / seconds_each(reference)
+    return seconds_each(contest) / seconds_each(reference)
 
 
 def describe_machine(found):
     """The machine, the date and the number of rounds, in one line."""
-    rounds = max(len(one["warm"]) for one in found["contests"].values())
+    rounds = max(len(contest["warm"]) for contest in found["contests"].values())
     return f"{machine.in_words(found['machine'])}, {rounds} warm round{'s'[: rounds > 1]}"
 
 
@@ -47,16 +47,16 @@ def _aligned(row, widths):
     return "  ".join(cells).rstrip()
 
 
-def _row(one, reference):
-    seconds = [seconds_each(one, lap) for lap in one["warm"]]
-    median, cold = one["median"], one["cold"] or {}
+def _row(contest, reference):
+    seconds = [seconds_each(contest, lap) for lap in contest["warm"]]
+    median, cold = contest["median"], contest["cold"] or {}
     return (
-        one["title"],
-        one["version"],
-        f"{seconds_each(one):.1f}",
+        contest["title"],
+        contest["version"],
+        f"{seconds_each(contest):.1f}",
         f"{min(seconds):.1f} - {max(seconds):.1f}",
-        f"{ratio(one, reference):.2f}",
-        _number(cold.get("seconds"), one["count"], ".1f"),
+        f"{ratio(contest, reference):.2f}",
+        _number(cold.get("seconds"), contest["count"], ".1f"),
         _number(median["image_bytes"], 1e6, ".0f"),
         _number(median["free_bytes"], 1e6, ".0f"),
         _number(median["peak_mib"], 1, ".0f"),
@@ -83,16 +83,16 @@ def _notes(found, reference):
         else "MB down: not measured: no http mirror."
     )
     yield from (f"{name}: {why}." for name, why in found["absent"].items())
-    for one in found["contests"].values():
-        yield f"{one['title']}: {'; '.join([one['note'], *_differences(one, reference)])}."
+    for contest in found["contests"].values():
+        yield f"{contest['title']}: {'; '.join([contest['note'], *_differences(contest, reference)])}."
 
 
-def _differences(one, reference):
+def _differences(contest, reference):
     """How far its result is not the same as the reference's."""
-    for word, names in one["differs"].items():
+    for word, names in contest["differs"].items():
         if names:
             more = f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else ""
             yield f"{word} {', '.join(names[:_MOST_NAMED])}{more}"
-    theirs, ours = (each["warm"][-1].get("journal") for each in (one, reference))
+    theirs, ours = (each["warm"][-1].get("journal") for each in (contest, reference))
     if theirs != ours and theirs:
         yield f"its journal is {theirs}"

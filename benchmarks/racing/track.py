@@ -40,7 +40,7 @@ class Track:
         self.tar = self.tools / "base.tar"
 
     def make_base(self, say):
-        """Bootstrap the base, as our own builds do, if it is not there or is told otherwise by now."""
+        """Bootstrap the base, as our own builds do, if it is not there or its plan has changed."""
         plan = plan_bootstrap(Settings(release=RELEASE), architecture_of(Settings()))
         self.plan = plan
         self.sources = [tuple(line.split(" ", 3)[1:]) for line in plan["sources"]]
@@ -101,9 +101,9 @@ def proxy_address(port):
 
 
 def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Lap:

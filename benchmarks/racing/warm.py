@@ -1,4 +1,4 @@
-"""What a warm run finds in the page cache: the machine may have taken that for something else since the last one."""
+"""What a warm run finds in the page cache: the machine may have taken that for something else since the last run."""
 
 import os
 from contextlib import suppress

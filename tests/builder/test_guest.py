@@ -137,9 +137,9 @@ def boot_what_was_delivered(client, image, directory):
         (image["ramdisk_id"], delivered.ramdisk),
     ):
         download(client, image_id, path)
-    one = Instance(delivered, directory, with_metadata_server(directory, {}), memory_mib=512)
-    with one.running():
-        return one.wait_for(r"This is (\w+)\.", BOOT_SECONDS)[1]
+    instance = Instance(delivered, directory, with_metadata_server(directory, {}), memory_mib=512)
+    with instance.running():
+        return instance.wait_for(r"This is (\w+)\.", BOOT_SECONDS)[1]
 
 
 def test_an_instance_with_a_config_drive_delivers(world, triplet, tmp_path):

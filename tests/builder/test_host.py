@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("hg", "git")
 
 @dataclass(frozen=True)
 class Runs:
-    """Two runs, of the second of three revisions and of one that was committed after that, and what each left."""
+    """Two runs, of the second of three revisions and of a revision that was committed after that, and what each left."""
 
     builder: Builder
     source: object
@@ -33,14 +33,14 @@ def runs(request, bootstrapped, cloud, repositories, tmp_path_factory):
     source = make_history(kind, repositories.top / directory.name, headroom_mib=5, room_mib=500, update="true")
     builder, client = Builder(directory / "builder"), cloud.client("alice", "RegionOne")
     builder.pillar("ami: {room_mib: 600, update: true}\n")
-    told = {"ami.name": "web", "ami.update": False, f"ami.{kind}_address_variation": repositories.address(source)}
-    told |= keystone_of(cloud)
+    settings = {"ami.name": "web", "ami.update": False, f"ami.{kind}_address_variation": repositories.address(source)}
+    settings |= keystone_of(cloud)
     asked = source.shown(source.nodes["second"])
     found = Runs(builder, source, cloud.users["alice"].password, [], [], [], [])
     for name, revision in (("asked", asked), ("new", "")):
         if name == "new":
             source.nodes["new"] = source.commit(variation__sls=text_of("new"))
-        found.ended.append(builder.run(told | ({f"ami.{kind}_rev_variation": revision} if revision else {})))
+        found.ended.append(builder.run(settings | ({f"ami.{kind}_rev_variation": revision} if revision else {})))
         assert found.ended[-1].code == 0, found.ended[-1]
         found.seen.append(look_at(client))
         found.manifests.append(builder.manifest("web"))
@@ -55,8 +55,8 @@ def test_the_image_in_the_store_is_that_of_the_revision_that_was_asked(runs):
     image, shown = seen.named("web-amd64"), runs.source.shown(runs.source.nodes["second"])
     assert image["vm_create_revision"] == manifest["variation"]["revision"] == shown
     parts = {"root_image": image, "kernel": seen.with_id(image["kernel_id"]), "ramdisk": seen.with_id(image["ramdisk_id"])}
-    assert {role: one["sha256"] for role, one in parts.items()} == {
-        role: one["sha256"] for role, one in manifest["files"].items()
+    assert {role: part["sha256"] for role, part in parts.items()} == {
+        role: entry["sha256"] for role, entry in manifest["files"].items()
     }
     assert len(seen.images) == 3
 
@@ -71,7 +71,7 @@ def test_a_commit_and_another_run_give_a_new_image_and_archive_the_old(runs):
     old, new = (seen.named("web-amd64") for seen in runs.seen)
     assert runs.pages[1] == "new green"
     assert new["id"] != old["id"] and new["vm_create_revision"] == runs.source.shown(runs.source.nodes["new"])
-    assert [one["id"] for one in runs.seen[1].archived("web-amd64")] == [old["id"]]
+    assert [entry["id"] for entry in runs.seen[1].archived("web-amd64")] == [old["id"]]
     assert new["sha256"] == runs.manifests[1]["files"]["root_image"]["sha256"]
 
 

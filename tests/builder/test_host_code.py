@@ -28,15 +28,15 @@ def test_a_builder_runs_the_code_of_the_revision_that_was_asked_and_off_again_th
 ):
     project = make_project(kind, repositories.top / f"project-{tmp_path.name}")
     variation = make_history("git", repositories.top / tmp_path.name)
-    told = {"ami.name": "web", "ami.update": False, "ami.git_address_variation": repositories.address(variation)}
+    settings = {"ami.name": "web", "ami.update": False, "ami.git_address_variation": repositories.address(variation)}
     revision = project.shown(project.nodes["first"])
-    ended = builder.run(told | {f"ami.{kind}_address": repositories.address(project), f"ami.{kind}_rev": revision})
+    ended = builder.run(settings | {f"ami.{kind}_address": repositories.address(project), f"ami.{kind}_rev": revision})
     assert ended.code == 0, ended
     assert builder.manifest("web")["versions"]["salt-ami-cloud-builder"] == "9.9.9"
     assert f"code: {repositories.address(project)} at {revision}" in ended.lines
 
     if kind == "hg":
-        ended = builder.run(told)
+        ended = builder.run(settings)
         assert ended.code == 0, ended
         assert builder.manifest("web")["versions"]["salt-ami-cloud-builder"] == "0.1.0"
 

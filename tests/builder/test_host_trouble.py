@@ -14,7 +14,7 @@ from variations import make_history, page_of, text_of
 pytestmark = pytest.mark.needs("hg")
 
 FAILS = "it cannot be:\n  cmd.run:\n    - name: 'false'\n"
-#: a daemon in a session of its own, as a careless maintainer script leaves one, and time to be stopped in
+#: a daemon in a session of its own, as a careless maintainer script leaves it, and time to be stopped in
 SLOW = "it takes long:\n  cmd.run:\n    - name: setsid sleep 300 >/dev/null 2>&1 & sleep 200\n"
 
 
@@ -24,7 +24,7 @@ def source(repositories, tmp_path):
 
 
 @pytest.fixture
-def told(source, repositories):
+def settings(source, repositories):
     return {"ami.name": "web", "ami.update": False, "ami.hg_address_variation": repositories.address(source)}
 
 
@@ -34,22 +34,22 @@ def words_of_failure(ended, step):
     return str(ended)
 
 
-def test_a_variation_that_fails_is_named_and_neither_a_triplet_nor_an_image_is_there(builder, told, source, emptied):
+def test_a_variation_that_fails_is_named_and_neither_a_triplet_nor_an_image_is_there(builder, settings, source, emptied):
     source.commit(variation__sls=FAILS)
-    said = words_of_failure(builder.run(told | keystone_of(emptied)), "variation")
+    said = words_of_failure(builder.run(settings | keystone_of(emptied)), "variation")
     assert "the variation web failed: 1 of 1 states" in said and "it cannot be" in said
     assert images_of(emptied.client("alice", "RegionOne")) == []
     assert not list(builder.output.glob("*"))
 
 
-def test_a_wrong_password_is_told_before_anything_is_built_and_not_shown(builder, told, emptied):
+def test_a_wrong_password_is_refused_before_anything_is_built_and_not_shown(builder, settings, emptied):
     known = keystone_of(emptied) | {"keystone.password": "a-password-of-nobody"}
-    ended = builder.run(told | known)
+    ended = builder.run(settings | known)
     assert "cannot sign in" in words_of_failure(ended, "variation")
     assert "a-password-of-nobody" not in str(ended) and "variation done" not in str(ended)
 
 
-def test_empty_userdata_builds_what_the_machine_itself_is_told(builder):
+def test_empty_userdata_builds_what_the_machine_itself_is_configured_for(builder):
     (builder.states / "variation.sls").write_text(text_of("own").replace('{{ pillar["colour"] }}', "sky"), encoding="utf-8")
     builder.configure(**{"ami.update": False})
     ended = builder.run(b"\n")
@@ -60,15 +60,15 @@ def test_empty_userdata_builds_what_the_machine_itself_is_told(builder):
 def wait_until_it_builds(process):
     """Until the variation is applied: its sign is the program that takes long."""
     deadline = time.monotonic() + 120
-    while not any("sleep 200" in one for one in processes_inside()):
+    while not any("sleep 200" in command for command in processes_inside()):
         assert time.monotonic() < deadline, "the variation never began"
         assert process.poll() is None, f"it ended before: {process.communicate()[0]}"
         time.sleep(0.05)
 
 
-def test_sigterm_ends_a_run_that_says_so_and_leaves_nothing(builder, told, source):
+def test_sigterm_ends_a_run_that_says_so_and_leaves_nothing(builder, settings, source):
     source.commit(variation__sls=SLOW)
-    process = builder.start(told | {"ami.publish": False})
+    process = builder.start(settings | {"ami.publish": False})
     wait_until_it_builds(process)
     process.send_signal(signal.SIGTERM)
     ended = builder.end(process)
@@ -76,11 +76,11 @@ def test_sigterm_ends_a_run_that_says_so_and_leaves_nothing(builder, told, sourc
     assert not list(builder.output.glob("*")) and not (builder.directory / "root/srv").exists()
 
 
-def test_a_run_after_a_kill_ends_right(builder, told, source, emptied):
-    """Nothing is left of a run that got no chance to clean up, and the next one publishes."""
+def test_a_run_after_a_kill_ends_right(builder, settings, source, emptied):
+    """Nothing is left of a run that got no chance to clean up, and the next run publishes."""
     left, known = what_is_left(), keystone_of(emptied)
     source.commit(variation__sls=SLOW)
-    process = builder.start(told | known)
+    process = builder.start(settings | known)
     wait_until_it_builds(process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -89,7 +89,7 @@ def test_a_run_after_a_kill_ends_right(builder, told, source, emptied):
         assert time.monotonic() < deadline, what_is_left()
         time.sleep(0.05)
     source.commit(variation__sls=text_of("after"))
-    ended = builder.run(told | known)
+    ended = builder.run(settings | known)
     assert ended.code == 0, ended
     image = look_at(emptied.client("alice", "RegionOne")).named("web-amd64")
     assert image["vm_create_revision"] == source.shown(source.node()) and page_of(builder.output / "web.img") == "after green"

@@ -16,9 +16,9 @@ def test_a_master_has_a_repository_built_and_published_by_its_minion(emptied, bo
     """Who it is to the cloud stands in the minion's own configuration, and in no cache, log or event of either."""
     source = make_history("hg", repositories.top / tmp_path.name)
     asked, client = source.shown(source.nodes["second"]), emptied.client("alice", "RegionOne")
-    told = {"name": "web", "update": False, "cache": make_cache(tmp_path / "cache")}
-    told |= {"hg_address_variation": repositories.address(source), "hg_rev_variation": asked}
-    with cluster_running(pillar=told, minion=keystone_of(emptied)) as cluster:
+    pillar = {"name": "web", "update": False, "cache": make_cache(tmp_path / "cache")}
+    pillar |= {"hg_address_variation": repositories.address(source), "hg_rev_variation": asked}
+    with cluster_running(pillar=pillar, minion=keystone_of(emptied)) as cluster:
         code, synced = cluster.salt("saltutil.sync_all")
         assert code == 0, synced
         code, data = cluster.salt("vm_create.create_variation")

@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 def pytest_generate_tests(metafunc):
     shared = metafunc.config.getoption("--shared", None)
     cases = own_cases(HERE) + (shared_cases(shared, HERE / "shared.yaml", HERE / "shared") if shared else [])
-    metafunc.parametrize("case", [pytest.param(one, id=one.id, marks=_marks(one)) for one in cases])
+    metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(case)) for case in cases])
 
 
 def _marks(case):

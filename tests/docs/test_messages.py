@@ -31,7 +31,7 @@ def is_said(message):
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_message_of_the_page_is_one_of_the_code(message):
+def test_a_message_of_the_page_is_in_the_code(message):
     assert is_said(message)
 
 

@@ -39,8 +39,8 @@ def test_the_page_of_settings_has_every_setting_with_its_meaning(built):
 def test_the_page_of_settings_marks_what_a_repository_may_set(monkeypatch):
     pytest.importorskip("sphinx")
     extension = runpy.run_path(str(PROJECT / "docs/_ext/vmimage_docs.py"))
-    told = {"doc": "a path; default: /mnt", "repository_may_set": True, "shapes_image": False, "is_path": True}
-    monkeypatch.setitem(KEYS, "root", SimpleNamespace(name="root", type=str, metadata=told))
+    metadata = {"doc": "a path; default: /mnt", "repository_may_set": True, "shapes_image": False, "is_path": True}
+    monkeypatch.setitem(KEYS, "root", SimpleNamespace(name="root", type=str, metadata=metadata))
     text = "\n".join(extension["settings_as_markdown"]())
     after = text.partition("ami.root\n")[2].split("````")[0]
     assert after.split("\n")[1] == "path · default: /mnt" and "A path." in after
@@ -54,21 +54,21 @@ class _Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        told = dict(attributes)
-        self.ids.add(told.get("id"))
-        self.links += [told[key] for key in ("href", "src") if told.get(key)]
+        values = dict(attributes)
+        self.ids.add(values.get("id"))
+        self.links += [values[key] for key in ("href", "src") if values.get(key)]
 
 
-def test_every_link_leads_to_a_page_and_a_place_in_it(built):
+def test_every_link_points_to_a_page_and_a_place_in_it(built):
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in built[2].rglob("*.html")}
     broken = []
     for path, page in pages.items():
         for link in page.links:
-            told = urlsplit(link)
-            if told.scheme or told.netloc:
+            address = urlsplit(link)
+            if address.scheme or address.netloc:
                 continue
-            target = (path.parent / unquote(told.path)).resolve() if told.path else path
-            if not target.exists() or told.fragment and target in pages and unquote(told.fragment) not in pages[target].ids:
+            target = (path.parent / unquote(address.path)).resolve() if address.path else path
+            if not target.exists() or address.fragment and target in pages and unquote(address.fragment) not in pages[target].ids:
                 broken.append(f"{path.relative_to(built[2])}: {link}")
     assert len(pages) > 20 and not broken
 
@@ -112,7 +112,7 @@ def test_every_block_says_its_language_and_few_are_not_checked():
 
 
 def test_no_command_hides_in_a_block_of_text():
-    hidden = r"^\s*(sudo |salt-call (?!--local test.ping +\d)|\./|\$ )"  # the table of the race names one
+    hidden = r"^\s*(sudo |salt-call (?!--local test.ping +\d)|\./|\$ )"  # the table of the race names this command
     assert [
         str(block) for block in all_blocks() if block.language == "text" and re.search(hidden, block.text, re.MULTILINE)
     ] == []

@@ -21,8 +21,8 @@ def check_settings(text, tmp_path):
         settings = gather_settings(source)
         for name, more in settings.variations.items():
             gather_settings([], {**more, "name": name})
-        told = sort_userdata(text.encode())
-        assert told.kind == "settings"
+        userdata = sort_userdata(text.encode())
+        assert userdata.kind == "settings"
         if "keystone" in tops:
             assert gather_credentials(source, environment={})
         return "settings"
@@ -61,9 +61,9 @@ def check_states(text, minion, tmp_path):
     (tmp_path / "states/page.sls").write_text(text, encoding="utf-8")
     ours = minion(file_roots={"base": [os.fspath(tmp_path / "states"), os.fspath(PROJECT / "states")]})
     low = ours.good("state.show_low_sls", "page")
-    assert low and all(isinstance(one, dict) for one in low), low
+    assert low and all(isinstance(state, dict) for state in low), low
     known = set(ours.good("sys.list_state_functions"))
-    assert {f"{one['state']}.{one['fun']}" for one in low} - known == set()
+    assert {f"{state['state']}.{state['fun']}" for state in low} - known == set()
 
 
 @pytest.mark.parametrize(

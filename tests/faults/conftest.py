@@ -94,7 +94,7 @@ class Fault:
 @pytest.fixture
 def fault(job, record_property):
     return Fault(
-        job, lambda kind, outcome, wrong: record_property("fault", [kind, outcome, *(bool(wrong[one]) for one in COLUMNS)])
+        job, lambda kind, outcome, wrong: record_property("fault", [kind, outcome, *(bool(wrong[column]) for column in COLUMNS)])
     )
 
 

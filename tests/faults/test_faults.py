@@ -82,7 +82,9 @@ def numbered(place):
     return place if " #" in place else f"{place} #1"
 
 
-@pytest.mark.parametrize(("kind", "place", "what"), [pytest.param(*one, id=f"{one[2]} {one[1]}") for one in places_of_faults()])
+@pytest.mark.parametrize(
+    ("kind", "place", "what"), [pytest.param(*place, id=f"{place[2]} {place[1]}") for place in places_of_faults()]
+)
 def test_a_place(fault, kind, place, what):
     if any(word in place for word in COLD):
         fault.begin_cold()
@@ -112,7 +114,7 @@ DISKS = [
 
 
 @pytest.mark.parametrize("seconds", [None, 0.1], ids=["for good", "for an instant"])
-@pytest.mark.parametrize(("disk", "place"), [pytest.param(*one, id=" ".join(one)) for one in DISKS])
+@pytest.mark.parametrize(("disk", "place"), [pytest.param(*disk, id=" ".join(disk)) for disk in DISKS])
 def test_a_full_disk(fault, disk, place, seconds):
     if disk == "cache":
         fault.begin_cold()

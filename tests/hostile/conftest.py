@@ -51,18 +51,18 @@ class Host:
     def reached(self):
         """The sockets to which somebody has connected."""
         found = []
-        for one in (self.loopback, *self._sockets):
-            one.settimeout(0)
+        for listener in (self.loopback, *self._sockets):
+            listener.settimeout(0)
             try:
-                one.accept()[0].close()
-                found.append(one.getsockname())
+                listener.accept()[0].close()
+                found.append(listener.getsockname())
             except BlockingIOError:
                 pass
         return found
 
     def close(self):
-        for one in (self.loopback, *self._sockets):
-            one.close()
+        for listener in (self.loopback, *self._sockets):
+            listener.close()
 
 
 @pytest.fixture(scope="session")

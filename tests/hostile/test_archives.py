@@ -58,7 +58,7 @@ HELD = {
     "a link that climbs": ([lambda host: link("etc/climb", "../" * 40 + "etc/shadow")], "etc/climb", "link", "../" * 40 + "etc/shadow"),
     "a link, then a file of its name": (
         [lambda host: link("etc/twice", str(host.secret)), lambda host: member("etc/twice", content=b"second")],
-        "etc/twice", None, ""),  # one of both, as this tar makes links at the end
+        "etc/twice", None, ""),  # either of both, as this tar makes links at the end
     "a file, then a link of its name": (
         [lambda host: member("etc/again", content=b"x"), lambda host: link("etc/again", str(host.secret))],
         "etc/again", "link", "{host}/secret"),

@@ -1,4 +1,4 @@
-"""Whole builds by a variation that is hostile: one with dozens of tricks that goes through, and those that are refused by name."""
+"""Whole builds by a variation that is hostile: a variation with dozens of tricks goes through, others are refused by name."""
 
 import json
 import os

@@ -267,7 +267,7 @@ def overlapping(path):
 
 @pytest.mark.hostile("disk images", refused=True)
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_whose_root_cannot_be_told_is_refused(tmp_path, table):
+def test_a_table_whose_root_is_not_clear_is_refused(tmp_path, table):
     path = tmp_path / "disk.raw"
     with open(path, "xb") as file:
         file.truncate(32 * MIB)

@@ -229,7 +229,7 @@ def refused_by_filter(*call):
         try:
             syscalls.load_filter(confine.filter_code())
             libc = ctypes.CDLL(None, use_errno=True)
-            result = libc.syscall(*(ctypes.c_long(one) for one in (*call, 0, 0, 0, 0, 0)[:6]))
+            result = libc.syscall(*(ctypes.c_long(argument) for argument in (*call, 0, 0, 0, 0, 0)[:6]))
             os.write(pen, (errno.errorcode[ctypes.get_errno()] if result < 0 else f"went through: {result}").encode())
         finally:
             os._exit(0)
@@ -345,7 +345,7 @@ def test_inheritable_capabilities_of_the_builder_are_cleared():
         return [status.split(f"Cap{name}:\t")[1].split()[0] for name in ("Inh", "Amb")]
 
     def look():
-        bits = sum(1 << one for one in syscalls.bounding_set())
+        bits = sum(1 << capability for capability in syscalls.bounding_set())
         every = [syscalls._CapabilityData(*[(bits >> shift) & 0xFFFFFFFF] * 3) for shift in (0, 32)]
         header = syscalls._CapabilityHeader(syscalls._CAPABILITY_VERSION, 0)
         assert ctypes.CDLL(None).capset(ctypes.byref(header), (syscalls._CapabilityData * 2)(*every)) == 0
@@ -355,7 +355,7 @@ def test_inheritable_capabilities_of_the_builder_are_cleared():
         return before, inherited()
 
     before, after = run_privately(look)
-    assert int(before[0], 16) and int(before[1], 16) and [int(one, 16) for one in after] == [0, 0]
+    assert int(before[0], 16) and int(before[1], 16) and [int(value, 16) for value in after] == [0, 0]
 
 
 def test_a_program_of_a_root_leads_a_session(root):

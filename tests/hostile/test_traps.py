@@ -1,4 +1,4 @@
-"""What is no file where the builder reads or writes one: every kind of trap at every such path of a root.
+"""What is no file where the builder reads or writes a file: every kind of trap at every such path of a root.
 
 All that the builder does to a root from outside is done to each: a step goes through, or refuses the root by the name of what is
 wrong, in bounded time, and nothing of the builder is read or written.
@@ -137,7 +137,7 @@ TRAPS = {
 def patterns(kind):
     """What the seal list removes or empties."""
     text = (PROJECT / "states/ami_creator_seal.sls").read_text(encoding="utf-8")
-    states = [item for body in yaml.safe_load(text).values() for one in body["vm_image.sealed"] for item in one.items()]
+    states = [item for body in yaml.safe_load(text).values() for argument in body["vm_image.sealed"] for item in argument.items()]
     return [pattern for key, found in states if key == kind for pattern in found]
 
 
@@ -158,8 +158,8 @@ def all_done(root, out):
         "copies": lambda: remove_copies(root, root, network.PRIVATE),
         "jobs": lambda: free_jobs(root, root),
         "seal": lambda: seal_root(root, patterns("remove"), patterns("truncate")),
-        "lent": lambda: remove_temporary_files(root),
-        "makers": lambda: drawn.add_makers(root, [one.path for one in drawn.ALL]),
+        "temporary files": lambda: remove_temporary_files(root),
+        "makers": lambda: drawn.add_makers(root, [maker.path for maker in drawn.ALL]),
         "host id": lambda: drawn.forget_host_id(root),
         "certificates": lambda: drawn.remove_links_to_nothing(root),
         "host keys": lambda: host_keys.lacks_maker(root) and host_keys.add_maker(root),

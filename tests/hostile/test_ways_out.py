@@ -64,7 +64,7 @@ WAYS = {
     "mknod on a file system of memory": ("os.mknod('/dev/shm/disk', 0o600 | stat.S_IFBLK, os.makedev(8, 0))", DENIED),
     # mounts
     "mount a tmpfs": (call(165, 40, "b'none'", "b'/mnt'", "b'tmpfs'", 0, 0), DENIED),
-    "mount proc anew": (call(165, 40, "b'proc'", "b'/mnt'", "b'proc'", 0, 0), DENIED),
+    "mount proc again": (call(165, 40, "b'proc'", "b'/mnt'", "b'proc'", 0, 0), DENIED),
     "mount the builder's cgroups": (call(165, 40, "b'none'", "b'/mnt'", "b'cgroup2'", 0, 0), DENIED),
     "bind the root elsewhere": (call(165, 40, "b'/'", "b'/mnt'", 0, 4096, 0), DENIED),
     "remount /proc/sys to write": (call(165, 40, "b'none'", "b'/proc/sys'", 0, 32 | 4096, 0), DENIED),

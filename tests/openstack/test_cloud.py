@@ -1,4 +1,4 @@
-"""The ground that this group stands on: the cloud is a real one, and what disturbs it does so."""
+"""The ground that this group stands on: the cloud is real, and what disturbs it does so."""
 
 import io
 import os
@@ -77,7 +77,7 @@ def test_uploads_side_by_side_all_end_well(alice):
     assert ended == ["active"] * 6
 
 
-def test_all_images_can_be_removed_hidden_and_protected_ones_too(cloud, alice):
+def test_all_images_can_be_removed_hidden_and_protected_images_too(cloud, alice):
     upload(alice(), b"", protected=True)
     upload(alice(), b"", os_hidden=True, visibility="private")
     cloud.remove_images()

@@ -49,11 +49,11 @@ class Victim:
 
 @pytest.fixture
 def alice(cloud, lane, tmp_path):
-    """Alice, whose old image has a member and properties that must go over to the new one."""
+    """Alice, whose old image has a member and properties that must go over to the new image."""
     publisher = Publisher(cloud, tmp_path, lane.region)
-    _, told = publisher.anew({"visibility": "shared"})
-    publisher.client.image_members.create(told["image"], cloud.users["bob"].project_id)
-    publisher.client.images.update(told["image"], hw_disk_bus="virtio", tags=["gold"], protected=True)
+    _, published = publisher.publish_new({"visibility": "shared"})
+    publisher.client.image_members.create(published["image"], cloud.users["bob"].project_id)
+    publisher.client.images.update(published["image"], hw_disk_bus="virtio", tags=["gold"], protected=True)
     return publisher
 
 
@@ -72,31 +72,31 @@ def changing_requests(wire):
 
 
 def assert_good_for_users(publisher, triplets):
-    """The name leads to the old or to the new triplet, whole."""
+    """The name points to the old or to the new triplet, whole."""
     found = named(publisher.client, "web-amd64")
     assert 1 <= len(found) <= 2
-    known = {one["files"]["root_image"]["sha256"] for one in triplets}
-    for one in found:
-        assert one["status"] == "active" and one["vm_create_sha256"] in known
-        assert {publisher.client.images.get(one[key])["status"] for key in ("kernel_id", "ramdisk_id")} == {"active"}
+    known = {manifest["files"]["root_image"]["sha256"] for manifest in triplets}
+    for entry in found:
+        assert entry["status"] == "active" and entry["vm_create_sha256"] in known
+        assert {publisher.client.images.get(entry[key])["status"] for key in ("kernel_id", "ramdisk_id")} == {"active"}
 
 
 def assert_right(publisher, triplet, bob):
     image = assert_published(publisher.client, triplet, archived=1)
     assert (image["hw_disk_bus"], image["tags"], image["protected"], image["visibility"]) == ("virtio", ["gold"], True, "shared")
     for image_id in (image["id"], image["kernel_id"], image["ramdisk_id"]):
-        assert [one["member_id"] for one in publisher.client.image_members.list(image_id)] == [bob]
-    old = [one for one in images_of(publisher.client) if one["name"].startswith("archive ")]
-    assert [one["protected"] for one in old] == [False]
+        assert [member["member_id"] for member in publisher.client.image_members.list(image_id)] == [bob]
+    old = [entry for entry in images_of(publisher.client) if entry["name"].startswith("archive ")]
+    assert [entry["protected"] for entry in old] == [False]
 
 
 def test_killed_at_every_request_that_changes_the_store(alice, victim, lane, cloud):
-    """Killed just before the store hears of it, for each request of a whole run: this is just after it has done the one before.
+    """Killed just before the store hears of it, for each request of a whole run: the store has just done the request before.
 
-    After the last one there is none that it could be before: then it is killed at the answer.
+    After the last request there is none that it could be before: then it is killed at the answer.
     """
     bob = cloud.users["bob"].project_id
-    for number in range(3):  # until each run is like the one before: an archive to prune, whose kernel its member may need
+    for number in range(3):  # until each run is like the run before: an archive to prune, whose kernel its member may need
         triplet = renew(alice, f"whole {number}")
         lane.wire.requests.clear()
         code, said = victim.run()
@@ -149,8 +149,8 @@ def test_stopped_in_the_middle_of_a_file_nothing_is_left(alice, victim, lane, nu
     lane.wire.on_body, lane.wire.bytes_per_second = stop, 8 << 20
     code, said = victim.run()
     assert stopped and code != 0 and f"stopped by {number.name}" in said
-    assert not [one for one in images_of(alice.client) if one.get("vm_create_build") == triplet.manifest()["build"]]
-    assert {one["status"] for one in images_of(alice.client)} == {"active"}
+    assert not [entry for entry in images_of(alice.client) if entry.get("vm_create_build") == triplet.manifest()["build"]]
+    assert {entry["status"] for entry in images_of(alice.client)} == {"active"}
 
 
 def test_what_another_builder_may_be_uploading_now_is_left_alone(alice, cloud):
@@ -158,14 +158,14 @@ def test_what_another_builder_may_be_uploading_now_is_left_alone(alice, cloud):
     image = {"disk_format": "ami", "container_format": "ami", "vm_create_role": "root_image", "vm_create_name": "web-amd64"}
     half = alice.client.images.create(name="new web-amd64 other", **image, vm_create_state="new", vm_create_builder="another")
     alice.client.images.update(half["id"], vm_create_self=half["id"])
-    triplet, _ = alice.anew()
+    triplet, _ = alice.publish_new()
     assert alice.client.images.get(half["id"])["status"] == "queued"
     alice.client.images.delete(half["id"])
     assert_published(alice.client, triplet, archived=1)
 
 
 def test_who_publishes_ends_with_a_tester_that_is_killed(tmp_path):
-    """Its own process, which waits for a Keystone that never answers, and the one that forked it."""
+    """Its own process, which waits for a Keystone that never answers, and the process that forked it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         words = [sys.executable, "-c", TESTER, tmp_path, str(silent.getsockname()[1]), *sys.path]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True) as tester:

@@ -1,4 +1,4 @@
-"""Faults, each a real one: in the end there is either the whole published triplet or none of its parts, and the name leads to a
+"""Faults, all real: in the end there is either the whole published triplet or none of its parts, and the name points to a
 good image throughout."""
 
 import contextlib
@@ -18,18 +18,18 @@ FILE = "/file"
 
 @pytest.fixture
 def alice(cloud, lane, tmp_path):
-    """Alice behind a wire, with an image published already: what the name leads to."""
+    """Alice behind a wire, with an image published already: what the name points to."""
     publisher = Publisher(cloud, tmp_path, lane.region)
     publisher.pauses = 0.02  # the wire is in order again at once
-    publisher.anew()
+    publisher.publish_new()
     lane.wire.requests.clear()
     return publisher
 
 
 def assert_nothing_of(publisher, triplet):
-    """The triplet left nothing, and the name still leads to the old image."""
+    """The triplet left nothing, and the name still points to the old image."""
     build = triplet.manifest()["build"]
-    assert not [one["name"] for one in images_of(publisher.client) if one.get("vm_create_build") == build]
+    assert not [entry["name"] for entry in images_of(publisher.client) if entry.get("vm_create_build") == build]
     assert_nothing_unfinished(publisher.client)
     assert named(publisher.client, "web-amd64")[0]["vm_create_build"] != build
 
@@ -90,7 +90,7 @@ def wired(cloud, stack):
 
 def test_glance_is_killed_in_mid_upload_and_comes_back(own_glance):
     glance, alice = own_glance("killed")
-    alice.anew()
+    alice.publish_new()
     triplet = make_triplet(alice.directory, root_mib=64)
 
     def die_and_return():
@@ -106,7 +106,7 @@ def test_glance_is_killed_in_mid_upload_and_comes_back(own_glance):
 
 def test_glance_is_killed_in_mid_upload_and_stays_away(own_glance):
     glance, alice = own_glance("away")
-    old, _ = alice.anew()
+    old, _ = alice.publish_new()
     triplet = make_triplet(alice.directory, root_mib=64, kernel=b"newer")
     alice.observers = [HalfWay(glance.kill)]
     with pytest.raises((NotPublished, StoreUnreachable)) as caught:
@@ -121,7 +121,7 @@ def test_glance_is_killed_in_mid_upload_and_stays_away(own_glance):
 
 def test_the_token_is_revoked_between_two_chunks(own_glance, cloud, wired):
     glance, alice = own_glance("revoked", token_cache_seconds=-1)
-    alice.anew()
+    alice.publish_new()
     wire, region = wired(glance)
     alice = Publisher(cloud, alice.directory, region)
     triplet, tokens = make_triplet(alice.directory, root_mib=16), {}
@@ -139,7 +139,7 @@ def test_the_token_is_revoked_between_two_chunks(own_glance, cloud, wired):
 
 
 def test_the_token_is_revoked_just_before_the_upload(own_glance, cloud, wired, tmp_path):
-    """Where keystoneauth would sign in anew and send what is left of the body, which is nothing."""
+    """Where keystoneauth would sign in again and send what is left of the body, which is nothing."""
     glance, _ = own_glance("expired", token_cache_seconds=-1)
     wire, region = wired(glance)
     alice = Publisher(cloud, tmp_path, region)
@@ -148,10 +148,10 @@ def test_the_token_is_revoked_just_before_the_upload(own_glance, cloud, wired, t
         lambda _, method, path, headers: cloud.revoke({key.lower(): value for key, value in headers.items()}["x-auth-token"]),
         lambda _, method, path, headers: method == "PUT" and path.endswith(FILE),
     )
-    told = alice.publish()
+    published = alice.publish()
     assert wire.on_request.done
     assert_published(alice.client, triplet)
-    assert told["changed"] is True
+    assert published["changed"] is True
 
 
 @pytest.mark.parametrize("where", ["before anything", "in the middle", "after the last byte"])
@@ -204,7 +204,7 @@ def test_a_server_in_lasting_trouble_ends_it_with_nothing_left(alice, lane, want
     assert_nothing_of(alice, triplet)
 
 
-def test_a_slow_line_is_no_lost_one(alice, lane):
+def test_a_slow_line_is_no_lost_line(alice, lane):
     triplet = make_triplet(alice.directory, root_mib=3)
     lane.wire.bytes_per_second = 1 << 20
     alice.publish()
@@ -213,7 +213,7 @@ def test_a_slow_line_is_no_lost_one(alice, lane):
 
 def assert_refused_for_its_size(alice):
     """A small image finds room, a larger one is refused, and nothing of it stays."""
-    alice.anew()
+    alice.publish_new()
     triplet = make_triplet(alice.directory, root_mib=16, kernel=b"newer")
     with pytest.raises((StoreRefused, NotPublished)) as caught:
         alice.publish(tries=3)
@@ -239,21 +239,21 @@ def test_a_quota_is_reached(own_glance):
     assert_refused_for_its_size(alice)
 
 
-def test_a_wrong_password_is_told_before_any_work(alice):
+def test_a_wrong_password_is_refused_before_any_work(alice):
     alice.environment |= {"OS_PASSWORD": "wrong-and-secret"}
     with pytest.raises(CredentialsWrong) as caught:
         alice.publish()
     assert "OS_*" in str(caught.value) and "wrong-and-secret" not in str(caught.value)
 
 
-def test_a_region_that_there_is_not_is_told_with_its_key(alice):
+def test_a_region_that_there_is_not_is_named_with_its_key(alice):
     alice.environment |= {"OS_REGION_NAME": "Atlantis"}
     with pytest.raises(StoreRefused, match="(?s)Atlantis.*region"):
         alice.publish()
 
 
 @pytest.mark.parametrize("address", ["http://nobody.invalid:5000/v3", "http://127.0.0.1:1/v3"])
-def test_a_cloud_that_is_not_there_is_told_with_its_address(alice, address):
+def test_a_cloud_that_is_not_there_is_named_with_its_address(alice, address):
     alice.environment |= {"OS_AUTH_URL": address}
     with pytest.raises(StoreUnreachable, match=address):
         alice.publish(tries=1)
@@ -293,7 +293,7 @@ def test_the_file_changes_while_it_is_uploaded(alice):
 
 
 @pytest.mark.parametrize("status", [(410, "Gone"), (507, "Insufficient Storage"), (402, "Payment Required")])
-def test_a_refusal_that_the_client_does_not_know_is_told_and_not_asked_again(alice, lane, status):
+def test_a_refusal_that_the_client_does_not_know_is_reported_and_not_asked_again(alice, lane, status):
     triplet, asked = make_triplet(alice.directory, kernel=b"newer"), []
 
     def refuse(number, method, path, headers):
@@ -307,7 +307,7 @@ def test_a_refusal_that_the_client_does_not_know_is_told_and_not_asked_again(ali
     assert_nothing_of(alice, triplet)
 
 
-def test_a_redirection_of_an_upload_is_not_followed_and_told(alice, lane):
+def test_a_redirection_of_an_upload_is_not_followed_and_reported(alice, lane):
     triplet = make_triplet(alice.directory, kernel=b"newer")
     lane.wire.on_request = lambda number, method, path, headers: (307, "Temporary Redirect") if path.endswith(FILE) else None
     with pytest.raises(StoreRefused, match="(?s)redirects.*image_endpoint"):

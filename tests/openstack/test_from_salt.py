@@ -80,12 +80,12 @@ def caller(cloud, tmp_path):
 @pytest.mark.parametrize("place", PLACES)
 def test_upload_signs_in_from_everywhere_and_tells_no_secret(caller, cloud, place):
     alice = caller(place)
-    code, told, said = alice.call("vm_create.upload", "-l", alice.level)
+    code, answer, said = alice.call("vm_create.upload", "-l", alice.level)
     assert code == 0, said
     assert_published(cloud.client("alice", "RegionOne"), alice.triplet)
     found = [str(path) for path in places_that_hold(alice, (alice.user.password, alice.user.app_cred_secret))]
     assert found == [], f"a secret stands in {found}"
-    assert not any(secret in f"{json.dumps(told)}{said}" for secret in (alice.user.password, alice.user.app_cred_secret))
+    assert not any(secret in f"{json.dumps(answer)}{said}" for secret in (alice.user.password, alice.user.app_cred_secret))
 
 
 def places_that_hold(alice, secrets):
@@ -130,7 +130,7 @@ def test_upload_twice_publish_rollback_and_list(caller, cloud):
     second = alice.good("vm_create.upload", "web")
     assert_published(cloud.client("alice", "RegionOne"), triplet, archived=1)
     listed = alice.good("vm_create.published")
-    assert [one["id"] for one in listed["web-amd64"]] == [second["image"], first["image"]]
+    assert [entry["id"] for entry in listed["web-amd64"]] == [second["image"], first["image"]]
     assert alice.good("vm_create.rollback", "web")["image"] == first["image"]
     assert named(cloud.client("alice", "RegionOne"), "web-amd64")[0]["id"] == first["image"]
 
@@ -157,7 +157,7 @@ def test_as_states_it_is_idempotent_and_right_under_test(caller, cloud, tmp_path
     client = cloud.client("alice", "RegionOne")
 
     def results(*words):
-        return [(one["result"], bool(one["changes"])) for one in alice.good("state.sls", "publish", *words).values()]
+        return [(state["result"], bool(state["changes"])) for state in alice.good("state.sls", "publish", *words).values()]
 
     assert results("test=True") == [(None, False)] * 2 and images_of(client) == []
     assert results() == [(True, True)] * 2

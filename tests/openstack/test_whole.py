@@ -48,19 +48,19 @@ def test_a_variation_is_built_passes_its_gate_and_is_published(cloud, salt):
     password = cloud.users["alice"].password
     salt.pillar(f"keystone.password: {password}\nkeystone: {{password: {password}}}\n")
     where = salt.variation("web", variation=VARIATION)
-    told = salt.good("vm_create.create_variation", name="web", variation=where, revision="12:abcdef", gate=True)
+    built = salt.good("vm_create.create_variation", name="web", variation=where, revision="12:abcdef", gate=True)
     client = cloud.client("alice", "RegionOne")
     image = assert_published(client, Triplet(salt.output, "web"))
-    assert told["published"]["image"] == image["id"]
+    assert built["published"]["image"] == image["id"]
     assert image["vm_create_revision"] == salt.manifest("web")["variation"]["revision"] == "12:abcdef"
-    assert sha256_of(client, image["id"]) == told["files"]["root_image"]["sha256"]
-    assert password not in json.dumps(told)
+    assert sha256_of(client, image["id"]) == built["files"]["root_image"]["sha256"]
+    assert password not in json.dumps(built)
     assert subprocess.run(["grep", "-c", "-a", "-F", password, salt.output / "web.img"], check=False).returncode == 1
     with looked_into(salt.output / "web.img") as root:
         assert "Published by a test." in (root / "etc/motd").read_text()
 
 
-def test_a_build_that_is_not_to_be_published_needs_no_cloud_and_one_that_is_fails_before_any_work(salt):
+def test_a_build_that_is_not_to_be_published_needs_no_cloud_and_a_build_that_is_fails_before_any_work(salt):
     where = salt.variation("web", variation=VARIATION)
     said = salt.bad("vm_create.create_variation", name="web", variation=where, publish=True)
     assert "ami.cloud" in said and not (salt.workspace / "web" / "begun.json").exists()
@@ -87,12 +87,12 @@ def test_a_base_comes_from_the_store(cloud, salt, tmp_path):
     first = salt.variation("first", variation=VARIATION)
     salt.good("vm_create.create_variation", name="first", variation=first, update=False)
     second = salt.variation("second", variation="a file:\n  file.managed:\n    - name: /etc/second\n    - contents: two\n")
-    told = salt.good(
+    built = salt.good(
         "vm_create.create_variation", name="second", variation=second, base="glance:first-amd64", update=False, publish=False
     )
     stored = named(cloud.client("alice", "RegionOne"), "first-amd64")[0]
-    assert told["base"]["reference"] == "glance:first-amd64" and told["base"]["verified"] == "sha512 from the store"
-    assert told["base"]["digest"] == f"sha256:{stored['vm_create_sha256']}"
+    assert built["base"]["reference"] == "glance:first-amd64" and built["base"]["verified"] == "sha512 from the store"
+    assert built["base"]["digest"] == f"sha256:{stored['vm_create_sha256']}"
     with looked_into(salt.output / "second.img") as root:
         assert (root / "etc/second").read_text().strip() == "two"
         assert "Published by a test." in (root / "etc/motd").read_text()
@@ -100,11 +100,11 @@ def test_a_base_comes_from_the_store(cloud, salt, tmp_path):
 
 def test_a_triplet_that_does_not_pass_its_gate_is_kept_as_broken(cloud, tmp_path):
     alice = Publisher(cloud, tmp_path)
-    old, _ = alice.anew()
+    old, _ = alice.publish_new()
     bad = make_triplet(tmp_path, kernel=b"boots nothing")
     with pytest.raises(NotPublished, match="did not pass its gate and is kept as 'broken web-amd64 "):
         alice.publish(gate={"seconds": 2})
-    broken = [one for one in images_of(alice.client) if one["name"].startswith("broken web-amd64 ")]
-    assert [one["vm_create_build"] for one in broken] == [bad.manifest()["build"]]
+    broken = [entry for entry in images_of(alice.client) if entry["name"].startswith("broken web-amd64 ")]
+    assert [entry["vm_create_build"] for entry in broken] == [bad.manifest()["build"]]
     assert named(alice.client, "web-amd64")[0]["vm_create_sha256"] != bad.manifest()["files"]["root_image"]["sha256"]
     assert old

@@ -96,8 +96,8 @@ def _sealed():
     states = yaml.safe_load((TOP / "states/ami_creator_seal.sls").read_text(encoding="utf-8"))
     lists = {"remove": [], "truncate": []}
     for state in states.values():
-        for one in state["vm_image.sealed"]:
-            for key, patterns in one.items():
+        for argument in state["vm_image.sealed"]:
+            for key, patterns in argument.items():
                 if key in lists:
                     lists[key] += patterns
     return lists
@@ -172,7 +172,7 @@ def _is_same_but_for_lines(path, left, right):
     if not patterns:
         return False
     sides = [Path(side).read_text(encoding="utf-8", errors="replace").splitlines() for side in (left, right)]
-    ours, theirs = ([line for line in side if not any(one.fullmatch(line) for one in patterns)] for side in sides)
+    ours, theirs = ([line for line in side if not any(pattern.fullmatch(line) for pattern in patterns)] for side in sides)
     return ours == theirs
 
 
@@ -222,7 +222,7 @@ def find_other_results(machine, built):
     :param list machine: of the reference
     :param list built: of the manifest
     """
-    ours, theirs = ({(one["id"], one["state"], one["name"]): one for one in side} for side in (built, machine))
+    ours, theirs = ({(state["id"], state["state"], state["name"]): state for state in side} for side in (built, machine))
     found = [
         f"state {key[0]!r} ({key[1]}): only on the {'image' if key in ours else 'machine'}" for key in ours.keys() ^ theirs.keys()
     ]

@@ -82,8 +82,8 @@ def judge_variation(name, base, directory, *, live=False):
     seconds |= {key: round(value, 1) for key, value in machine.seconds.items()}
     if not machine.states:
         return Verdict(name, "different", [f"does not compile on the machine:\n{machine.said}"], [], seconds)
-    functions = sorted({one["state"] for one in machine.states})
-    if failed := [f"{one['id']}: {one['comment']}" for one in machine.states if one["result"] is False]:
+    functions = sorted({state["state"] for state in machine.states})
+    if failed := [f"{state['id']}: {state['comment']}" for state in machine.states if state["result"] is False]:
         return Verdict(
             name, "different", ["the machine could not do it, so the variation shows nothing", *failed], functions, seconds
         )

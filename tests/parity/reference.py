@@ -170,7 +170,7 @@ def _own_group(name):
 
 
 def _hierarchies():
-    """Of version 2 the only one; of version 1 each controller has its own."""
+    """Of version 2 the only hierarchy; of version 1 each controller has its own."""
     return [_GROUPS] if (_GROUPS / "cgroup.procs").exists() else [path.parent for path in _GROUPS.glob("*/cgroup.procs")]
 
 
@@ -259,7 +259,7 @@ def _connected(leader):
 
 
 def _call_salt(leader, variation):
-    has_states = any((variation / one).is_file() for one in ("variation.sls", "variation/init.sls"))
+    has_states = any((variation / name).is_file() for name in ("variation.sls", "variation/init.sls"))
     words = ["state.sls", "variation"] if has_states else ["state.highstate"]
     if any(variation.glob("_*")):  # whoever brings code of his own does this once, on a machine
         _in_machine(leader, ["salt-call", "saltutil.sync_all"], timeout=APPLY_SECONDS)

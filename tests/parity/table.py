@@ -24,8 +24,8 @@ def rows(verdicts):
         for function in verdict.functions:
             found.setdefault(function, []).append(verdict)
     for function, seen in sorted(found.items()):
-        outcome = "equal" if all(one.outcome == "equal" for one in seen) else "different"
-        yield function, outcome, f"as in {', '.join(one.name for one in seen)}"
+        outcome = "equal" if all(verdict.outcome == "equal" for verdict in seen) else "different"
+        yield function, outcome, f"as in {', '.join(verdict.name for verdict in seen)}"
     for verdict in verdicts:
         if verdict.outcome == "refused":
             yield f"(variation {verdict.name})", "refused", judge.reason(verdict.name)

@@ -13,7 +13,7 @@ a package is installed:
   pkg.installed:
     - name: tree
 """
-# a package of the same file name, made in the root, is not taken for the one that is kept
+# a package of the same file name, made in the root, is not taken for the package that is kept
 OWN = """
 a package of that name, but of other content, is installed:
   cmd.run:
@@ -63,9 +63,9 @@ def images(bootstrapped, tmp_path_factory):
 @pytest.mark.parametrize("name", ["second", "mended"])
 def test_an_image_is_the_same_with_it_as_without_and_where_it_was_damaged(images, name):
     with looked_into(images["first"]) as first, looked_into(images[name]) as second:
-        one, other = tree_of(first), tree_of(second)
-    assert [path for path in sorted(one.keys() | other.keys()) if one.get(path) != other.get(path)] == []
-    assert "/usr/bin/tree" in one
+        files, other_files = tree_of(first), tree_of(second)
+    assert [path for path in sorted(files.keys() | other_files.keys()) if files.get(path) != other_files.get(path)] == []
+    assert "/usr/bin/tree" in files
 
 
 def test_it_is_what_dpkg_installs_of_that_very_package(images):

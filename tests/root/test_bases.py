@@ -1,4 +1,4 @@
-"""The same variation on every kind of base, each made here from the bootstrapped one."""
+"""The same variation on every kind of base, each made here from the bootstrapped base."""
 
 import hashlib
 import json
@@ -62,7 +62,10 @@ def make_disk(target, table, *filesystems):
     with open(target, "wb") as disk:
         disk.truncate((sum(sizes) + 4) * MIB)
     run("sfdisk", target, input=table.encode())
-    starts = [one["start"] * 512 for one in json.loads(run("sfdisk", "--json", target).stdout)["partitiontable"]["partitions"]]
+    starts = [
+        partition["start"] * 512
+        for partition in json.loads(run("sfdisk", "--json", target).stdout)["partitiontable"]["partitions"]
+    ]
     for image, start in zip(filesystems, starts, strict=True):
         run("dd", f"if={image}", f"of={target}", "bs=1M", "conv=notrunc,sparse", "oflag=seek_bytes", f"seek={start}")
     return target

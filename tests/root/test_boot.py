@@ -11,7 +11,7 @@ pytestmark = pytest.mark.boot
 
 @pytest.fixture(scope="module")
 def two_instances(sample, tmp_path_factory):
-    """What two instances of the sample say of themselves, the second only who it is, and the page that the first one serves."""
+    """What two instances of the sample say of themselves, the second only who it is, and the page that the first serves."""
     triplet = Triplet(sample.output, "variation")
     with asked(triplet, tmp_path_factory.mktemp("instance")) as (facts, ports):
         with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
@@ -39,12 +39,12 @@ def test_it_has_grown_to_its_disk(two_instances):
 
 
 def test_each_instance_has_an_identity_of_its_own(two_instances):
-    (one, other), _ = two_instances
-    for facts in (one, other):
+    (first, second), _ = two_instances
+    for facts in (first, second):
         assert len(facts["machine_id"]) == 32
         assert int(facts["host_key_count"]) >= 3
-    assert one["machine_id"] != other["machine_id"]
-    assert one["host_keys"] != other["host_keys"]
+    assert first["machine_id"] != second["machine_id"]
+    assert first["host_keys"] != second["host_keys"]
 
 
 def test_it_runs_the_kernel_of_the_triplet(two_instances, sample):

@@ -17,7 +17,7 @@ from vmimage.root.mounts import run_in_root
 
 HOME = "/opt/vm_create"
 UNIT = "/etc/systemd/system/vm_create.service"
-#: what a root that was used has besides the files of its packages; what the removal leaves is told in its SLS
+#: what a root that was used has besides the files of its packages; what the removal leaves is listed in its SLS
 EXPLAINED = (
     r"/(run|tmp|dev|proc|sys|root|srv/(salt|pillar|other)|etc/(alternatives|ssl|salt|mercurial)"
     r"|var/(log|cache|lib/(apt|dpkg|systemd|ucf|python|vm_create|machines|portables))"
@@ -40,8 +40,8 @@ class Opened:
 
     def apply(self, sls):
         """``{id: state}`` of an SLS applied as a variation."""
-        told = {"states": [sls], "id": NAME}
-        return {one["id"]: one for one in self.salt.good("vm_create.variate_image", self.root, variation=told)}
+        variation = {"states": [sls], "id": NAME}
+        return {state["id"]: state for state in self.salt.good("vm_create.variate_image", self.root, variation=variation)}
 
     def run(self, *argv, ok=(0,)):
         """What a program prints that runs in the root."""
@@ -55,8 +55,8 @@ class Opened:
 def opened(creation):  # noqa: F811
     image = creation.output / f"{NAME}.img"
     files = creation.manifest(NAME)["files"]
-    told = {"base": str(image), "base_hash": f"sha256:{files['root_image']['sha256']}", "name": "again"}
-    settings = {f"ami.{key}": value for key, value in told.items()} | {"ami.cache": str(creation.directory / "cache")}
+    keys = {"base": str(image), "base_hash": f"sha256:{files['root_image']['sha256']}", "name": "again"}
+    settings = {f"ami.{key}": value for key, value in keys.items()} | {"ami.cache": str(creation.directory / "cache")}
     config = json.loads((creation.directory / "etc/minion").read_text(encoding="utf-8"))
     creation.configure(file_roots=config["file_roots"], **settings)
     creation.good("state.sls", "ami_creator_pre")
@@ -72,7 +72,7 @@ def test_the_triplet_is_there(creation):  # noqa: F811
         with open(creation.output / facts["path"], "rb") as file:
             assert hashlib.file_digest(file, "sha256").hexdigest() == facts["sha256"]
     assert {"mercurial", "git", "mmdebstrap", "qemu-utils"} <= manifest["packages"].keys()
-    assert all(one["result"] for one in manifest["states"])
+    assert all(state["result"] for state in manifest["states"])
 
 
 def test_the_code_in_it_is_that_of_the_checkout(look):
@@ -112,11 +112,11 @@ def test_nothing_of_its_making_is_left(look):
 
 def test_no_path_of_this_machine_and_no_index_of_its_pip_is_in_it(look, creation):  # noqa: F811
     pip = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
-    told = re.findall(r"(?:index-url|find-links)='([^']+)'", pip)
-    words = {str(creation.directory), sys.prefix, *(word for one in told for word in one.split())}
+    places = re.findall(r"(?:index-url|find-links)='([^']+)'", pip)
+    words = {str(creation.directory), sys.prefix, *(word for place in places for word in place.split())}
     words |= {str(PROJECT)} if len(PROJECT.parts) > 2 else set()
     patterns = [part for word in words for part in ("-e", word)]
-    found = subprocess.run(  # pip itself names the public one
+    found = subprocess.run(  # pip itself names the public index
         ["grep", "-rlF", "--exclude-dir=doc", "--exclude-dir=pip", *patterns, look], capture_output=True, text=True, check=False
     ).stdout
     assert not found, f"{words} in {found}"
@@ -128,46 +128,46 @@ def test_its_salt_knows_this_project(opened):
     assert opened.run(f"{HOME}/venv/bin/python", "-m", "vmimage.builder", "--help").startswith("usage:")
 
 
-def test_its_unit_is_one_that_systemd_takes(opened):
+def test_systemd_takes_its_unit(opened):
     assert "vm_create" not in opened.run("systemd-analyze", "--man=no", "--recursive-errors=no", "verify", UNIT)
 
 
 def test_made_again_nothing_changes(opened):
     applied = opened.apply("ami_creator")
-    assert len(applied) > 10 and not [name for name, one in applied.items() if one["changed"]]
+    assert len(applied) > 10 and not [name for name, state in applied.items() if state["changed"]]
 
 
 def test_applied_by_its_own_salt_as_on_a_machine_nothing_changes(opened):
-    told = json.dumps({"ami_creator": {"builder": True}})
-    said = opened.run("salt-call", "--local", "--out", "json", "state.apply", "ami_creator", f"pillar={told}", ok=(0, 1))
+    pillar = json.dumps({"ami_creator": {"builder": True}})
+    said = opened.run("salt-call", "--local", "--out", "json", "state.apply", "ami_creator", f"pillar={pillar}", ok=(0, 1))
     applied = json.loads(said[said.index("{") :])["local"].values()
-    changed = {one["__id__"] for one in applied if one["changes"]}
+    changed = {state["__id__"] for state in applied if state["changes"]}
     assert all(name.startswith(("the lists of apt are there", "the directories of builds are there")) for name in changed), (
         changed
     )
-    assert [one["name"] for one in applied if not one["result"]] == ["vm_create"]  # the service: no systemd runs in here
+    assert [state["name"] for state in applied if not state["result"]] == ["vm_create"]  # the service: no systemd runs in here
 
 
-def test_newer_code_replaces_the_old_and_another_checkout_stays_the_current_one(opened):
+def test_newer_code_replaces_the_old_and_another_checkout_stays_current(opened):
     project, other = opened.file(f"{HOME}/project"), opened.file("/srv/other")
     (project / "_modules/vm_create.py").write_text("old", encoding="utf-8")
     (project / "_modules/of_old.py").write_text("old", encoding="utf-8")
     (other / "_utils").mkdir(parents=True)
     opened.file(f"{HOME}/current").unlink()
     opened.file(f"{HOME}/current").symlink_to("/srv/other")
-    assert [name for name, one in opened.apply("ami_creator").items() if one["changed"]] == ["the project is here"]
+    assert [name for name, state in opened.apply("ami_creator").items() if state["changed"]] == ["the project is here"]
     assert (project / "_modules/vm_create.py").read_bytes() == (PROJECT / "_modules/vm_create.py").read_bytes()
     assert not (project / "_modules/of_old.py").exists()
     assert os.readlink(opened.file(f"{HOME}/current")) == "/srv/other"
 
 
 def test_removed_it_is_a_plain_machine_again(opened, bootstrapped):
-    assert [name for name, one in opened.apply("ami_creator_removed").items() if one["changed"]] == [
+    assert [name for name, state in opened.apply("ami_creator_removed").items() if state["changed"]] == [
         "it builds at boot no more",
         "its unit, configuration and code are gone",
         "salt-call is gone from the path, if it was ours",
     ]
-    assert not any(one["changed"] for one in opened.apply("ami_creator_removed").values())
+    assert not any(state["changed"] for state in opened.apply("ami_creator_removed").values())
     with looked_into(bootstrapped.image) as root:
         before = names_below(root)
     packaged = set()

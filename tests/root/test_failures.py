@@ -66,8 +66,8 @@ def test_a_failed_build_can_be_kept_for_a_look(salt, bootstrapped):
     assert not list(root.iterdir())
 
 
-def test_who_is_not_root_is_told(salt):
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # one that another user can reach
+def test_who_is_not_root_is_refused(salt):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # a directory that another user can reach
         shutil.copytree(salt.directory, directory, dirs_exist_ok=True)
         salt.directory = Path(directory)
         salt.configure()
@@ -77,13 +77,13 @@ def test_who_is_not_root_is_told(salt):
     assert done.returncode != 0 and "building an image needs root" in done.stderr, done.stderr
 
 
-def test_a_machine_without_loop_devices_is_told(salt):
+def test_a_machine_without_loop_devices_is_refused(salt):
     inside = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && mknod /dev/null c 1 3 && exec "$@"', "sh"]
     done = subprocess.run([*inside, *salt.argv("vm_create.create_variation")], capture_output=True, text=True, check=False)
     assert done.returncode != 0 and "/dev/loop-control" in done.stderr
 
 
-def test_too_little_room_is_told_before_work_starts(salt, bootstrapped):
+def test_too_little_room_is_reported_before_work_starts(salt, bootstrapped):
     said = salt.bad("vm_create.create_variation", room_mib=900_000_000)
     assert "free" in said and "ami.room_mib" in said
     assert not list(salt.output.glob("*"))

@@ -1,4 +1,4 @@
-"""The fast paths give what the slow ones give: changes in memory, apt's lists and packages shared, an update that is skipped."""
+"""The fast paths give what the slow paths give: changes in memory, apt's lists and packages shared, an update that is skipped."""
 
 import pytest
 from building import Salt, cache_with
@@ -70,10 +70,11 @@ def ended(build):
 
 @pytest.fixture(scope="module")
 def builds(bootstrapped, tmp_path_factory):
-    """Builds by name, each told ``said`` on its way, with a cache of their own that is empty at first but for the base.
+    """Builds by name, each with what it ``said`` on its way, with a cache of their own that is empty at first but for the base.
 
-    Two at a time fill it: one with its changes on disk, one that changes its sources.  Then, of the same variation, one with
-    its changes in memory, and two whose memory is too small: for apt's lists, and for what the variation needs for a while.
+    Two at a time fill it: a build with its changes on disk, another that changes its sources.  Then, of the same
+    variation, a build with its changes in memory, and two whose memory is too small: for apt's lists, and for what the variation
+    needs for a while.
     """
     top = tmp_path_factory.mktemp("fast")
     cache = cache_with(bootstrapped, top / "cache")
@@ -117,7 +118,7 @@ def test_changes_in_memory_give_the_same_image_as_on_disk(builds, on_disk, name)
 
 
 @pytest.mark.parametrize(("name", "times"), [("disk", 0), ("memory", 0), ("tiny", 1), ("tight", 1)])
-def test_a_build_whose_memory_is_full_says_that_it_is_made_anew_on_the_disk(builds, name, times):
+def test_a_build_whose_memory_is_full_says_that_it_is_made_again_on_the_disk(builds, name, times):
     assert builds[name][1].count("the memory for this build is full") == times
 
 

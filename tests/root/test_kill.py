@@ -7,7 +7,7 @@ import time
 import pytest
 from building import LEFT_BEHIND_SECONDS, cache_with, groups_of, processes_inside, what_is_left
 
-# a daemon in a session of its own, as a careless maintainer script leaves one, and enough files to catch the packing
+# a daemon in a session of its own, as a careless maintainer script leaves it, and enough files to catch the packing
 VARIATION = """
 a daemon that nobody stops:
   cmd.run:

@@ -186,4 +186,4 @@ def test_a_program_that_the_builder_calls_in_a_machine_has_no_more_than_the_mach
     held = {int(after, 16) for word, after in zip(seen, seen[1:], strict=False) if word == "CapEff:"}
     filters = [after for word, after in zip(seen, seen[1:], strict=False) if word == "Seccomp:"]
     assert held and set(filters) == {"2"}
-    assert not any(one >> number & 1 for one in held for number in (2, 12, 16, 17, 22, 25, 27, 34))  # mknod and the like
+    assert not any(mask >> number & 1 for mask in held for number in (2, 12, 16, 17, 22, 25, 27, 34))  # mknod and the like

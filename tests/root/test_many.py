@@ -22,8 +22,8 @@ def many(salt, bootstrapped):
     """A minion with settings for variations: ``many(good=GOOD, ...)``."""
 
     def configure(**texts):
-        told = {name: {"variation": salt.variation(name, variation=text)} for name, text in texts.items()}
-        more = {"ami.variations": told, "ami.update": False, "ami.publish": False}
+        variations = {name: {"variation": salt.variation(name, variation=text)} for name, text in texts.items()}
+        more = {"ami.variations": variations, "ami.update": False, "ami.publish": False}
         salt.configure(**more)
         config = salt.directory / "etc/minion"
         config.write_text(config.read_text().replace('"ami.root"', '"root of one"'))  # each has its own
@@ -45,7 +45,7 @@ def test_a_failure_does_not_stop_the_others_and_the_summary_tells_all(many):
     assert salt.manifest("one")["variation"]["id"] == "one" and digests["one"] != digests["two"]
 
 
-def test_some_are_named_and_an_unknown_name_is_told(many):
+def test_some_are_named_and_an_unknown_name_is_refused(many):
     salt = many(one=GOOD, two=GOOD)
     assert "ami.variations does not hold three" in salt.bad("vm_create.create_variations", "three")
     assert list(salt.good("vm_create.create_variations", "two")) == ["two"]
@@ -57,8 +57,8 @@ def test_what_has_not_changed_is_not_built_again(many):
     first = salt.good("vm_create.create_variations", **settings)
     salt = many(one=GOOD, two=BUILT_AGAIN)
     again = salt.good("vm_create.create_variations", **settings)
-    assert {name: one["unchanged"] for name, one in first.items()} == {"one": False, "two": False}
-    assert {name: one["unchanged"] for name, one in again.items()} == {"one": True, "two": False}
+    assert {name: build["unchanged"] for name, build in first.items()} == {"one": False, "two": False}
+    assert {name: build["unchanged"] for name, build in again.items()} == {"one": True, "two": False}
     assert {name: again[name]["files"]["root_image"] == first[name]["files"]["root_image"] for name in again} == {
         "one": True,
         "two": False,

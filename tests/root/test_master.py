@@ -19,8 +19,8 @@ def test_a_minion_of_a_master_builds_from_the_masters_states(cluster, bootstrapp
     (cluster.states / "page.sls").write_text(PAGE, encoding="utf-8")
     code, synced = cluster.salt("saltutil.sync_all")
     assert code == 0 and "modules.vm_create" in synced["modules"], synced
-    told = {"states": ["page"], "id": "web1"}
-    code, data = cluster.salt("vm_create.create_variation", "name=web", f"variation={json.dumps(told)}", "update=False")
+    variation = {"states": ["page"], "id": "web1"}
+    code, data = cluster.salt("vm_create.create_variation", "name=web", f"variation={json.dumps(variation)}", "update=False")
     assert code == 0, data
     with looked_into(cluster.directory / "output/web.img") as root:
         assert (root / "etc/mark").read_text(encoding="utf-8") == "green web1\n"

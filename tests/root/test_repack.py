@@ -1,4 +1,4 @@
-"""A root image made of a copy of the base is the one that writing all files again gives: file by file."""
+"""A root image made of a copy of the base is the image that writing all files again gives: file by file."""
 
 import os
 import shutil

@@ -60,9 +60,9 @@ def test_the_manifest_tells_what_the_image_is_made_of(sample, bootstrapped):
     assert manifest["packages"]["nginx-light"] == manifest["changes"]["added"]["nginx-light"]
     assert manifest["packages"]["lsb-release"].startswith("12.")
     assert manifest["base"]["digest"] == bootstrapped.digest
-    assert {one["id"] for one in manifest["states"]} >= {"nginx is installed", "the page is there", "nginx runs at boot"}
-    assert all(one["result"] for one in manifest["states"])
-    words = [one["step"] for one in manifest["steps"]]
+    assert {state["id"] for state in manifest["states"]} >= {"nginx is installed", "the page is there", "nginx runs at boot"}
+    assert all(state["result"] for state in manifest["states"])
+    words = [step["step"] for step in manifest["steps"]]
     assert [word for word in words if words.count(word) == 1] == [
         "base",
         "root",

@@ -1,4 +1,4 @@
-"""Small machines: a build where 1 GiB of memory is free, and one in 5 GB of disk, as the README of 2013 promised."""
+"""Small machines: a build where 1 GiB of memory is free, and a build in 5 GB of disk, as the README of 2013 promised."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def group(lacking):
 @pytest.fixture
 def disk(tmp_path):
     """A maker of file systems, mounted for the time of the test: ``disk(bytes)`` returns where."""
-    open_ones = []
+    mounts = []
 
     def make(size):
         image, point = tmp_path / "disk.img", tmp_path / "disk"
@@ -55,13 +55,13 @@ def disk(tmp_path):
             file.truncate(size)
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", image], check=True)
         point.mkdir()
-        open_ones.append(mounted(image, point))
-        open_ones[-1].__enter__()
+        mounts.append(mounted(image, point))
+        mounts[-1].__enter__()
         return point
 
     yield make
-    for one in open_ones:
-        one.__exit__(None, None, None)
+    for mount in mounts:
+        mount.__exit__(None, None, None)
 
 
 def built(salt, pillar, **settings):

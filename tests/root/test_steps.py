@@ -12,10 +12,14 @@ VARIATION = {
 }
 
 
-def _differing(one, other):
-    """Paths that two images do not have in common, but for what each build dates anew."""
+def _differing(first, second):
+    """Paths that two images do not have in common, but for what each build dates by itself."""
     dated = ("/var/lib/dpkg/", "/etc/shadow", "/boot/initrd.img", "/var/cache/ldconfig/aux-cache", "/var/lib/apt/extended_states")
-    return [path for path in sorted(one.keys() | other.keys()) if one.get(path) != other.get(path) and not path.startswith(dated)]
+    return [
+        path
+        for path in sorted(first.keys() | second.keys())
+        if first.get(path) != second.get(path) and not path.startswith(dated)
+    ]
 
 
 def test_step_by_step_gives_the_same_image_as_create_variation(salt, bootstrapped):
@@ -26,7 +30,7 @@ def test_step_by_step_gives_the_same_image_as_create_variation(salt, bootstrappe
     changed = salt.good("vm_create.update_image", root)
     assert set(changed) == {"added", "removed", "changed"}
     states = salt.good("vm_create.variate_image", root)
-    assert [one["id"] for one in states] == ["a file", "less is installed"]
+    assert [state["id"] for state in states] == ["a file", "less is installed"]
     salt.good("state.sls", "ami_creator_post")
     assert salt.good("vm_create.status") == {}
     stepped = salt.manifest("web")
@@ -40,39 +44,41 @@ def test_step_by_step_gives_the_same_image_as_create_variation(salt, bootstrappe
     assert not _differing(by_steps, at_once)
     assert stepped.keys() == whole.keys()
     assert stepped["packages"] == whole["packages"] and stepped["sealed"].keys() == whole["sealed"].keys()
-    assert [one["step"] for one in stepped["steps"]] == [one["step"] for one in whole["steps"]]
+    assert [step["step"] for step in stepped["steps"]] == [step["step"] for step in whole["steps"]]
 
 
 def test_applying_pre_and_post_again_changes_nothing(salt, bootstrapped):
     salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
     salt.good("state.sls", "ami_creator_pre")
     again = salt.good("state.sls", "ami_creator_pre")
-    assert not [one for one in again.values() if one["changes"]]
+    assert not [state for state in again.values() if state["changes"]]
     salt.good("vm_create.variate_image", str(salt.directory / "root"))
     salt.good("state.sls", "ami_creator_post")
     before = salt.manifest()
     again = salt.good("state.sls", "ami_creator_post")
-    assert not [one for one in again.values() if one["changes"]] and salt.manifest() == before
+    assert not [state for state in again.values() if state["changes"]] and salt.manifest() == before
 
 
-def test_under_test_true_nothing_changes_and_what_would_is_told(salt, bootstrapped):
+def test_under_test_true_nothing_changes_and_what_would_is_shown(salt, bootstrapped):
     salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
-    told = salt.good("state.sls", "ami_creator_pre", test=True)
-    assert {one["result"] for one in told.values()} == {None}
+    states = salt.good("state.sls", "ami_creator_pre", test=True)
+    assert {state["result"] for state in states.values()} == {None}
     assert not list(salt.workspace.glob("*/begun.json"))
     salt.good("state.sls", "ami_creator_pre")
-    told = salt.good("state.sls", "ami_creator_post", test=True)
-    assert {one["result"] for one in told.values()} <= {None, True}
-    assert [one["comment"] for one in told.values() if one["result"] is None and "/etc/ssh/ssh_host" in one["comment"]]
+    states = salt.good("state.sls", "ami_creator_post", test=True)
+    assert {state["result"] for state in states.values()} <= {None, True}
+    assert [state["comment"] for state in states.values() if state["result"] is None and "/etc/ssh/ssh_host" in state["comment"]]
     assert salt.good("vm_create.status")["variation"]["steps"] == ["base", "root"]
     assert not list(salt.output.glob("*"))
     salt.good("vm_create.release")
 
 
 def test_post_without_an_open_root_says_what_to_do_first(salt):
-    code, told, _ = salt.call("state.sls", "ami_creator_post")
+    code, states, _ = salt.call("state.sls", "ami_creator_post")
     assert code == 2
-    assert "salt-call state.sls ami_creator_pre" in str([one["comment"] for one in told.values() if one["result"] is False])
+    assert "salt-call state.sls ami_creator_pre" in str(
+        [state["comment"] for state in states.values() if state["result"] is False]
+    )
 
 
 def test_plan_tells_what_would_be_done(salt, bootstrapped):
@@ -126,8 +132,8 @@ def test_what_changes_the_root_after_it_was_packed_is_packed_again(salt, bootstr
     salt.good("state.sls", "ami_creator_pre")
     salt.good("vm_create.variate_image", root)
     with open(f"{root}/etc/fstab", encoding="utf-8"):  # somebody looks: the root cannot be closed
-        code, told, _ = salt.call("state.sls", "ami_creator_post")
-    assert code == 2 and "fuser -vm" in str([one["comment"] for one in told.values()])
+        code, states, _ = salt.call("state.sls", "ami_creator_post")
+    assert code == 2 and "fuser -vm" in str([state["comment"] for state in states.values()])
     salt.variation("web", variation=text.format("second"))
     salt.good("vm_create.variate_image", root)
     salt.good("state.sls", "ami_creator_post")

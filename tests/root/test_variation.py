@@ -150,7 +150,7 @@ def test_a_highstate_of_the_minions_file_roots_is_applied_under_an_id(salt, boot
     (salt.states / "top.sls").write_text("base:\n  'web1':\n    - page\n", encoding="utf-8")
     (salt.states / "page.sls").write_text("/etc/mark:\n  file.managed:\n    - contents: by top\n", encoding="utf-8")
     salt.good("vm_create.create_variation", variation={"id": "web1"}, update=False)
-    assert [one["sls"] for one in salt.manifest()["states"]] == ["page"]
+    assert [state["sls"] for state in salt.manifest()["states"]] == ["page"]
 
 
 @pytest.mark.parametrize("where", ["directory", "salt://"])

@@ -11,32 +11,36 @@ from minions import PROJECT
 INSIDE = {"grains": {"vm_create_inside": True}}
 
 
-def low(minion, sls="ami_creator", **told):
+def low(minion, sls="ami_creator", **pillar):
     """The states of an SLS as ``{(module, id, name): state}``."""
-    words = [f"pillar={json.dumps({'ami_creator': told})}"] if told else []
-    return {(one["state"], one["__id__"], one["name"]): one for one in minion.good("state.show_low_sls", sls, *words)}
+    words = [f"pillar={json.dumps({'ami_creator': pillar})}"] if pillar else []
+    return {(state["state"], state["__id__"], state["name"]): state for state in minion.good("state.show_low_sls", sls, *words)}
 
 
 def named(states, name):
-    return next(one for (_, _, own), one in states.items() if own == name)
+    return next(state for (_, _, own), state in states.items() if own == name)
 
 
 def test_an_existing_minion_gets_programs_and_directories_and_nothing_else(minion):
     found = low(minion())
-    assert {one["__sls__"] for one in found.values()} == {"ami_creator_tools"}
-    assert {f"{module}.{one['fun']}" for (module, _, _), one in found.items()} == {"pkg.installed", "file.directory", "cmd.run"}
-    assert [one["name"] for (module, _, _), one in found.items() if module == "cmd"] == ["apt-get -q update"]
+    assert {state["__sls__"] for state in found.values()} == {"ami_creator_tools"}
+    assert {f"{module}.{state['fun']}" for (module, _, _), state in found.items()} == {
+        "pkg.installed",
+        "file.directory",
+        "cmd.run",
+    }
+    assert [state["name"] for (module, _, _), state in found.items() if module == "cmd"] == ["apt-get -q update"]
 
 
-@pytest.mark.parametrize(("config", "told"), [(INSIDE, {}), ({}, {"builder": True})], ids=["inside a root", "by its pillar"])
-def test_it_becomes_a_builder(minion, config, told):
-    found = low(minion(**config), **told)
+@pytest.mark.parametrize(("config", "pillar"), [(INSIDE, {}), ({}, {"builder": True})], ids=["inside a root", "by its pillar"])
+def test_it_becomes_a_builder(minion, config, pillar):
+    found = low(minion(**config), **pillar)
     assert named(found, "vm_create")["fun"] == "enabled"
-    assert not [one for one in found.values() if one["state"] == "service" and one["fun"] in ("running", "restarted")]
+    assert not [state for state in found.values() if state["state"] == "service" and state["fun"] in ("running", "restarted")]
 
 
 def test_inside_a_root_the_pillar_can_refuse_it(minion):
-    assert {one["__sls__"] for one in low(minion(**INSIDE), builder=False).values()} == {"ami_creator_tools"}
+    assert {state["__sls__"] for state in low(minion(**INSIDE), builder=False).values()} == {"ami_creator_tools"}
 
 
 @pytest.mark.parametrize(("config", "made"), [({}, True), (INSIDE, False)], ids=["on a minion", "inside a root"])
@@ -49,7 +53,9 @@ def test_wheels_need_neither_network_nor_compiler(minion, tmp_path):
     (tmp_path / "states/wheels").mkdir(parents=True)
     (tmp_path / "states/wheels/one.whl").write_text("", encoding="utf-8")
     ours = minion(file_roots={"base": [str(tmp_path / "states"), str(PROJECT / "states")]})
-    install = next(one["name"] for one in low(ours, builder=True, wheels="salt://wheels").values() if " install " in one["name"])
+    install = next(
+        state["name"] for state in low(ours, builder=True, wheels="salt://wheels").values() if " install " in state["name"]
+    )
     where = re.search(r"--no-index --find-links (\S+/wheels)$", install)
     assert where and Path(where[1], "one.whl").exists() and "gcc" not in install
 
@@ -59,9 +65,9 @@ def test_wheels_that_are_not_there_are_named(minion):
     assert "ami_creator:wheels is salt://nowhere" in said
 
 
-def test_without_wheels_a_compiler_is_lent_and_words_for_pip_are_quoted(minion):
+def test_without_wheels_a_compiler_is_there_for_a_while_and_words_for_pip_are_quoted(minion):
     found = low(minion(), builder=True, pip=["--index-url", "https://example.org/a b"])
-    install = next(one["name"] for one in found.values() if " install " in one["name"])
+    install = next(state["name"] for state in found.values() if " install " in state["name"])
     assert "gcc" in install and "apt-get -q -y purge" in install and "--index-url 'https://example.org/a b'" in install
 
 
@@ -70,18 +76,18 @@ def test_salt_from_packages_runs_the_unit(minion):
     assert (
         "/opt/saltstack/salt/bin/python3 -m vmimage.builder" in named(found, "/etc/systemd/system/vm_create.service")["contents"]
     )
-    assert not [one for one in found.values() if "-m venv" in one["name"]]
+    assert not [state for state in found.values() if "-m venv" in state["name"]]
 
 
-def test_a_builder_has_no_master_unless_the_pillar_names_one(minion):
+def test_a_builder_has_no_master_unless_the_pillar_names_a_master(minion):
     path = "/etc/salt/minion.d/vm_create.conf"
     alone = named(low(minion(), builder=True), path)["contents"]
     assert "file_client: local" in alone and "master:" not in alone
 
 
 def test_a_builder_of_a_master_takes_states_from_there(minion):
-    told = named(low(minion(), builder=True, master="salt.example.org"), "/etc/salt/minion.d/vm_create.conf")["contents"]
-    assert 'master: "salt.example.org"' in told and "file_client: remote" in told and "file_roots" not in told
+    contents = named(low(minion(), builder=True, master="salt.example.org"), "/etc/salt/minion.d/vm_create.conf")["contents"]
+    assert 'master: "salt.example.org"' in contents and "file_client: remote" in contents and "file_roots" not in contents
 
 
 def test_the_project_in_a_tar_is_that_of_the_checkout(minion):
@@ -91,9 +97,9 @@ def test_the_project_in_a_tar_is_that_of_the_checkout(minion):
         for name in tar.getnames():
             if name not in ("SHA256SUMS", "requirements.txt"):
                 assert tar.extractfile(name).read() == (PROJECT / name).read_bytes(), name
-        assert {f"states/{one.name}" for one in (PROJECT / "states").iterdir()} < set(tar.getnames())
-        assert not [one for one in tar.getnames() if "__pycache__" in one]
-        facts = {(one.uid, one.gid, one.mode, one.mtime) for one in tar.getmembers()}
+        assert {f"states/{path.name}" for path in (PROJECT / "states").iterdir()} < set(tar.getnames())
+        assert not [name for name in tar.getnames() if "__pycache__" in name]
+        facts = {(member.uid, member.gid, member.mode, member.mtime) for member in tar.getmembers()}
     assert facts == {(0, 0, 0o644, 0)}
 
 
@@ -103,7 +109,7 @@ def test_the_same_code_makes_the_same_bytes(tmp_path):
     for name in ("a/project.tar", "b/project.tar"):
         delivery.write_project(tmp_path / name)
     assert (tmp_path / "a/project.tar").read_bytes() == (tmp_path / "b/project.tar").read_bytes()
-    assert [one.name for one in (tmp_path / "a").iterdir()] == ["project.tar"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["project.tar"]
 
 
 def test_of_a_minions_file_roots_only_the_sls_of_this_project_are_taken(tmp_path, monkeypatch):
@@ -114,7 +120,7 @@ def test_of_a_minions_file_roots_only_the_sls_of_this_project_are_taken(tmp_path
     monkeypatch.setattr(delivery, "states_directory", lambda: tmp_path / "none")
     delivery.write_project(tmp_path / "project.tar", ["/nowhere", tmp_path])
     with tarfile.open(tmp_path / "project.tar") as tar:
-        assert {one for one in tar.getnames() if one.startswith("states/")} == {
+        assert {name for name in tar.getnames() if name.startswith("states/")} == {
             "states/ami_creator.sls",
             "states/ami_creator_pre.sls",
             "states/top.sls",

@@ -29,7 +29,7 @@ OURS = [
 
 @pytest.fixture(scope="module")
 def bare_salt(tmp_path_factory):
-    """A virtual environment that sees this one's packages, but not this project: its editable install is hidden."""
+    """A virtual environment that sees the packages of this environment, but not this project: its editable install is hidden."""
     directory = tmp_path_factory.mktemp("bare")
     venv.create(directory, with_pip=False, symlinks=True)
     site = next(directory.glob("lib/python*/site-packages"))
@@ -55,7 +55,7 @@ def test_synced_from_file_roots_it_works(minion, bare_salt):
     ours = minion(file_roots={"base": [str(PROJECT), str(PROJECT / "states")]})
     synced = ours.good("saltutil.sync_all", salt_call=salt_call)
     assert "modules.vm_create" in synced["modules"] and "states.vm_image" in synced["states"]
-    assert any("vmimage" in one for one in synced["utils"])
+    assert any("vmimage" in name for name in synced["utils"])
     works(ours, salt_call)
 
 
@@ -82,8 +82,8 @@ def works(minion, salt_call):
     assert minion.good("vm_create.settings", salt_call=salt_call)["type"]["value"] == "debian"
     shown = minion.good("state.show_sls", "ami_creator_post", salt_call=salt_call)
     assert "the triplet is complete" in shown
-    told = minion.good("state.sls", "ami_creator_pre", "test=True", salt_call=salt_call)
-    assert [one["result"] for one in told.values()] == [None, None]
+    states = minion.good("state.sls", "ami_creator_pre", "test=True", salt_call=salt_call)
+    assert [state["result"] for state in states.values()] == [None, None]
     with tarfile.open(minion.good("vm_create.project", salt_call=salt_call)) as tar:
         assert tar.extractfile("states/ami_creator.sls").read() == (PROJECT / "states/ami_creator.sls").read_bytes()
         packed = set(tar.getnames())

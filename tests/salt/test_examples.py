@@ -10,7 +10,7 @@ from vmimage.instance.userdata import sort_userdata
 from vmimage.settings.schema import KEYS
 
 USERDATA = (PROJECT / "userdata.example").read_text(encoding="utf-8")
-PARAGRAPHS = [one for one in USERDATA.split("\n\n") if re.search(r"^#?(ami|keystone)\.", one, re.MULTILINE)]
+PARAGRAPHS = [paragraph for paragraph in USERDATA.split("\n\n") if re.search(r"^#?(ami|keystone)\.", paragraph, re.MULTILINE)]
 
 
 def uncommented(text):
@@ -18,10 +18,10 @@ def uncommented(text):
 
 
 def test_userdata_example_is_good_userdata_and_its_grains_are_settings(minion):
-    told = sort_userdata(USERDATA.encode())
-    assert told.grains and set(told.secrets) == {"keystone"}
-    found = minion(grains=told.grains, **told.secrets).good("vm_create.settings")
-    assert {key: found[key]["value"] for key in told.grains["ami"]} == told.grains["ami"]
+    userdata = sort_userdata(USERDATA.encode())
+    assert userdata.grains and set(userdata.secrets) == {"keystone"}
+    found = minion(grains=userdata.grains, **userdata.secrets).good("vm_create.settings")
+    assert {key: found[key]["value"] for key in userdata.grains["ami"]} == userdata.grains["ami"]
 
 
 def test_userdata_example_has_every_key_with_a_line_of_its_own():
@@ -32,16 +32,16 @@ def test_userdata_example_has_every_key_with_a_line_of_its_own():
 
 @pytest.mark.parametrize("paragraph", PARAGRAPHS, ids=lambda text: re.sub(r"\W+", " ", text[:40]).strip())
 def test_each_paragraph_of_userdata_example_is_good_by_itself(paragraph):
-    told = sort_userdata(uncommented(paragraph))
-    assert told.kind == "settings"
-    if keystone := told.secrets.get("keystone"):
+    userdata = sort_userdata(uncommented(paragraph))
+    assert userdata.kind == "settings"
+    if keystone := userdata.secrets.get("keystone"):
         keystone.pop("cacert", None)  # the file would have to be there
         assert gather_credentials([("userdata", {"keystone": keystone}, lambda key: keystone.get(key.partition(":")[2]))])
 
 
 def test_userdata_example_is_good_with_all_that_is_commented_out_but_for_the_alternatives():
-    told = sort_userdata(uncommented("\n\n".join(one for one in PARAGRAPHS if not one.startswith("# Or"))))
-    assert len(told.grains["ami"]) > 20 and told.grains["ami"]["when_done"] == "poweroff"
+    userdata = sort_userdata(uncommented("\n\n".join(paragraph for paragraph in PARAGRAPHS if not paragraph.startswith("# Or"))))
+    assert len(userdata.grains["ami"]) > 20 and userdata.grains["ami"]["when_done"] == "poweroff"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from minions import PROJECT
 from repository_server import SOURCES
 
 pytestmark = pytest.mark.needs("hg", "git")
-TOLD = "ami: {name: web, headroom_mib: 5, packages: [less], carry_over: ['hw_*'], room_mib: 100, keep: 1}\n"
+SETTINGS = "ami: {name: web, headroom_mib: 5, packages: [less], carry_over: ['hw_*'], room_mib: 100, keep: 1}\n"
 #: what create_variation does around pre and post, where that needs no root; ``between`` is what happens to the world meanwhile
 PROBE = """
 from vmimage.host import Host
@@ -48,7 +48,7 @@ the root is open:
 @pytest.fixture(params=sorted(SOURCES))
 def source(request, tmp_path):
     source = SOURCES[request.param](tmp_path / "source")
-    source.write({"ami.yaml": TOLD})
+    source.write({"ami.yaml": SETTINGS})
     source.first = source.commit(variation__sls="first")
     return source
 
@@ -66,7 +66,7 @@ def ours(minion, source, tmp_path, tree):
 
 def comments(answer):
     assert isinstance(answer["states"], dict), answer["states"]
-    return {one["__id__"]: one["comment"] for one in answer["states"].values()}
+    return {state["__id__"]: state["comment"] for state in answer["states"].values()}
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def test_settings_without_a_build_tell_what_stands_on_this_machine_and_ask_nobod
 
 
 def test_a_step_by_step_run_hears_the_repository_from_its_first_state_on(ours, source):
-    told = ours.call("state.sls", "ami_creator_pre", "test=True")[1]
-    assert "would mount the root at /mnt/web" in [one["comment"] for one in told.values()]
+    states = ours.call("state.sls", "ami_creator_pre", "test=True")[1]
+    assert "would mount the root at /mnt/web" in [state["comment"] for state in states.values()]
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def test_an_argument_weighs_most(minion):
 
 
 def test_a_list_or_mapping_of_the_minion_config_is_plain_data(minion):
-    told = {"states": ["nginx", "users"], "id": "web1"}
-    ours = minion(**{"ami.variation": told, "ami": {"packages": ["less"]}})
-    assert value(ours, "variation") == told and value(ours, "packages") == ["less"]
+    variation = {"states": ["nginx", "users"], "id": "web1"}
+    ours = minion(**{"ami.variation": variation, "ami": {"packages": ["less"]}})
+    assert value(ours, "variation") == variation and value(ours, "packages") == ["less"]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ def test_the_steps_of_post_come_last_whatever_a_user_adds(minion, tmp_path):
     states.mkdir()
     text = "include: [ami_creator_post]\na step of mine:\n  vm_image.sealed:\n    - remove: [/srv/mine]\n"
     (states / "my_post.sls").write_text(text, encoding="utf-8")
-    told = minion(file_roots={"base": [str(states), str(PROJECT / "states")]}).good("state.show_low_sls", "my_post")
-    order = [one["__id__"] for one in sorted(told, key=lambda one: one["order"])]
+    low = minion(file_roots={"base": [str(states), str(PROJECT / "states")]}).good("state.show_low_sls", "my_post")
+    order = [state["__id__"] for state in sorted(low, key=lambda state: state["order"])]
     assert order.index("a step of mine") < order.index("kernel and ramdisk are taken out")
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from vmimage.image import qemu
 
-HANGS_SECONDS = 900  # for a boot that hangs, not for one that is slow
+HANGS_SECONDS = 900  # for a boot that hangs, not for a slow boot
 _IDENTITY = r"""
   echo "machine_id=$(cat /etc/machine-id)"
   echo "host_keys=$(cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f2 | sha256sum | cut -d' ' -f1)"
@@ -27,7 +27,7 @@ systemctl is-system-running --wait >/run/state
   echo "@@END"
 } > /dev/ttyS1
 """
-# cloud-init makes the host keys, the RSA one first
+# cloud-init makes the host keys, the RSA key first
 _EARLY = r"""
 until [ -s /etc/ssh/ssh_host_ed25519_key.pub ]; do sleep 0.5; done
 {

@@ -1,4 +1,4 @@
-"""A real browser without a window and without a network, told what to do over a pair of pipes (Chromium's DevTools protocol)."""
+"""A real browser without a window and without a network, driven over a pair of pipes (Chromium's DevTools protocol)."""
 
 import base64
 import fcntl
@@ -28,7 +28,7 @@ class Browser:
 
     def __init__(self, directory):
         (hears, self._tell), (self._hear, answers) = os.pipe(), os.pipe()
-        high = [fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (hears, answers)]
+        high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (hears, answers)]
         self._log = open(directory / "browser.log", "wb")
         argv = [
             sys.executable,
@@ -40,11 +40,11 @@ class Browser:
             "about:blank",
         ]
         self._child = subprocess.Popen(argv, pass_fds=high, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
-        for one in (hears, answers, *high):
-            os.close(one)
+        for descriptor in (hears, answers, *high):
+            os.close(descriptor)
         self._number, self._left, self._session, self.events = 0, b"", None, []
         pages = self.ask("Target.getTargets")["targetInfos"]
-        page = next(one["targetId"] for one in pages if one["type"] == "page")
+        page = next(target["targetId"] for target in pages if target["type"] == "page")
         self._session = self.ask("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
@@ -57,11 +57,11 @@ class Browser:
             call["sessionId"] = self._session
         os.write(self._tell, json.dumps(call).encode() + b"\0")
         while True:
-            told = self._next()
-            if told.get("id") == self._number:
-                assert "error" not in told, f"{method}: {told['error']}"
-                return told["result"]
-            self.events.append(told)
+            message = self._next()
+            if message.get("id") == self._number:
+                assert "error" not in message, f"{method}: {message['error']}"
+                return message["result"]
+            self.events.append(message)
 
     def _next(self):
         deadline = time.monotonic() + _SECONDS
@@ -70,8 +70,8 @@ class Browser:
             piece = os.read(self._hear, 1 << 20) if ready else b""
             assert piece, "the browser ended, or says nothing; see browser.log in the test's directory"
             self._left += piece
-        told, _, self._left = self._left.partition(b"\0")
-        return json.loads(told)
+        message, _, self._left = self._left.partition(b"\0")
+        return json.loads(message)
 
     def open(self, path, width=1400, height=900, colours="light", scale=1):
         """Show a page in a window of this size; returns once it is loaded."""
@@ -79,28 +79,28 @@ class Browser:
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
         self.events = []
         self.ask("Page.navigate", url=path.as_uri())
-        while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
     def value(self, expression):
         """The value of an expression in the page."""
-        told = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
+        answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def complaints(self):
         """What the console says since the page was opened."""
         said = {"Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"}
-        return [one["params"] for one in self.events if one.get("method") in said]
+        return [event["params"] for event in self.events if event.get("method") in said]
 
     def requests(self):
         """The addresses that were asked for since the page was opened."""
-        return [one["params"]["request"]["url"] for one in self.events if one.get("method") == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in self.events if event.get("method") == "Network.requestWillBeSent"]
 
     def picture(self, path):
         """Write what the whole page looks like as a PNG."""
-        told = self.ask("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(told["data"]))
+        answer = self.ask("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(answer["data"]))
 
     def pages_on_paper(self):
         """The page as PDF."""

@@ -76,12 +76,12 @@ class Builder:
         (self.directory / "pillar/top.sls").write_text("base: {'*': [all]}\n", encoding="utf-8")
         (self.directory / "pillar/all.sls").write_text(text, encoding="utf-8")
 
-    def start(self, told, *words):
+    def start(self, userdata, *words):
         """A run in the background: a Popen in a session of its own.
 
-        :param told: userdata as bytes, or as a dict of settings
+        :param userdata: as bytes, or as a dict of settings
         """
-        self.userdata.write_bytes(told if isinstance(told, bytes) else as_userdata(told).encode())
+        self.userdata.write_bytes(userdata if isinstance(userdata, bytes) else as_userdata(userdata).encode())
         argv = [sys.executable, "-m", "vmimage.builder", "--config-dir", self.etc, "--userdata", self.userdata]
         argv += ["--home", self.directory / "home", *words]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -91,9 +91,9 @@ class Builder:
         )
         return self.started[-1]
 
-    def run(self, told, *words):
+    def run(self, userdata, *words):
         """A run to its end."""
-        return self.end(self.start(told, *words))
+        return self.end(self.start(userdata, *words))
 
     def end(self, process):
         """Wait for a run that was started."""
@@ -128,9 +128,9 @@ def make_cache(path):
     return str(path)
 
 
-def as_userdata(told):
+def as_userdata(settings):
     """The text of a dict: JSON is YAML."""
-    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in told.items())
+    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items())
 
 
 def keystone_of(cloud, *, name="alice", region="RegionOne", host="127.0.0.1"):
@@ -139,7 +139,7 @@ def keystone_of(cloud, *, name="alice", region="RegionOne", host="127.0.0.1"):
     :param str host: the address of this machine, as the builder sees it
     """
     user = cloud.users[name]
-    told = {"user": name, "password": user.password, "tenant": user.project_name, "region": region}
-    return {f"keystone.{key}": value for key, value in told.items()} | {
+    keys = {"user": name, "password": user.password, "tenant": user.project_name, "region": region}
+    return {f"keystone.{key}": value for key, value in keys.items()} | {
         "keystone.auth_url": cloud.auth_url.replace("127.0.0.1", host)
     }

@@ -15,7 +15,7 @@ from vmimage.system.groups import group_name
 PROJECT = Path(__file__).resolve().parents[2]
 SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
-#: of the base that nearly all tests share: what is said of its content is said of this one
+#: of the base that nearly all tests share: what is said of its content is said of this base
 RELEASE = "bookworm"
 LEFT_BEHIND_SECONDS = 20
 #: a variable of the environment by which a build tells which process of the tests has started it

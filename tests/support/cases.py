@@ -64,7 +64,7 @@ class Case:
 
 
 def own_cases(top):
-    """The cases below a directory, each told by its own files."""
+    """The cases below a directory, each described by its own files."""
     return [_own_case(path.parent) for path in sorted(top.glob("*/case.md"))]
 
 
@@ -92,16 +92,16 @@ def shared_cases(top, table, scripts):
     """
     facts = yaml.safe_load(table.read_text(encoding="utf-8")) or {}
     names = sorted(path.parent.name for path in top.glob("*/case.md"))
-    named = {one.get("case", key) for key, one in facts.items()}
+    named = {entry.get("case", key) for key, entry in facts.items()}
     runs = {**{name: {} for name in names if name not in named}, **facts}
     found = []
-    for key, one in sorted(runs.items()):
-        one = dict(one)
-        name = one.pop("case", key)
+    for key, entry in sorted(runs.items()):
+        entry = dict(entry)
+        name = entry.pop("case", key)
         if name in names:
             ours = {path.name.removeprefix(f"{name}."): path for path in scripts.glob(f"{name}.*.sh")}
-            lists = {word: tuple(one.pop(word)) for word in ("make_base", "refused") if word in one}
-            found.append(Case(f"shared-{key}", top / name, scripts=ours, **lists, **one))
+            lists = {word: tuple(entry.pop(word)) for word in ("make_base", "refused") if word in entry}
+            found.append(Case(f"shared-{key}", top / name, scripts=ours, **lists, **entry))
     return found
 
 
@@ -130,7 +130,7 @@ class Run:
             if self._script("serve.sh"):
                 stack.enter_context(self._serving())
             if self._script("call.sh"):
-                return self._told("call.sh", sys.executable, self.salt.directory / "call")
+                return self._complaint_of("call.sh", sys.executable, self.salt.directory / "call")
             return self._built()
 
     def _built(self):
@@ -165,16 +165,16 @@ class Run:
 
     def _filled(self, value):
         if isinstance(value, dict):
-            return {key: self._filled(one) for key, one in value.items()}
+            return {key: self._filled(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._filled(one) for one in value]
+            return [self._filled(item) for item in value]
         filled = {"CASE": self.directory, "PROJECT": PROJECT, "CACHE": CACHE, "WORK": self.salt.directory}
         for word, path in filled.items() if isinstance(value, str) else ():
             value = value.replace(word, str(path))
         return value
 
     def _make_base(self):
-        """A base by the case's script, from the machine's prepared one with an overlay that takes what the script changes."""
+        """A base by the case's script, from the machine's prepared base with an overlay that takes what the script changes."""
         work = self.salt.directory / "base"
         made = work / "base"
         with changeable(self.base.image, work) as root:
@@ -222,13 +222,13 @@ class Run:
 
     def _run_script(self, name, *words, before=()):
         script = self._script(name)
-        if script.parent != self.directory:  # one of ours for a case of others: it finds the case's files beside it, too
+        if script.parent != self.directory:  # a script of ours for a case of others: it finds the case's files beside it, too
             shutil.copy(script, self.directory / name)
         temporary = "/tmp" if before else str(self.scratch)
         argv = [*before, "bash", self.directory / name, *words]
         return self._run(argv, CASES=str(WORDS), SCRATCH=str(self.scratch), TMPDIR=temporary)
 
-    def _told(self, name, *words):
+    def _complaint_of(self, name, *words):
         """What a script of the case finds wrong."""
         return _complaint(name, self._run_script(name, *words))
 

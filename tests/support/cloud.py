@@ -56,7 +56,7 @@ def make_template(directory, venv):
     directory.mkdir(exist_ok=True)
     for repository in ("fernet", "credential"):
         (directory / repository).mkdir(mode=0o700)
-        for number in "01":  # the next key and the one in use
+        for number in "01":  # the next key and the key in use
             (directory / repository / number).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
     keystone, glance, password = directory / "keystone.conf", directory / "glance.conf", secrets.token_hex(16)
     write_keystone_config(keystone, directory)
@@ -143,7 +143,7 @@ class Cloud:
     :param Path directory: of everything; made by us
     :param Path venv: the virtual environment that has the servers
     :param int token_seconds: how long a token is valid
-    :param Template template: default one of its own
+    :param Template template: by default a template of its own
     :ivar dict users: :class:`User` by name: admin, alice and bob
     :ivar dict glances: :class:`Glance` by region
     """
@@ -238,7 +238,7 @@ class Cloud:
 
     def keystone_tls(self, certificate, key):
         """Start one more Keystone on the same database, with TLS: its auth_url."""
-        # without a cache, for it would not hear of what is changed through the first one
+        # without a cache, for it would not hear of what is changed through the first
         server = self._make_keystone("keystone-tls", cached=False, tls=(certificate, key))
         self._tls_keystones.append(server)
         server.start()
@@ -333,13 +333,13 @@ class Cloud:
             self.withdraw(region)
 
     def remove_images(self):
-        """Remove all images of all Glances, hidden and protected ones too; start what does not run."""
+        """Remove all images of all Glances, hidden and protected images too; start what does not run."""
         for glance in self.glances.values():
             glance.start()
             admin = self.session("admin", verify=False)
             images = glanceclient.Client("2", session=admin, endpoint_override=glance.url).images
             views = ({}, {"os_hidden": True}, {"visibility": "community"}, {"visibility": "community", "os_hidden": True})
-            for image in {one.id: one for view in views for one in images.list(filters=dict(view))}.values():
+            for image in {listed.id: listed for view in views for listed in images.list(filters=dict(view))}.values():
                 if image.protected:
                     images.update(image.id, protected=False)
                 images.delete(image.id)

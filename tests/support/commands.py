@@ -136,7 +136,7 @@ def _parsed(given):
 
 
 def _check_call(name, arguments, keywords):
-    """A function of vm_create exists and takes these arguments; those that are settings are good ones."""
+    """A function of vm_create exists and takes these arguments; those that are settings are good settings."""
     if name not in functions():
         raise CommandWrong(f"there is no function vm_create.{name}")
     try:
@@ -155,16 +155,17 @@ def functions():
     return {node.name: _signature(node.args) for node in defined}
 
 
-def _signature(told):
+def _signature(arguments):
     """The signature that the arguments in a source make."""
-    kind, plain = inspect.Parameter, [*told.posonlyargs, *told.args]
-    needed = len(plain) - len(told.defaults)
+    kind, plain = inspect.Parameter, [*arguments.posonlyargs, *arguments.args]
+    needed = len(plain) - len(arguments.defaults)
     made = [
-        kind(one.arg, kind.POSITIONAL_OR_KEYWORD, default=kind.empty if at < needed else None) for at, one in enumerate(plain)
+        kind(argument.arg, kind.POSITIONAL_OR_KEYWORD, default=kind.empty if at < needed else None)
+        for at, argument in enumerate(plain)
     ]
-    made += [kind(told.vararg.arg, kind.VAR_POSITIONAL)] if told.vararg else []
-    made += [kind(one.arg, kind.KEYWORD_ONLY, default=None) for one in told.kwonlyargs]
-    made += [kind(told.kwarg.arg, kind.VAR_KEYWORD)] if told.kwarg else []
+    made += [kind(arguments.vararg.arg, kind.VAR_POSITIONAL)] if arguments.vararg else []
+    made += [kind(argument.arg, kind.KEYWORD_ONLY, default=None) for argument in arguments.kwonlyargs]
+    made += [kind(arguments.kwarg.arg, kind.VAR_KEYWORD)] if arguments.kwarg else []
     return inspect.Signature(made)
 
 

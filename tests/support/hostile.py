@@ -14,7 +14,8 @@ ASKING = """
 import ctypes, errno, os, signal, sys, time
 _libc = ctypes.CDLL(None, use_errno=True)
 def asked(number, *arguments):
-    result = _libc.syscall(ctypes.c_long(number), *(ctypes.c_long(one) if isinstance(one, int) else one for one in arguments))
+    values = (ctypes.c_long(value) if isinstance(value, int) else value for value in arguments)
+    result = _libc.syscall(ctypes.c_long(number), *values)
     return errno.errorcode[ctypes.get_errno()] if result < 0 else result
 """
 

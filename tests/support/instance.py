@@ -161,5 +161,5 @@ class Instance:
         return "\n".join(line for _, line in self.seen[-lines:])
 
     def when(self, pattern):
-        """The seconds from the start at which the console told something, or None."""
+        """The seconds from the start at which the console said something, or None."""
         return next((round(at, 1) for at, line in self.seen if re.search(pattern, line)), None)

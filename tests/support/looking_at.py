@@ -4,13 +4,13 @@ import hashlib
 
 
 def images_of(client):
-    """All images of a project, hidden ones too."""
+    """All images of a project, hidden images too."""
     return [*client.images.list(), *client.images.list(filters={"os_hidden": True})]
 
 
 def named(client, name):
     """The images of that name."""
-    return [one for one in images_of(client) if one["name"] == name]
+    return [image for image in images_of(client) if image["name"] == name]
 
 
 def sha256_of(client, image_id):
@@ -26,7 +26,7 @@ def file_sha256(path):
 
 
 def assert_whole(client, image, triplet):
-    """The image and what it leads to are the three files of a triplet, byte for byte."""
+    """The image and what it points to are the three files of a triplet, byte for byte."""
     assert image["status"] == "active"
     for image_id, path in (
         (image["id"], triplet.root_image),
@@ -38,20 +38,22 @@ def assert_whole(client, image, triplet):
 
 
 def assert_published(client, triplet, name="web-amd64", archived=None):
-    """The name leads to exactly this triplet, and nothing unfinished is in the store."""
+    """The name points to exactly this triplet, and nothing unfinished is in the store."""
     found = named(client, name)
-    assert len(found) == 1, [(one["id"], one["status"]) for one in found]
+    assert len(found) == 1, [(image["id"], image["status"]) for image in found]
     assert_whole(client, found[0], triplet)
     assert_nothing_unfinished(client)
     if archived is not None:
-        assert len([one for one in images_of(client) if one["name"].startswith(f"archive {name} ")]) == archived
+        assert len([image for image in images_of(client) if image["name"].startswith(f"archive {name} ")]) == archived
     return found[0]
 
 
 def assert_nothing_unfinished(client):
     images = images_of(client)
-    assert {one["status"] for one in images} <= {"active"}, [(one["name"], one["status"]) for one in images]
-    assert not [one["name"] for one in images if one["name"].startswith("new ")]
-    needed = {one.get(key) for one in images for key in ("kernel_id", "ramdisk_id")}
-    ours = [one for one in images if one.get("vm_create_role") in ("kernel", "ramdisk") and one["visibility"] == "private"]
-    assert {one["id"] for one in ours} <= needed, "a kernel or ramdisk is left that nothing needs"
+    assert {image["status"] for image in images} <= {"active"}, [(image["name"], image["status"]) for image in images]
+    assert not [image["name"] for image in images if image["name"].startswith("new ")]
+    needed = {image.get(key) for image in images for key in ("kernel_id", "ramdisk_id")}
+    ours = [
+        image for image in images if image.get("vm_create_role") in ("kernel", "ramdisk") and image["visibility"] == "private"
+    ]
+    assert {image["id"] for image in ours} <= needed, "a kernel or ramdisk is left that nothing needs"

@@ -5,7 +5,7 @@ import pickle
 
 
 def made_once(tmp_path_factory, name, make):
-    """What ``make(directory)`` returned, in this worker or in another one.
+    """What ``make(directory)`` returned, in this worker or in another.
 
     :param str name: of the thing, and of its directory, which all workers share
     :param make: returns something that can be pickled; the directory is new and empty

@@ -38,7 +38,7 @@ class Publishers:
         self._parent.wait()
 
     def start(self, directory, environment, **settings):
-        """One more child, as the :class:`Child` that it is; the one before has ended."""
+        """One more child, as the :class:`Child` that it is; the child before has ended."""
         return Child(self._socket, {"directory": os.fspath(directory), "environment": environment, "settings": settings})
 
 
@@ -59,7 +59,7 @@ class Child:
 
     def kill(self):
         """SIGKILL; returns when the kernel has ended it."""
-        handle = os.dup(self._handle)  # wait(), in another thread, closes the first one
+        handle = os.dup(self._handle)  # wait(), in another thread, closes the first handle
         try:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             assert select.select([handle], [], [], HANGS_SECONDS)[0], f"process {self.pid} does not end"
@@ -82,7 +82,7 @@ class Child:
 
 
 def serve(connection):
-    """Fork a child for each message, until nobody can send one."""
+    """Fork a child for each message, until nobody can send a message."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 1)
         if not message:

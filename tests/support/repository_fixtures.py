@@ -17,8 +17,8 @@ class Fetcher:
 
     def __call__(self, source, revision="", kind=None, **options):
         address = source if isinstance(source, str) else source.address
-        told = {"say": self.said.append, "sleep": self.slept.append}
-        return fetch_repository(kind or source.kind, address, revision, self.cache, **(told | options))
+        defaults = {"say": self.said.append, "sleep": self.slept.append}
+        return fetch_repository(kind or source.kind, address, revision, self.cache, **(defaults | options))
 
     @property
     def place(self):

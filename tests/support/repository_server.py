@@ -242,7 +242,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def of_git(self):
         path, _, query = self.path.partition("?")
-        told = {
+        variables = {
             "GIT_PROJECT_ROOT": os.fspath(self.server.top),
             "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": path.removeprefix("/git"),
@@ -253,7 +253,7 @@ class Answer(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers["Content-Encoding"] or "",
             "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
         }
-        done = subprocess.run(["git", "http-backend"], env=_CALM | told, input=self.body, capture_output=True, check=False)
+        done = subprocess.run(["git", "http-backend"], env=_CALM | variables, input=self.body, capture_output=True, check=False)
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = [tuple(line.split(": ", 1)) for line in head.decode().splitlines()]
         status = next((int(value[:3]) for name, value in headers if name == "Status"), 200)

@@ -37,7 +37,7 @@ class Group:
     """A control group: no more memory than this for all of its processes together, and no swap.
 
     :param int limit: in bytes
-    :raises OSError: if this machine lets nobody make one
+    :raises OSError: if this machine lets nobody make it
     """
 
     def __init__(self, limit):

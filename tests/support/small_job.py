@@ -17,7 +17,7 @@ from looking import looked_into, tree_of
 from vmimage.image.triplet import Triplet
 from vmimage.system.digest import digest_of_file, read_record
 
-#: what makes a base of 80 MB of the usual one; run in its root
+#: what makes a base of 80 MB of the usual base; run in its root
 SMALLER = r"""
 rm -rf usr/lib/python3* usr/bin/python3* usr/lib/*/perl usr/lib/*/gconv usr/lib/udev usr/lib/modules usr/lib/firmware usr/lib/locale \
     usr/lib/*/libpython* usr/lib/klibc usr/lib/initramfs-tools usr/lib/openssh usr/bin/ssh* var/cache/apt/*.bin var/lib/apt/lists/* \

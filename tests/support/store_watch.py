@@ -16,20 +16,20 @@ class Seen:
     images: list
 
     def named(self, name):
-        (image,) = [one for one in self.images if one["name"] == name]
+        (image,) = [entry for entry in self.images if entry["name"] == name]
         return image
 
     def archived(self, name):
-        return [one for one in self.images if one["name"].startswith(f"archive {name} ")]
+        return [entry for entry in self.images if entry["name"].startswith(f"archive {name} ")]
 
     def with_id(self, image_id):
-        (image,) = [one for one in self.images if one["id"] == image_id]
+        (image,) = [entry for entry in self.images if entry["id"] == image_id]
         return image
 
 
 def look_at(client):
     """The images of a client's project, each read to its end."""
-    return Seen([{**one, "sha256": sha256_of(client, one["id"])} for one in images_of(client)])
+    return Seen([{**entry, "sha256": sha256_of(client, entry["id"])} for entry in images_of(client)])
 
 
 def download(client, image_id, path):

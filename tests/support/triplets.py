@@ -19,7 +19,7 @@ MIB = 1 << 20
 def make_triplet(directory, name="web", *, root=None, root_mib=2, kernel=b"a kernel", ramdisk=b"a ramdisk", build=None):
     """Three files and the manifest that describes them.
 
-    :param bytes root: of the root image, default random ones
+    :param bytes root: of the root image, default random bytes
     :returns: :class:`vmimage.image.triplet.Triplet`
     """
     triplet = Triplet(directory, name)
@@ -107,7 +107,7 @@ class Publisher:
     def publish(self, **settings):
         return publish.publish(*self.build(**settings))
 
-    def anew(self, publish_settings=None, **contents):
+    def publish_new(self, publish_settings=None, **contents):
         """A new triplet, published."""
         triplet = make_triplet(self.directory, **contents)
         return triplet, self.publish(**(publish_settings or {}))

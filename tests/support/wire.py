@@ -110,7 +110,7 @@ class Wire:
                 with suppress(OSError):
                     waited_for.shutdown(socket.SHUT_RDWR)  # its thread wakes up and closes it
         while self._threads:
-            self._threads.pop(0).join()  # the one that starts the others is the first
+            self._threads.pop(0).join()  # the thread that starts the others is the first
         if self._raised:
             raise self._raised[0]
 

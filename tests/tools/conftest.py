@@ -6,7 +6,7 @@ from vmimage.system.shell import run
 
 @pytest.fixture
 def debugfs():
-    """``debugfs(image, "stat /etc")``: what is in a file system, told by a program that is not ours."""
+    """``debugfs(image, "stat /etc")``: what is in a file system, seen by a program that is not ours."""
 
     def ask(image, request):
         return run(["debugfs", "-R", request, image]).output

@@ -76,7 +76,7 @@ def apt(tmp_path, tree, deb):
     root = tree(tmp_path / "root", {"etc/apt/sources.list": "deb mirror bookworm main\n"})
     made = begun(AptCache(tmp_path / "cache", tmp_path / "own", root, "sha256:base"))
     made.deb = deb
-    tree(made.own, {f"lists/{LIST}": f"{stanza(deb, 'more')}\n{stanza(deb)}\n", "bin/pkgcache.bin": "reckoned"})
+    tree(made.own, {f"lists/{LIST}": f"{stanza(deb, 'more')}\n{stanza(deb)}\n", "bin/pkgcache.bin": "computed"})
     return made
 
 
@@ -206,15 +206,15 @@ def test_a_base_or_source_of_another_kind_has_lists_and_packages_of_its_own(apt,
     other_base = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:other")
     tree(apt.root, {"etc/apt/sources.list.d/more.list": "deb [trusted=yes] elsewhere ./\n"})
     other_source = AptCache(tmp_path / "cache", tmp_path / "own3", apt.root, "sha256:base")
-    assert len({one.shared for one in (apt, other_base, other_source)}) == 3
-    assert len({one.archives for one in (apt, other_base, other_source)}) == 3
+    assert len({cache.shared for cache in (apt, other_base, other_source)}) == 3
+    assert len({cache.archives for cache in (apt, other_base, other_source)}) == 3
 
 
 def test_lists_of_the_same_content_get_their_old_times_and_others_do_not(apt, tree):
     tree(apt.own, {"lists/mirror_InRelease": "signed"})
     apt.keep_lists()
     then = (apt.shared / "lists" / LIST).stat().st_mtime_ns
-    tree(apt.own, {"lists/mirror_InRelease": "signed anew"})
+    tree(apt.own, {"lists/mirror_InRelease": "signed again"})
     for name in (LIST, "mirror_InRelease"):
         os.utime(apt.own / "lists" / name, ns=(then + 10**10,) * 2)
     apt.recognize_lists()
@@ -227,19 +227,19 @@ def test_the_next_build_begins_with_the_lists_and_their_times(apt, tmp_path):
     following = begun(AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base"))
     own, shared = following.own / "lists" / LIST, apt.shared / "lists" / LIST
     assert own.read_bytes() == shared.read_bytes() and own.stat().st_mtime_ns == shared.stat().st_mtime_ns
-    assert (following.own / "bin/pkgcache.bin").read_text(encoding="utf-8") == "reckoned"
+    assert (following.own / "bin/pkgcache.bin").read_text(encoding="utf-8") == "computed"
 
 
 def test_the_next_build_knows_what_the_last_found_out(apt, tmp_path):
-    def told(name):
+    def known_of(name):
         return begun(AptCache(tmp_path / "cache", tmp_path / name, apt.root, "sha256:base")).known()
 
     known = {"offered": {"http://mirror/InRelease": "0" * 64}, "newest": "1" * 64}
-    assert told("own2") == {"offered": None, "newest": None}
+    assert known_of("own2") == {"offered": None, "newest": None}
     apt.keep_lists(known)
-    assert told("own3") == known
+    assert known_of("own3") == known
     apt.keep_lists({**known, "newest": None})
-    assert told("own4") == {**known, "newest": None}
+    assert known_of("own4") == {**known, "newest": None}
 
 
 def trap(path, kind, outside):
@@ -262,7 +262,7 @@ def test_what_is_no_plain_file_is_never_followed_opened_or_shared(apt, root, tmp
     secret = tmp_path / "outside/secret"
     before = secret.stat()
     trap(apt.own / place, kind, secret.parent)
-    (apt.own / "lists/other_InRelease").touch()  # so that they are shared anew
+    (apt.own / "lists/other_InRelease").touch()  # so that they are shared again
     apt.recognize_lists()
     apt.keep_lists()
     apt.keep_archives()
@@ -303,7 +303,7 @@ def test_what_killed_builds_left_is_removed(apt, tree):
     assert not list(apt.top.rglob("*partial*"))
 
 
-def test_copies_that_a_killed_step_left_half_made_are_made_anew(apt, tmp_path, tree):
+def test_copies_that_a_killed_step_left_half_made_are_made_again(apt, tmp_path, tree):
     apt.keep_lists()
     own = tmp_path / "own2"
     tree(tmp_path, {f"own2.partial/lists/{LIST}": "hal"})
@@ -348,7 +348,7 @@ def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
     assert not list(shown.iterdir())
 
 
-def test_packages_are_not_shown_while_one_is_damaged_that_another_root_is_shown(apt):
+def test_packages_are_not_shown_while_a_package_is_damaged_that_another_root_is_shown(apt):
     download(apt)
     apt.keep_lists()
     apt.keep_archives()
@@ -422,7 +422,7 @@ def test_a_flipped_byte_in_a_package_of_the_cache_is_found_and_said(apt, place):
     assert [name for name in unpacked(apt) if place == "unpacked"] == [f"{NAME}.tar"] * (place == "unpacked")
 
 
-def test_a_package_that_is_as_it_came_stays_and_so_does_one_that_was_replaced(apt, tmp_path):
+def test_a_package_that_is_as_it_came_stays_and_so_does_a_package_that_was_replaced(apt, tmp_path):
     download(apt)
     apt.keep_lists()
     other = made_package(tmp_path, "another package by this name" * 999)

@@ -19,10 +19,10 @@ class Builder:
     def __init__(self, top):
         self.home, self.cache, self.said = top / "home", top / "cache", []
 
-    def switch(self, **told):
-        settings = gather_settings([], {"cache": str(self.cache), "tries": 1, **told})
+    def switch(self, **given):
+        settings = gather_settings([], {"cache": str(self.cache), "tries": 1, **given})
         self.said.clear()
-        running = (self.home / "current").resolve()  # a run starts anew as the code that the link leads to
+        running = (self.home / "current").resolve()  # a run starts again as the code that the link points to
         return switch_code({key: getattr(settings, key) for key in KEYS}, self.home, self.said.append, running)
 
     @property
@@ -50,7 +50,7 @@ def code(request, tmp_path):
     return source
 
 
-def told(code, revision=""):
+def settings_of(code, revision=""):
     return {f"{code.kind}_address": code.address, f"{code.kind}_rev": revision}
 
 
@@ -61,64 +61,64 @@ def test_off_by_default_it_runs_what_it_came_with(builder):
 
 def test_the_link_is_switched_to_the_revision_and_the_line_says_which(builder, code):
     builder.switch()
-    assert builder.switch(**told(code, code.nodes[0]))
+    assert builder.switch(**settings_of(code, code.nodes[0]))
     assert builder.runs == "first"
     assert f"code: {code.address} at {code.shown(code.nodes[0])}" in builder.said
 
 
 def test_the_same_revision_once_more_switches_nothing(builder, code):
-    assert builder.switch(**told(code))
+    assert builder.switch(**settings_of(code))
     before = os.lstat(builder.home / "current").st_ino
-    assert not builder.switch(**told(code)) and builder.runs == "second"
+    assert not builder.switch(**settings_of(code)) and builder.runs == "second"
     assert os.lstat(builder.home / "current").st_ino == before
 
 
 def test_without_a_revision_a_later_commit_is_switched_to(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     code.write({RUN: "third"})
     code.commit_all("third")
-    assert builder.switch(**told(code)) and builder.runs == "third"
+    assert builder.switch(**settings_of(code)) and builder.runs == "third"
 
 
 def test_without_an_address_it_is_switched_back_to_what_it_came_with(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     assert builder.switch() and builder.runs == "what it came with"
 
 
-def test_an_earlier_revision_may_follow_a_later_one(builder, code):
-    builder.switch(**told(code))
-    assert builder.switch(**told(code, code.nodes[0])) and builder.runs == "first"
+def test_an_earlier_revision_may_follow_a_later_revision(builder, code):
+    builder.switch(**settings_of(code))
+    assert builder.switch(**settings_of(code, code.nodes[0])) and builder.runs == "first"
 
 
 def test_what_is_not_this_project_is_refused_and_the_link_stays(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     stranger = SOURCES[code.kind](builder.cache.parent / "stranger", {"variation__sls": "x"})
     with pytest.raises(
         RepositoryWrong, match=f"(?s){stranger.address} at .* is not this project.*correct ami.{code.kind}_address"
     ):
-        builder.switch(**told(stranger))
+        builder.switch(**settings_of(stranger))
     assert builder.runs == "second" and not (builder.home / "current.partial").is_symlink()
 
 
 def test_a_revision_that_is_not_there_is_refused_by_its_name_and_the_link_stays(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     with pytest.raises(RepositoryWrong, match="has no revision nowhere"):
-        builder.switch(**told(code, "nowhere"))
+        builder.switch(**settings_of(code, "nowhere"))
     assert builder.runs == "second"
 
 
 def test_a_repository_that_cannot_be_reached_leaves_the_link_unless_the_user_allows_what_was_last_fetched(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     code.path.rename(code.path.with_name("away"))
     with pytest.raises(RepositoryWrong):
-        builder.switch(**told(code))
+        builder.switch(**settings_of(code))
     assert builder.runs == "second"
-    assert not builder.switch(**told(code), repository_stale=True) and builder.runs == "second"
+    assert not builder.switch(**settings_of(code), repository_stale=True) and builder.runs == "second"
 
 
 def test_what_a_killed_run_left_beside_the_link_is_no_hindrance(builder, code):
     (builder.home / "current.partial").symlink_to("nowhere")
-    assert builder.switch(**told(code)) and builder.runs == "second"
+    assert builder.switch(**settings_of(code)) and builder.runs == "second"
 
 
 def test_a_link_that_leads_nowhere_is_mended(builder):
@@ -133,31 +133,31 @@ def test_a_machine_that_our_states_did_not_make_has_no_home_and_gets_none(tmp_pa
 
 def test_code_may_come_to_a_machine_without_a_home(tmp_path, code):
     machine = Builder(tmp_path / "machine")
-    assert machine.switch(**told(code)) and machine.runs == "second"
+    assert machine.switch(**settings_of(code)) and machine.runs == "second"
 
 
 def test_no_subrepository_of_the_code_is_fetched(builder, code, tmp_path):
     """What a builder runs is one revision of one repository, whatever it refers to."""
     (code.path / {"hg": ".hgsub", "git": ".gitmodules"}[code.kind]).write_text("[submodule x]\n" if code.kind == "git" else "")
     code.commit_all("refers to others")
-    builder.switch(**told(code), repository_subrepositories=True)
+    builder.switch(**settings_of(code), repository_subrepositories=True)
     assert builder.runs == "second" and any("they are left out" in line for line in builder.said)
 
 
 def test_a_run_begins_with_what_the_builder_came_with(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     reset_code(builder.home, builder.said.append, running=builder.home / "project")
     assert builder.runs == "what it came with"
 
 
 def test_a_run_that_was_handed_over_to_stays(builder, code):
-    builder.switch(**told(code))
+    builder.switch(**settings_of(code))
     reset_code(builder.home, builder.said.append, running=(builder.home / "current").resolve())
     assert builder.runs == "second"
 
 
 def test_code_that_the_link_leads_to_already_is_handed_over_to(builder, code):
-    builder.switch(**told(code))
-    settings = gather_settings([], {"cache": str(builder.cache), "tries": 1, **told(code)})
+    builder.switch(**settings_of(code))
+    settings = gather_settings([], {"cache": str(builder.cache), "tries": 1, **settings_of(code)})
     settings = {key: getattr(settings, key) for key in KEYS}
     assert switch_code(settings, builder.home, builder.said.append, running=builder.home / "project")

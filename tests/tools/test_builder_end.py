@@ -97,7 +97,7 @@ def test_where_the_minion_config_names_a_repository_a_script_is_no_reason_not_to
     assert code == 1 and f"{tmp_path}/nowhere" in failed_at("variation", lines)
 
 
-def test_a_highstate_that_fails_is_told_with_its_state_and_nothing_is_built(machine):
+def test_a_highstate_that_fails_is_named_with_its_state_and_nothing_is_built(machine):
     machine.highstate("test.fail_without_changes: []")
     code, lines = machine.run("ami.name: web\n")
     assert code == 1 and "'a builder is ready' (ready)" in failed_at("highstate", lines)
@@ -148,7 +148,7 @@ def test_a_run_begins_with_the_code_that_the_builder_came_with(machine):
     assert (home / "current").resolve() == PROJECT
 
 
-def test_what_was_published_before_is_told_to_be_there_already(machine):
+def test_what_was_published_before_is_said_to_be_there_already(machine):
     (machine.states / "_modules").mkdir()
     (machine.states / "_modules/vm_create.py").write_text(PUBLISHED_BEFORE)
     code, lines = machine.run("ami.name: web\n")
@@ -156,7 +156,7 @@ def test_what_was_published_before_is_told_to_be_there_already(machine):
     assert (code, lines[-1]) == (0, f"vm_create: web-amd64 was already published: {parts}, from 249:9ed741a55f17")
 
 
-def test_settings_that_contradict_each_other_are_told_by_key_and_place(machine):
+def test_settings_that_contradict_each_other_are_named_by_key_and_place(machine):
     machine.configure(**{"ami.variation": "/srv/web"})
     code, lines = machine.run("ami.hg_address_variation: /srv/hg\n")
     said = failed_at("sync", lines)

@@ -48,8 +48,8 @@ def run(tmp_path):
 def test_a_dry_run_names_each_key_and_no_value_needs_no_salt_and_switches_nothing_off(run):
     (run.etc / "minion").unlink()
     ended = run.on(f"ami: {{name: web, when_done: poweroff}}\nkeystone.password: {SECRET}\n", "--dry-run")
-    told = ["grain ami.name", "grain ami.when_done", "secret keystone.password"]
-    assert ended.lines == ["vm_create: userdata", *(f"userdata: {one}" for one in told), "vm_create: nothing was changed"]
+    keys = ["grain ami.name", "grain ami.when_done", "secret keystone.password"]
+    assert ended.lines == ["vm_create: userdata", *(f"userdata: {key}" for key in keys), "vm_create: nothing was changed"]
     assert ended.code == 0 and run.is_untouched()
 
 
@@ -70,8 +70,8 @@ def test_wrong_userdata_fails_with_a_hint_and_leaves_the_files_of_an_earlier_boo
         path.write_text(text)
     ended = run.on(f"ami.relase: sid\nkeystone.password: {SECRET}\n")
     wrong = "unknown setting ami.relase in the userdata (line 1)"
-    begin, told, hint, last = ended.lines
-    assert begin == "vm_create: userdata" and told.startswith(f"vm_create: userdata: {wrong}"), ended.text
+    begin, reason, hint, last = ended.lines
+    assert begin == "vm_create: userdata" and reason.startswith(f"vm_create: userdata: {wrong}"), ended.text
     assert hint.startswith("  -> ") and "did you mean ami.release?" in hint
     assert last.startswith(f"vm_create: FAILED at userdata: {wrong}")
     assert ended.code == 1 and SECRET not in ended.text

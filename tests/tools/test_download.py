@@ -71,28 +71,30 @@ def server(monkeypatch):
         thread.join()
 
 
-def got(server, tmp_path, told=None):
+def got(server, tmp_path, progress=None):
     return download(
-        server.url, tmp_path / "cache/base.img", lambda done, total: told.append((done, total)) if told is not None else None
+        server.url,
+        tmp_path / "cache/base.img",
+        lambda done, total: progress.append((done, total)) if progress is not None else None,
     )
 
 
 def test_a_file_comes_whole_and_nothing_else_stays(server, tmp_path):
-    told = []
-    path = got(server, tmp_path, told)
+    progress = []
+    path = got(server, tmp_path, progress)
     assert path.read_bytes() == server.content
-    assert told[-1] == (5 * MIB, 5 * MIB)
+    assert progress[-1] == (5 * MIB, 5 * MIB)
     assert not [name for name in os.listdir(path.parent) if "partial" in name]
 
 
 def test_a_download_that_is_cut_is_carried_on_where_it_ended(server, tmp_path):
     server.cuts = [2 * MIB, MIB + 5]
     assert got(server, tmp_path).read_bytes() == server.content
-    starts = [int(one["Range"].strip("bytes=-")) if one else 0 for one in server.asked]
+    starts = [int(headers["Range"].strip("bytes=-")) if headers else 0 for headers in server.asked]
     assert len(starts) == 3 and starts == sorted(starts) and starts[1] > 0 and starts[2] > 2 * MIB - 1
 
 
-def test_the_next_run_carries_on_what_an_earlier_one_left(server, tmp_path):
+def test_the_next_run_carries_on_what_an_earlier_run_left(server, tmp_path):
     server.cuts = [MIB + 1, *[0] * 4]
     with pytest.raises(BaseMissing, match="the next run carries on"):
         got(server, tmp_path)
@@ -111,7 +113,7 @@ def test_a_file_that_changed_between_two_tries_is_not_stitched_together(server, 
 
 
 @pytest.mark.parametrize("cut_bytes", [0, MIB], ids=["before its first byte", "in the middle"])
-def test_an_older_whole_file_is_never_taken_for_the_newer_one_that_was_cut(server, tmp_path, cut_bytes):
+def test_an_older_whole_file_is_never_taken_for_the_newer_file_that_was_cut(server, tmp_path, cut_bytes):
     got(server, tmp_path)
     server.content, server.etag, server.cuts = os.urandom(3 * MIB), '"2"', [cut_bytes]
     assert got(server, tmp_path).read_bytes() == server.content
@@ -124,13 +126,13 @@ def test_a_whole_file_that_did_not_change_is_not_sent_again(server, tmp_path):
     assert server.asked[1] == {"If-None-Match": '"1"'}
 
 
-def test_without_a_tag_a_cut_download_begins_anew(server, tmp_path):
+def test_without_a_tag_a_cut_download_begins_again(server, tmp_path):
     server.etag, server.cuts = "", [2 * MIB]
     assert got(server, tmp_path).read_bytes() == server.content
     assert server.asked == [{}, {}]
 
 
-def test_a_shorter_file_in_its_place_is_fetched_anew(server, tmp_path):
+def test_a_shorter_file_in_its_place_is_fetched_again(server, tmp_path):
     def shorten(server):
         server.content, server.after_cut = server.content[:MIB], None
 

@@ -94,8 +94,8 @@ def test_a_uuid_that_is_not_asked_for_is_new_each_time(tmp_path, tree):
     root = tree(tmp_path / "root", {"a": "b"})
     for name in ("one", "two"):
         pack_image(root, tmp_path / name)
-    one, two = read_ext(tmp_path / "one"), read_ext(tmp_path / "two")
-    assert one.uuid != two.uuid and one.label == two.label == ""
+    first, second = read_ext(tmp_path / "one"), read_ext(tmp_path / "two")
+    assert first.uuid != second.uuid and first.label == second.label == ""
 
 
 def test_content_is_measured_as_du_sees_it(varied):

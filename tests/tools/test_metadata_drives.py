@@ -137,7 +137,7 @@ def test_more_than_64_kib_are_refused(machine, burned):
         read_userdata(base_url="http://127.0.0.1:9", top=machine.top)
 
 
-def test_a_disk_that_cannot_be_mounted_is_told_and_the_others_are_asked(machine, attached, tmp_path, tree):
+def test_a_disk_that_cannot_be_mounted_is_reported_and_the_others_are_asked(machine, attached, tmp_path, tree):
     (tmp_path / "rubbish").write_bytes(bytes(1 << 20))
     device = attached(tmp_path / "rubbish", "config-2")
     tree(machine.top, {"var/lib/cloud/seed/nocloud/user-data": DATA})
@@ -155,6 +155,6 @@ def test_a_disk_is_mounted_read_only_without_programs_and_devices_where_nobody_s
         return f"{options} {top}".encode()
 
     monkeypatch.setattr(metadata_drives, "_read_file", look)
-    told = read_config_drive(machine).data.decode()
-    assert all(f"{option}," in told for option in ("ro", "nosuid", "nodev", "noexec"))
-    assert not os.path.exists(told.split()[-1])
+    seen = read_config_drive(machine).data.decode()
+    assert all(f"{option}," in seen for option in ("ro", "nosuid", "nodev", "noexec"))
+    assert not os.path.exists(seen.split()[-1])

@@ -1,4 +1,4 @@
-"""vmimage.instance.metadata_servers against real servers on the loopback: good ones, missing ones, and such that keep us waiting."""
+"""vmimage.instance.metadata_servers against real servers on the loopback: good, missing, and such that keep us waiting."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ class Clock:
 
 class Server(ThreadingHTTPServer):
     """``answers`` holds what each address answers: bytes, a status, a callable that gets the request, or a list of these to be
-    used up to the last one."""
+    used up to the last."""
 
     daemon_threads, block_on_close = True, False
 
@@ -164,7 +164,7 @@ def test_ec2_with_sessions(server):
     assert server.asked == [("GET", OPENSTACK), ("PUT", TOKEN), ("GET", EC2)]
 
 
-def test_ec2_that_refuses_us_a_session_is_told_so(server):
+def test_ec2_that_refuses_us_a_session_is_reported(server):
     server.answers = {TOKEN: 403, EC2: with_session}
     assert "the server says 401, it wants a session token" in server.fail()
 
@@ -233,7 +233,7 @@ def head_without_end(request):
     request.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 10**6)
 
 
-@pytest.mark.parametrize("answer", [hang, drip_head, drip_body, continue_for_ever], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("answer", [hang, drip_head, drip_body, continue_for_ever], ids=lambda answer: answer.__name__)
 def test_a_server_that_keeps_us_waiting_is_left_by_the_deadline(server, answer):
     server.answers = dict.fromkeys((OPENSTACK, EC2, TOKEN), answer)
     assert f"{OPENSTACK}: no complete answer in time" in server.fail(**SHORT)
@@ -333,5 +333,5 @@ def test_an_address_that_swallows_all_is_left_by_the_deadline(clock):
             with ended_if_it_hangs(), pytest.raises(UserdataWrong, match="no complete answer in time"):
                 read_userdata(SERVERS, base_url=f"http://127.0.0.1:{port}", sleep=clock.sleep, **SHORT)
         finally:
-            for one in waiting:
-                one.close()
+            for connection in waiting:
+                connection.close()

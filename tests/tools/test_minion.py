@@ -63,20 +63,20 @@ def test_a_return_is_plain_data(minion):
 
 def test_states_that_failed_are_an_answer(minion):
     found = minion.call("state.sls", "half")
-    assert sorted(one["result"] for one in found.values()) == [False, True]
+    assert sorted(state["result"] for state in found.values()) == [False, True]
 
 
 def test_an_sls_that_is_not_there_is_an_answer(minion):
     assert minion.call("state.sls", "nowhere") == ["No matching sls found for 'nowhere' in env 'base'"]
 
 
-def test_an_error_is_told_in_its_own_words_with_all_its_lines(minion):
+def test_an_error_is_shown_in_its_own_words_with_all_its_lines(minion):
     assert failure(minion, "probe.fail", "it is broken\n  -> mend it") == (
         "probe.fail ended with exit code 1: it is broken\n  -> mend it"
     )
 
 
-def test_an_error_of_ours_is_told_with_its_hint(minion):
+def test_an_error_of_ours_is_shown_with_its_hint(minion):
     said = failure(minion, "vm_create.settings", "name=../x")
     assert said.startswith("vm_create.settings ended with exit code 1: the argument name is '../x'\n  -> a name is letters")
 
@@ -86,11 +86,11 @@ def test_an_unknown_function_is_named(minion):
     assert said.startswith("probe.nothing ended with exit code ") and "'probe.nothing' is not available." in said
 
 
-def test_missing_arguments_are_told(minion):
+def test_missing_arguments_are_named(minion):
     assert "missing 1 required positional argument: 'text'" in failure(minion, "probe.fail")
 
 
-def test_of_a_fault_in_a_function_the_error_is_told_and_no_traceback(minion):
+def test_of_a_fault_in_a_function_the_error_is_shown_and_no_traceback(minion):
     said = failure(minion, "probe.break_down")
     assert said.splitlines()[-1].strip() == "KeyError: 'what is not there'" and 'File "' not in said
 
@@ -99,7 +99,7 @@ def test_words_of_a_program_on_stdout_do_not_hide_what_went_wrong(minion):
     assert "words of a program" in failure(minion, "probe.chatter")
 
 
-def test_a_salt_that_ends_without_an_answer_is_told_with_its_last_words(minion):
+def test_a_salt_that_ends_without_an_answer_is_reported_with_its_last_words(minion):
     assert failure(minion, "probe.end") == "probe.end ended with exit code 3: \n    the last words"
 
 
@@ -108,7 +108,7 @@ def test_each_line_of_the_log_is_said_as_it_comes(minion):
     assert "Error running 'probe.fail': it is broken" in minion.said
 
 
-def test_a_config_that_is_no_yaml_is_told(minion):
+def test_a_config_that_is_no_yaml_is_reported(minion):
     (minion.directory / "minion").write_text("a: [\n")
     assert "Error parsing configuration file" in failure(minion, "test.ping")
 
@@ -137,7 +137,7 @@ def test_salt_ends_with_who_asked_it(minion, tmp_path):
 
 def children_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(one) for one in file.read().split()]
+        return [int(word) for word in file.read().split()]
 
 
 def is_running(pid):

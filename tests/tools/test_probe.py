@@ -63,5 +63,5 @@ def test_where_nobody_listens_it_is_refused():
     assert qemu.probe(qemu.free_port(), "", soon()) == qemu.REFUSED
 
 
-def test_ports_that_are_refused_are_named_and_silent_ones_are_not():
+def test_ports_that_are_refused_are_named_and_silent_ports_are_not():
     assert qemu.unanswered({"answers": {80: qemu.REFUSED, 22: "SSH-2.0", 5432: qemu.SILENT}}) == [80]

@@ -58,7 +58,7 @@ def test_the_exit_code_of_a_function_is_passed_on(start):
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["the example", "one's own"])
-def test_settings_of_ones_own_take_the_place_of_the_example(own, tmp_path):
+def test_own_settings_take_the_place_of_the_example(own, tmp_path):
     script = (PROJECT / "quickstart").read_text().replace("--prepare) prepare ;;", "--prepare) configure_salt ;;")
     (tmp_path / "quickstart").write_text(script)
     (tmp_path / "pillar.example").write_text("ami: {name: example}\n")

@@ -68,7 +68,7 @@ QCOW2 = {
 def test_a_qcow2_that_needs_more_than_itself_is_refused(tmp_path, options, words):
     blank(tmp_path / "other")
     path = tmp_path / "image"
-    run(["qemu-img", "create", "-q", "-f", "qcow2", *(one.replace("TMP", str(tmp_path)) for one in options), path, "64M"])
+    run(["qemu-img", "create", "-q", "-f", "qcow2", *(option.replace("TMP", str(tmp_path)) for option in options), path, "64M"])
     with pytest.raises(BaseRefused, match=words):
         formats.check_qcow2(path)
     with pytest.raises(BaseRefused, match=words):
@@ -81,10 +81,13 @@ def test_a_gpt_of_sfdisk_is_read_with_types_and_partuuids(tmp_path):
     path = sfdisk(blank(tmp_path / "d"), script)
     assert formats.read_format(path) == "disk"
     found = formats.read_partitions(path)
-    assert [(one.number, one.offset // MIB, one.size // MIB) for one in found[:2]] == [(1, 1, 8), (2, 9, 16)]
-    assert [one.number for one in found if one.kind in formats.ROOT_TYPES] == [2]
+    assert [(partition.number, partition.offset // MIB, partition.size // MIB) for partition in found[:2]] == [
+        (1, 1, 8),
+        (2, 9, 16),
+    ]
+    assert [partition.number for partition in found if partition.kind in formats.ROOT_TYPES] == [2]
     assert found[1].identity == UUID
-    assert [one.identity for one in found] == [sfdisk_says(path, one.number) for one in found]
+    assert [partition.identity for partition in found] == [sfdisk_says(path, partition.number) for partition in found]
 
 
 def sfdisk_says(path, number):
@@ -105,8 +108,8 @@ def test_a_gpt_of_sgdisk_with_a_gap_and_256_entries_is_read(tmp_path):
             path,
         ]
     )
-    assert {one.number: one.offset // MIB for one in formats.read_partitions(path)} == {1: 8, 14: 2}
-    assert next(one.identity for one in formats.read_partitions(path) if one.number == 1) == UUID
+    assert {partition.number: partition.offset // MIB for partition in formats.read_partitions(path)} == {1: 8, 14: 2}
+    assert next(partition.identity for partition in formats.read_partitions(path) if partition.number == 1) == UUID
 
 
 @pytest.mark.needs("sfdisk")
@@ -125,9 +128,10 @@ def test_an_mbr_of_sfdisk_with_logical_partitions_is_read(tmp_path):
         for line in run(["sfdisk", "--dump", path]).output.splitlines()
         if "start=" in line
     ]
-    assert [str(one.number) for one in found] == [number.strip() for number in listed if number.strip() != "2"]
-    assert found[0].identity == "deadbeef-01" and [one.size // MIB for one in found if one.number > 4] == [8, 8, 4]
-    assert [one.kind for one in found if one.number > 4] == [0x82, 0x83, 0x83]
+    assert [str(partition.number) for partition in found] == [number.strip() for number in listed if number.strip() != "2"]
+    assert found[0].identity == "deadbeef-01"
+    assert [partition.size // MIB for partition in found if partition.number > 4] == [8, 8, 4]
+    assert [partition.kind for partition in found if partition.number > 4] == [0x82, 0x83, 0x83]
 
 
 @pytest.mark.hostile("disk images", refused=True)

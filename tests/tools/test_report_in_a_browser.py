@@ -62,9 +62,9 @@ def kept():
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    one = Browser(tmp_path_factory.mktemp("browser"))
-    yield one
-    one.close()
+    started = Browser(tmp_path_factory.mktemp("browser"))
+    yield started
+    started.close()
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ WIDTHS = pytest.mark.parametrize("width", [400, 1400])
 
 
 @WIDTHS
-def test_what_one_wants_to_know_first_is_on_the_screen(browser, page, width):
+def test_what_a_user_wants_to_know_first_is_on_the_screen(browser, page, width):
     browser.open(page(), width)
     seen = visible_text(browser)
     for fact in (
@@ -138,7 +138,7 @@ def test_what_one_wants_to_know_first_is_on_the_screen(browser, page, width):
     ):
         assert fact in seen
     for title in ("Time", "What is in the image", "What changed", "Log", "Settings and versions"):
-        assert title in browser.value("[...document.querySelectorAll('h2')].map(one => one.innerText)")
+        assert title in browser.value("[...document.querySelectorAll('h2')].map(item => item.innerText)")
     assert browser.complaints() == []
 
 
@@ -147,17 +147,17 @@ def test_what_one_wants_to_know_first_is_on_the_screen(browser, page, width):
 def test_nothing_is_wider_than_the_window(browser, page, failure, width, folded):
     for path in (page(), page("bad", failed=failure)):
         browser.open(path, width)
-        browser.value(f"document.querySelectorAll('details').forEach(one => one.open = {'false' if folded else 'true'})")
+        browser.value(f"document.querySelectorAll('details').forEach(item => item.open = {'false' if folded else 'true'})")
         assert browser.value("document.documentElement.scrollWidth") == width
-        beyond = """[...document.querySelectorAll("main *")].filter(one => one.getBoundingClientRect().right > innerWidth + 1
-            && !one.closest(".wide-table, svg")).map(one => one.outerHTML.slice(0, 80))"""
+        beyond = """[...document.querySelectorAll("main *")].filter(item => item.getBoundingClientRect().right > innerWidth + 1
+            && !item.closest(".wide-table, svg")).map(item => item.outerHTML.slice(0, 80))"""
         assert browser.value(beyond) == []
 
 
 @WIDTHS
 def test_failures_stand_on_top(browser, page, failure, width):
     browser.open(page(failed=failure), width)
-    places = browser.value("[...document.querySelectorAll('section')].map(one => [one.id, one.getBoundingClientRect().top])")
+    places = browser.value("[...document.querySelectorAll('section')].map(item => [item.id, item.getBoundingClientRect().top])")
     assert places[0][0] == "failures" and places[0][1] < 700 and places == sorted(places, key=lambda place: place[1])
     seen = visible_text(browser)
     assert "This build failed the schema is loaded" in seen and "psql: no server" in seen
@@ -167,45 +167,46 @@ def test_failures_stand_on_top(browser, page, failure, width):
 @WIDTHS
 def test_the_treemap_that_fits_the_window_fills_it_and_its_tiles_stay_inside(browser, page, width):
     browser.open(page(), width)
-    frames = """[...document.querySelectorAll(".treemap")].map(one => one.getBoundingClientRect()).filter(one => one.width)"""
-    assert len(browser.value(f"{frames}.map(one => one.width)")) == 2  # by package, by directory
-    narrow = browser.value("[...document.querySelectorAll('.treemap.narrow')].filter(one => one.clientWidth).length")
+    frames = """[...document.querySelectorAll(".treemap")].map(item => item.getBoundingClientRect()).filter(item => item.width)"""
+    assert len(browser.value(f"{frames}.map(item => item.width)")) == 2  # by package, by directory
+    narrow = browser.value("[...document.querySelectorAll('.treemap.narrow')].filter(item => item.clientWidth).length")
     assert narrow == (2 if width == 400 else 0)
     outside = """[...document.querySelectorAll(".treemap")].flatMap(frame => { const f = frame.getBoundingClientRect();
-        return [...frame.querySelectorAll(".tile > rect")].map(one => one.getBoundingClientRect()).filter(one =>
-            one.left < f.left - 2 || one.right > f.right + 2 || one.top < f.top - 2 || one.bottom > f.bottom + 2) }).length"""
+        return [...frame.querySelectorAll(".tile > rect")].map(item => item.getBoundingClientRect()).filter(item =>
+            item.left < f.left - 2 || item.right > f.right + 2 || item.top < f.top - 2 || item.bottom > f.bottom + 2) }).length"""
     assert browser.value(outside) == 0
-    largest = """[...document.querySelectorAll(".treemap")].filter(one => one.clientWidth).map(frame => Math.max(...[...frame
-        .querySelectorAll(".tile:not(.group) > rect")].map(one => one.getBoundingClientRect()).map(one => one.width * one.height)))"""
+    largest = """[...document.querySelectorAll(".treemap")].filter(item => item.clientWidth).map(frame => Math.max(...[...frame
+        .querySelectorAll(".tile:not(.group) > rect")].map(item => item.getBoundingClientRect())
+        .map(box => box.width * box.height)))"""
     assert min(browser.value(largest)) > 3000  # pixels
 
 
 def test_bars_are_as_long_as_the_steps_took(browser, page):
     browser.open(page())
     widths = browser.value(
-        "[...document.querySelectorAll('.step')].map(one => one.querySelector('svg rect').getBoundingClientRect().width)"
+        "[...document.querySelectorAll('.step')].map(item => item.querySelector('svg rect').getBoundingClientRect().width)"
     )
     assert widths[1] == pytest.approx(40 * widths[0], rel=0.02) and widths[2] == pytest.approx(3.5 * widths[0], rel=0.02)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_text_can_be_told_from_what_is_behind_it(browser, page, failure, colours):
+def test_text_stands_out_from_what_is_behind_it(browser, page, failure, colours):
     browser.open(page(failed=failure), colours=colours)
     paper, ink = browser.value(
-        "['--paper', '--ink'].map(one => getComputedStyle(document.documentElement).getPropertyValue(one).trim())"
+        "['--paper', '--ink'].map(item => getComputedStyle(document.documentElement).getPropertyValue(item).trim())"
     )
     background = browser.value("getComputedStyle(document.documentElement).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (colours == "light")
     assert contrast(paper, ink) > 10
     names = [(f"--on-{kind}", f"--{kind}") for kind in ("base", "added", "unowned")]
     names += [("--on-depth", f"--depth{depth}") for depth in range(5)] + [("--bad", "--bad-paper"), ("--soft", "--panel")]
-    get = f"{json.dumps(names)}.map(pair => pair.map(one => getComputedStyle(document.documentElement).getPropertyValue(one).trim()))"
+    get = f"{json.dumps(names)}.map(pair => pair.map(x => getComputedStyle(document.documentElement).getPropertyValue(x).trim()))"
     for (name, _), (front, back) in zip(names, browser.value(get), strict=True):
         assert contrast(front, back) >= 4.5, name
 
 
-def contrast(one, other):
-    """The contrast of two colours as WCAG reckons it."""
+def contrast(first, second):
+    """The contrast of two colours as WCAG computes it."""
 
     def luminance(colour):
         digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
@@ -213,7 +214,7 @@ def contrast(one, other):
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -239,8 +240,8 @@ def test_even_markup_that_came_through_could_ask_nobody(browser, tmp_path, serve
     text = make_page({"outcome": "done", "manifest": of_a_build(), "kept": {}})
     (tmp_path / "page.html").write_text(text.replace("</main>", f"{attack(address)}</main>"))
     browser.open(tmp_path / "page.html")
-    assert asked == [] and any("Content Security Policy" in json.dumps(one) for one in browser.complaints())
-    (tmp_path / "open.html").write_text(attack(address))  # without our policy: the attack is a real one, and the server hears it
+    assert asked == [] and any("Content Security Policy" in json.dumps(complaint) for complaint in browser.complaints())
+    (tmp_path / "open.html").write_text(attack(address))  # without our policy: the attack is real, and the server hears it
     browser.open(tmp_path / "open.html")
     wait_until(lambda: {"/script", "/image", "/style", "/frame"} <= set(asked))
 

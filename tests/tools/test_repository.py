@@ -156,11 +156,11 @@ def alike(history):
 
 
 def test_a_beginning_that_two_commits_share_is_refused_and_both_are_named(history, fetch):
-    one, other = alike(history)
-    with pytest.raises(RepositoryWrong, match=f"2 commits of .* begin with {one[:7]}") as refused:
-        fetch(history, one[:7])
-    assert one in refused.value.hint and other in refused.value.hint
-    assert fetch(history, one[:12]).node == one
+    first, second = alike(history)
+    with pytest.raises(RepositoryWrong, match=f"2 commits of .* begin with {first[:7]}") as refused:
+        fetch(history, first[:7])
+    assert first in refused.value.hint and second in refused.value.hint
+    assert fetch(history, first[:12]).node == first
 
 
 def test_a_commit_after_the_first_run_is_fetched_and_the_earlier_files_stay(history, fetch):

@@ -37,7 +37,7 @@ class Sshd:
         return path
 
     def start(self):
-        """As sshd takes no port 0, ports are tried until one is free."""
+        """As sshd takes no port 0, ports are tried until a port is free."""
         for port in range(42022 + os.getpid() % 1000, 44000):
             child = subprocess.Popen(
                 [find_program("sshd"), "-D", "-e", "-f", self.config(port)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
@@ -104,7 +104,7 @@ def test_ssh_asks_nobody_and_trusts_no_stranger(history, fetch, sshd, credential
 
 
 @pytest.mark.needs("sshd", "ssh", "ssh-keygen")
-def test_ssh_heeds_no_configuration_or_key_of_the_user(history, fetch, sshd, credentials, tmp_path, monkeypatch):
+def test_ssh_uses_no_configuration_or_key_of_the_user(history, fetch, sshd, credentials, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir(mode=0o700)
     (tmp_path / ".ssh/config").write_text(f"Host *\nProxyCommand touch {tmp_path}/ran\n")

@@ -45,13 +45,13 @@ def guarded(history, server):
     return history
 
 
-def test_a_server_that_asks_who_we_are_is_told_so_from_netrc_and_nobody_else_sees_it(guarded, fetch, credentials, argvs, server):
+def test_a_server_that_asks_who_we_are_gets_it_from_netrc_and_nobody_else_sees_it(guarded, fetch, credentials, argvs, server):
     directory = credentials(netrc=f"machine 127.0.0.1 login alice password {PASSWORD}\n")
     checkout = fetch(guarded.url, "v1", guarded.kind, credentials=str(directory))
     assert content(checkout) == "second"
     assert any(authorization for _, authorization in server.asked)
-    told = [*argvs, *fetch.said, str(checkout)]
-    assert not [one for one in told if PASSWORD in one]
+    seen = [*argvs, *fetch.said, str(checkout)]
+    assert not [text for text in seen if PASSWORD in text]
     assert subprocess.run(["grep", "-rlF", PASSWORD, fetch.cache], stdout=subprocess.PIPE, check=False).stdout == b""
 
 
@@ -73,7 +73,7 @@ def test_the_password_is_in_no_place_that_others_can_read_while_the_programs_run
 
 
 @pytest.mark.parametrize("netrc", [None, "machine 127.0.0.1 login alice password wrong1\n", "machine other login a password b\n"])
-def test_without_the_right_password_the_remedy_is_told_and_no_password(guarded, fetch, credentials, netrc):
+def test_without_the_right_password_the_remedy_is_shown_and_no_password(guarded, fetch, credentials, netrc):
     directory = str(credentials(netrc=netrc)) if netrc else ""
     with pytest.raises(RepositoryWrong, match="cannot be fetched") as refused:
         fetch(guarded.url, "v1", guarded.kind, credentials=directory, tries=1)
@@ -223,7 +223,7 @@ def test_execute_bits_and_odd_names_come_as_they_are(history, fetch):
     (history.path / "a b").chmod(0o755)
     history.commit_all("odd")
     path = fetch(history).path
-    assert {str(one.relative_to(path)) for one in path.rglob("*") if one.is_file()} >= set(names)
+    assert {str(entry.relative_to(path)) for entry in path.rglob("*") if entry.is_file()} >= set(names)
     assert os.access(path / "a b", os.X_OK) and not (path / "ä").stat().st_mode & 0o111
 
 
@@ -238,7 +238,7 @@ def test_what_looks_like_a_repository_among_the_files_is_left_out(history, fetch
         history.commit_all("planted")
     path = fetch(history).path
     assert (path / "deep/file").read_text() == "x"
-    assert not [one for one in path.rglob("*") if one.name in (".hg", ".git")]
+    assert not [entry for entry in path.rglob("*") if entry.name in (".hg", ".git")]
 
 
 def plant_in_hg(source, files, links=None):
@@ -334,9 +334,9 @@ def nothing_leaves(history, fetch, tmp_path, outside):
             p for p in (fetch.place / "trees").iterdir() if "partial" not in p.name
         ]
     else:
-        assert not [one for one in path.rglob("*") if one.name in (".hg", ".git")]
+        assert not [entry for entry in path.rglob("*") if entry.name in (".hg", ".git")]
     assert not list(outside.iterdir())
-    assert all("/trees/" in str(one) for one in tmp_path.glob("**/evil"))
+    assert all("/trees/" in str(entry) for entry in tmp_path.glob("**/evil"))
 
 
 @pytest.mark.parametrize("history", ["git"], indirect=True)
@@ -367,7 +367,7 @@ def nested(history, served, server):
     return history
 
 
-def test_what_a_repository_refers_to_is_left_out_and_that_is_told(nested, fetch, server):
+def test_what_a_repository_refers_to_is_left_out_and_that_is_reported(nested, fetch, server):
     checkout = fetch(nested.url, "", nested.kind)
     assert content(checkout) == "last" and not list(checkout.path.glob("inner/*"))
     assert not [path for path, _ in server.asked if "-inner" in path]
@@ -377,7 +377,7 @@ def test_what_a_repository_refers_to_is_left_out_and_that_is_told(nested, fetch,
 def test_what_a_repository_refers_to_is_fetched_where_that_is_asked(nested, fetch):
     checkout = fetch(nested.url, "", nested.kind, subrepositories=True)
     assert (checkout.path / "inner/inner.sls").read_text() == "inner"  # as it was referred to, not the newest
-    assert not [one for one in checkout.path.rglob("*") if one.name in (".hg", ".git")]
+    assert not [entry for entry in checkout.path.rglob("*") if entry.name in (".hg", ".git")]
     assert not fetch.said
     assert fetch(nested.url, "", nested.kind, subrepositories=True) == checkout
     plain = fetch(nested.url, "", nested.kind)

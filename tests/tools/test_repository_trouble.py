@@ -129,7 +129,7 @@ def test_a_whole_hash_that_was_fetched_needs_no_server(history, server, fetch):
     address = server.address(history)
     fetch(address, "", history.kind)
     asked = len(server.asked)
-    checkout = fetch(address, history.nodes["second"], history.kind)  # not the one that was checked out
+    checkout = fetch(address, history.nodes["second"], history.kind)  # not the revision that was checked out
     assert content(checkout) == "second" and not checkout.is_stale
     assert len(server.asked) == asked
 
@@ -197,7 +197,11 @@ def test_hg_and_git_end_with_who_called_them(history, server, fetch, process):
     server.stuck = 1 << 20
     child = process(history.kind, server.address(history), "", fetch.cache)
     kill_when(child, lambda: begun(fetch))
-    wait_until(lambda: not [one for one in processes() if f"{fetch.cache}/" in one and one.split("\0")[0] == history.kind])
+    wait_until(
+        lambda: (
+            not [command for command in processes() if f"{fetch.cache}/" in command and command.split("\0")[0] == history.kind]
+        )
+    )
 
 
 def processes():

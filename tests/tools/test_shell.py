@@ -85,20 +85,20 @@ def test_programs_in_sbin_are_found_with_a_users_path(monkeypatch):
     ids=["lines", "no end of line", "progress", "dos", "in pieces", "a letter in pieces", "no letter", "nothing"],
 )
 def test_lines_are_handed_out_whole(script, lines):
-    told = []
-    sh(script, on_line=told.append)
-    assert told == lines
+    seen = []
+    sh(script, on_line=seen.append)
+    assert seen == lines
 
 
 def test_lines_are_handed_out_while_the_program_runs(tmp_path):
-    told = []
+    seen = []
 
     def listen(line):
-        told.append(line)
+        seen.append(line)
         (tmp_path / "heard").touch()
 
     sh(f"echo now; {SLOWLY.format(until=tmp_path / 'heard')} || echo nobody heard; echo then", on_line=listen)
-    assert told == ["now", "then"]
+    assert seen == ["now", "then"]
 
 
 def test_a_daemon_that_keeps_the_output_open_keeps_nobody_waiting(tmp_path):
@@ -112,9 +112,9 @@ def test_nothing_of_a_large_output_is_lost():
 
 
 def test_of_an_output_handed_out_only_the_end_is_kept():
-    told = []
-    output = sh("seq 1 100000", on_line=told.append).output
-    assert len(told) == 100_000 and len(output) == 64 * 1024 and output.endswith("\n99999\n100000\n")
+    seen = []
+    output = sh("seq 1 100000", on_line=seen.append).output
+    assert len(seen) == 100_000 and len(output) == 64 * 1024 and output.endswith("\n99999\n100000\n")
 
 
 def test_the_last_words_of_quick_programs_are_never_lost():

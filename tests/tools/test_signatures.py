@@ -23,8 +23,8 @@ def here(tmp_path):
     return tmp_path
 
 
-def located(here, **told):
-    settings = gather_settings([], {"base": f"{here}/base.img", "cache": f"{here}/cache", **told})
+def located(here, **given):
+    settings = gather_settings([], {"base": f"{here}/base.img", "cache": f"{here}/cache", **given})
     return locate_base(settings, Progress())
 
 
@@ -49,7 +49,7 @@ def test_a_checksum_file_elsewhere_is_named_by_its_address(here, tree):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("settings", "words"),
     [
         ({"base_hash": f"sha256:{'0' * 64}"}, "has the digest"),
         ({}, "nothing tells the digest"),
@@ -59,12 +59,12 @@ def test_a_checksum_file_elsewhere_is_named_by_its_address(here, tree):
     ],
     ids=["wrong", "none", "no such file", "keyring without a file", "keyring with a digest"],
 )
-def test_a_base_that_is_not_verified_is_refused(here, told, words):
+def test_a_base_that_is_not_verified_is_refused(here, settings, words):
     with pytest.raises(BaseUnverified, match=words):
-        located(here, **{key: value.replace("HERE", str(here)) for key, value in told.items()})
+        located(here, **{key: value.replace("HERE", str(here)) for key, value in settings.items()})
 
 
-def test_a_base_is_taken_unverified_only_when_told_so(here):
+def test_a_base_is_taken_unverified_only_by_its_setting(here):
     assert located(here, base_unverified=True).verified == "not verified"
 
 
@@ -81,7 +81,7 @@ def test_what_is_no_image_is_refused(here):
 
 @pytest.fixture(scope="module")
 def gpg():
-    """Runs gpg with two keys of its own; its home has a short name, for sockets allow no long one."""
+    """Runs gpg with two keys of its own; its home has a short name, for sockets allow no long name."""
     home = Path(tempfile.mkdtemp(prefix="gpg"))
 
     def ask(*arguments):
@@ -138,8 +138,8 @@ needs_gpg = pytest.mark.needs("gpg", "gpgconf", "gpgv")
 @needs_gpg
 @pytest.mark.parametrize("ending", [".gpg", ".sign", ".asc", ".sig"])
 def test_a_checksum_file_signed_by_a_key_of_the_keyring_is_good(here, signed, ending):
-    told = signed("mirror", ending, *(["--armor"] if ending == ".asc" else []))
-    assert located(here, **told).verified == "sha512 from SHA512SUMS, signed as mirror.gpg wants"
+    settings = signed("mirror", ending, *(["--armor"] if ending == ".asc" else []))
+    assert located(here, **settings).verified == "sha512 from SHA512SUMS, signed as mirror.gpg wants"
 
 
 @needs_gpg
@@ -150,18 +150,18 @@ def test_a_signature_of_a_stranger_is_refused(here, signed):
 
 @needs_gpg
 def test_a_checksum_file_changed_after_it_was_signed_is_refused(here, signed):
-    told = signed()
+    settings = signed()
     (here / "SHA512SUMS").write_text(f"{SHA512}  base.img\n{SHA512}  other.img\n")
     with pytest.raises(BaseUnverified, match="not good"):
-        located(here, **told)
+        located(here, **settings)
 
 
 @needs_gpg
-def test_a_checksum_file_without_a_signature_is_refused_when_one_is_asked_for(here, signed):
-    told = signed()
+def test_a_checksum_file_without_a_signature_is_refused_when_a_signature_is_asked_for(here, signed):
+    settings = signed()
     (here / "SHA512SUMS.gpg").unlink()
     with pytest.raises(BaseUnverified, match="no signature next to it"):
-        located(here, **told)
+        located(here, **settings)
 
 
 @needs_gpg

@@ -36,7 +36,7 @@ def test_old_security_suites_with_a_slash_are_of_the_release(lines_for):
 
 
 @pytest.mark.parametrize("other", [[(D, "sid", "main", "Debian")], indexes("trixie")], ids=["sid beside", "trixie beside"])
-def test_on_a_machine_with_two_releases_the_wanted_one_is_taken(lines_for, other):
+def test_on_a_machine_with_two_releases_the_wanted_release_is_taken(lines_for, other):
     assert lines_for(other + indexes("bookworm"), "bookworm", "debian") == lines("bookworm")
 
 
@@ -51,7 +51,7 @@ def test_components_are_gathered_once_each(lines_for):
 
 
 @pytest.mark.parametrize("known", [[], indexes("bookworm")], ids=["no lists", "Debian's only"])
-def test_a_machine_that_knows_no_such_archive_is_told_what_to_do(lines_for, known):
+def test_a_machine_that_knows_no_such_archive_gets_a_hint(lines_for, known):
     with pytest.raises(SettingsWrong, match="apt-get update") as caught:
         lines_for(known, "noble", "ubuntu")
     assert "ubuntu" in caught.value.message

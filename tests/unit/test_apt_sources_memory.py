@@ -50,7 +50,7 @@ def test_apt_is_asked_once_while_nothing_changes(asking):
         lambda top: (top / "apt/sources.list").write_text("deb more", encoding="utf-8"),
         lambda top: os.utime(top / "apt/sources.list", ns=(1, 1)),
         lambda top: (top / "apt/parts/more.list").rename(top / "apt/parts/other.list"),
-        lambda top: (top / "lists/a_InRelease").write_text("signed anew", encoding="utf-8"),
+        lambda top: (top / "lists/a_InRelease").write_text("signed again", encoding="utf-8"),
         lambda top: (top / "missing").mkdir() or (top / "missing/a").touch(),
         lambda top: (top / "apt/parts/link.list").symlink_to("../sources.list"),
     ],
@@ -63,13 +63,13 @@ def test_after_a_change_of_what_apt_reads_it_is_asked_again(asking, change):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '"text"', "null", '{"state": 1}'])
-def test_a_memory_that_cannot_be_read_is_made_anew(asking, text):
+def test_a_memory_that_cannot_be_read_is_made_again(asking, text):
     asking.memory.write_text(text, encoding="utf-8")
     assert asking() == LINES and asking.asked == 2
     assert asking() == LINES and asking.asked == 2
 
 
-def test_a_memory_of_the_right_state_without_an_answer_is_made_anew(asking):
+def test_a_memory_of_the_right_state_without_an_answer_is_made_again(asking):
     text = asking.memory.read_text(encoding="utf-8")
     asking.memory.write_text(text.replace("indexes", "indices"), encoding="utf-8")
     assert asking() == LINES and asking.asked == 2

@@ -63,7 +63,7 @@ def test_a_base_that_nobody_has_used_for_long_goes_when_another_is_prepared(base
     assert sorted(path.name for path in bases.glob("[0-9]*") if path.suffix != ".lock") == left
 
 
-def test_half_a_base_goes_too_and_one_that_somebody_prepares_now_does_not(bases, prepare_another):
+def test_half_a_base_goes_too_and_a_base_that_somebody_prepares_now_does_not(bases, prepare_another):
     for name in ("half", "now"):
         (bases / f"{name}.img").touch()
         os.utime(bases / f"{name}.img", (0, 0))

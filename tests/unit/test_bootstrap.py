@@ -7,8 +7,8 @@ from vmimage.settings.gather import gather_settings
 MIRROR = "http://mirror.example.org/debian"
 
 
-def plan(architecture="amd64", **told):
-    return plan_bootstrap(gather_settings([], {"mirror": MIRROR, **told}), architecture)
+def plan(architecture="amd64", **settings):
+    return plan_bootstrap(gather_settings([], {"mirror": MIRROR, **settings}), architecture)
 
 
 def test_the_same_settings_give_the_same_digest():
@@ -37,7 +37,7 @@ def test_what_goes_into_a_base_changes_its_digest(other):
 
 
 @pytest.mark.parametrize(
-    ("told", "kernel"),
+    ("settings", "kernel"),
     [
         ({}, "linux-image-cloud-amd64"),
         ({"architecture": "arm64"}, "linux-image-cloud-arm64"),
@@ -45,8 +45,8 @@ def test_what_goes_into_a_base_changes_its_digest(other):
     ],
     ids=["Debian", "Debian arm64", "Ubuntu"],
 )
-def test_a_base_gets_one_kernel_for_clouds(told, kernel):
-    assert [name for name in plan(**told)["packages"] if name.startswith("linux-")] == [kernel]
+def test_a_base_gets_one_kernel_for_clouds(settings, kernel):
+    assert [name for name in plan(**settings)["packages"] if name.startswith("linux-")] == [kernel]
 
 
 @pytest.mark.parametrize(("release", "apart"), [("bullseye", False), ("jammy", False), ("bookworm", True), ("noble", True)])

@@ -39,6 +39,6 @@ def test_a_tree_deeper_than_pythons_stack_is_listed_parents_first(overlay):
     try:
         names = [change.name for change in list_changes(*overlay)]
     finally:
-        for one in reversed(made):
-            os.rmdir(one)
+        for directory in reversed(made):
+            os.rmdir(directory)
     assert len(names) == 1052 and names == sorted(names, key=len)

@@ -84,16 +84,16 @@ def test_an_rc_file_that_exports_name_and_id_is_no_contradiction():
 
 
 @pytest.mark.parametrize(
-    ("told", "auth"),
+    ("keys", "auth"),
     [
         ({"user_domain": "staff", "project_domain": "work"}, {"user_domain_name": "staff", "project_domain_name": "work"}),
         ({"user_domain_name": "staff"}, {"user_domain_name": "staff", "project_domain_id": "default"}),
         ({"project_domain_id": "d1"}, {"user_domain_id": "default", "project_domain_id": "d1"}),
     ],
 )
-def test_a_domain_is_the_default_one_where_none_is_told(told, auth):
-    assert of_pillar({**USER, **told}).auth.items() >= auth.items()
-    assert len([key for key in of_pillar({**USER, **told}).auth if "domain" in key]) == 2
+def test_a_domain_is_the_default_domain_where_none_is_given(keys, auth):
+    assert of_pillar({**USER, **keys}).auth.items() >= auth.items()
+    assert len([key for key in of_pillar({**USER, **keys}).auth if "domain" in key]) == 2
 
 
 @pytest.mark.parametrize("variable", ["OS_DEFAULT_DOMAIN", "OS_DEFAULT_DOMAIN_ID"])
@@ -136,11 +136,11 @@ def test_variables_are_as_good_as_keystone_keys():
 
 
 @pytest.mark.parametrize(
-    ("told", "loader"),
+    ("auth_type", "loader"),
     [("password", "v3password"), ("v3password", "v3password"), ("v3oidcpassword", "v3oidcpassword")],
 )
-def test_the_auth_type_is_passed_on_as_keystoneauth_calls_it(told, loader):
-    credentials = of_variables({**VARIABLES, "OS_AUTH_TYPE": told})
+def test_the_auth_type_is_passed_on_as_keystoneauth_calls_it(auth_type, loader):
+    credentials = of_variables({**VARIABLES, "OS_AUTH_TYPE": auth_type})
     assert credentials.auth_type == loader and credentials.auth["password"] == "hunter2"
 
 
@@ -151,7 +151,7 @@ def test_empty_variables_are_none():
 
 
 @pytest.mark.parametrize(
-    ("told", "field", "value"),
+    ("keys", "field", "value"),
     [
         ({"region": "north"}, "region_name", "north"),
         ({"region_name": "north"}, "region_name", "north"),
@@ -168,8 +168,8 @@ def test_empty_variables_are_none():
         ({"cacert": __file__, "verify_ssl": True}, "insecure", False),
     ],
 )
-def test_how_to_reach_the_cloud_is_told_beside(told, field, value):
-    assert getattr(of_pillar({**USER, **told}), field) == value
+def test_how_to_reach_the_cloud_is_given_beside(keys, field, value):
+    assert getattr(of_pillar({**USER, **keys}), field) == value
 
 
 def test_how_to_reach_the_cloud_has_defaults():
@@ -179,7 +179,7 @@ def test_how_to_reach_the_cloud_has_defaults():
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "field", "told"),
+    ("variable", "value", "field", "expected"),
     [
         ("OS_REGION_NAME", "north", "region_name", "north"),
         ("OS_INTERFACE", "internal", "interface", "internal"),
@@ -190,8 +190,8 @@ def test_how_to_reach_the_cloud_has_defaults():
         ("OS_IMAGE_ENDPOINT_OVERRIDE", "http://glance:9292", "image_endpoint", "http://glance:9292"),
     ],
 )
-def test_variables_say_how_to_reach_the_cloud(variable, value, field, told):
-    assert getattr(of_variables({**VARIABLES, variable: value}), field) == told
+def test_variables_say_how_to_reach_the_cloud(variable, value, field, expected):
+    assert getattr(of_variables({**VARIABLES, variable: value}), field) == expected
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_variables_say_how_to_reach_the_cloud(variable, value, field, told):
         ("http://[2001:db8::1]:5000/identity/", "http://[2001:db8::1]:5000/identity/v3"),
     ],
 )
-def test_an_address_is_completed_to_the_one_of_identity_v3(address, completed):
+def test_an_address_is_completed_to_that_of_identity_v3(address, completed):
     assert of_pillar({**USER, "auth_url": address}).auth["auth_url"] == completed
 
 
@@ -223,7 +223,7 @@ def test_the_environment_is_asked_only_if_it_may_be():
 
 
 @pytest.mark.parametrize("variables", [{}, {"OS_REGION_NAME": "north", "OS_INTERFACE": "public"}, {"OS_PASSWORD": ""}])
-def test_where_there_are_no_credentials_they_are_none_or_the_ways_are_told_best_first(variables):
+def test_where_there_are_no_credentials_they_are_none_or_the_ways_are_listed_best_first(variables):
     assert of_variables(variables, required=False) is None
     message = refusal(of_variables, variables)
     ways = ["ami.cloud", "keystone.application_credential_id", "keystone.user, keystone.password", "OS_CLOUD", "OS_AUTH_URL"]
@@ -252,7 +252,7 @@ def test_a_cloud_and_keystone_keys_contradict_each_other():
 
 
 @pytest.mark.parametrize(
-    ("gather", "told", "words"),
+    ("gather", "sources", "words"),
     [
         (
             of_pillar,
@@ -288,11 +288,11 @@ def test_a_cloud_and_keystone_keys_contradict_each_other():
         (of_variables, without(APPLICATION_VARIABLES, "OS_AUTH_URL"), "OS_AUTH_URL is missing"),
     ],
 )
-def test_all_that_is_missing_is_named_at_once_with_what_was_found(gather, told, words):
-    assert words in refusal(gather, told)
+def test_all_that_is_missing_is_named_at_once_with_what_was_found(gather, sources, words):
+    assert words in refusal(gather, sources)
 
 
-def test_what_was_found_is_told_with_each_place():
+def test_what_was_found_is_named_with_each_place():
     sources = [source("minion config", {"keystone.auth_url": ADDRESS}), source("pillar", {"keystone": {"user": "builder"}})]
     message = refusal(gather_credentials, sources, environment={})
     assert "(found keystone.auth_url in the minion config and keystone.user in the pillar)" in message
@@ -302,7 +302,7 @@ def test_what_was_found_is_told_with_each_place():
 
 
 @pytest.mark.parametrize(
-    ("gather", "told", "words"),
+    ("gather", "sources", "words"),
     [
         (
             of_pillar,
@@ -341,13 +341,13 @@ def test_what_was_found_is_told_with_each_place():
         (of_pillar, {**USER, "verify_ssl": False, "cacert": __file__}, "keystone.verify_ssl and keystone.cacert in the pillar"),
     ],
 )
-def test_what_contradicts_each_other_is_named_with_its_place(gather, told, words):
-    message = refusal(gather, told)
+def test_what_contradicts_each_other_is_named_with_its_place(gather, sources, words):
+    message = refusal(gather, sources)
     assert message.startswith(words) if words.startswith("OS_") else words in message
 
 
 @pytest.mark.parametrize(
-    ("told", "names"),
+    ("keys", "names"),
     [
         ({**USER, "username": "other"}, ("user", "username")),
         ({**USER, "project": "other"}, ("tenant", "project")),
@@ -357,13 +357,13 @@ def test_what_contradicts_each_other_is_named_with_its_place(gather, told, words
         ({**USER, "insecure": True, "verify_ssl": True}, ("insecure", "verify_ssl")),
     ],
 )
-def test_two_values_under_two_names_of_one_thing_are_refused(told, names):
+def test_two_values_under_two_names_of_one_thing_are_refused(keys, names):
     assert f"keystone.{names[0]} and keystone.{names[1]} in the pillar are different values for the same key" in refusal(
-        of_pillar, told
+        of_pillar, keys
     )
 
 
-def test_two_names_in_two_places_are_told_with_both():
+def test_two_names_in_two_places_are_named_with_both():
     sources = [source("minion config", {"keystone.tenant": "images"}), source("pillar", {"keystone": {"project": "others"}})]
     message = refusal(gather_credentials, sources, environment={})
     assert "keystone.tenant in the minion config and keystone.project in the pillar are different values" in message
@@ -377,7 +377,7 @@ def test_two_variables_of_one_thing_are_refused_too():
 # what cannot be meant
 
 
-def test_an_unknown_key_is_named_with_the_one_that_was_meant():
+def test_an_unknown_key_is_named_with_the_key_that_was_meant():
     message = refusal(of_pillar, {**USER, "pasword": "hunter2"}, kind=SettingsWrong)
     assert "keystone.pasword in the pillar" in message and "did you mean keystone.password?" in message
 
@@ -390,7 +390,7 @@ def test_salts_admin_token_of_identity_v2_is_refused_by_name(key):
 
 @pytest.mark.parametrize("key", ["password", "user", "tenant", "auth_url", "region", "interface", "cacert"])
 @pytest.mark.parametrize("value", [12345, 0o123, 1.5, True, ["hunter2"], {"hunter2": 1}], ids=repr)
-def test_what_is_no_str_is_to_be_put_in_quotes_and_is_not_told(key, value):
+def test_what_is_no_str_is_to_be_put_in_quotes_and_is_not_shown(key, value):
     message = refusal(of_pillar, {**USER, key: value})
     assert f"keystone.{key} in the pillar is not a string" in message and "put it in quotes" in message
     assert str(value) not in message
@@ -442,7 +442,7 @@ def test_the_secret_of_an_application_credential_is_put_in_quotes_too():
         ("image_endpoint", "glance", "is not an address"),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_told_by_its_key(key, value, words):
+def test_a_value_that_cannot_be_meant_is_named_by_its_key(key, value, words):
     message = refusal(of_pillar, {**USER, key: value})
     assert f"keystone.{key} in the pillar" in message and words in message
 
@@ -460,9 +460,9 @@ def test_variables_are_checked_under_their_own_names():
 # what people see
 
 
-@pytest.mark.parametrize("told", [USER, APPLICATION], ids=["user", "application credential"])
-def test_neither_repr_nor_public_shows_a_secret(told):
-    credentials = of_pillar({**told, "region": "north"})
+@pytest.mark.parametrize("keys", [USER, APPLICATION], ids=["user", "application credential"])
+def test_neither_repr_nor_public_shows_a_secret(keys):
+    credentials = of_pillar({**keys, "region": "north"})
     assert "hunter2" not in f"{credentials!r} {credentials} {credentials.public()}"
     assert secrets_of(credentials) == ("hunter2",)
 

@@ -83,7 +83,7 @@ def test_an_entry_with_an_application_credential(home):
         ({"auth": {"auth_url": ADDRESS, "token": "hunter2", "project_id": "p1"}, "auth_type": "token"}, "v3token"),
     ],
 )
-def test_the_kind_is_told_or_seen(home, entry, kind):
+def test_the_kind_is_given_or_seen(home, entry, kind):
     assert of_entry(home, entry).auth_type == kind
 
 
@@ -125,7 +125,7 @@ def test_what_is_of_auth_may_stand_at_the_top(home):
 
 
 @pytest.mark.parametrize(
-    ("told", "field", "value"),
+    ("keys", "field", "value"),
     [
         ({"verify": False}, "insecure", True),
         ({"verify": True}, "insecure", False),
@@ -142,8 +142,8 @@ def test_what_is_of_auth_may_stand_at_the_top(home):
         ({"regions": []}, "region_name", ""),
     ],
 )
-def test_an_entry_says_how_to_reach_the_cloud(home, told, field, value):
-    assert getattr(of_entry(home, {"auth": AUTH, **told}), field) == value
+def test_an_entry_says_how_to_reach_the_cloud(home, keys, field, value):
+    assert getattr(of_entry(home, {"auth": AUTH, **keys}), field) == value
 
 
 @pytest.mark.parametrize(
@@ -155,11 +155,11 @@ def test_an_entry_says_how_to_reach_the_cloud(home, told, field, value):
         ({"verify_ssl": False}, "insecure", True),
     ],
 )
-def test_how_to_reach_the_cloud_may_be_told_beside_it(home, keystone, field, value):
+def test_how_to_reach_the_cloud_may_be_given_beside_it(home, keystone, field, value):
     assert getattr(of_entry(home, {"auth": AUTH, "region_name": "north"}, keystone=keystone), field) == value
 
 
-def test_a_region_that_is_told_beside_is_taken_with_its_values(home):
+def test_a_region_that_is_given_beside_is_taken_with_its_values(home):
     regions = ["north", {"name": "south", "values": {"auth": {"auth_url": "https://south"}, "interface": "internal"}}]
     credentials = of_entry(home, {"auth": AUTH, "regions": regions, "region_name": "north"}, keystone={"region": "south"})
     assert (credentials.auth["auth_url"], credentials.interface) == ("https://south/v3", "internal")
@@ -200,9 +200,9 @@ def test_the_first_file_wins(home):
         entry["clouds"]["ami"]["auth"]["project_name"] = place.name
         write(place / "clouds.yaml", entry)
         assert project() == place.name
-    entry["clouds"]["ami"]["auth"]["project_name"] = "told"
-    variables = {"OS_CLIENT_CONFIG_FILE": str(write(home / "told.yaml", entry))}
-    assert project() == "told"
+    entry["clouds"]["ami"]["auth"]["project_name"] = "named"
+    variables = {"OS_CLIENT_CONFIG_FILE": str(write(home / "named.yaml", entry))}
+    assert project() == "named"
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "yml", "json"])
@@ -211,7 +211,7 @@ def test_a_file_may_have_any_of_the_suffixes(home, suffix):
     assert of_cloud(home).auth["username"] == "builder"
 
 
-def test_a_file_of_the_current_directory_is_told_by_its_whole_path(home):
+def test_a_file_of_the_current_directory_is_named_by_its_whole_path(home):
     path = write(home.parent / "here/clouds.yaml", {"clouds": {"ami": {"auth": AUTH}}})
     assert of_cloud(home).origin == f"the cloud ami in {path}"
 
@@ -256,13 +256,13 @@ def test_without_a_home_the_users_own_is_looked_at(home, monkeypatch):
 # what is wrong
 
 
-def test_where_there_is_no_file_the_directories_are_told(home):
+def test_where_there_is_no_file_the_directories_are_named(home):
     message = refusal(home)
     assert "there is no clouds.yaml" in message
     assert f"., {home}/.config/openstack, {home.parent}/site" in message
 
 
-def test_an_entry_that_is_missing_is_told_with_those_that_there_are(home):
+def test_an_entry_that_is_missing_is_named_with_those_that_there_are(home):
     path = write_cloud(home, {"auth": AUTH}, name="web")
     assert f"{path} has no cloud ami\n  -> it has: other, web" in refusal(home)
     assert f"{path} has no cloud prod\n" in refusal(home, cloud="", OS_CLOUD="prod")
@@ -290,7 +290,7 @@ def test_a_file_that_is_named_and_not_there_is_an_error(home, variable):
         "clouds:\n\n\t hunter2",
     ],
 )
-def test_broken_yaml_is_told_by_its_file_and_line_alone(home, text):
+def test_broken_yaml_is_named_by_its_file_and_line_alone(home, text):
     path = write(home / ".config/openstack/clouds.yaml", text)
     message = refusal(home)
     assert f"{path} is not YAML near line " in message
@@ -300,19 +300,19 @@ def test_broken_yaml_is_told_by_its_file_and_line_alone(home, text):
 @pytest.mark.parametrize(
     "text", ["a: 2013-99-99", "a: !!int hunter2", "a: !!bool hunter2", "a: !!timestamp hunter2", "\x00", "[" * 5000]
 )
-def test_scalars_that_yaml_stumbles_over_are_told_by_the_file(home, text):
+def test_scalars_that_yaml_stumbles_over_are_named_by_the_file(home, text):
     path = write(home / ".config/openstack/secure.yaml", text)
     write_cloud(home, {"auth": AUTH})
     assert f"{path} is not YAML" in refusal(home)
 
 
-def test_a_file_in_another_encoding_is_told_by_its_name(home):
+def test_a_file_in_another_encoding_is_named(home):
     path = write_cloud(home, {})
     path.write_bytes(b"clouds: {ami: {auth: {password: hunter2\xe9}}}")
     assert f"{path} is not YAML" in refusal(home)
 
 
-def test_a_file_that_cannot_be_read_is_told_by_its_name(home, monkeypatch):
+def test_a_file_that_cannot_be_read_is_named(home, monkeypatch):
     path = write_cloud(home, {"auth": AUTH})
 
     def refuse(*_):
@@ -339,13 +339,13 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name(home, monkeypatch):
         ("clouds: {ami: {auth: {}, region_name: [hunter2]}}", "region_name in the cloud ami in "),
     ],
 )
-def test_what_is_of_another_shape_is_told_by_its_place(home, document, words):
+def test_what_is_of_another_shape_is_named_by_its_place(home, document, words):
     path = write(home / ".config/openstack/clouds.yaml", document)
     message = refusal(home)
     assert words in message and str(path) in message and " is not a" in message
 
 
-def test_a_region_that_is_not_there_is_told_with_those_that_there_are(home):
+def test_a_region_that_is_not_there_is_named_with_those_that_there_are(home):
     message = entry_refusal(home, {"auth": AUTH, "regions": ["north", "south"]}, keystone={"region": "west"})
     assert "has no region of the name that is set\n  -> it has: north, south" in message
 
@@ -392,12 +392,12 @@ def test_two_places_of_one_key_that_differ_are_refused(home):
     assert "auth.username and username in the cloud ami in " in message and "are different values for the same key" in message
 
 
-def test_an_unknown_option_is_named_with_the_one_that_was_meant(home):
+def test_an_unknown_option_is_named_with_the_option_that_was_meant(home):
     message = entry_refusal(home, {"auth": {**AUTH, "pasword": "hunter2"}}, kind=SettingsWrong)
     assert "unknown setting auth.pasword in the cloud ami in " in message and "did you mean auth.password?" in message
 
 
-def test_of_a_key_that_swallowed_its_value_only_the_name_is_told(home):
+def test_of_a_key_that_swallowed_its_value_only_the_name_is_shown(home):
     message = entry_refusal(home, {"auth": {**AUTH, "password:hunter2": "x"}}, kind=SettingsWrong)
     assert "unknown setting auth.password... in the cloud ami" in message
 
@@ -411,7 +411,7 @@ def test_an_entry_of_identity_v2_is_gone(home):
     assert "auth_type in the cloud ami in " in entry_refusal(home, {"auth": AUTH, "auth_type": "v2password"})
 
 
-def test_what_contradicts_between_entry_and_keystone_keys_is_told_with_both_places(home):
+def test_what_contradicts_between_entry_and_keystone_keys_is_named_with_both_places(home):
     message = entry_refusal(home, {"auth": AUTH, "cacert": __file__}, keystone={"insecure": True})
     assert "keystone.insecure in the pillar and cacert in the cloud ami in " in message
 

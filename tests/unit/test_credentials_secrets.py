@@ -1,4 +1,4 @@
-"""Whatever is wrong with credentials, and wherever a password was put: it is never told."""
+"""Whatever is wrong with credentials, and wherever a password was put: it is never shown."""
 
 import json
 import traceback
@@ -69,7 +69,7 @@ def of_keys(keys, secret):
     return some.fixed_dictionaries({}, optional={key: of_key(key, secret) for key in keys})
 
 
-def told(error):
+def everything_of(error):
     return "".join(traceback.format_exception(error)) + str(error) + repr(error) + error.hint
 
 
@@ -78,7 +78,7 @@ def look(sources, secret, **options):
     try:
         found = gather_credentials(sources, **options)
     except VmImageError as wrong:
-        assert str(secret) not in told(wrong) and wrong.hint
+        assert str(secret) not in everything_of(wrong) and wrong.hint
         return None
     if found is not None and secret in secrets_of(found):
         rest = [value for key, value in vars(found).items() if key != "auth"]

@@ -9,17 +9,17 @@ GIB = 1 << 30
 
 
 def described(manifest=None, **settings):
-    """A root image as the store is told."""
+    """The properties of a root image in the store."""
     ids = {"kernel_id": "k1", "ramdisk_id": "r1"}
-    return root_image(told(**settings), manifest or made(), "builder1", serial=12, **ids)
+    return root_image(web_settings(**settings), manifest or made(), "builder1", serial=12, **ids)
 
 
-def told(**settings):
+def web_settings(**settings):
     return gather_settings([], {"name": "web", "architecture": "amd64", **settings})
 
 
 def made(size=5 * GIB, **more):
-    """The manifest of a triplet, as far as it is told to the store."""
+    """The manifest of a triplet, as far as the store gets it."""
     files = {role: {"path": role, "bytes": 7, "sha256": f"digest of {role}"} for role in ("root_image", "kernel", "ramdisk")}
     return {
         "build": "b1",
@@ -49,15 +49,15 @@ def made(size=5 * GIB, **more):
 )
 def test_an_image_is_called_by_its_variation_and_debians_name_of_the_architecture(monkeypatch, machine, architecture, name):
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert image_name(told(architecture=architecture)) == name
+    assert image_name(web_settings(architecture=architecture)) == name
 
 
 # kernel and ramdisk
 
 
 @pytest.mark.parametrize(("role", "kind"), [("kernel", "aki"), ("ramdisk", "ari")])
-def test_a_part_is_told_with_its_format_and_with_what_it_is_known_by(role, kind):
-    assert part_image(told(visibility="public"), made(), role, "builder1") == {
+def test_a_part_is_described_with_its_format_and_with_what_it_is_known_by(role, kind):
+    assert part_image(web_settings(visibility="public"), made(), role, "builder1") == {
         "name": f"web_{role}",
         "disk_format": kind,
         "container_format": kind,
@@ -73,7 +73,7 @@ def test_a_part_is_told_with_its_format_and_with_what_it_is_known_by(role, kind)
 
 
 def test_further_properties_are_of_the_root_image_alone():
-    assert "hw_disk_bus" not in part_image(told(properties={"hw_disk_bus": "virtio"}), made(), "kernel", "builder1")
+    assert "hw_disk_bus" not in part_image(web_settings(properties={"hw_disk_bus": "virtio"}), made(), "kernel", "builder1")
 
 
 # the root image
@@ -94,7 +94,7 @@ def test_a_root_image_says_what_system_it_holds():
     assert [described()[key] for key in keys] == ["x86_64", "linux", "debian", "12"]
 
 
-def test_a_system_without_a_version_is_told_by_its_code_name():
+def test_a_system_without_a_version_is_described_by_its_code_name():
     sid = {"os": "Debian", "osrelease": "", "oscodename": "sid"}
     assert described(made(distribution=sid))["os_version"] == "sid"
 
@@ -130,11 +130,11 @@ def test_a_root_image_carries_its_marks_and_where_it_came_from():
     [{"reference": "/srv/web", "digest": None}, {"reference": "/srv/web", "digest": "", "revision": ""}],
     ids=["of a manifest from before there were revisions", "empty"],
 )
-def test_what_is_not_known_is_not_told(variation):
+def test_what_is_not_known_is_left_out(variation):
     assert not {"vm_create_revision", "vm_create_variation_digest"} & set(described(made(variation=variation)))
 
 
-def test_further_properties_are_told_as_given():
+def test_further_properties_are_passed_on_as_given():
     image = described(properties={"hw_disk_bus": "virtio", "description": "the web"})
     assert (image["hw_disk_bus"], image["description"]) == ("virtio", "the web")
 
@@ -165,10 +165,12 @@ def test_a_root_image_is_known_again_by_its_marks():
 
 @pytest.mark.parametrize("role", ["kernel", "ramdisk"])
 def test_a_part_is_known_again_by_its_marks(role):
-    image = created(part_image(told(), made(), role, "builder1"), f"{role[0]}1")
+    image = created(part_image(web_settings(), made(), role, "builder1"), f"{role[0]}1")
     assert unneeded_parts([image]) == [image]
     assert unneeded_parts([image, created(described(), "i1")]) == []
 
 
 def test_an_image_is_not_ours_before_it_has_an_id_to_say_so():
-    assert "vm_create_self" not in described() and "vm_create_self" not in part_image(told(), made(), "kernel", "builder1")
+    assert "vm_create_self" not in described() and "vm_create_self" not in part_image(
+        web_settings(), made(), "kernel", "builder1"
+    )

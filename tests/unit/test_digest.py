@@ -17,15 +17,15 @@ def abc(tmp_path):
 
 
 @pytest.mark.parametrize(("algorithm", "hexadecimal"), [("sha256", ABC_256), ("sha512", ABC_512)])
-def test_the_digest_of_a_file_is_the_published_one(abc, algorithm, hexadecimal):
+def test_the_digest_of_a_file_is_the_published_digest(abc, algorithm, hexadecimal):
     assert digest_of_file(abc, algorithm) == f"{algorithm}:{hexadecimal}"
 
 
 def test_progress_ends_at_the_size_of_the_file(tmp_path):
-    path, told = tmp_path / "big", []
+    path, progress = tmp_path / "big", []
     path.write_bytes(bytes(3 << 20))
-    digest_of_file(path, moved=lambda done, total: told.append((done, total)))
-    assert told[-1] == (3 << 20, 3 << 20) and len(told) > 1
+    digest_of_file(path, moved=lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (3 << 20, 3 << 20) and len(progress) > 1
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_progress_ends_at_the_size_of_the_file(tmp_path):
     ],
     ids=["colon", "equals", "upper case", "bare with space", "bare 512", "an address", "a file name", "a path"],
 )
-def test_a_digest_is_told_from_an_address(text, found):
+def test_a_digest_is_distinguished_from_an_address(text, found):
     assert parse_digest(text) == found
 
 
@@ -166,10 +166,10 @@ def test_the_digest_of_a_tree_ignores_what_version_control_keeps(tmp_path, tree,
 
 
 def test_the_digest_of_a_tree_does_not_depend_on_place_time_or_order(tmp_path, tree):
-    one = tree(tmp_path / "one", TREE)
-    other = tree(tmp_path / "elsewhere" / "other", dict(reversed(TREE.items())))
-    os.utime(other / "top.sls", (1, 1))
-    assert digest_of_tree(one) == digest_of_tree(other)
+    first = tree(tmp_path / "one", TREE)
+    second = tree(tmp_path / "elsewhere" / "other", dict(reversed(TREE.items())))
+    os.utime(second / "top.sls", (1, 1))
+    assert digest_of_tree(first) == digest_of_tree(second)
 
 
 def test_the_digest_of_a_tree_does_not_follow_links_out_of_it(tmp_path, tree):

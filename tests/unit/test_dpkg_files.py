@@ -1,4 +1,4 @@
-"""What packages brought to a root, told by dpkg's own lists."""
+"""What packages installed in a root, seen by dpkg's own lists."""
 
 import hashlib
 import os
@@ -8,8 +8,8 @@ from vmimage.variation.in_root.dpkg_files import find_brought
 
 
 @pytest.fixture
-def brought(root, tree):
-    """Of a package that brings a program, a setting and a page; paths are told as the root has them."""
+def installed(root, tree):
+    """Of a package that has a program, a setting and a page; paths are given as the root has them."""
     info, content = "var/lib/dpkg/info", "of the package\n"
     paths = {name: f"{root}/{name}" for name in ("usr/share/web/index.html", "etc/web.conf", "usr/bin/web", "etc/motd")}
     listed = f"/.\n{root}\n" + "".join(f"{paths[name]}\n" for name in [*paths][:3])
@@ -20,41 +20,41 @@ def brought(root, tree):
 
     def find(*names):
         found = find_brought([paths.get(name, name) for name in names], f"{root}/{info}")
-        return {path.removeprefix(f"{root}/"): told for path, told in found.items()}
+        return {path.removeprefix(f"{root}/"): unchanged for path, unchanged in found.items()}
 
     return find
 
 
-def test_a_file_that_is_as_its_package_brought_it_is_told_so(brought):
-    assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": True}
+def test_a_file_that_is_as_its_package_installed_it_is_unchanged(installed):
+    assert installed("usr/share/web/index.html") == {"usr/share/web/index.html": True}
 
 
-def test_one_that_was_written_since_is_told_so(brought, root):
+def test_a_file_that_was_written_since_is_changed(installed, root):
     (root / "usr/share/web/index.html").write_text("ours\n")
-    assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": False}
+    assert installed("usr/share/web/index.html") == {"usr/share/web/index.html": False}
 
 
-def test_a_link_and_a_file_of_which_no_digest_is_told_may_be_the_package_s(brought, root):
+def test_a_link_and_a_file_of_which_no_digest_is_known_may_be_the_package_s(installed, root):
     (root / "usr/share/web/index.html").rename(root / "page")
     (root / "usr/share/web/index.html").symlink_to(root / "page")
-    assert brought("usr/share/web/index.html", "usr/bin/web") == {"usr/share/web/index.html": True, "usr/bin/web": True}
+    assert installed("usr/share/web/index.html", "usr/bin/web") == {"usr/share/web/index.html": True, "usr/bin/web": True}
 
 
-def test_a_configuration_file_is_told_apart(brought):
-    assert brought("etc/web.conf") == {"etc/web.conf": None}
+def test_a_configuration_file_is_neither_changed_nor_unchanged(installed):
+    assert installed("etc/web.conf") == {"etc/web.conf": None}
 
 
-def test_what_is_gone_directories_and_what_no_package_brought_do_not_count(brought, root):
+def test_what_is_gone_directories_and_what_no_package_installed_do_not_count(installed, root):
     (root / "usr/bin/web").unlink()
     (root / "usr/share/web/index.html").unlink()
     (root / "usr/share/web/index.html").mkdir()
-    assert brought("usr/bin/web", "usr/share/web/index.html", "etc/motd", "/nowhere") == {} == brought()
+    assert installed("usr/bin/web", "usr/share/web/index.html", "etc/motd", "/nowhere") == {} == installed()
 
 
-def test_of_two_packages_that_list_a_file_either_may_have_brought_it(brought, root, tree):
+def test_of_two_packages_that_list_a_file_either_may_have_installed_it(installed, root, tree):
     (root / "usr/share/web/index.html").write_text("of the other\n")
     tree(root / "var/lib/dpkg/info", {"a.list": f"{root}/usr/share/web/index.html\n"})
-    assert brought("usr/share/web/index.html") == {"usr/share/web/index.html": True}
+    assert installed("usr/share/web/index.html") == {"usr/share/web/index.html": True}
 
 
 def test_a_file_of_a_merged_usr_is_found_by_either_name(root, tree):

@@ -2,7 +2,7 @@
 
 from vmimage.image import drawn
 
-SNAKEOIL = next(one for one in drawn.ALL if one.name == "first-boot-snakeoil")
+SNAKEOIL = next(maker for maker in drawn.ALL if maker.name == "first-boot-snakeoil")
 
 
 def test_only_what_was_removed_and_can_be_made_gets_a_unit(root, tree):

@@ -71,6 +71,6 @@ def test_what_a_program_says_never_reaches_a_terminal_as_a_command(said, shown):
     moments = []
     progress = Progress(moments.append)
     progress.say(said), progress.note(said)
-    assert [one.text for one in moments] == [shown, shown]
+    assert [moment.text for moment in moments] == [shown, shown]
     result = {"test_|-a_|-a_|-run": {"result": True, "comment": said, "changes": {}}}
     assert summarize(result)[0]["comment"] == shown

@@ -75,18 +75,18 @@ def test_nothing_of_the_host_is_ever_read(entries, path):
             assert "secret" not in files.list_directory(root, path)
             host = [root.parent, *(root.parent / "outside").iterdir()]
             found = files.lstat(root, path)
-            assert found is None or found.st_ino not in {one.stat().st_ino for one in host}
-            assert all(one.startswith("/") and "outside" not in one for one in files.match(root, f"/{path}/**/*"))
+            assert found is None or found.st_ino not in {path_of_host.stat().st_ino for path_of_host in host}
+            assert all(match.startswith("/") and "outside" not in match for match in files.match(root, f"/{path}/**/*"))
 
 
 def test_renames_elsewhere_on_the_machine_do_not_disturb(root, tree, tmp_path):
     tree(root, {"run/conf": "ours", "etc/a/b/link": "-> ../../../etc/../run/conf"})
-    one, other, done = tmp_path / "one", tmp_path / "other", threading.Event()
-    one.touch()
+    name, new_name, done = tmp_path / "one", tmp_path / "other", threading.Event()
+    name.touch()
 
     def rename():
         while not done.is_set():
-            one.rename(other), other.rename(one)
+            name.rename(new_name), new_name.rename(name)
 
     busy = threading.Thread(target=rename)
     busy.start()

@@ -55,4 +55,6 @@ def test_any_bytes_are_a_good_qcow2_or_refused(data):
 @given(images())
 def test_any_bytes_hold_partitions_inside_the_image_or_are_refused(data):
     found = outcome_of(formats.read_partitions, data)
-    assert isinstance(found, BaseRefused) or all(512 <= one.offset < one.offset + one.size <= len(data) for one in found)
+    assert isinstance(found, BaseRefused) or all(
+        512 <= partition.offset < partition.offset + partition.size <= len(data) for partition in found
+    )

@@ -28,7 +28,7 @@ def disk(path, sectors, size=16 * MIB):
 
 def test_primary_partitions_are_found_with_the_partuuid_that_linux_gives_them(tmp_path):
     found = read_partitions(disk(tmp_path / "d", {0: table((0x83, 2048, 4096), (0, 0, 0), (0x82, 8192, 2048))}))
-    assert [(one.number, one.offset, one.size, one.kind, one.identity) for one in found] == [
+    assert [(partition.number, partition.offset, partition.size, partition.kind, partition.identity) for partition in found] == [
         (1, MIB, 2 * MIB, 0x83, "deadbeef-01"),
         (3, 4 * MIB, MIB, 0x82, "deadbeef-03"),
     ]
@@ -43,13 +43,17 @@ def test_logical_partitions_are_numbered_from_five_empty_places_left_out(tmp_pat
         4096 + 12288: table((0x82, 2048, 2048)),
     }
     found = read_partitions(disk(tmp_path / "d", chain))
-    assert [(one.number, one.offset // 512, one.kind) for one in found] == [(1, 2048, 0x83), (5, 6144, 0x83), (6, 18432, 0x82)]
+    assert [(partition.number, partition.offset // 512, partition.kind) for partition in found] == [
+        (1, 2048, 0x83),
+        (5, 6144, 0x83),
+        (6, 18432, 0x82),
+    ]
 
 
 @pytest.mark.hostile("disk images")
 def test_a_chain_of_logical_partitions_that_bites_its_tail_ends(tmp_path):
     found = read_partitions(disk(tmp_path / "d", {0: table((0x05, 2048, 8192)), 2048: table((0x83, 64, 64), (0x05, 0, 64))}))
-    assert [one.number for one in found] == [5]
+    assert [partition.number for partition in found] == [5]
 
 
 def gpt(*entries, size=128, first=2, count=None):
@@ -72,7 +76,7 @@ def test_gpt_partitions_are_found_by_type_and_identity(tmp_path, size):
         (LINUX, names[2], 8192, 8192),
     ]
     found = read_partitions(disk(tmp_path / "d", gpt(*entries, size=size)))
-    assert [(one.number, one.offset, one.size, one.kind, one.identity) for one in found] == [
+    assert [(partition.number, partition.offset, partition.size, partition.kind, partition.identity) for partition in found] == [
         (1, MIB, MIB, UEFI, str(names[0])),
         (3, 2 * MIB, 2 * MIB, root_type, str(names[1])),
         (4, 4 * MIB, 512, LINUX, str(names[2])),

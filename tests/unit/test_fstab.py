@@ -53,7 +53,7 @@ def test_an_installed_system_loses_its_swap_and_keeps_comments_and_the_rest():
 
 
 @pytest.mark.parametrize("root", ["/dev/vda1", "/dev/mapper/vg-root", "LABEL=other", '"PARTLABEL=root"'])
-def test_a_root_by_any_other_name_is_named_anew_with_its_options_kept(root):
+def test_a_root_by_any_other_name_is_renamed_with_its_options_kept(root):
     assert fit_fstab(f"{root} / ext4 noatime 0 1\n", "cloud", UUID) == f"UUID={UUID} / ext4 noatime 0 1\n"
 
 
@@ -88,7 +88,7 @@ def test_only_what_lay_on_the_old_disk_is_left_behind(line, stays):
     ids=["label", "no label", "a label with a space"],
 )
 @pytest.mark.parametrize("text", ["", "# UNCONFIGURED FSTAB FOR BASE SYSTEM\n"], ids=["empty", "bootstrapped"])
-def test_an_fstab_without_a_root_gets_one_that_grows(text, label, first):
+def test_an_fstab_without_a_root_gets_a_root_that_grows(text, label, first):
     (line,) = mounting(fit_fstab(text, label, UUID))
     assert line.startswith(first) and "x-systemd.growfs" in line and line.endswith(" 0 1")
 

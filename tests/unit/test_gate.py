@@ -40,7 +40,7 @@ def test_the_triplet_is_booted_once_as_the_gate_asks(triplet, asked, gate, secon
     assert asked == [(triplet, seconds, ports)]
 
 
-def test_who_passes_is_told_with_what_was_seen(triplet, asked):
+def test_who_passes_is_noted_with_what_was_seen(triplet, asked):
     assert pass_gate(triplet, {"ports": [22]}) == {
         "seconds": 9.5,
         "accelerator": "kvm",

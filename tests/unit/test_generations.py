@@ -47,7 +47,7 @@ def own(number, **fields):
 
 
 def ids(images):
-    return [one["id"] for one in images]
+    return [entry["id"] for entry in images]
 
 
 def test_an_image_with_its_own_id_among_its_properties_is_ours():
@@ -76,7 +76,7 @@ def test_a_root_image_is_found_by_its_name_in_every_state(state):
 # who has the name
 
 
-def test_of_two_published_images_the_one_of_the_higher_generation_has_the_name():
+def test_of_two_published_images_that_of_the_higher_generation_has_the_name():
     nine, ten = image(1, "published", generation=9), image(2, "published", generation=10)
     assert published_of([nine, ten], NAME) == published_of([ten, nine], NAME) == ten
 
@@ -94,13 +94,13 @@ def test_of_two_published_images_the_one_of_the_higher_generation_has_the_name()
     ],
     ids=["lost its name", "archived", "new", "broken", "a snapshot", "the user's own", "another name"],
 )
-def test_an_image_that_did_not_take_the_name_or_lost_it_is_not_the_published_one(other):
+def test_an_image_that_did_not_take_the_name_or_lost_it_is_not_the_published_image(other):
     first = image(1, "published", generation=1)
     assert published_of([other, first], NAME) == first
     assert published_of([other], NAME) is None
 
 
-def test_who_is_found_by_the_name_is_told_the_newest_first_and_of_one_second_the_latest_generation():
+def test_who_is_found_by_the_name_is_listed_the_newest_first_and_of_one_second_the_latest_generation():
     second = "2024-02-01T00:00:00Z"
     older, first = own(1, created_at="2024-01-31T23:59:59Z"), image(2, generation=9, name_=NAME, created_at_=second)
     latest = image(3, "published", generation=10, created_at_=second)
@@ -204,7 +204,7 @@ def test_what_is_no_archived_generation_from_before_is_never_put_back(other):
     ("state", "keep", "gone"),
     [
         ("archived", 0, [4, 3, 2, 1]),
-        ("broken", 0, [3, 2, 1]),  # the last one stays to be looked at
+        ("broken", 0, [3, 2, 1]),  # the last image stays to be looked at
         *[(state, *rest) for state in ("archived", "broken") for rest in ((1, [3, 2, 1]), (3, [1]), (4, []), (9, []))],
     ],
     ids=str,
@@ -214,7 +214,7 @@ def test_the_newest_of_a_state_are_kept(state, keep, gone):
     assert ids(surplus(images, NAME, keep)) == [f"id{number}" for number in gone]
 
 
-def test_archived_and_broken_ones_are_counted_each_for_themselves():
+def test_archived_and_broken_images_are_counted_each_for_themselves():
     images = [image(1, generation=1), image(2, generation=2), image(3, "broken"), image(4, "broken")]
     assert ids(surplus(images, NAME, 1)) == ["id1", "id3"]
 
@@ -240,18 +240,18 @@ def test_the_newest_of_those_that_never_had_the_name_is_the_last_upload():
         snapshot(image(1, "broken")),
         own(1),
     ],
-    ids=["new", "published", "of another name", "a kernel", "a snapshot", "a snapshot of a broken one", "the user's own"],
+    ids=["new", "published", "of another name", "a kernel", "a snapshot", "a snapshot of a broken image", "the user's own"],
 )
 def test_what_is_no_archived_or_broken_generation_is_never_too_many(other):
     assert surplus([other], NAME, 0) == []
 
 
-# what people are told
+# what people read
 
 
-def test_an_image_is_told_with_its_place_and_with_where_it_came_from():
-    told = describe(image(7, "published", generation=3, revision="v1.2", base="debian bookworm amd64"))
-    assert told == {
+def test_an_image_is_described_with_its_place_and_with_where_it_came_from():
+    described = describe(image(7, "published", generation=3, revision="v1.2", base="debian bookworm amd64"))
+    assert described == {
         "id": "id7",
         "name": NAME,
         "visibility": "private",
@@ -267,12 +267,12 @@ def test_an_image_is_told_with_its_place_and_with_where_it_came_from():
     }
 
 
-def test_an_image_that_never_had_the_name_and_holds_nothing_yet_can_be_told():
-    told = describe(image(7, "new", size_=None, status_="queued"))
-    assert (told["generation"], told["bytes"], told["status"]) == (0, None, "queued")
+def test_an_image_that_never_had_the_name_and_holds_nothing_yet_can_be_described():
+    described = describe(image(7, "new", size_=None, status_="queued"))
+    assert (described["generation"], described["bytes"], described["status"]) == (0, None, "queued")
 
 
-def test_without_a_published_image_the_newest_archived_one_is_put_back():
+def test_without_a_published_image_the_newest_archived_image_is_put_back():
     assert previous_of(None, [image(1), image(3), image(2), image(4, rolled_back="2024")], NAME)["id"] == "id3"
 
 

@@ -62,17 +62,17 @@ def build(tmp_path, tree):
     notes = []
 
     def note(**facts):
-        one.record = replace(one.record, **facts)
+        build.record = replace(build.record, **facts)
 
-    one = SimpleNamespace(note=note, settings=settings, host=Host(tmp_path / "roots"), top=tmp_path, notes=notes)
-    one.triplet, one.workspace = Triplet(tmp_path / "output", "web"), Workspace(tmp_path / "builds", "web")
-    one.progress = SimpleNamespace(note=notes.append)
+    build = SimpleNamespace(note=note, settings=settings, host=Host(tmp_path / "roots"), top=tmp_path, notes=notes)
+    build.triplet, build.workspace = Triplet(tmp_path / "output", "web"), Workspace(tmp_path / "builds", "web")
+    build.progress = SimpleNamespace(note=notes.append)
     tree(tmp_path / "output", {"web.img": "an image", "kernel_web": "", "ramdisk_web": ""})
-    write_json(one.triplet.manifest_path, MANIFEST)
-    keep(kept_path(one.triplet), {"build": "b1", "log": "kept"})
-    one.record = BuildRecord(varied=varied(states=STATES), updated=updated({"http://a": "1"}))
-    remember(one, {"my_pre", "my_post", "seal"})
-    return one
+    write_json(build.triplet.manifest_path, MANIFEST)
+    keep(kept_path(build.triplet), {"build": "b1", "log": "kept"})
+    build.record = BuildRecord(varied=varied(states=STATES), updated=updated({"http://a": "1"}))
+    remember(build, {"my_pre", "my_post", "seal"})
+    return build
 
 
 def test_what_is_as_it_was_can_be_started_from(build):
@@ -206,13 +206,13 @@ def test_the_pillar_counts_where_an_sls_of_pre_or_post_may_ask_it(build):
         find_basis(build, "sha256:b")
 
 
-def test_who_lets_publishing_be_decided_publishes_no_incremental_build_and_is_told(build):
+def test_who_lets_publishing_be_decided_publishes_no_incremental_build_and_reads_why(build):
     build.host.known = object()
     assert check_publishing(build) is None
     assert build.notes == ["an incremental build is not published, unless ami.publish is true"]
 
 
-def test_who_has_no_cloud_is_told_nothing(build):
+def test_who_has_no_cloud_reads_nothing(build):
     assert check_publishing(build) is None and build.notes == []
 
 
@@ -222,11 +222,11 @@ def test_an_image_in_the_store_tells_that_it_was_made_incrementally():
     clean |= {"base": {"reference": "b", "digest": "d"}, "variation": {"reference": "v", "digest": "d"}, "versions": {}}
     clean |= {"architecture": "x86_64"}
 
-    def told(manifest):
+    def properties(manifest):
         return root_image(Settings(name="web"), manifest, "builder", serial=1, kernel_id="k", ramdisk_id="r")
 
-    assert "vm_create_incremental" not in told(clean)
-    made = told({**clean, "incremental": {"of": "b0", "generation": 4}})
+    assert "vm_create_incremental" not in properties(clean)
+    made = properties({**clean, "incremental": {"of": "b0", "generation": 4}})
     assert made["vm_create_incremental"] == "generation 4 of b0"
 
 

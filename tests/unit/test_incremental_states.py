@@ -30,7 +30,7 @@ def chunk(function, identity, name=None, **arguments):
 def unsafe(tmp_path, tree):
     """``unsafe(before, now)`` of low chunks; ``vanished``, ``edited`` and ``pillar`` are what else changed between them."""
 
-    def compare(before, now, *, edited=(), vanished=(), pillar=None, brought=None):
+    def compare(before, now, *, edited=(), vanished=(), pillar=None, installed=None):
         top = tree(tempfile.mkdtemp(dir=tmp_path), FILES)
         known = note_states(before, [str(top)], {"a": 1, "ami": {"incremental": False}})
         for name in edited:
@@ -38,7 +38,9 @@ def unsafe(tmp_path, tree):
         for name in vanished:
             (top / name).rmdir() if name.endswith("/") else (top / name).unlink()
         noted = note_states(now, [str(top)], {**(pillar or {"a": 1}), "ami": {"incremental": True}})
-        return find_unsafe(known, noted, lambda paths: {path: told for path, told in (brought or {}).items() if path in paths})
+        return find_unsafe(
+            known, noted, lambda paths: {path: unchanged for path, unchanged in (installed or {}).items() if path in paths}
+        )
 
     return compare
 
@@ -58,8 +60,8 @@ GONE = chunk("file.absent", "no motd", "/etc/motd")
 MODE = chunk("file.managed", "motd is ours alone", "/etc/motd", mode="0600")
 
 
-def but(one, **changed):
-    return {key: value for key, value in {**one, **changed}.items() if value is not None}
+def but(state, **changed):
+    return {key: value for key, value in {**state, **changed}.items() if value is not None}
 
 
 SAFE = {
@@ -161,7 +163,7 @@ def test_these_need_a_clean_build(unsafe, what):
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "brought", "reason"),
+    ("before", "now", "installed", "reason"),
     [
         ([NGINX], [MOTD, NGINX], {"/etc/motd": False}, "is new, and writes /etc/motd, which a package brings that may be"),
         ([NGINX], [SITE, NGINX], {"/srv/site/sub/b": True}, "is new, and writes /srv/site/sub/b, which a package brings"),
@@ -178,8 +180,8 @@ def test_these_need_a_clean_build(unsafe, what):
         ([SITE], [MOTD, SITE, NGINX], {"/etc/motd": True}, ""),  # the package is installed now, after the file
     ],
 )
-def test_a_file_that_a_later_package_replaces_is_not_written_again(unsafe, before, now, brought, reason):
-    found = unsafe(before, now, brought=brought)
+def test_a_file_that_a_later_package_replaces_is_not_written_again(unsafe, before, now, installed, reason):
+    found = unsafe(before, now, installed=installed)
     assert reason in found and bool(reason) == bool(found)
 
 
@@ -188,7 +190,7 @@ def test_edited_files_of_states_that_write_them_whole_can_be_applied_again(unsaf
     assert unsafe([page, SITE], [page, SITE], edited=["index.html", "site/a"]) == ""
 
 
-def test_a_new_file_of_a_directory_is_brought_and_a_vanished_one_would_stay(unsafe):
+def test_a_new_file_of_a_directory_is_written_and_a_vanished_file_would_stay(unsafe):
     assert unsafe([SITE], [SITE], edited=["site/new"]) == ""
     assert "leaves a file behind that has vanished: /site/sub/b" in unsafe([SITE], [SITE], vanished=["site/sub/b"])
 
@@ -199,7 +201,7 @@ def test_a_directory_that_is_cleaned_loses_what_vanished(unsafe):
 
 
 @pytest.mark.parametrize(
-    ("one", "edited"),
+    ("state", "edited"),
     [
         (SCRIPT, "install.sh"),
         (chunk("cmd.script", "salt://install.sh", creates="/opt/it"), "install.sh"),
@@ -213,10 +215,10 @@ def test_a_directory_that_is_cleaned_loses_what_vanished(unsafe):
             "keys",
         ),
     ],
-    ids=lambda one: one if isinstance(one, str) else one["state"],
+    ids=lambda value: value if isinstance(value, str) else value["state"],
 )
-def test_an_edited_file_counts_where_its_state_may_not_do_its_work_again(unsafe, one, edited):
-    assert "(its files), and what it did may stay" in unsafe([one], [one], edited=[edited])
+def test_an_edited_file_counts_where_its_state_may_not_do_its_work_again(unsafe, state, edited):
+    assert "(its files), and what it did may stay" in unsafe([state], [state], edited=[edited])
 
 
 def test_the_pillar_counts_where_a_script_is_a_template(unsafe):
@@ -226,53 +228,53 @@ def test_the_pillar_counts_where_a_script_is_a_template(unsafe):
 
 
 @pytest.mark.parametrize(
-    "one",
+    "state",
     [
         chunk("file.append", "lines", "/srv/lines", text="{{ opts.a }}", template="jinja"),
         chunk("file.serialize", "data", "/srv/data", dataset_pillar="a", merge_if_exists=True),
         chunk("file.managed", "our archive", "/etc/apt/sources.list.d/own.list", contents_pillar="a"),
         chunk("file.managed", "first", "/srv/first", contents_pillar="a", unless="test -e /srv/first"),
-        chunk("cmd.run", "it is told", "tell", env="__slot__:salt:pillar.get(a)", creates="/srv/told"),
+        chunk("cmd.run", "it is said", "say", env="__slot__:salt:pillar.get(a)", creates="/srv/said"),
     ],
-    ids=lambda one: one["__id__"],
+    ids=lambda state: state["__id__"],
 )
-def test_the_pillar_counts_where_a_state_asks_it_and_may_not_take_back_what_it_did(unsafe, one):
-    assert "(the pillar)" in unsafe([one], [one], pillar={"a": 2})
+def test_the_pillar_counts_where_a_state_asks_it_and_may_not_take_back_what_it_did(unsafe, state):
+    assert "(the pillar)" in unsafe([state], [state], pillar={"a": 2})
 
 
 def test_the_pillar_does_not_count_where_a_file_is_written_whole(unsafe):
-    one = but(MOTD, contents=None, contents_pillar="a")
-    assert unsafe([one], [one], pillar={"a": 2}) == ""
+    state = but(MOTD, contents=None, contents_pillar="a")
+    assert unsafe([state], [state], pillar={"a": 2}) == ""
 
 
 TREE = chunk("file.recurse", "the tree is there", "/srv/tree", source="salt://tree")
 
 
 @pytest.mark.parametrize(
-    ("told", "vanished", "left"),
+    ("arguments", "vanished", "left"),
     [
         ({"include_empty": True}, "tree/empty/", "/tree/empty/"),
         ({"keep_symlinks": True}, "tree/link", "/tree/link (a link)"),
         ({}, "site/a", "/tree/outside/a"),
     ],
 )
-def test_directories_and_links_that_vanished_would_stay(unsafe, told, vanished, left):
-    one = but(TREE, **told)
-    assert unsafe([one], [one], vanished=[vanished]).endswith(f"leaves a file behind that has vanished: {left}")
-    guarded = but(one, unless="test -e /srv/tree")
+def test_directories_and_links_that_vanished_would_stay(unsafe, arguments, vanished, left):
+    state = but(TREE, **arguments)
+    assert unsafe([state], [state], vanished=[vanished]).endswith(f"leaves a file behind that has vanished: {left}")
+    guarded = but(state, unless="test -e /srv/tree")
     assert "(its files)" in unsafe([guarded], [guarded], vanished=[vanished])
 
 
 @pytest.mark.parametrize("command", ["salt-call --local state.apply more", "salt-call state.sls more"])
 def test_all_files_count_where_a_state_applies_states(unsafe, command):
-    one = chunk("cmd.run", "more is applied", command)
-    assert "the states that it applies" in unsafe([one], [one], edited=["index.html"])
-    assert unsafe([one], [one]) == ""
+    state = chunk("cmd.run", "more is applied", command)
+    assert "the states that it applies" in unsafe([state], [state], edited=["index.html"])
+    assert unsafe([state], [state]) == ""
 
 
 def test_a_module_that_applies_states_is_seen(unsafe):
-    one = chunk("module.run", "more is applied", **{"state.sls": [{"mods": "more"}]})
-    assert "the states that it applies" in unsafe([one], [one], edited=["index.html"])
+    state = chunk("module.run", "more is applied", **{"state.sls": [{"mods": "more"}]})
+    assert "the states that it applies" in unsafe([state], [state], edited=["index.html"])
 
 
 def test_no_value_is_noted(tmp_path):

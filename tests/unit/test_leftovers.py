@@ -15,7 +15,7 @@ PARTS = ROLES[1:]
 
 
 def image(role="root_image", *, identity=None, build="theirs", builder="them", age=YOUNG, status="active", **more):
-    """An image of ours, of another builder unless told otherwise, as the store lists it."""
+    """An image of ours, of another builder by default, as the store lists it."""
     identity = identity or f"{role} of {build}"
     marks = {"self": identity, "role": role, "name": NAME, "build": build, "builder": builder}
     marks |= {"state": "new"} if role == "root_image" else {}
@@ -36,7 +36,7 @@ def own(**fields):
 
 
 def left(*images, now=NOW):
-    return [one["id"] for one in leftovers(list(images), NAME, build="ours", builder="us", now=now)]
+    return [entry["id"] for entry in leftovers(list(images), NAME, build="ours", builder="us", now=now)]
 
 
 # whose image it is, and how old
@@ -75,7 +75,7 @@ def test_a_root_image_that_went_on_is_not_left_over(state, whose):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_belongs_to_another_name_is_not_left_over_of_this_one(role):
+def test_what_belongs_to_another_name_is_not_left_over_of_this_name(role):
     assert left(image(role, builder="us", age=OLD, vm_create_name="db-amd64")) == []
 
 
@@ -108,7 +108,7 @@ def test_the_age_of_an_image_is_counted_until_now():
     ],
     ids=[
         "the user's own",
-        "one in the making",
+        "an image in the making",
         "a snapshot",
         "published",
         "archived",
@@ -185,7 +185,7 @@ def projects(draw):
     for number in range(draw(some.integers(0, 8))):
         whose, role = draw(some.sampled_from(["ours", "snapshot", "own"])), draw(some.sampled_from(ROLES))
         refers = whose != "ours" or role == "root_image"  # our own kernels refer to nothing
-        one = image(
+        entry = image(
             role,
             identity=f"id{number}",
             build=draw(some.sampled_from(["ours", "theirs"])),
@@ -201,16 +201,16 @@ def projects(draw):
             vm_create_serial=str(draw(_numbers)),
         )
         if whose == "snapshot":
-            one["vm_create_self"] = f"id{number + 1}"
+            entry["vm_create_self"] = f"id{number + 1}"
         if whose == "own":
-            one = {key: value for key, value in one.items() if not key.startswith("vm_create_")}
-        found.append(one)
+            entry = {key: value for key, value in entry.items() if not key.startswith("vm_create_")}
+        found.append(entry)
     return found
 
 
 def without(images, gone):
-    ids = {one["id"] for one in gone}
-    return [one for one in images if one["id"] not in ids]
+    ids = {entry["id"] for entry in gone}
+    return [entry for entry in images if entry["id"] not in ids]
 
 
 def clean(images):
@@ -219,33 +219,33 @@ def clean(images):
 
 @given(projects(), some.integers(0, 3))
 def test_nothing_that_is_not_ours_ever_goes(images, keep):
-    assert all(is_ours(one) for one in clean(images) + surplus(images, NAME, keep) + unneeded_parts(images))
+    assert all(is_ours(entry) for entry in clean(images) + surplus(images, NAME, keep) + unneeded_parts(images))
 
 
 @given(projects())
 def test_no_image_that_stays_loses_its_kernel_or_ramdisk_to_the_cleaning(images):
     gone = clean(images)
-    needed = {one[key] for one in without(images, gone) for key in ("kernel_id", "ramdisk_id") if one[key]}
+    needed = {entry[key] for entry in without(images, gone) for key in ("kernel_id", "ramdisk_id") if entry[key]}
     # a root image that is named as a kernel is nobody's kernel
-    assert not needed & {one["id"] for one in gone if one["vm_create_role"] != "root_image"}
+    assert not needed & {entry["id"] for entry in gone if entry["vm_create_role"] != "root_image"}
 
 
 @given(projects())
 def test_nothing_young_of_another_builder_is_cleaned_away(images):
-    theirs = [one for one in images if one.get("vm_create_builder") == "them" and one.get("vm_create_build") == "theirs"]
-    young = [one for one in theirs if datetime.fromisoformat(one["created_at"]) > NOW - timedelta(hours=24)]
-    assert not {one["id"] for one in young} & {one["id"] for one in clean(images)}
+    theirs = [entry for entry in images if entry.get("vm_create_builder") == "them" and entry.get("vm_create_build") == "theirs"]
+    young = [entry for entry in theirs if datetime.fromisoformat(entry["created_at"]) > NOW - timedelta(hours=24)]
+    assert not {entry["id"] for entry in young} & {entry["id"] for entry in clean(images)}
 
 
 @given(projects())
 def test_nothing_is_cleaned_away_twice_and_a_second_look_finds_no_more(images):
     gone = clean(images)
-    assert len({one["id"] for one in gone}) == len(gone)
+    assert len({entry["id"] for entry in gone}) == len(gone)
     assert clean(without(images, gone)) == []
 
 
 @given(projects(), some.integers(0, 3))
 def test_who_has_or_had_the_name_goes_only_as_one_too_many(images, keep):
-    states = {one["vm_create_state"] for one in clean(images) if one["vm_create_role"] == "root_image"}
+    states = {entry["vm_create_state"] for entry in clean(images) if entry["vm_create_role"] == "root_image"}
     assert states <= {"new"}
-    assert {one["vm_create_state"] for one in surplus(images, NAME, keep)} <= {"archived", "broken"}
+    assert {entry["vm_create_state"] for entry in surplus(images, NAME, keep)} <= {"archived", "broken"}

@@ -72,7 +72,7 @@ def test_an_id_that_the_boot_drew_is_taken_back(root, before):
     assert (path.read_text() if path.exists() else None) == before
 
 
-def test_an_id_of_the_base_and_one_that_a_state_wrote_stay(root):
+def test_an_id_of_the_base_and_an_id_that_a_state_wrote_stay(root):
     path = root / "etc/machine-id"
     path.write_text(DRAWN)
     run(root, lambda: None)

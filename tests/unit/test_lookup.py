@@ -62,5 +62,5 @@ def test_what_is_no_mapping_gets_an_example():
         {"keystone": {("password", "hunter2"): None}},
     ],
 )
-def test_where_values_may_be_secret_none_is_told(mapping):
+def test_where_values_may_be_secret_none_is_shown(mapping):
     assert "hunter2" not in refusal(mapping, secret=True)

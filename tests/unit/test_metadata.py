@@ -43,7 +43,8 @@ class Looking:
 
     def read(self, deadline_seconds=100, **answers):
         sources = {
-            name: self.source(name, list(one) if isinstance(one, (list, tuple)) else [one]) for name, one in answers.items()
+            name: self.source(name, list(answer) if isinstance(answer, (list, tuple)) else [answer])
+            for name, answer in answers.items()
         }
         return read_userdata(sources, deadline_seconds=deadline_seconds, say=self.said.append, sleep=self.sleep)
 
@@ -110,7 +111,7 @@ def test_the_error_tells_all_that_was_tried_and_what_came_of_it(looking):
     assert "is the network up" in message
 
 
-def test_who_watches_is_told_the_order_what_each_said_and_what_is_new(looking):
+def test_an_observer_reads_the_order_what_each_said_and_what_is_new(looking):
     looking.read(drive=None, server=[trouble("slow"), trouble("slow"), trouble("500"), DATA])
     assert looking.said == [
         "userdata: looking in drive, server",
@@ -124,7 +125,7 @@ def test_who_watches_is_told_the_order_what_each_said_and_what_is_new(looking):
     ]
 
 
-def test_who_watches_is_told_that_there_is_none(looking):
+def test_an_observer_reads_that_there_is_none(looking):
     looking.read(drive=NONE_AT_ALL)
     assert looking.said[-1] == "userdata: none in a drive"
 
@@ -197,7 +198,7 @@ def test_a_pipe_in_place_of_a_file_does_not_keep_us_waiting(machine, tree):
         read_nocloud(machine)
 
 
-def test_a_file_of_64_kib_is_read_and_a_larger_one_refused(machine, tree):
+def test_a_file_of_64_kib_is_read_and_a_larger_file_refused(machine, tree):
     seed = {"var/lib/cloud/seed/nocloud/user-data": b"#" * LIMIT_BYTES}
     tree(machine.top, seed)
     assert len(read_nocloud(machine).data) == LIMIT_BYTES

@@ -175,7 +175,7 @@ def test_the_clock_in_local_time_is_noted_as_systemd_writes_it(written):
     assert written == {"/etc/adjtime": "0.0 0 0\n0\nLOCAL\n"}
 
 
-def test_a_static_name_is_the_kernels_too_and_a_pretty_one_is_not(written, monkeypatch):
+def test_a_static_name_is_the_kernels_too_and_a_pretty_name_is_not(written, monkeypatch):
     asked = []
     monkeypatch.setattr(offline_settings, "name_kernel", asked.append)
     monkeypatch.setattr(offline_settings, "read_pairs", lambda path: {})

@@ -4,8 +4,8 @@ from vmimage.variation.outcome import check_results
 
 
 def state(number, result=True, comment="done", **more):
-    told = {"__run_num__": number, "__id__": f"id {number}", "__sls__": "web", "name": "n", "changes": {}}
-    return {**told, "result": result, "comment": comment, **more}
+    state = {"__run_num__": number, "__id__": f"id {number}", "__sls__": "web", "name": "n", "changes": {}}
+    return {**state, "result": result, "comment": comment, **more}
 
 
 def key(identity, module="pkg", function="installed"):
@@ -22,7 +22,7 @@ def test_states_that_succeeded_are_listed_in_the_order_they_ran():
     listed = check_results(
         {key("b"): state(1, changes={"nginx": {}}, duration=12.6), key("a", "file", "managed"): state(0)}, "it"
     )
-    assert [(one["id"], one["state"], one["changed"], one["duration_ms"]) for one in listed] == [
+    assert [(entry["id"], entry["state"], entry["changed"], entry["duration_ms"]) for entry in listed] == [
         ("id 0", "file.managed", False, 0),
         ("id 1", "pkg.installed", True, 13),
     ]

@@ -70,7 +70,7 @@ def test_a_root_without_packages_is_not_open(root, tree, entries):
         list_packages(root)
 
 
-def test_changes_are_told_by_their_kind():
+def test_changes_are_listed_by_their_kind():
     before, after = {"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"}
     assert changed_packages(before, after) == {"added": {"d": "1"}, "removed": {"a": "1"}, "changed": {"b": ["1", "2"]}}
     assert changed_packages(after, after) == {"added": {}, "removed": {}, "changed": {}}

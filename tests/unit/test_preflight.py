@@ -36,20 +36,20 @@ def test_a_directory_that_is_not_made_yet_counts_where_it_will_be(tmp_path):
         check_space([(tmp_path / "not/made/yet", 1 << 40, "ami.cache")])
 
 
-def told(needs):
+def mib_by_setting(needs):
     return {setting: mib for _, mib, setting in needs}
 
 
 def test_of_a_prepared_base_a_copy_is_made_and_half_of_the_room_stays_in_it():
     settings = gather_settings([], {"room_mib": 100})
     (building,) = needed_space(settings, 700, is_prepared=True)
-    assert told(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100}
+    assert mib_by_setting(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100}
 
 
 def test_a_base_is_prepared_before_the_build_begins_and_stays_in_the_cache():
     preparing, building = needed_space(gather_settings([], {"room_mib": 100}), 700, is_prepared=False)
-    assert told(preparing) == {"ami.cache": 2100}
-    assert told(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100, "ami.cache": 700}
+    assert mib_by_setting(preparing) == {"ami.cache": 2100}
+    assert mib_by_setting(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100, "ami.cache": 700}
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_with_the_default_settings_five_gigabytes_are_enough_for_base_and_build(
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("raw", 1), ("disk", 1), ("qcow2", 3), ("tar", 4)])
-def test_what_is_compressed_is_reckoned_larger(asked, kind, factor):
+def test_what_is_compressed_is_taken_to_be_larger(asked, kind, factor):
     check_machine(gather_settings([], {"room_mib": 100}), kind, None, 600 << 20)
     assert asked == [3 * factor * 600, 2 * factor * 600 + 50 + 64 + 100]
 

@@ -5,55 +5,55 @@ from vmimage.system.progress import Moment, Progress, Terminal, event_observer, 
 
 
 @pytest.fixture
-def told():
+def moments():
     return []
 
 
-def test_a_step_is_told_from_start_to_end_and_timed(told):
-    progress = Progress(told.append)
+def test_a_step_is_reported_from_start_to_end_and_timed(moments):
+    progress = Progress(moments.append)
     with progress.step("base"):
         progress.say("hello")
-    assert [(one.step, one.what, one.text) for one in told] == [
+    assert [(moment.step, moment.what, moment.text) for moment in moments] == [
         ("base", "started", ""),
         ("base", "said", "hello"),
         ("base", "done", ""),
     ]
-    assert [one["step"] for one in progress.timings] == ["base"]
-    assert 0 <= told[0].seconds <= told[-1].seconds
+    assert [timing["step"] for timing in progress.timings] == ["base"]
+    assert 0 <= moments[0].seconds <= moments[-1].seconds
 
 
-def test_a_step_that_fails_is_told_with_the_first_line_and_not_timed(told):
-    progress = Progress(told.append)
+def test_a_step_that_fails_is_reported_with_the_first_line_and_not_timed(moments):
+    progress = Progress(moments.append)
     with pytest.raises(ValueError), progress.step("seal"):
         raise ValueError("no room\n  -> free some")
-    assert (told[-1].what, told[-1].text) == ("failed", "no room")
+    assert (moments[-1].what, moments[-1].text) == ("failed", "no room")
     assert progress.timings == []
 
 
-def test_a_step_within_a_step_is_its_own_and_the_outer_goes_on(told):
-    progress = Progress(told.append)
+def test_a_step_within_a_step_is_its_own_and_the_outer_goes_on(moments):
+    progress = Progress(moments.append)
     with progress.step("base"):
         with progress.step("fetch"):
             progress.say("inner")
         progress.say("outer")
-    assert [(one.step, one.text) for one in told if one.what == "said"] == [("fetch", "inner"), ("base", "outer")]
-    assert [one["step"] for one in progress.timings] == ["fetch", "base"]
+    assert [(moment.step, moment.text) for moment in moments if moment.what == "said"] == [("fetch", "inner"), ("base", "outer")]
+    assert [timing["step"] for timing in progress.timings] == ["fetch", "base"]
 
 
-def test_bytes_are_told_seldom_and_the_last_ones_always(told):
-    progress = Progress(told.append)
+def test_bytes_are_reported_seldom_and_the_last_always(moments):
+    progress = Progress(moments.append)
     with progress.step("base"):
         for done in range(1, 10_001):
             progress.moved(done, 10_000)
-    moved = [one for one in told if one.what == "moved"]
+    moved = [moment for moment in moments if moment.what == "moved"]
     assert len(moved) < 100 and (moved[-1].done, moved[-1].total) == (10_000, 10_000)
 
 
-def test_every_observer_is_informed(told):
+def test_every_observer_is_informed(moments):
     others = []
-    with Progress(told.append, others.append).step("x"):
+    with Progress(moments.append, others.append).step("x"):
         pass
-    assert told == others and len(told) == 2
+    assert moments == others and len(moments) == 2
 
 
 def shown(*moments):
@@ -89,10 +89,10 @@ def test_a_live_line_is_not_longer_than_the_terminal(monkeypatch):
     assert len(shown(Moment("update", "said", text="x" * 500))) == len("\r\x1b[K") + 39
 
 
-def test_events_carry_their_place_in_the_tag(told):
-    watch = event_observer(lambda tag, data: told.append((tag, data)), "web")
+def test_events_carry_their_place_in_the_tag(moments):
+    watch = event_observer(lambda tag, data: moments.append((tag, data)), "web")
     watch(Moment("root image", "moved", done=1, total=2, seconds=0.12345))
-    assert told == [("vm_create/web/root_image/moved", {"text": "", "done": 1, "total": 2, "seconds": 0.123})]
+    assert moments == [("vm_create/web/root_image/moved", {"text": "", "done": 1, "total": 2, "seconds": 0.123})]
 
 
 @pytest.mark.parametrize(

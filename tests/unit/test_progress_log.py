@@ -1,4 +1,4 @@
-"""What the log of a minion is told: each thing once, and of long work a sign of life."""
+"""What is written to the log of a minion: each thing once, and of long work a sign of life."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from vmimage.system.progress import Log, Moment, Progress, Terminal, event_obser
 
 
 class Clock:
-    """A clock that stands still until it is told otherwise."""
+    """A clock that stands still until a test sets it."""
 
     seconds = 1000.0
 
@@ -29,21 +29,21 @@ def clock(monkeypatch):
 def lines(caplog):
     """What the log has got so far, ``(level, text)``."""
     caplog.set_level(logging.DEBUG, "vm_create")
-    return lambda: [(one.levelname, one.getMessage()) for one in caplog.records]
+    return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
 def moved(done=1, total=0, seconds=0.0):
     return Moment("upload", "moved", done=done, total=total, seconds=seconds)
 
 
-def test_of_long_work_a_line_is_told_every_quarter_of_a_minute(clock, lines):
-    watch, told = Log(), []
+def test_of_long_work_a_line_is_logged_every_quarter_of_a_minute(clock, lines):
+    watch, times = Log(), []
     for tenth in range(601):
         clock.seconds = 1000 + tenth / 10
         watch(moved())
-        if len(lines()) > len(told):
-            told.append(tenth / 10)
-    assert told == [pytest.approx(seconds, abs=0.2) for seconds in (15.1, 30.2, 45.3)]
+        if len(lines()) > len(times):
+            times.append(tenth / 10)
+    assert times == [pytest.approx(seconds, abs=0.2) for seconds in (15.1, 30.2, 45.3)]
 
 
 def test_short_work_moves_without_a_line(clock, lines):
@@ -69,13 +69,13 @@ def test_a_line_of_moved_bytes_says_how_far_it_is_and_how_long_it_takes(clock, l
         ("said", "DEBUG", "upload: why"),
     ],
 )
-def test_what_is_worth_a_line_is_told_at_once(clock, lines, what, level, text):
+def test_what_is_worth_a_line_is_logged_at_once(clock, lines, what, level, text):
     Log()(Moment("upload", what, text="why", seconds=2.0))
     assert lines() == [(level, text)]
 
 
 @pytest.mark.parametrize("what", ["failed", "done", "noted"])
-def test_after_any_line_the_quarter_of_a_minute_begins_anew(clock, lines, what):
+def test_after_any_line_the_quarter_of_a_minute_begins_again(clock, lines, what):
     watch = Log()
     clock.seconds += 10
     watch(Moment("upload", what))
@@ -93,14 +93,16 @@ def test_a_step_that_begins_is_no_line_and_no_sign_of_life(clock, lines):
     assert [text.split(":")[0] for _, text in lines()] == ["upload"]
 
 
-# a note: a line that who watches should not miss
+# a note: a line that no observer should miss
 
 
-def test_a_note_is_told_to_every_watcher_with_its_step():
-    told = []
-    with Progress(told.append).step("upload kernel") as under_way:
+def test_a_note_reaches_every_observer_with_its_step():
+    moments = []
+    with Progress(moments.append).step("upload kernel") as under_way:
         under_way.note("lost line; try 2 of 7 in 1 s")
-    assert [(one.step, one.text) for one in told if one.what == "noted"] == [("upload kernel", "lost line; try 2 of 7 in 1 s")]
+    assert [(moment.step, moment.text) for moment in moments if moment.what == "noted"] == [
+        ("upload kernel", "lost line; try 2 of 7 in 1 s")
+    ]
 
 
 def test_a_note_stays_on_the_terminal():
@@ -110,8 +112,8 @@ def test_a_note_stays_on_the_terminal():
 
 
 def test_a_note_is_an_event_and_what_programs_say_is_none():
-    told = []
-    watch = event_observer(lambda tag, data: told.append((tag, data["text"])), "web")
+    events = []
+    watch = event_observer(lambda tag, data: events.append((tag, data["text"])), "web")
     watch(Moment("upload kernel", "said", text="x"))
     watch(Moment("upload kernel", "noted", text="removing it"))
-    assert told == [("vm_create/web/upload_kernel/noted", "removing it")]
+    assert events == [("vm_create/web/upload_kernel/noted", "removing it")]

@@ -14,10 +14,10 @@ refusal = partial(settings_sources.refusal, settings_sources.gathered)
 
 
 def test_who_says_nothing_publishes_privately_where_credentials_are_set_and_without_a_gate():
-    told = gather_settings([])
-    assert (told.publish, told.cloud, told.visibility, told.gate) == ("auto", "", "", False)
-    assert (told.keep, told.tries, told.properties, told.carry_over) == (3, 7, {}, ())
-    assert (told.kernel_id, told.ramdisk_id, told.initrd_id, told.revision) == ("", "", "", "")
+    settings = gather_settings([])
+    assert (settings.publish, settings.cloud, settings.visibility, settings.gate) == ("auto", "", "", False)
+    assert (settings.keep, settings.tries, settings.properties, settings.carry_over) == (3, 7, {}, ())
+    assert (settings.kernel_id, settings.ramdisk_id, settings.initrd_id, settings.revision) == ("", "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_two_ramdisks_are_a_contradiction():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "given",
     [
         {"ramdisk_id": UUID, "initrd_id": UUID},
         {"initrd_id": UUID},
@@ -112,9 +112,9 @@ def test_two_ramdisks_are_a_contradiction():
     ],
     ids=str,
 )
-def test_a_value_that_can_be_meant_is_kept_as_told(told):
-    settings = gather_settings([], told)
-    assert {key: getattr(settings, key) for key in told} == told
+def test_a_value_that_can_be_meant_is_kept_as_given(given):
+    settings = gather_settings([], given)
+    assert {key: getattr(settings, key) for key in given} == given
 
 
 def test_patterns_to_carry_over_are_kept_in_their_order():

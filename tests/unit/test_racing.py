@@ -1,4 +1,4 @@
-"""benchmarks/race: what is told of the laps."""
+"""benchmarks/race: what is shown of the laps."""
 
 import sys
 from pathlib import Path
@@ -36,7 +36,7 @@ def summary(title, *seconds, kind="peer", image=700 * MB, **more):
             "cold": None,
             "differs": {},
         },
-        **{"median": {**median, "free_bytes": 8 * MB}, "warm": [{"seconds": one, "round": 1} for one in seconds]},
+        **{"median": {**median, "free_bytes": 8 * MB}, "warm": [{"seconds": value, "round": 1} for value in seconds]},
         **more,
     }
 
@@ -60,7 +60,7 @@ def found(**more):
 
 
 def target(start, **more):
-    return next(one for one in targets.measure(contests(**more)) if one["target"].startswith(start))
+    return next(entry for entry in targets.measure(contests(**more)) if entry["target"].startswith(start))
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def target(start, **more):
     ],
 )
 def test_a_target_is_met_up_to_its_limit(start, more, figure, met):
-    one = target(start, **more)
-    assert (one["figure"], one["met"]) == (pytest.approx(figure, abs=0.0006), met)
+    found = target(start, **more)
+    assert (found["figure"], found["met"]) == (pytest.approx(figure, abs=0.0006), met)
 
 
 def test_a_peer_that_does_less_than_the_whole_job_is_neither_the_fastest_nor_the_smallest():
@@ -110,7 +110,7 @@ def test_a_target_whose_contest_did_not_run_says_so_instead_of_a_figure():
 
 def test_without_ours_or_any_peer_no_target_has_a_figure():
     for name in "floor", "mkosi":
-        assert {one["figure"] for one in targets.measure({name: contests()[name]})} == {None}
+        assert {entry["figure"] for entry in targets.measure({name: contests()[name]})} == {None}
 
 
 def test_a_missed_target_tells_how_much_too_much_it_is():
@@ -125,7 +125,7 @@ def test_the_table_has_a_row_for_each_with_median_range_and_ratio():
     assert rows["mkosi"][6] == "1.82"
 
 
-def test_ten_triplets_of_one_run_are_told_by_each():
+def test_of_ten_triplets_of_one_run_each_counts():
     ten = summary("ten", 100.0, kind="ours", count=10, cold={"seconds": 200.0})
     row = next(line for line in table.render(found(many=ten)).splitlines() if line.startswith("ten ")).split()
     assert row[2] == "10.0" and row[7] == "20.0"

@@ -17,7 +17,7 @@ from racing.svg import step_of  # noqa: E402
 
 def points(panel, *seconds):
     sizes = [size for size in SIZES if size.panel == panel][: len(seconds)]
-    laps = [{"seconds": one, "steps": {"pack": one / 2 if one > 6 else one / 3}} for one in seconds]
+    laps = [{"seconds": value, "steps": {"pack": value / 2 if value > 6 else value / 3}} for value in seconds]
     return growth.with_line([growth.point(size, [lap]) for size, lap in zip(sizes, laps, strict=True)])
 
 
@@ -36,7 +36,7 @@ def found():
         ([(0, 0), (1, -3), (2, 0)], (-1, 0), -2),
     ],
 )
-def test_the_line_is_that_of_least_squares_and_its_farthest_point_is_told_with_its_side(places, line, farthest):
+def test_the_line_is_that_of_least_squares_and_its_farthest_point_is_given_with_its_side(places, line, farthest):
     assert fit(places) == pytest.approx(line)
     assert largest_deviation(places, fit(places))[1] == pytest.approx(farthest)
 
@@ -57,9 +57,9 @@ def test_each_state_lays_a_file_that_is_there():
     assert laid == [path for path, _ in Size("states", 10).files()]
 
 
-def test_what_bends_is_told_by_its_farthest_point():
-    told = points("files", 10.0, 10.0, 10.0, 10.0, 60.0)
-    assert told["largest_deviation"]["at"] == 2500 and told["largest_deviation"]["seconds"] < -9
+def test_what_bends_is_seen_by_its_farthest_point():
+    line = points("files", 10.0, 10.0, 10.0, 10.0, 60.0)
+    assert line["largest_deviation"]["at"] == 2500 and line["largest_deviation"]["seconds"] < -9
 
 
 def test_two_points_make_no_line():
@@ -72,7 +72,7 @@ def test_the_table_has_a_row_for_each_size_and_the_line_below():
     assert sum("farthest:" in row for row in rows) == 1
 
 
-def test_the_picture_has_a_dot_for_each_build_and_a_line_where_there_is_one():
+def test_the_picture_has_a_dot_for_each_build_and_a_line_where_there_are_enough():
     drawn = curve.draw(found())
     parts = [part.get("class") for part in ElementTree.fromstring(drawn).iter()]
     assert (parts.count("ours"), parts.count("line")) == (7, 1)

@@ -39,7 +39,7 @@ def test_memory_in_use_is_the_sum_of_the_wanted_fields_alone():
 
 
 @pytest.mark.parametrize(("kib", "gib"), [(6 << 20, 6), ((6 << 20) - 1, 5), (100, 0)])
-def test_free_memory_is_told_in_whole_gib(kib, gib):
+def test_free_memory_is_given_in_whole_gib(kib, gib):
     assert meter.free_gib(f"MemTotal: 99999999 kB\nMemAvailable:   {kib} kB\n") == gib
 
 

@@ -46,7 +46,7 @@ def test_the_size_of_a_file_is_known_before_it_is_read(reader):
     assert reader.total == 600 * KIB
 
 
-def test_every_chunk_is_told_with_how_much_there_is_in_all(reader, moved):
+def test_every_chunk_is_reported_with_how_much_there_is_in_all(reader, moved):
     read_all(reader)
     assert [done // KIB for done, _ in moved] == [256, 512, 600, 600]
     assert {total for _, total in moved} == {600 * KIB}
@@ -112,7 +112,7 @@ def test_an_error_of_the_disk_is_kept_as_well():
     assert reader.trouble is caught.value and caught.value.errno == errno.EIO
 
 
-def test_an_error_of_who_watches_is_no_trouble_with_the_file(path):
+def test_an_error_of_an_observer_is_no_trouble_with_the_file(path):
     def fail(done, total):
         raise OSError("the terminal is gone")
 

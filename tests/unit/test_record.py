@@ -32,7 +32,7 @@ def test_a_record_is_read_as_it_was_written_by_another_who_opens_the_workspace(w
     assert read_record(Workspace(workspace.path.parent, "web")) == ALL
 
 
-def test_one_that_another_process_has_written_since_is_read_again(workspace):
+def test_a_record_that_another_process_has_written_since_is_read_again(workspace):
     mine, other = RecordFile(workspace), RecordFile(workspace)
     mine.write(BuildRecord(begun=begun()))
     other.write(ALL)

@@ -1,4 +1,4 @@
-"""Whether apt's lists need not be fetched again: told by InRelease files, and never where that is not sure."""
+"""Whether apt's lists need not be fetched again: seen by InRelease files, and never where that is not sure."""
 
 import hashlib
 from types import SimpleNamespace
@@ -32,13 +32,13 @@ def asked(monkeypatch):
 @pytest.fixture
 def root(monkeypatch):
     """A root whose apt names these archives, and is configured like this."""
-    told = SimpleNamespace(targets=f"{URI}\n{URI}\n", configuration="", answers={})
+    apt = SimpleNamespace(targets=f"{URI}\n{URI}\n", configuration="", answers={})
 
     def answer(_, argv):
-        return SimpleNamespace(output=told.targets if argv[0] == "apt-get" else told.configuration)
+        return SimpleNamespace(output=apt.targets if argv[0] == "apt-get" else apt.configuration)
 
     monkeypatch.setattr(releases, "run_in_root", answer)  # no test of this group starts a program
-    return told
+    return apt
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def digest_of(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_an_archive_is_told_by_the_digest_of_what_it_signed(root, lists):
+def test_an_archive_is_known_by_the_digest_of_what_it_signed(root, lists):
     assert releases.note_offers(root, lists(SIGNED)) == {URI: digest_of(SIGNED)}
 
 

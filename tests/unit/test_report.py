@@ -107,20 +107,20 @@ def everywhere(data, text):
     """The same data with a text put into each of its texts, keys too."""
     if isinstance(data, dict):
         keys = {"nginx", "bash", "salt", "/var/lib/db", "vim", "keep"}
-        return {(f"{key}{text}" if key in keys else key): everywhere(one, text) for key, one in data.items()}
+        return {(f"{key}{text}" if key in keys else key): everywhere(value, text) for key, value in data.items()}
     if isinstance(data, list):
-        return [everywhere(one, text) for one in data]
+        return [everywhere(value, text) for value in data]
     return f"{data}{text}" if isinstance(data, str) else data
 
 
 def hostile_page(text):
     """A page of a failed build in which nothing is what it should be."""
-    told = everywhere(manifest(failures=[state("motd", False, stderr="x")], failed="broken"), text)
-    told["steps"] = [{"step": f"variation{text}", "seconds": 1.0}]
+    data = everywhere(manifest(failures=[state("motd", False, stderr="x")], failed="broken"), text)
+    data["steps"] = [{"step": f"variation{text}", "seconds": 1.0}]
     kept = everywhere(
         {"contents": MEASURED, "previous": manifest(build="a" * 32, packages={"nginx": "1"}), "log": "error: x"}, text
     )
-    return make_page({"outcome": "failed", "manifest": told, "kept": kept})
+    return make_page({"outcome": "failed", "manifest": data, "kept": kept})
 
 
 def check_harmless(text):
@@ -146,7 +146,9 @@ def test_no_text_whatever_becomes_markup(text):
 
 def test_the_page_allows_itself_nothing_but_its_own_style():
     seen = page(kept={"contents": MEASURED, "log": "x"})
-    (policy,) = (one["content"] for tag, one in seen.elements if one.get("http-equiv") == "Content-Security-Policy")
+    (policy,) = (
+        attributes["content"] for tag, attributes in seen.elements if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
     digest = base64.b64encode(hashlib.sha256(seen.style.encode()).digest()).decode()
     assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';") and "unsafe" not in policy
 
@@ -202,8 +204,8 @@ def test_states_of_pre_and_post_are_no_states_of_the_variation():
     error.states = [state("the image is packed"), state("the image is shrunk", False)]
     done = Timing("variation", 1.0, 0.0), Timing("shrink", 1.0, 1.0, failed=True)
     data = report_data.failed_data(BuildRecord(varied=varied(results=[state("motd")]), timings=done), error)
-    assert [one["id"] for one in data["states"]] == ["motd"]
-    assert [one["id"] for one in data["failures"]] == ["the image is shrunk"]
+    assert [entry["id"] for entry in data["states"]] == ["motd"]
+    assert [entry["id"] for entry in data["failures"]] == ["the image is shrunk"]
 
 
 def test_a_build_of_nothing_is_a_page_too():
@@ -232,7 +234,7 @@ def test_a_line_that_tells_of_a_failure_is_marked(line):
 @pytest.mark.parametrize(
     "line", ["Setting up libgpg-error0 (1.46-1) ...", "0 failed, 3 passed", "Get:1 /pool/failed/x.deb", "no errors"]
 )
-def test_a_line_that_only_sounds_like_one_is_not(line):
+def test_a_line_that_only_sounds_like_a_failure_is_not_marked(line):
     assert mark_lines(line) == [(line, False)]
 
 

@@ -77,14 +77,14 @@ def test_steps_that_ran_beside_each_other_are_drawn_so():
 
 @given(some.lists(some.integers(0, 5000), min_size=1, max_size=20), some.floats(0.1, 100))
 def test_states_lie_within_their_step_in_the_order_they_ran(durations, seconds):
-    before, placed = lay_out_states([{"duration_ms": one} for one in durations], 7.0, seconds)
+    before, placed = lay_out_states([{"duration_ms": duration} for duration in durations], 7.0, seconds)
     begins = [begin for begin, _ in placed]
     assert begins == sorted(begins) and begins[0] == pytest.approx(7 + before)
     assert before + min(seconds, sum(durations) / 1000) == pytest.approx(seconds) and begins[-1] <= 7 + seconds + 1e-9
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.0042, "4 ms"), (0.96, "1.0 s"), (59.94, "59.9 s"), (185, "3 min 05 s")])
-def test_seconds_are_told_as_people_say_them(seconds, words):
+def test_seconds_are_written_as_people_say_them(seconds, words):
     assert seconds_words(seconds) == words
 
 
@@ -104,9 +104,9 @@ NEW = {
 }
 
 
-def test_what_differs_from_the_build_before_is_told_and_where_it_was_written_is_not():
-    told = {name: (old, new) for name, old, new in compare_facts(OLD, NEW) if old != new}
-    assert told == {
+def test_what_differs_from_the_build_before_is_shown_and_where_it_was_written_is_not():
+    differing = {name: (old, new) for name, old, new in compare_facts(OLD, NEW) if old != new}
+    assert differing == {
         "root image": ("10.0 MiB", "12.0 MiB (+2.0 MiB)"),
         "kernel version": ("6.1.0-8", "6.1.0-9"),
         "base: digest": ("sha256:1", "sha256:2"),
@@ -115,7 +115,7 @@ def test_what_differs_from_the_build_before_is_told_and_where_it_was_written_is_
     }
 
 
-def test_states_that_came_went_and_ended_otherwise_are_told():
+def test_states_that_came_went_and_ended_otherwise_are_shown():
     assert compare_states(OLD, NEW) == [
         ("~", "stays", "s", "changed", "failed"),
         ("+", "comes", "s", "not there", "unchanged"),

@@ -86,7 +86,7 @@ def test_a_directory_with_other_names_holds_no_credentials(directory):
 
 
 @pytest.mark.parametrize("text", ["s3cr3t", "machine x login y password s3cr3t junk", "machine", b"\xff\xfe s3cr3t"])
-def test_a_netrc_that_is_none_is_refused_and_not_told(tmp_path, directory, text):
+def test_a_netrc_that_is_none_is_refused_and_not_shown(tmp_path, directory, text):
     (directory / "netrc").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(RepositoryWrong, match="is no netrc file") as refused:
         written(tmp_path, ADDRESS, directory)
@@ -99,7 +99,7 @@ def test_a_password_cannot_add_a_line_to_the_configuration(tmp_path, directory):
         written(tmp_path, ADDRESS, directory)
 
 
-# what the programs are told
+# what the programs get
 
 
 def test_hg_gets_passwords_for_whole_hosts_only(tmp_path, directory):
@@ -133,7 +133,7 @@ def test_the_home_is_private_while_it_is_there_and_goes(tmp_path, directory):
     assert not home.exists()
 
 
-def test_ssh_is_told_the_same_by_hg_and_git_and_asks_nobody(tmp_path, directory):
+def test_ssh_gets_the_same_from_hg_and_git_and_asks_nobody(tmp_path, directory):
     sections, environment = written(tmp_path, "ssh://hg@example.org/v", directory)
     assert sections["ui"]["ssh"] == environment["GIT_SSH_COMMAND"]
     words = shlex.split(environment["GIT_SSH_COMMAND"])
@@ -187,7 +187,10 @@ pieces = some.sampled_from(
 ) | some.text(max_size=2)
 
 
-@given(some.builds(lambda one, place, piece: one[:place] + piece + one[place:], whole, some.integers(0, 24), pieces) | whole)
+@given(
+    some.builds(lambda address, place, piece: address[:place] + piece + address[place:], whole, some.integers(0, 24), pieces)
+    | whole
+)
 def test_no_address_makes_an_option_or_a_line_of_configuration(tmp_path_factory, address):
     try:
         check_address("git", address, "key")

@@ -55,7 +55,9 @@ def test_after_the_last_try_its_error_is_raised_without_a_further_pause(tries):
     assert (call.calls, len(call.slept)) == (tries, tries - 1)
 
 
-@pytest.mark.parametrize("error", [StoreRefused("no"), ValueError("x"), KeyboardInterrupt()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "error", [StoreRefused("no"), ValueError("x"), KeyboardInterrupt()], ids=lambda error: type(error).__name__
+)
 def test_an_error_that_another_try_cannot_help_is_raised_at_once(error):
     call = Call(error)
     with pytest.raises(type(error)):
@@ -74,13 +76,13 @@ def test_several_kinds_of_errors_can_be_worth_another_try():
     assert Call(*lost(), ConnectionResetError("reset")).retried((StoreUnreachable, OSError)) == "an answer"
 
 
-def test_each_further_try_is_told_with_the_first_line_of_what_went_wrong():
+def test_each_further_try_is_reported_with_the_first_line_of_what_went_wrong():
     call = Call(*lost(2))
     call.retried(tries=3)
     assert call.said == ["lost line 1; try 2 of 3 in 1 s", "lost line 2; try 3 of 3 in 2 s"]
 
 
-def test_who_stops_us_in_a_pause_is_heeded():
+def test_who_stops_us_in_a_pause_stops_us_at_once():
     def stop(_):
         raise BuildStopped("stopped by SIGINT")
 

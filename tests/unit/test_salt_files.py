@@ -34,8 +34,8 @@ class Files:
 
     def after(self, *userdata):
         """Their texts after these userdata, one after the other."""
-        for one in userdata:
-            self.write(one)
+        for document in userdata:
+            self.write(document)
         return self.read()
 
     def names(self):
@@ -204,7 +204,7 @@ class Crash(BaseException):
 
 
 class Failing:
-    """File operations of which one fails: once, as of a full disk, or for good, as after a crash.
+    """File operations, a single one of which fails: once, as of a full disk, or for good, as after a crash.
 
     :ivar int left: how many may still succeed
     """
@@ -246,7 +246,7 @@ CHANGES = pytest.mark.parametrize("userdata", [NEW, EMPTY], ids=["new", "empty"]
 
 
 @CHANGES
-def test_after_a_crash_each_file_is_the_old_or_the_new_one_and_the_next_run_ends_right(tmp_path, userdata):
+def test_after_a_crash_each_file_is_the_old_or_the_new_file_and_the_next_run_ends_right(tmp_path, userdata):
     old, new = prepared(tmp_path / "old").read(), prepared(tmp_path / "new").after(userdata)
     count = operations(tmp_path, userdata)
     assert count > 10
@@ -258,7 +258,7 @@ def test_after_a_crash_each_file_is_the_old_or_the_new_one_and_the_next_run_ends
             with pytest.raises(Crash):
                 files.write(userdata)
         now = files.read()
-        assert all(one in both for one, both in zip(now, zip(old, new, strict=True), strict=True)), left
+        assert all(text in both for text, both in zip(now, zip(old, new, strict=True), strict=True)), left
         assert now[0] == old[0] or now[1] == new[1] or userdata is EMPTY, "grains without their secrets"
         assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files.secrets.parent.iterdir()), left
         seen.add(now)

@@ -27,19 +27,19 @@ def left(root):
 
 
 def test_what_the_patterns_name_is_removed_or_emptied_and_the_rest_stays(used):
-    told = seal_root(
+    sealed = seal_root(
         used, ["/etc/ssh/ssh_host_*", "/var/lib/dbus/machine-id", "/var/cache/apt/archives/*.deb"], ["/etc/machine-id"]
     )
     gone = {"etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "var/lib/dbus/machine-id", "var/cache/apt/archives/a.deb"}
     assert left(used) == set(FILES) - gone
     assert (used / "etc/machine-id").read_text() == ""
-    assert told == {"removed": sorted(f"/{path}" for path in gone), "truncated": ["/etc/machine-id"], "kept": []}
+    assert sealed == {"removed": sorted(f"/{path}" for path in gone), "truncated": ["/etc/machine-id"], "kept": []}
 
 
 def test_logs_below_a_directory_that_goes_are_not_asked_to_be_emptied(used):
-    told = seal_root(used, ["/var/log/installer", "/var/log/**/*.gz"], ["/var/log/*", "/var/log/**/*"])
-    assert told["removed"] == ["/var/log/dpkg.log.1.gz", "/var/log/installer"]
-    assert told["truncated"] == ["/var/log/apt/term.log", "/var/log/dpkg.log"]
+    sealed = seal_root(used, ["/var/log/installer", "/var/log/**/*.gz"], ["/var/log/*", "/var/log/**/*"])
+    assert sealed["removed"] == ["/var/log/dpkg.log.1.gz", "/var/log/installer"]
+    assert sealed["truncated"] == ["/var/log/apt/term.log", "/var/log/dpkg.log"]
     assert (used / "var/log/apt/term.log").stat().st_size == 0
     assert (used / "etc/ssh/sshd_config").read_text() == "Port 22"
 
@@ -68,17 +68,17 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(used):
     assert seal_root(used, *patterns) == dry
 
 
-def test_what_a_killed_step_had_lent_the_root_goes_too(used):
+def test_temporary_files_of_a_killed_step_go_too(used):
     with forbidden_daemons(used):
-        lent = (used / "usr/sbin/policy-rc.d").read_text()
-    (used / "usr/sbin/policy-rc.d").write_text(lent)
+        policy = (used / "usr/sbin/policy-rc.d").read_text()
+    (used / "usr/sbin/policy-rc.d").write_text(policy)
     assert seal_root(used)["removed"] == ["/usr/sbin/policy-rc.d"]
     assert not (used / "usr/sbin/policy-rc.d").exists()
 
 
 def test_what_the_variation_has_written_stays_where_that_is_asked(used):
-    told = seal_root(used, ["/etc/ssh/ssh_host_*"], own={"/etc/ssh/ssh_host_rsa_key", "/etc/ssh/sshd_config"})
-    assert told["kept"] == ["/etc/ssh/ssh_host_rsa_key"] and told["removed"] == ["/etc/ssh/ssh_host_rsa_key.pub"]
+    sealed = seal_root(used, ["/etc/ssh/ssh_host_*"], own={"/etc/ssh/ssh_host_rsa_key", "/etc/ssh/sshd_config"})
+    assert sealed["kept"] == ["/etc/ssh/ssh_host_rsa_key"] and sealed["removed"] == ["/etc/ssh/ssh_host_rsa_key.pub"]
     assert (used / "etc/ssh/ssh_host_rsa_key").read_text() == "private"
 
 

@@ -144,12 +144,12 @@ def test_a_variation_that_cannot_be_meant_is_refused(variation, words):
     assert words in refusal(variation=variation)
 
 
-def test_a_variation_of_states_and_an_id_is_kept_as_told():
-    told = {"states": ["nginx", "users.admin"], "id": "web1.example.org"}
-    assert gathered(variation=told).variation == told
+def test_a_variation_of_states_and_an_id_is_kept_as_given():
+    variation = {"states": ["nginx", "users.admin"], "id": "web1.example.org"}
+    assert gathered(variation=variation).variation == variation
 
 
-def test_the_root_is_below_mnt_unless_told_otherwise():
+def test_the_root_is_below_mnt_by_default():
     assert str(gathered(name="web").root_path) == "/mnt/web"
     assert str(gathered(root="/srv/root").root_path) == "/srv/root"
 
@@ -165,9 +165,9 @@ def test_a_link_to_the_machines_own_root_is_refused(tmp_path):
 
 
 def test_as_dict_leaves_out_what_is_empty_and_keeps_what_is_false_or_zero():
-    told = gathered(update=False, headroom_mib=0, packages=[]).as_dict()
-    assert told["update"] is False and told["headroom_mib"] == 0
-    assert not {"packages", "pillar", "mirror", "base"} & set(told)
+    settings = gathered(update=False, headroom_mib=0, packages=[]).as_dict()
+    assert settings["update"] is False and settings["headroom_mib"] == 0
+    assert not {"packages", "pillar", "mirror", "base"} & set(settings)
 
 
 @pytest.mark.parametrize("key", sorted(KEYS))
@@ -175,6 +175,6 @@ def test_every_setting_is_documented(key):
     assert len(KEYS[key].metadata["doc"]) > 10
 
 
-@pytest.mark.parametrize(("told", "mode"), [({}, 0o600), ({"output_mode": "0640"}, 0o640), ({"output_mode": 0o644}, 0o644)])
-def test_the_mode_of_the_files_is_octal_as_text_and_as_yaml_reads_it(told, mode):
-    assert gathered(**told).file_mode == mode
+@pytest.mark.parametrize(("settings", "mode"), [({}, 0o600), ({"output_mode": "0640"}, 0o640), ({"output_mode": 0o644}, 0o644)])
+def test_the_mode_of_the_files_is_octal_as_text_and_as_yaml_reads_it(settings, mode):
+    assert gathered(**settings).file_mode == mode

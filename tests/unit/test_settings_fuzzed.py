@@ -19,7 +19,7 @@ fitting = {
     dict: some.dictionaries(some.sampled_from(["states", "id", "x", 1]), plain, max_size=4),
     tuple: some.lists(plain, max_size=3),
 }
-KINDS = {key: [fitting[kind] for kind in fitting if isinstance(one.default, kind)] for key, one in KEYS.items()}
+KINDS = {key: [fitting[kind] for kind in fitting if isinstance(setting.default, kind)] for key, setting in KEYS.items()}
 KINDS |= {"variation": [fitting[dict]], "pillar": [fitting[dict]]}
 few = some.lists(some.sampled_from(sorted(KINDS)), min_size=1, max_size=2).flatmap(
     lambda keys: some.fixed_dictionaries({key: some.one_of(*KINDS[key]) for key in keys})

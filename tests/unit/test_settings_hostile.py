@@ -1,4 +1,4 @@
-"""Strings that are no name and no path, in every setting that takes one; documents that want to be more than data."""
+"""Strings that are no name and no path, in every setting that takes either; documents that want to be more than data."""
 
 import re
 import time
@@ -48,7 +48,7 @@ def shown(error):
 
 def test_every_setting_that_takes_a_text_is_among_them():
     revisions = {name.replace("address", "rev") for name in ADDRESSES}
-    takes_text = {name for name, one in schema.KEYS.items() if "str" in str(one.type)}
+    takes_text = {name for name, setting in schema.KEYS.items() if "str" in str(setting.type)}
     assert takes_text == {*NAMES, *PATHS, *ADDRESSES, *FREE, *revisions}
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_name_path_or_address_is_refused_by_its_key(key, text):
 
 
 @pytest.mark.hostile("settings", refused=True)
-@pytest.mark.parametrize("text", [one for name, one in STRINGS.items() if name in ("two lines", "a null", "an escape sequence", "no UTF-8",
+@pytest.mark.parametrize("text", [text for name, text in STRINGS.items() if name in ("two lines", "a null", "an escape sequence", "no UTF-8",
                                                                                  "another direction", "half a character", "a colour")], ids=ascii)  # fmt: skip
 @pytest.mark.parametrize("key", PATHS)
 def test_an_absolute_path_with_characters_that_cannot_be_seen_is_refused(key, text):

@@ -10,8 +10,8 @@ from vmimage.settings.gather import gather_settings
 HG, GIT = "https://hg.example.org/web", "https://git.example.org/web"
 
 
-def of_pillar(**told):
-    return gathered({"ami": told})
+def of_pillar(**settings):
+    return gathered({"ami": settings})
 
 
 refusal = partial(settings_sources.refusal, of_pillar)

@@ -1,11 +1,11 @@
-"""Passwords in addresses: used, never told."""
+"""Passwords in addresses: used, never shown."""
 
 import pytest
 from vmimage.errors import SettingsWrong
 from vmimage.settings.gather import gather_settings
 
 
-def test_a_password_in_an_address_is_used_and_never_told():
+def test_a_password_in_an_address_is_used_and_never_shown():
     settings = gather_settings(
         [], {"base": "https://me:hunter2@images.example.org/a.img", "base_hash": "http://me:hunter2@x/SUMS"}
     )

@@ -64,9 +64,9 @@ def test_clearing_partials_leaves_a_whole_triplet(triplet):
     triplet.check()
 
 
-def test_a_new_triplet_takes_the_place_of_the_old_one(triplet):
+def test_a_new_triplet_takes_the_place_of_the_old_triplet(triplet):
     make(triplet)
-    make(triplet, {**CONTENT, "kernel": b"a newer one"})
+    make(triplet, {**CONTENT, "kernel": b"newer bytes"})
     assert triplet.check()["files"]["kernel"]["bytes"] == 11
 
 

@@ -140,7 +140,7 @@ def test_without_the_setting_it_is_built(built):
     assert find_unchanged(built) is None
 
 
-def test_an_incremental_triplet_is_none_for_who_asks_for_a_clean_one(built):
+def test_an_incremental_triplet_is_none_for_who_asks_for_a_clean_build(built):
     built.made["incremental"] = {"of": "b1", "generation": 1}
     assert find_unchanged(built) is None
     built.settings = replace(built.settings, incremental=True)
@@ -172,7 +172,7 @@ def test_an_archive_that_does_not_answer_counts_as_changed(built, archive):
     assert find_unchanged(built) is None
 
 
-def test_offers_that_could_not_be_told_count_as_changed(built):
+def test_offers_that_are_not_known_count_as_changed(built):
     built.made["inputs"]["offered"] = None
     assert find_unchanged(built) is None
 

@@ -45,7 +45,7 @@ def test_what_python_compiled_belongs_to_the_module(filled):
     assert measure_contents(filled)["packages"]["python3"] == 3 * BLOCK  # directory, module, compiled
 
 
-def test_files_of_no_package_are_told_by_directory(filled):
+def test_files_of_no_package_are_counted_by_directory(filled):
     assert measure_contents(filled)["unowned"]["/srv/data/of"] == 13 * BLOCK
 
 

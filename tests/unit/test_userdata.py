@@ -262,12 +262,12 @@ def test_settings_are_sorted_into_grains_and_secrets(document, grains, secrets):
 
 
 @pytest.mark.parametrize(("data", "kind"), NOT_OURS.values(), ids=NOT_OURS)
-def test_what_holds_no_settings_of_ours_is_told_by_its_kind(data, kind):
+def test_what_holds_no_settings_of_ours_is_named_by_its_kind(data, kind):
     assert sort_userdata(data) == Sorted({}, {}, kind)
 
 
-@pytest.mark.parametrize(("document", "words"), [(one[0], one[1:]) for one in WRONG.values()], ids=WRONG)
-def test_what_is_wrong_is_told_with_key_and_line_and_without_secrets(document, words):
+@pytest.mark.parametrize(("document", "words"), [(row[0], row[1:]) for row in WRONG.values()], ids=WRONG)
+def test_what_is_wrong_is_named_with_key_and_line_and_without_secrets(document, words):
     with pytest.raises((UserdataWrong, SettingsWrong)) as caught:
         sort_userdata(document if isinstance(document, bytes) else document.encode())
     message = str(caught.value)
@@ -282,7 +282,7 @@ def test_64_kib_are_not_too_much():
     assert sort_userdata(data + b"#" * (LIMIT_BYTES - len(data))).grains == ami(name="web")
 
 
-def test_a_new_setting_is_known_as_soon_as_there_is_one(monkeypatch):
+def test_a_new_setting_is_known_as_soon_as_it_is_there(monkeypatch):
     monkeypatch.delitem(KEYS, "keep")
     with pytest.raises(SettingsWrong, match="unknown setting ami.keep"):
         sort_userdata(b"ami.keep: 3")

@@ -93,7 +93,7 @@ PIECES = some.sampled_from(
 
 
 def checked(data):
-    """What becomes of userdata, if it is one of the two things that may become of it."""
+    """What becomes of userdata, if it is either of the two things that may become of it."""
     try:
         found = sort_userdata(data)
     except VmImageError as wrong:
@@ -176,7 +176,11 @@ around = ["", "'", '"', "[", "{", "@", "&", "*", "!", "%", " #", "#", "\t", "\n"
 @pytest.mark.parametrize("place", places)
 def test_no_error_and_no_grain_tells_a_secret(place):
     """Each character before the secret, each after it, and the same on both sides, in each place."""
-    for before, after in {(one, "") for one in [*around, ": "]} | {("", one) for one in around} | {(one, one) for one in around}:
+    for before, after in (
+        {(character, "") for character in [*around, ": "]}
+        | {("", character) for character in around}
+        | {(character, character) for character in around}
+    ):
         tells_no_secret(place, before, after)
 
 

@@ -22,8 +22,8 @@ class Files:
         return None
 
 
-def found(tmp_path, *roots, **told):
-    return find_variation(gather_settings([], {"name": "web", **told}), Files(*roots))
+def found(tmp_path, *roots, **settings):
+    return find_variation(gather_settings([], {"name": "web", **settings}), Files(*roots))
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_a_directory_is_a_variation_by_what_it_holds(tmp_path, tree, entries, st
 
 
 def test_states_of_the_file_roots_are_found_with_their_id(tmp_path, tree):
-    one, two = tree(tmp_path / "one", {"users/admin.sls": ""}), tree(tmp_path / "two", {"nginx/init.sls": ""})
-    variation = found(tmp_path, one, two, variation={"states": ["nginx", "users.admin"], "id": "web1"})
-    assert (variation.states, variation.file_roots, variation.id) == (("nginx", "users.admin"), (str(one), str(two)), "web1")
+    first, second = tree(tmp_path / "one", {"users/admin.sls": ""}), tree(tmp_path / "two", {"nginx/init.sls": ""})
+    variation = found(tmp_path, first, second, variation={"states": ["nginx", "users.admin"], "id": "web1"})
+    assert (variation.states, variation.file_roots, variation.id) == (("nginx", "users.admin"), (str(first), str(second)), "web1")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_digest_of_states_covers_their_files_and_directories(tmp_path, tree,
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("settings", "words"),
     [
         ({"variation": "/nonexistent"}, "no variation /nonexistent"),
         ({"variation": "salt://web"}, "no variation salt://web"),
@@ -86,14 +86,14 @@ def test_the_digest_of_states_covers_their_files_and_directories(tmp_path, tree,
     ],
     ids=["no directory", "not in salt", "empty directory", "mistyped state", "default"],
 )
-def test_a_variation_that_is_not_there_is_named(tmp_path, tree, told, words):
+def test_a_variation_that_is_not_there_is_named(tmp_path, tree, settings, words):
     top = tree(tmp_path / "empty", {})
-    told = {key: str(top) if value == "EMPTY" else value for key, value in told.items()}
+    settings = {key: str(top) if value == "EMPTY" else value for key, value in settings.items()}
     with pytest.raises(VariationMissing, match=words):
-        found(tmp_path, top, **told)
+        found(tmp_path, top, **settings)
 
 
-def test_a_minion_without_file_roots_is_told_so(tmp_path):
+def test_a_minion_without_file_roots_is_named_as_the_reason(tmp_path):
     with pytest.raises(VariationMissing, match="no file_roots"):
         found(tmp_path, tmp_path / "gone")
 

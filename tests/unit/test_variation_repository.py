@@ -32,7 +32,7 @@ def checkout(tmp_path, tree):
 
 @pytest.fixture
 def pinned(checkout, monkeypatch):
-    """``(settings, told)`` of a build whose repository has this ami.yaml; beside it the pillar and the call tell something."""
+    """``(settings, handed down)`` of a build whose repository has this ami.yaml; the pillar and the call say something, too."""
 
     def pin(text, pillar=None, **arguments):
         here, sources = checkout(text), [source("pillar", {"ami": pillar or {}})]
@@ -48,7 +48,7 @@ refusal = partial(settings_sources.refusal, read_own_settings, kind=RepositoryWr
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "settings"),
     [
         ("ami.headroom_mib: 5\nami.update: false\n", {"headroom_mib": 5, "update": False}),
         ("ami:\n  headroom_mib: 5\n  packages: [curl]\n", {"headroom_mib": 5, "packages": ["curl"]}),
@@ -64,8 +64,8 @@ refusal = partial(settings_sources.refusal, read_own_settings, kind=RepositoryWr
         (None, {}),
     ],
 )
-def test_settings_are_read_flat_and_nested(checkout, text, told):
-    assert read_own_settings(checkout(text)) == told
+def test_settings_are_read_flat_and_nested(checkout, text, settings):
+    assert read_own_settings(checkout(text)) == settings
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_settings_are_read_flat_and_nested(checkout, text, told):
     ],
     ids=repr,
 )
-def test_wrong_yaml_is_told_with_file_and_line(checkout, text, words):
+def test_wrong_yaml_is_named_with_file_and_line(checkout, text, words):
     assert words in refusal(checkout(text))
 
 
-def test_what_follows_a_forgotten_space_is_not_told(checkout):
+def test_what_follows_a_forgotten_space_is_not_shown(checkout):
     assert "hunter2" not in refusal(checkout("keystone.password:hunter2: x\n"))
 
 
 #: what a repository may tell; a new setting is the builder's until somebody thought about it
-MAY_BE_TOLD = set(
+MAY_BE_SET = set(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
     headroom_mib live properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
 )
@@ -108,7 +108,7 @@ def test_where_things_are_who_it_is_and_what_it_runs_is_the_builders_to_tell(che
         said = ""
     except (RepositoryWrong, SettingsWrong) as wrong:  # x is not good for every setting
         said = str(wrong)
-    assert (f"ami.{key} in {WHAT} (line 2) is the builder's to tell" in said) == (key not in MAY_BE_TOLD)
+    assert (f"ami.{key} in {WHAT} (line 2) is the builder's to tell" in said) == (key not in MAY_BE_SET)
 
 
 @pytest.mark.parametrize("base", ["/etc/shadow", "file:///etc/shadow", "etc/shadow", "../base.img", "", "HTTP://x/a"])
@@ -150,8 +150,8 @@ def test_the_repository_weighs_less_than_pillar_and_pillar_less_than_an_argument
 
 
 def test_what_is_handed_down_is_in_force_and_may_be_given_as_arguments_again(pinned):
-    settings, told = pinned("ami: {packages: [less], carry_over: [hw_*], keep: 1, room_mib: 1}\n", {"keep": 2})
-    assert told == {
+    settings, handed_down = pinned("ami: {packages: [less], carry_over: [hw_*], keep: 1, room_mib: 1}\n", {"keep": 2})
+    assert handed_down == {
         "packages": ["less"],
         "carry_over": ["hw_*"],
         "keep": 2,
@@ -159,10 +159,10 @@ def test_what_is_handed_down_is_in_force_and_may_be_given_as_arguments_again(pin
         "hg_rev_variation": NODE,
         "revision": "249:9ed741a55f17",
     }
-    assert gather_settings([], {"hg_address_variation": ADDRESS, **told}) == settings
+    assert gather_settings([], {"hg_address_variation": ADDRESS, **handed_down}) == settings
 
 
-def test_the_revision_is_pinned_to_the_full_hash_and_told_as_people_read_it(pinned):
+def test_the_revision_is_pinned_to_the_full_hash_and_shown_as_people_read_it(pinned):
     settings, _ = pinned("", hg_rev_variation="stable")
     assert (settings.hg_rev_variation, settings.revision) == (NODE, "249:9ed741a55f17")
 
@@ -184,7 +184,7 @@ def test_the_repository_says_what_its_revision_is_whatever_was_written_by_hand(p
         ("ami.base_hash: sha256:0\n", f"ami.base_hash in the {WHAT}"),
     ],
 )
-def test_a_setting_that_cannot_be_meant_is_told_with_key_and_file(pinned, text, words):
+def test_a_setting_that_cannot_be_meant_is_named_with_key_and_file(pinned, text, words):
     with pytest.raises(SettingsWrong) as caught:
         pinned(text)
     assert words in str(caught.value)
@@ -198,22 +198,22 @@ def test_an_id_of_the_repository_is_good(pinned):
     assert pinned("ami.variation: {id: web1.example.org}\n")[0].variation == {"id": "web1.example.org"}
 
 
-def test_the_fetching_is_told_all_that_the_settings_say(monkeypatch):
+def test_the_fetching_gets_all_that_the_settings_say(monkeypatch):
     asked = SimpleNamespace()
 
     def fetch(kind, address, revision, cache, **more):
         asked.__dict__.update(kind=kind, address=address, revision=revision, cache=cache, **more)
 
     monkeypatch.setattr(variation_repository, "fetch_repository", fetch)
-    told = {
+    given = {
         "git_address_variation": ADDRESS,
         "git_rev_variation": "v1",
         "cache": "/c",
         "repository_credentials": "/r",
         "tries": 2,
     }
-    told |= {"repository_subrepositories": True, "repository_stale": True}
-    variation_repository.fetch_variation(gather_settings([], told), ask=False, say=os.write)
+    given |= {"repository_subrepositories": True, "repository_stale": True}
+    variation_repository.fetch_variation(gather_settings([], given), ask=False, say=os.write)
     assert vars(asked) == {
         "kind": "git",
         "address": ADDRESS,

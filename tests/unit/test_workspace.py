@@ -27,7 +27,7 @@ def test_the_lock_is_given_back_when_the_work_fails(workspace):
     assert not workspace.is_busy()
 
 
-def test_the_lock_names_its_holder_and_no_one_before(workspace):
+def test_the_lock_names_its_holder_and_nobody_before(workspace):
     workspace.path.mkdir(parents=True)
     (workspace.path / "lock").write_text("99999999999")
     with workspace.locked():
@@ -42,12 +42,12 @@ def test_a_lock_file_that_nobody_holds_is_not_busy(workspace):
 
 
 def test_two_workspaces_do_not_disturb_each_other(tmp_path):
-    one, other = Workspace(tmp_path, "one"), Workspace(tmp_path, "other")
-    with one.locked(), other.locked():
-        assert one.is_busy() and other.is_busy()
+    first, second = Workspace(tmp_path, "one"), Workspace(tmp_path, "other")
+    with first.locked(), second.locked():
+        assert first.is_busy() and second.is_busy()
 
 
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
     with pytest.raises(TypeError):
@@ -55,7 +55,7 @@ def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path):
     assert read_json(path) == {"old": 1}
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+def test_readers_see_the_old_file_until_the_new_file_is_whole(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
     with open(path, encoding="utf-8") as reader:
@@ -97,7 +97,7 @@ def test_forgetting_what_never_was_is_no_error(workspace):
 
 def test_all_workspaces_are_the_directories_by_name(tmp_path, tree):
     tree(tmp_path / "builds", {"b/": None, "a/": None, "file": ""})
-    assert [one.name for one in all_workspaces(tmp_path / "builds")] == ["a", "b"]
+    assert [workspace.name for workspace in all_workspaces(tmp_path / "builds")] == ["a", "b"]
     assert all_workspaces(tmp_path / "none") == []
 
 
