@@ -1,5 +1,8 @@
 """The fast paths give what the slow paths give: changes in memory, apt's lists and packages shared, an update that is skipped."""
 
+import json
+from shutil import rmtree
+
 import pytest
 from building import Salt, cache_with
 from looking import looked_into, tree_of
@@ -68,6 +71,11 @@ def ended(build):
     return said
 
 
+def offered(image):
+    """What the archives offered to a build."""
+    return json.loads(image.with_suffix(".build.json").read_text(encoding="utf-8"))["again"]["offered"]
+
+
 @pytest.fixture(scope="module")
 def builds(bootstrapped, tmp_path_factory):
     """Builds by name, each with what it ``said`` on its way, with a cache of their own that is empty at first but for the base.
@@ -83,6 +91,7 @@ def builds(bootstrapped, tmp_path_factory):
     def together(**named):
         running = {}
         for name, settings in named.items():
+            rmtree(top / name, ignore_errors=True)
             salt = Salt(top / name)
             salt.configure(**{"ami.cache": cache})
             files = {"variation": SOURCES, "handle.py": HANDLE} if name == "sources" else {"variation": VARIATION}
@@ -92,7 +101,10 @@ def builds(bootstrapped, tmp_path_factory):
 
     together(disk={"memory": False}, sources={"memory": False})
     found["archives"] = {path.name: path.stat().st_ino for path in top.glob("cache/apt/archives/*/*.deb")}
-    together(memory={"memory": True}, tiny={"memory": 40}, tight={"memory": 600})
+    for _ in range(2):  # again, where the archives published something between the builds
+        together(memory={"memory": True}, tiny={"memory": 40}, tight={"memory": 600})
+        if all(offered(found[name][0]) == offered(found["disk"][0]) for name in ("memory", "tiny", "tight")):
+            break
     found["cache"] = top / "cache/apt"
     return found
 

@@ -1,10 +1,12 @@
 """Whether apt's lists need not be fetched again: seen by InRelease files, and never where that is not sure."""
 
 import hashlib
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from vmimage.apt import releases
+from vmimage.system.retry import retried
 
 URI = "http://mirror/debian/dists/bookworm/InRelease"
 PROXY = "http://127.0.0.1:3142"
@@ -12,20 +14,28 @@ SIGNED = "Suite: stable\n"
 
 
 class Asked(list):
-    """Who was asked, and by which proxies; ``answer`` is the InRelease there, None for none."""
+    """Who was asked, and by which proxies; ``answer`` is the InRelease there, None for none; ``troubles`` come before it."""
 
     answer = SIGNED
+
+    def __init__(self):
+        super().__init__()
+        self.pauses, self.troubles = [], []
 
     def get(self, session, uri, timeout):
         assert not session.trust_env and session.headers["Cache-Control"] == "max-age=0"
         self.append((uri, session.proxies))
-        return SimpleNamespace(status_code=404 if self.answer is None else 200, content=(self.answer or "").encode())
+        status, reason = self.troubles.pop(0) if self.troubles else (404, "Not Found") if self.answer is None else (200, "OK")
+        if not status:
+            raise releases.requests.ConnectTimeout(reason)
+        return SimpleNamespace(status_code=status, reason=reason, content=(self.answer or "").encode())
 
 
 @pytest.fixture
 def asked(monkeypatch):
     found = Asked()
     monkeypatch.setattr(releases.requests.Session, "get", lambda session, uri, timeout: found.get(session, uri, timeout))
+    monkeypatch.setattr(releases, "retried", partial(retried, sleep=found.pauses.append))
     return found
 
 
@@ -75,14 +85,24 @@ def test_an_archive_without_a_list_tells_nothing(root, lists, targets):
 )
 def test_the_archives_are_asked_as_the_roots_apt_would(root, lists, asked, configuration, proxies):
     root.configuration = configuration
-    assert releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
+    assert releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}, print)
     assert asked == [(URI, proxies)]
 
 
 @pytest.mark.parametrize("answer", ["Suite: newer\n", None])
 def test_what_archives_no_longer_offer_is_fetched(root, lists, asked, answer):
     asked.answer = answer
-    assert not releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)})
+    assert not releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}, print)
+
+
+@pytest.mark.parametrize("trouble", [(0, "no answer"), (503, "Service Unavailable")])
+def test_an_archive_that_does_not_answer_is_asked_three_times(root, lists, asked, trouble):
+    said = []
+    asked.troubles = [trouble] * 2
+    assert releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}, said.append)
+    assert asked.pauses == [1, 2] and len(said) == 2 and trouble[1] in said[0]
+    asked.troubles = [trouble] * 3
+    assert "could not be asked (" in releases.find_newer({URI: digest_of(SIGNED)}, said.append, {})
 
 
 @pytest.mark.parametrize(
@@ -97,12 +117,12 @@ def test_what_archives_no_longer_offer_is_fetched(root, lists, asked, answer):
 )
 def test_where_it_is_not_sure_how_apt_would_ask_nobody_is_asked(root, lists, asked, configuration):
     root.configuration = configuration
-    assert not releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}) and asked == []
+    assert not releases.is_offered_to(root, lists(SIGNED), {URI: digest_of(SIGNED)}, print) and asked == []
 
 
 @pytest.mark.parametrize("offered", [None, {}, {URI: "0" * 64}, {"http://mirror/other/InRelease": digest_of(SIGNED)}])
 def test_lists_that_are_not_those_that_were_noted_are_fetched(root, lists, asked, offered):
-    assert not releases.is_offered_to(root, lists(SIGNED), offered) and asked == []
+    assert not releases.is_offered_to(root, lists(SIGNED), offered, print) and asked == []
 
 
 @pytest.mark.parametrize(
@@ -117,4 +137,4 @@ def test_lists_that_are_not_those_that_were_noted_are_fetched(root, lists, asked
 )
 def test_lists_are_fetched_when_they_are_no_longer_valid(root, lists, asked, when, is_valid):
     asked.answer = text = f"{SIGNED}Valid-Until: {when}\n"
-    assert releases.is_offered_to(root, lists(text), {URI: digest_of(text)}) == is_valid
+    assert releases.is_offered_to(root, lists(text), {URI: digest_of(text)}, print) == is_valid

@@ -42,6 +42,10 @@ def build(tmp_path, tree):
 
 
 def digest(build, base="sha256:b", variation=VARIATION, distribution=BOOKWORM):
+    return noted(build, base, variation, distribution)["digest"]
+
+
+def noted(build, base="sha256:b", variation=VARIATION, distribution=BOOKWORM):
     return digest_inputs(build, base, variation["digest"], variation["id"], distribution)
 
 
@@ -102,9 +106,9 @@ def archive():
         server.shutdown()
 
 
-def digest_now(build):
+def noted_now(build):
     found = find_variation(build.settings, build.host)
-    return digest(build, variation={"digest": found.digest, "id": found.id})
+    return noted(build, variation={"digest": found.digest, "id": found.id})
 
 
 @pytest.fixture
@@ -114,7 +118,7 @@ def built(build, archive, monkeypatch):
     build.settings = replace(build.settings, skip_unchanged=True)
     build.locate_base = lambda: Located("", "raw", "sha256:b", "")
     offered = {archive.uri: hashlib.sha256(archive.release).hexdigest()}
-    inputs = {"digest": digest_now(build), "offered": offered}
+    inputs = {**noted_now(build), "offered": offered}
     build.made = {"inputs": inputs, "distribution": BOOKWORM, "updated": True}
     build.triplet = SimpleNamespace(manifest=lambda: build.made, check=lambda: build.made)
     build.progress = Progress(lambda moment: build.notes.append(moment.text))
@@ -123,7 +127,7 @@ def built(build, archive, monkeypatch):
 
 
 def test_nothing_has_changed(built):
-    assert find_unchanged(built) == built.made
+    assert find_unchanged(built) == (built.made, "")
 
 
 def test_a_triplet_that_is_damaged_is_named_and_built_again(built):
@@ -131,54 +135,58 @@ def test_a_triplet_that_is_damaged_is_named_and_built_again(built):
         raise ImageUnsound("web.img is not the file that its manifest describes", hint="make it again")
 
     built.triplet.check = check
-    assert find_unchanged(built) is None
-    assert built.notes == ["web.img is not the file that its manifest describes: it is built again"]
+    assert find_unchanged(built) == (None, "web.img is not the file that its manifest describes")
 
 
 def test_without_the_setting_it_is_built(built):
     built.settings = replace(built.settings, skip_unchanged=False)
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, "")
 
 
 def test_an_incremental_triplet_is_none_for_who_asks_for_a_clean_build(built):
     built.made["incremental"] = {"of": "b1", "generation": 1}
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, "the last build was incremental, and may hold what a clean build would not")
     built.settings = replace(built.settings, incremental=True)
-    assert find_unchanged(built) == built.made
+    assert find_unchanged(built) == (built.made, "")
 
 
 def test_without_a_triplet_it_is_built(built):
     built.made = None
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, "")
 
 
 def test_a_triplet_that_does_not_tell_its_inputs_is_built_again(built):
     built.made = {**built.made, "inputs": None}
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, "the last build did not note what it was made of, for it had no ami.skip_unchanged")
+
+
+def test_a_setting_that_has_changed_is_named(built):
+    built.settings = replace(built.settings, headroom_mib=9)
+    assert find_unchanged(built) == (None, "changed since then: the setting ami.headroom_mib")
 
 
 def test_an_edited_state_is_noticed(built):
     (built.top / "variation.sls").write_text("y: {test.nop: []}")
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, "changed since then: the SLS of pre and post, the variation")
 
 
 def test_a_new_release_of_the_archive_is_noticed(built, archive):
     archive.release = b"a security update"
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, f"{archive.uri} is another")
 
 
 def test_an_archive_that_does_not_answer_counts_as_changed(built, archive):
     archive.release = None
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, f"{archive.uri} could not be asked (404 Not Found)")
 
 
 def test_offers_that_are_not_known_count_as_changed(built):
     built.made["inputs"]["offered"] = None
-    assert find_unchanged(built) is None
+    assert find_unchanged(built) == (None, "what the archives offered is not known")
 
 
 def test_without_update_the_archive_is_not_asked(built, archive):
     built.settings, built.made["updated"] = replace(built.settings, update=False), False
-    built.made["inputs"]["digest"] = digest_now(built)
+    built.made["inputs"] |= noted_now(built)
     archive.release = None
-    assert find_unchanged(built) == built.made
+    assert find_unchanged(built) == (built.made, "")

@@ -11,12 +11,15 @@ from pathlib import Path
 import requests
 
 from vmimage.root.mounts import run_in_root
-from vmimage.system.aliases import StrPath
+from vmimage.system.address import public_address
+from vmimage.system.aliases import Say, StrPath
+from vmimage.system.retry import retried
 
 #: ``{address: sha256 of its InRelease}``
 Offered = dict[str, str]
 _URI = "$(REPO_URI)dists/$(RELEASE)/InRelease"
 _TIMEOUT_SECONDS = 10
+_TRIES = 3
 _SCHEMES = ("http", "https")
 
 
@@ -51,19 +54,20 @@ def _is_valid(signed: bytes) -> bool:
         return False
 
 
-def is_offered_to(root: StrPath, lists: Path, offered: Offered | None) -> bool:
+def is_offered_to(root: StrPath, lists: Path, offered: Offered | None, say: Say) -> bool:
     """Whether the lists that are here need not be fetched again: the archives, asked as the root's apt would, offer nothing else.
 
     :param root: with its API file systems
     :param lists: the directory of its lists
     :param offered: of :func:`note_offers`, when they were fetched
+    :param say: called with a line where an archive does not answer
     """
     for uri, digest in (offered or {}).items():
         signed = _signed(lists, uri)
         if signed is None or hashlib.sha256(signed).hexdigest() != digest or not _is_valid(signed):
             return False
     proxies = _proxies_of(root) if offered else None
-    return proxies is not None and is_offered(offered, proxies)
+    return proxies is not None and not find_newer(offered, say, proxies)
 
 
 def _proxies_of(root: StrPath) -> dict[str, str] | None:
@@ -77,24 +81,34 @@ def _proxies_of(root: StrPath) -> dict[str, str] | None:
     return None if found or "DIRECT" in proxies.values() else proxies
 
 
-def is_offered(offered: Offered | None, proxies: Mapping[str, str] | None = None) -> bool:
-    """Whether the archives offer today what they offered then.
+def find_newer(offered: Offered | None, say: Say, proxies: Mapping[str, str] | None = None) -> str:
+    """Why apt's archives may offer something else today than they did then.
 
     :param offered: of :func:`note_offers`
+    :param say: called with a line for each archive that is asked again, because it did not answer
     :param proxies: ``{"http": address, ...}``; default: as the environment says
+    :returns: the first reason, in words; empty where all of them offer the same
     """
     if not offered:
-        return False
+        return "what the archives offered is not known"
     with requests.Session() as session, ThreadPoolExecutor(len(offered)) as pool:
         session.trust_env = proxies is None
         session.proxies = dict(proxies or {})
         session.headers["Cache-Control"] = "max-age=0"  # as apt asks: a proxy between may have an old copy
-        return all(pool.map(lambda uri: _is_same(session, uri, offered[uri]), offered))
+        return next(filter(None, pool.map(lambda uri: _find_newer(session, uri, offered[uri], say), offered)), "")
 
 
-def _is_same(session: requests.Session, uri: str, digest: str) -> bool:
-    try:
+def _find_newer(session: requests.Session, uri: str, digest: str, say: Say) -> str:
+    def ask() -> requests.Response:
         answer = session.get(uri, timeout=_TIMEOUT_SECONDS)
-    except requests.RequestException:
-        return False
-    return answer.status_code == 200 and hashlib.sha256(answer.content).hexdigest() == digest
+        if answer.status_code >= 500:
+            raise requests.ConnectionError(f"{public_address(uri)}: {answer.status_code} {answer.reason}")
+        return answer
+
+    try:
+        answer = retried(ask, requests.RequestException, tries=_TRIES, say=say)
+    except requests.RequestException as error:
+        return f"{public_address(uri)} could not be asked ({type(error).__name__})"
+    if answer.status_code != 200:
+        return f"{public_address(uri)} could not be asked ({answer.status_code} {answer.reason})"
+    return "" if hashlib.sha256(answer.content).hexdigest() == digest else f"{public_address(uri)} is another"

@@ -54,6 +54,7 @@ class Build:
     :param arguments: the settings of the call itself, which outweigh all others
 
     :ivar is_whole: all steps are done in a single call, which can begin again by itself
+    :ivar changed: why it is built although there is a triplet, in words, where that was asked (``ami.skip_unchanged``)
     :ivar beside: work that goes on beside the steps, by its name; a step that needs the result takes it from here
     """
 
@@ -64,6 +65,7 @@ class Build:
         self.triplet = Triplet(settings.output, settings.name)
         self.root = settings.root_path
         self.is_whole = False
+        self.changed = ""
         self.beside: dict[str, Any] = {}
         self._record = RecordFile(self.workspace)
 

@@ -16,7 +16,7 @@ def make_manifest(
     """The manifest of a build whose steps are done; docs/reference/manifest documents its keys.
 
     :param files: of :meth:`vmimage.image.triplet.Triplet.describe_partials`
-    :param inputs: digest of all that went in, and what the archives offered; None where no build will compare it
+    :param inputs: what is noted of all that went in, what the archives offered, and what had changed; None where no build will compare it
     :param versions: of the programs that made it
     :param created: UTC, ISO 8601
     """

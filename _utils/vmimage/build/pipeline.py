@@ -49,11 +49,14 @@ def create_variation(build: Build) -> tuple[Manifest, dict[str, Any] | None]:
     find_variation(build.settings, build.host)  # before any work: it may be mistyped
     store = check_publishing(build)
     with build.workspace.locked(), build.running():
-        if known := find_unchanged(build):
+        known, build.changed = find_unchanged(build)
+        if known:
             build.progress.note(
                 f"nothing has changed since {known['created']}: {build.triplet.manifest_path} stays (ami.skip_unchanged)"
             )
             return {**known, "unchanged": True}, publish_after(build, store) if store else None
+        if build.changed:
+            build.progress.note(f"building again (ami.skip_unchanged): {build.changed}")
         steps.begin(build)
         try:
             with swept(build.settings):

@@ -27,6 +27,7 @@ class Begun:
     :ivar build: its id
     :ivar architecture: as ``uname -m`` says it
     :ivar settings: those that are set, without passwords in addresses
+    :ivar changed: why it is built although there is a triplet, where ``ami.skip_unchanged`` asks
     :ivar at: seconds since 1970
     """
 
@@ -34,6 +35,7 @@ class Begun:
     build: str
     architecture: str
     settings: dict
+    changed: str = ""
     at: float = field(default_factory=time.time)
 
 

@@ -73,7 +73,7 @@ def begin(build: Build, attempt: Attempt = FIRST_ATTEMPT) -> None:
     build.close_root()
     workspace.forget()
     build.triplet.clear_partials()
-    begun = Begun(workspace.name, uuid.uuid4().hex, platform.machine(), build.settings.as_dict())
+    begun = Begun(workspace.name, uuid.uuid4().hex, platform.machine(), build.settings.as_dict(), build.changed)
     build.note(begun=begun, attempt=attempt)
 
 
@@ -175,7 +175,7 @@ def update(build: Build) -> PackageChanges:
         def work() -> tuple[PackageChanges, dict[str, Any], str]:
             apt.show_lists(build.progress.note)
             known = apt.known()
-            is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"])
+            is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"], build.progress.note)
             state = state_of_update(build.root)
             is_newest = known["newest"] == digest_of_packages(build.root, state)
             if is_fresh and (basis.offered == known["offered"] if basis else is_newest):
@@ -364,8 +364,8 @@ def deliver(build: Build) -> Manifest:
     record, inputs = build.record, None
     if build.settings.skip_unchanged:
         base, varied, packed = made(record.base), made(record.varied), made(record.packed)
-        digest = digest_inputs(build, base.digest, varied.digest, varied.id, packed.distribution)
-        inputs = {"digest": digest, "offered": record.updated.offered if record.updated else None}
+        inputs = digest_inputs(build, base.digest, varied.digest, varied.id, packed.distribution)
+        inputs |= {"offered": record.updated.offered if record.updated else None, "changed": made(record.begun).changed}
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = make_manifest(record, described, inputs, versions=build.host.versions(), created=created)
     kept = report_data(record, read_log(build.workspace.log), previous_build(build.triplet))

@@ -33,8 +33,8 @@ def digest_of_file(path: StrPath, algorithm: str = "sha256", moved: Moved = lamb
 
 
 def digest_of_data(data: object) -> str:
-    """The digest of plain data, as it is when it has been JSON."""
-    return f"sha256:{hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}"
+    """The digest of plain data, as it is when it has been JSON; what JSON has no word for (a date of a pillar) is a text there."""
+    return f"sha256:{hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()}"
 
 
 def write_record(path: Path, data: object, *, lasts: bool = True) -> None:
