@@ -77,51 +77,20 @@ def ec2_files(userdata):
     return {"latest/meta-data/instance-id": "i-0123456789abcdef0", "latest/user-data": userdata}
 
 
-class Instance:
-    """An instance of a triplet.
+class Watched:
+    """A machine that runs as a process of ours, and its console.
 
-    :param Triplet triplet: what it boots from; not changed
-    :param Path directory: of its disk and its console
-    :param Place place:
+    :param Path console: the file that takes what it says
     :ivar list seen: ``(seconds since the last start, line of the console)``
     """
 
-    def __init__(self, triplet, directory, place, **options):
-        self.triplet, self.place, self.options = triplet, place, {"memory_mib": MEMORY_MIB, "words": TALKATIVE, **options}
-        self.disk, self.console, self.log = directory / "disk", directory / "console", directory / "qemu.log"
-        self.seen, self._child = [], None
-        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", triplet.root_image, self.disk, f"{DISK_GIB}G"])
+    def __init__(self, console):
+        self.console, self.seen, self._child = console, [], None
 
-    @contextmanager
-    def running(self):
-        """It runs for the time of the block, on the disk as it was left; its end is that of a machine whose power is cut."""
-        with ExitStack() as power:
-            for accelerator in qemu.accelerators():
-                self.console.unlink(missing_ok=True)
-                self.seen, self._begun = [], time.monotonic()
-                argv = qemu.qemu_argv(
-                    self.triplet,
-                    self.disk,
-                    accelerator,
-                    self.console,
-                    more=self.place.more,
-                    network=self.place.network,
-                    **self.options,
-                )
-                log = power.enter_context(open(self.log, "ab"))
-                self._child = power.enter_context(started(argv, log))
-                if accelerator == "tcg" or self._says_anything(KVM_SIGN_SECONDS):
-                    remember_accelerator(accelerator)
-                    break
-                power.close()
-            yield self
-
-    def _says_anything(self, seconds):
-        while self.seconds() < seconds and not self.is_off():
-            if self.console.exists() and self.console.stat().st_size:
-                return True
-            time.sleep(0.05)
-        return False
+    def begin(self):
+        """It starts now."""
+        self.console.unlink(missing_ok=True)
+        self.seen, self._begun = [], time.monotonic()
 
     def seconds(self):
         return time.monotonic() - self._begun
@@ -163,3 +132,48 @@ class Instance:
     def when(self, pattern):
         """The seconds from the start at which the console said something, or None."""
         return next((round(at, 1) for at, line in self.seen if re.search(pattern, line)), None)
+
+
+class Instance(Watched):
+    """An instance of a triplet.
+
+    :param Triplet triplet: what it boots from; not changed
+    :param Path directory: of its disk and its console
+    :param Place place:
+    """
+
+    def __init__(self, triplet, directory, place, **options):
+        self.triplet, self.place, self.options = triplet, place, {"memory_mib": MEMORY_MIB, "words": TALKATIVE, **options}
+        super().__init__(directory / "console")
+        self.disk, self.log = directory / "disk", directory / "qemu.log"
+        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", triplet.root_image, self.disk, f"{DISK_GIB}G"])
+
+    @contextmanager
+    def running(self):
+        """It runs for the time of the block, on the disk as it was left; its end is that of a machine whose power is cut."""
+        with ExitStack() as power:
+            for accelerator in qemu.accelerators():
+                self.begin()
+                argv = qemu.qemu_argv(
+                    self.triplet,
+                    self.disk,
+                    accelerator,
+                    self.console,
+                    more=self.place.more,
+                    network=self.place.network,
+                    **self.options,
+                )
+                log = power.enter_context(open(self.log, "ab"))
+                self._child = power.enter_context(started(argv, log))
+                if accelerator == "tcg" or self._says_anything(KVM_SIGN_SECONDS):
+                    remember_accelerator(accelerator)
+                    break
+                power.close()
+            yield self
+
+    def _says_anything(self, seconds):
+        while self.seconds() < seconds and not self.is_off():
+            if self.console.exists() and self.console.stat().st_size:
+                return True
+            time.sleep(0.05)
+        return False
