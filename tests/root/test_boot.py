@@ -1,9 +1,12 @@
 """A triplet boots as in a cloud, with its own identity, on a disk larger than it was."""
 
+import hashlib
 import urllib.request
 
 import pytest
-from booting import asked
+from booting import HANGS_SECONDS, asked
+from contained import METADATA, Contained
+from looking import looked_into
 from vmimage.image.triplet import Triplet
 
 pytestmark = pytest.mark.boot
@@ -11,13 +14,27 @@ pytestmark = pytest.mark.boot
 
 @pytest.fixture(scope="module")
 def two_instances(sample, tmp_path_factory):
-    """What two instances of the sample say of themselves, the second only who it is, and the page that the first serves."""
+    """What two instances of the sample are, the second, in a container, only who it is; and the page that the first serves."""
     triplet = Triplet(sample.output, "variation")
     with asked(triplet, tmp_path_factory.mktemp("instance")) as (facts, ports):
         with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
             page = answer.read().decode()
-    with asked(triplet, tmp_path_factory.mktemp("another"), is_early=True) as (identity, _):
-        return (facts, identity), page
+    return (facts, identity_in_a_container(triplet, tmp_path_factory.mktemp("another"))), page
+
+
+def identity_in_a_container(triplet, directory):
+    """Its machine id and the keys of its sshd, as they are on its disk after its first boot."""
+    files = {"meta-data": '{"instance-id": "another"}', "user-data": "#cloud-config\n{}", "vendor-data": ""}
+    instance = Contained(triplet, directory, files, words=f"ds=nocloud;s=http://{METADATA}/")
+    with instance.running():
+        instance.wait_for(r"Started ssh\.service", HANGS_SECONDS)
+    with looked_into(instance.disk) as root:
+        keys = [path.read_text().split()[1] for path in sorted((root / "etc/ssh").glob("ssh_host_*_key.pub"))]
+        return {
+            "machine_id": (root / "etc/machine-id").read_text().strip(),
+            "host_keys": hashlib.sha256("".join(f"{key}\n" for key in keys).encode()).hexdigest(),
+            "host_key_count": len(keys),
+        }
 
 
 def test_it_comes_up_with_no_failed_unit(two_instances):

@@ -7,11 +7,6 @@ from contextlib import contextmanager
 from vmimage.image import qemu
 
 HANGS_SECONDS = 900  # for a boot that hangs, not for a slow boot
-_IDENTITY = r"""
-  echo "machine_id=$(cat /etc/machine-id)"
-  echo "host_keys=$(cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f2 | sha256sum | cut -d' ' -f1)"
-  echo "host_key_count=$(ls /etc/ssh/ssh_host_*_key | wc -l)"
-"""
 _ALL = r"""
 systemctl is-system-running --wait >/run/state
 {
@@ -19,7 +14,9 @@ systemctl is-system-running --wait >/run/state
   echo "state=$(cat /run/state)"
   echo "failed=$(systemctl --failed --plain --no-legend | tr '\n' ';')"
   echo "address=$(ip -4 -o address show scope global | awk '{print $4}' | tr '\n' ' ')"
-  @identity@
+  echo "machine_id=$(cat /etc/machine-id)"
+  echo "host_keys=$(cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f2 | sha256sum | cut -d' ' -f1)"
+  echo "host_key_count=$(ls /etc/ssh/ssh_host_*_key | wc -l)"
   echo "root_mib=$(df -BM --output=size / | tail -1 | tr -dc 0-9)"
   echo "root_options=$(findmnt -no OPTIONS /)"
   echo "cloud_init=$(cloud-init status | tr '\n' ' ')"
@@ -27,22 +24,12 @@ systemctl is-system-running --wait >/run/state
   echo "@@END"
 } > /dev/ttyS1
 """
-# cloud-init makes the host keys, the RSA key first
-_EARLY = r"""
-until [ -s /etc/ssh/ssh_host_ed25519_key.pub ]; do sleep 0.5; done
-{
-  echo "@@BEGIN"
-  @identity@
-  echo "@@END"
-} > /dev/ttyS1
-"""
 _APART = ["systemd-run", "--no-block", "--property=DefaultDependencies=no", "sh", "-c"]  # from cloud-init's own unit
 
 
-def userdata(is_early):
-    """Userdata by which an instance tells about itself: who it is, as soon as that is settled; or all, when it has come up."""
-    key, script = ("bootcmd", _EARLY) if is_early else ("runcmd", _ALL)
-    return "#cloud-config\n" + json.dumps({key: [[*_APART, script.replace("@identity@", _IDENTITY.strip())]]})
+def userdata():
+    """Userdata by which an instance tells about itself when it has come up."""
+    return "#cloud-config\n" + json.dumps({"runcmd": [[*_APART, _ALL]]})
 
 
 def remember_accelerator(accelerator):
@@ -51,13 +38,12 @@ def remember_accelerator(accelerator):
 
 
 @contextmanager
-def asked(triplet, directory, *, is_early=False):
+def asked(triplet, directory):
     """A booted triplet and what it says of itself.
 
-    :param bool is_early: who it is will do: it need not have come up
     :returns: ``(facts as dict, {guest port: port of the loopback})``
     """
-    (directory / "user-data").write_text(userdata(is_early), encoding="utf-8")
+    (directory / "user-data").write_text(userdata(), encoding="utf-8")
     (directory / "meta-data").write_text(json.dumps({"instance-id": "test", "local-hostname": "guest"}), encoding="utf-8")
     disk, answer = directory / "seed.iso", directory / "answer"
     files = [directory / "user-data", directory / "meta-data"]

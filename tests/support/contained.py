@@ -13,7 +13,7 @@ from vmimage.system.shell import run, started
 from waiting import wait_until
 
 HOST = "10.0.2.2"  # as slirp4netns calls the loopback outside
-_METADATA = "169.254.169.254"
+METADATA = "169.254.169.254"
 _MORE_BYTES = 4 << 30  # what a flavour's disk has beyond the image
 _LOOPS = 64
 #: mounts the disk for systemd-nspawn alone, and gives it a place for its notes; both end with it
@@ -32,10 +32,12 @@ class Contained(Watched):
     :param Triplet triplet: its root image is what it boots from; not changed
     :param Path directory: of its disk and its console
     :param dict files: content by path, such as ``openstack/latest/user_data``
+    :param str words: further words of the kernel's command line, as the instance sees it
     """
 
-    def __init__(self, triplet, directory, files):
+    def __init__(self, triplet, directory, files, words=""):
         super().__init__(directory / "console")
+        self._words = [TALKATIVE, *words.split()]
         self.disk, self._top, self._loops = directory / "disk", directory / "top", directory / "loops"
         self._metadata = write_files(directory / "metadata", files)
         self._top.mkdir()
@@ -74,11 +76,12 @@ class Contained(Watched):
             wait_until(lambda: os.readlink(f"/proc/{holder.pid}/ns/net") != ours)
             inside = ["nsenter", f"--net=/proc/{holder.pid}/ns/net"]
             run([*inside, "ip", "link", "set", "lo", "up"])
-            run([*inside, "ip", "address", "add", f"{_METADATA}/32", "dev", "lo"])
+            run([*inside, "ip", "address", "add", f"{METADATA}/32", "dev", "lo"])
             power.enter_context(started(["slirp4netns", str(holder.pid), "eth0"], log))
-            serving = [sys.executable, "-m", "http.server", "--bind", _METADATA, "--directory", self._metadata, "80"]
+            serving = [sys.executable, "-m", "http.server", "--bind", METADATA, "--directory", self._metadata, "80"]
             power.enter_context(started([*inside, *serving], log))
             self.begin()
             console = power.enter_context(open(self.console, "wb"))
-            self._child = power.enter_context(started([*inside, *mounting, *argv, TALKATIVE], console, env=_ENVIRONMENT))
+            self._child = power.enter_context(started([*inside, *mounting, *argv, *self._words], console, env=_ENVIRONMENT))
             yield self
+        wait_until(lambda: not run(["losetup", "--associated", self.disk]).output)  # the kernel unmounts what nobody has any more
