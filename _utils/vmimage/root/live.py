@@ -81,6 +81,8 @@ _DROPPED = "CAP_MKNOD,CAP_DAC_READ_SEARCH"
 _REFUSED = "userfaultfd io_uring_setup io_uring_enter io_uring_register"
 #: of systemd-nspawn; a systemd from 256 on runs with control groups of version 2 only, whatever the builder has
 _ENVIRONMENT = {"PATH": ROOT_ENVIRONMENT["PATH"], "LC_ALL": "C.UTF-8", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+#: by which systemd tells a service that it is its; who calls Salt on a machine has none, and jobs of at keep what they find
+_VARIABLES = "INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE"
 _MACHINE_ID, _ID = "/etc/machine-id", re.compile(r"[0-9a-f]{32}\n?")
 #: what a machine that runs leaves, and an image in whose making none ran does not have
 _TRACES = ("/var/lib/systemd/timers/*", "/var/lib/systemd/timesync/*", "/etc/.updated", "/var/.updated")
@@ -116,7 +118,8 @@ class Machine:
         """Run a program as a service of the machine, to its end; see :func:`vmimage.system.shell.run`."""
         environment = {key: value for key, value in {**ROOT_ENVIRONMENT, **(env or {})}.items() if key != "SYSTEMD_OFFLINE"}
         words = [f"--setenv={key}={value}" for key, value in environment.items()]
-        start = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "--property=TasksMax=infinity", *words, "--"]
+        properties = ["--property=TasksMax=infinity", f"--property=UnsetEnvironment={_VARIABLES}"]
+        start = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", *properties, *words, "--"]
         try:
             finished = self._run([*start, *argv], on_line=on_line)
         except CommandFailed as error:
