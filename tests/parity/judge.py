@@ -41,17 +41,22 @@ def names():
     return sorted(path.name for path in VARIATIONS.iterdir() if path.is_dir())
 
 
-def expected(name):
-    """``(outcome, lines of the message)`` that a variation must come to."""
-    refused = VARIATIONS / name / "refused"
+def expected(name, *, live=False):
+    """``(outcome, lines of the message)`` that a variation must come to; with ``ami.live`` a file of its own may say."""
+    refused = _refused(name, live)
     if not refused.exists():
         return "equal", []
     return "refused", [line for line in refused.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
 
 
-def reason(name):
+def _refused(name, live):
+    only_live = VARIATIONS / name / "refused-live"
+    return only_live if live and only_live.exists() else VARIATIONS / name / "refused"
+
+
+def reason(name, *, live=False):
     """Why a variation is refused, as its file says."""
-    lines = (VARIATIONS / name / "refused").read_text(encoding="utf-8").splitlines()
+    lines = _refused(name, live).read_text(encoding="utf-8").splitlines()
     return " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
 
 
@@ -68,11 +73,12 @@ def judge_variation(name, base, directory, *, live=False):
     settings = {"name": name, "variation": str(variation), "update": False, "publish": False, "live": live}
     code, data, said = salt.call("vm_create.create_variation", **settings)
     seconds = {"build": round(time.monotonic() - begun, 1)}
-    outcome, wanted = expected(name)
+    outcome, wanted = expected(name, live=live)
     text = f"{json.dumps(data, ensure_ascii=False)}\n{said}"
-    if outcome == "refused" and live:
+    may_succeed = live and not (VARIATIONS / name / "refused-live").exists()
+    if may_succeed:
         wanted = []  # a machine has words of its own
-    if outcome == "refused" and not (live and code == 0):
+    if outcome == "refused" and not (may_succeed and code == 0):
         if code == 0:
             return Verdict(name, "different", ["the build went through, though it cannot do this"], [], seconds)
         return Verdict(

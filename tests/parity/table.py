@@ -17,7 +17,7 @@ from vmimage.settings.schema import Settings  # noqa: E402
 from vmimage.system.progress import Progress  # noqa: E402
 
 
-def rows(verdicts):
+def rows(verdicts, *, live=False):
     """``(state, outcome, reason)``: a row for each state function, and for each variation that is refused."""
     found = {}
     for verdict in verdicts:
@@ -28,7 +28,7 @@ def rows(verdicts):
         yield function, outcome, f"as in {', '.join(verdict.name for verdict in seen)}"
     for verdict in verdicts:
         if verdict.outcome == "refused":
-            yield f"(variation {verdict.name})", "refused", judge.reason(verdict.name)
+            yield f"(variation {verdict.name})", "refused", judge.reason(verdict.name, live=live)
 
 
 def main(words):
@@ -44,7 +44,7 @@ def main(words):
         print(verdicts[-1], file=sys.stderr, flush=True)
     if "--markdown" in words:
         print("| state | outcome | reason |\n|-|-|-|")
-        for row in rows(verdicts):
+        for row in rows(verdicts, live="--live" in words):
             print(f"| {' | '.join(row)} |")
     return 0 if all(verdict.is_good for verdict in verdicts) else 1
 

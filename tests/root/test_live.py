@@ -44,7 +44,15 @@ it is known:
         systemctl is-active shop > /srv/known
         systemctl is-active ssh systemd-networkd systemd-resolved cloud-init getty@tty1 apt-daily.timer >> /srv/known
         command -v systemctl >> /srv/known
-        true
+        env | cut -d= -f1 > /srv/variables
+    - require: [{{service: the shop reads what is new}}]
+generators run for what states write:
+  cmd.run:
+    - name: |
+        echo 'shop /dev/null none' > /etc/crypttab
+        systemctl daemon-reload
+        ls /run/systemd/generator > /srv/generated
+        rm /etc/crypttab
     - require: [{{service: the shop reads what is new}}]
 a service of the base runs:
   service.running:
@@ -91,6 +99,9 @@ def test_services_are_started_restarted_when_watched_and_stopped_before_the_imag
         active, *others, program = (root / "srv/known").read_text().split()
         assert active == "active" and others == ["inactive"] * 6 and program.endswith("/bin/systemctl")
         assert (root / "etc/systemd/system/multi-user.target.wants/shop.service").is_symlink()
+        assert not {"INVOCATION_ID", "SYSTEMD_EXEC_PID", "SYSTEMD_OFFLINE"} & {*(root / "srv/variables").read_text().split()}
+        generated = (root / "srv/generated").read_text().split()
+        assert "systemd-cryptsetup@shop.service" in generated and "getty.target.wants" not in generated
         assert "nameserver 127.0.0.53" in (root / "srv/servers").read_text()
         assert os.readlink(root / "etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
     assert not groups_of(salt, "shop")

@@ -2,6 +2,9 @@
 
 import json
 import socket
+import subprocess
+import threading
+from contextlib import contextmanager
 
 import pytest
 from looking import looked_into
@@ -13,9 +16,24 @@ VARIATION = """
 what is reached:
   cmd.run:
     - name: |
-        echo "{\\"loopback\\": $(@loopback@), \\"gateway\\": $(@gateway@), \\"metadata\\": $(@metadata@), \\"own\\": $(@own@)}" > /srv/reached
+        echo "{\\"loopback\\": $(@loopback@), \\"gateway\\": $(@gateway@), \\"metadata\\": $(@metadata@), \\"own\\": $(@own@),
+        \\"ssh\\": $(@ssh@), \\"web\\": $(@web@)}" > /srv/reached
         apt-get -q -o Acquire::Retries=0 update > /srv/update 2>&1; echo $? > /srv/updated
 """
+# where no systemd runs, nothing but the program itself starts a daemon
+DAEMONS = """
+a web server is there:
+  pkg.installed: [{name: nginx}, {install_recommends: False}]
+it and ssh are restarted:
+  cmd.run:
+    - name: |
+        ssh-keygen -A
+        service ssh restart && service nginx restart
+        [ -e /run/systemd/private ] || { mkdir -p /run/sshd && /usr/sbin/sshd && nginx; }
+    - require: [{pkg: a web server is there}]
+    - require_in: [{cmd: what is reached}]
+"""
+OWN_PORT = 50007
 
 
 @pytest.fixture
@@ -25,41 +43,72 @@ def listening():
         yield server.getsockname()[1]
 
 
-def variation_for(port):
+@contextmanager
+def watched_listeners():
+    """The ports at which anything on this machine has listened during the block, but not before it: looked at ten times a second."""
+    seen, ended = set(), threading.Event()
+
+    def look():
+        rows = subprocess.run(["ss", "-Htln"], capture_output=True, text=True, check=True).stdout.splitlines()
+        return {int(row.split()[3].rpartition(":")[2]) for row in rows}
+
+    def watch():
+        while not ended.wait(0.1):
+            seen.update(look() - before)
+
+    before = look()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def variation_for(port, daemons):
     def reach(address, at):
         return f"timeout 10 bash -c '</dev/tcp/{address}/{at}' 2>/dev/null; echo $?"
 
     places = {"loopback": ("127.0.0.1", port), "gateway": ("198.18.255.2", port), "metadata": ("169.254.169.254", 80)}
+    places |= {"ssh": ("127.0.0.1", 22), "web": ("127.0.0.1", 80)}
     words = {f"@{name}@": reach(*place) for name, place in places.items()}
     words["@own@"] = (
-        "perl -MIO::Socket::INET -e '$kept = IO::Socket::INET->new(Listen => 1, LocalPort => 50007) or die; sleep 3' & sleep 1; "
-        + reach("127.0.0.1", 50007)
+        f"perl -MIO::Socket::INET -e '$kept = IO::Socket::INET->new(Listen => 1, LocalPort => {OWN_PORT}) or die; sleep 3' & sleep 1; "
+        + reach("127.0.0.1", OWN_PORT)
     )
-    text = VARIATION
+    text = VARIATION + (DAEMONS if daemons else "")
     for mark, command in words.items():
         text = text.replace(mark, command)
     return text
 
 
-def reached(salt, listening, **settings):
-    variation = salt.variation("reach", variation=variation_for(listening))
-    salt.good("vm_create.create_variation", name="reach", variation=variation, update=False, publish=False, **settings)
+def reached(salt, listening, *, daemons=False, **settings):
+    """What the root reaches (0 where it does), how its ``apt-get update`` ended, and at which ports this machine listened meanwhile."""
+    variation = salt.variation("reach", variation=variation_for(listening, daemons))
+    with watched_listeners() as seen:
+        salt.good("vm_create.create_variation", name="reach", variation=variation, update=False, publish=False, **settings)
     with looked_into(salt.output / "reach.img") as root:
-        return json.loads((root / "srv/reached").read_text()), (root / "srv/updated").read_text().strip()
+        return json.loads((root / "srv/reached").read_text()), (root / "srv/updated").read_text().strip(), seen
 
 
 @pytest.mark.parametrize("live", [False, pytest.param(True, marks=pytest.mark.needs("systemd-nspawn"))], ids=["offline", "live"])
-def test_in_a_private_network_only_its_own_loopback_and_the_world_are_reached(live, salt, bootstrapped, listening):
-    found, updated = reached(salt, listening, network="private", live=live)
-    assert found["own"] == 0 and updated == "0"
+def test_in_the_private_network_of_a_build_daemons_listen_at_no_port_of_the_builder_and_only_the_world_is_reached(
+    live, salt, bootstrapped, listening
+):
+    found, updated, seen = reached(salt, listening, daemons=True, live=live)
+    assert found["own"] == found["ssh"] == found["web"] == 0 and updated == "0"
     assert 0 not in (found["loopback"], found["gateway"], found["metadata"]), found
+    assert not seen & {22, 80, OWN_PORT}
 
 
-def test_in_the_network_of_the_builder_its_loopback_is_reached(salt, bootstrapped, listening):
-    found, updated = reached(salt, listening, network="host")
+def test_in_the_network_of_the_builder_its_loopback_is_reached_and_its_ports_are_used(salt, bootstrapped, listening):
+    found, updated, seen = reached(salt, listening, network="host")
     assert found["loopback"] == 0 and updated == "0"
+    assert OWN_PORT in seen
 
 
 def test_without_a_network_nobody_is_reached(salt, bootstrapped, listening):
-    found, _ = reached(salt, listening, network="none")  # apt-get update ends with 0 where it fetched nothing
+    found, _, seen = reached(salt, listening, network="none")  # apt-get update ends with 0 where it fetched nothing
     assert found["own"] == 0 and found["loopback"] != 0 and found["metadata"] != 0
+    assert OWN_PORT not in seen

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -64,14 +63,15 @@ def groups_of(salt, name):
 
 
 def cache_with(base, directory):
-    """A cache of its own for a test, empty but for a prepared base."""
+    """A cache of its own for a test, empty but for a prepared base.
+
+    No hard link: mount(8) takes a loop device that is there for the same inode.  It would have the name of our file, and stay for as long
+    as a build of others needs it.
+    """
     (directory / "bases").mkdir(parents=True)
     image = Path(base.image)
     for path in (image, image.with_suffix(".json")):
-        try:
-            os.link(path, directory / "bases" / path.name)
-        except OSError:
-            shutil.copyfile(path, directory / "bases" / path.name)
+        subprocess.run(["cp", "--reflink=auto", "--sparse=always", path, directory / "bases"], check=True)
     return str(directory)
 
 

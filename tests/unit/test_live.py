@@ -1,5 +1,7 @@
 """What a root needs to run as a machine, and what of the run stays out of it."""
 
+from pathlib import Path
+
 import pytest
 from vmimage.build import preflight
 from vmimage.errors import NotReady
@@ -120,6 +122,45 @@ def test_what_a_boot_wants_is_hidden_but_for_the_journal_and_runtime_directories
     assert hidden == {f"sysinit.target.wants/systemd-{name}.service" for name in ("resolved", "firstboot")}
     live._want_as_ever()
     assert not list((top / "system.control").iterdir())
+
+
+GENERATORS = "lib/systemd/system-generators"
+
+
+@pytest.fixture
+def generators(root, tmp_path, monkeypatch):
+    """The directory of generators that a machine of the root is shown, of a root with some of its own."""
+    monkeypatch.setattr(live, "_TOP", str(tmp_path / "top"))
+    (tmp_path / "top").mkdir()
+    (root / "usr" / GENERATORS).mkdir(parents=True)
+    for name in ("systemd-run", "systemd-cryptsetup", "systemd-getty", "systemd-sysv", "postgresql"):
+        (root / f"usr/{GENERATORS}/{name}-generator").touch(0o755)
+    (root / "etc/systemd/system-generators").mkdir(parents=True)
+    (root / "etc/systemd/system-generators/systemd-getty-generator").touch(0o755)  # of the root's own
+    live._generate_little(root)
+    return tmp_path / "top/system-generators"
+
+
+def test_generators_that_find_nothing_do_not_run_and_those_of_packages_and_of_the_root_s_own_do(generators):
+    assert {path.name for path in generators.iterdir()} == {f"systemd-{word}-generator" for word in ("run", "cryptsetup")}
+    assert (generators / "systemd-run-generator").readlink() == Path("/dev/null")
+    assert f"exec /usr/{GENERATORS}/systemd-cryptsetup-generator" in (generators / "systemd-cryptsetup-generator").read_text()
+
+
+def test_a_machine_has_groups_only_where_systemd_works_with_them(monkeypatch):
+    hierarchies = [
+        groups._Hierarchy("/", f"/groups/{name}", kind, frozenset(options))
+        for name, kind, options in (
+            ("unified", "cgroup2", ["rw"]),
+            ("systemd", "cgroup", ["rw", "name=systemd"]),
+            ("cpu", "cgroup", ["rw", "cpu"]),
+            ("memory", "cgroup", ["rw", "memory"]),
+        )
+    ]
+    monkeypatch.setattr(groups, "_hierarchies", lambda: iter(hierarchies))
+    monkeypatch.setattr(groups.Path, "read_text", lambda *_, **__: "3:memory:/\n2:cpu:/\n1:name=systemd:/\n0::/\n")
+    assert {path.name for path in groups._own_places(shares=False)} == {"unified", "systemd"}
+    assert {path.name for path in groups._own_places()} == {"unified", "systemd", "cpu", "memory"}
 
 
 def test_the_groups_of_a_build_have_a_name_of_its_own():

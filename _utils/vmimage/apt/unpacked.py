@@ -14,7 +14,9 @@ from vmimage.system.aliases import StrPath
 from vmimage.system.shell import run
 from vmimage.system.whole_files import sync
 
+# apt would start systemd-logind only to keep the machine from being powered off
 _CONFIGURATION = """DPkg::Path "{home}/dpkg:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+DPkg::Inhibit-Shutdown "false";
 """
 # dpkg asks for the content of a package by this program; the package must be the very package that the tar is of
 _PROGRAM = """#!/bin/sh

@@ -58,6 +58,21 @@ _JOURNAL = "[Journal]\nStorage=volatile\n"
 _TARGETS = ("sysinit", "local-fs", "local-fs-pre", "swap", "cryptsetup", "veritysetup", "integritysetup")
 _STARTED = ("systemd-journald", "systemd-tmpfiles-setup.service", "dev-mqueue.mount")
 _UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+#: generators of systemd's own that run at each daemon-reload, a few in a package's installation; what they look at, and nothing where that
+#: is settled for as long as the machine runs: its arguments, or that it is a container, where a getty for the console is all they find
+_GENERATORS = {
+    "cryptsetup": "/etc/crypttab",
+    "integritysetup": "/etc/integritytab",
+    "veritysetup": "/etc/veritytab",
+    "rc-local": "/etc/rc.local",
+    "system-update": "/system-update",
+    **dict.fromkeys(("bless-boot", "debug", "fstab", "getty", "gpt-auto", "hibernate-resume", "run"), ""),
+}
+_GENERATOR_PLACES = ("/usr/lib/systemd/system-generators", "/lib/systemd/system-generators")
+_OWN_GENERATOR_PLACES = ("/etc/systemd/system-generators", "/usr/local/lib/systemd/system-generators")
+_GENERATOR = """#!/bin/sh
+[ ! -e {looks_at} ] || exec {generator} "$@"
+"""
 #: for systemd as it boots: nothing is brought up to date for a new /usr, and the base's fstab and cloud-init are left alone
 _ARGUMENTS = (f"systemd.unit={_TARGET}", "systemd.condition-needs-update=no", "fstab=no", "cloud-init=disabled")
 #: a machine could make the nodes of the builder's disks with the first, and open their files by number with the second
@@ -66,6 +81,8 @@ _DROPPED = "CAP_MKNOD,CAP_DAC_READ_SEARCH"
 _REFUSED = "userfaultfd io_uring_setup io_uring_enter io_uring_register"
 #: of systemd-nspawn; a systemd from 256 on runs with control groups of version 2 only, whatever the builder has
 _ENVIRONMENT = {"PATH": ROOT_ENVIRONMENT["PATH"], "LC_ALL": "C.UTF-8", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+#: by which systemd tells a service that it is its; who calls Salt on a machine has none, and jobs of at keep what they find
+_VARIABLES = "INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE"
 _MACHINE_ID, _ID = "/etc/machine-id", re.compile(r"[0-9a-f]{32}\n?")
 #: what a machine that runs leaves, and an image in whose making none ran does not have
 _TRACES = ("/var/lib/systemd/timers/*", "/var/lib/systemd/timesync/*", "/etc/.updated", "/var/.updated")
@@ -101,7 +118,8 @@ class Machine:
         """Run a program as a service of the machine, to its end; see :func:`vmimage.system.shell.run`."""
         environment = {key: value for key, value in {**ROOT_ENVIRONMENT, **(env or {})}.items() if key != "SYSTEMD_OFFLINE"}
         words = [f"--setenv={key}={value}" for key, value in environment.items()]
-        start = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "--property=TasksMax=infinity", *words, "--"]
+        properties = ["--property=TasksMax=infinity", f"--property=UnsetEnvironment={_VARIABLES}"]
+        start = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", *properties, *words, "--"]
         try:
             finished = self._run([*start, *argv], on_line=on_line)
         except CommandFailed as error:
@@ -205,6 +223,8 @@ def _shown(root: Path) -> Iterator[tuple[str, str]]:
     Path(_TOP, "system.control").mkdir()
     _want_little(root)
     yield f"{_TOP}/system.control", "/run/systemd/system.control"
+    _generate_little(root)
+    yield f"{_TOP}/system-generators", "/run/systemd/system-generators"
     yield f"{_TOP}{HOME}", HOME
     if servers := _place_of_name_servers(root):
         yield f"{_TOP}{servers}", servers
@@ -240,6 +260,22 @@ def _want_little(root: Path) -> None:
             for name in names:
                 if not name.startswith(_STARTED):
                     os.symlink("/dev/null", f"{_TOP}/system.control/{below}/{name}")
+
+
+def _generate_little(root: Path) -> None:
+    """Let no generator start that would find nothing: each takes a hundredth of a second or two, a dozen at every daemon-reload."""
+    top = Path(_TOP, "system-generators")
+    top.mkdir()
+    for word, looks_at in _GENERATORS.items():
+        name = f"systemd-{word}-generator"
+        found = [f"{place}/{name}" for place in _GENERATOR_PLACES if files.exists(root, f"{place}/{name}")]
+        if not found or any(files.lstat(root, f"{place}/{name}") for place in _OWN_GENERATOR_PLACES):
+            continue
+        if looks_at:
+            (top / name).write_text(_GENERATOR.format(looks_at=looks_at, generator=found[0]), encoding="ascii")
+            (top / name).chmod(0o755)
+        else:
+            (top / name).symlink_to("/dev/null")
 
 
 def _want_as_ever() -> None:

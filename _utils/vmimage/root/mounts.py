@@ -54,7 +54,7 @@ def is_mounted(path: StrPath) -> bool:
 
 
 def mount_image(image: StrPath, target: StrPath, *options: str, offset: int = 0, size: int = 0) -> None:
-    """Mount a file system image by a loop device that goes away with the mount.
+    """Mount a file system image by a loop device that goes away with the mount, or with the last that builds have of the same image.
 
     What an ext superblock says is to be done where the file system is damaged may be: panic.  It is not asked.
     """

@@ -71,14 +71,16 @@ def group_name(settings: PlaceSettings) -> str:
 
 @contextmanager
 def own_groups(name: str) -> Iterator[list[Path]]:
-    """Groups of a machine in each hierarchy, for the time of the block; yields their paths."""
-    groups = [parent / name for parent in _own_places()]
+    """Groups of a machine, for the time of the block; yields their paths.
+
+    They are in the hierarchies that its systemd works with.  A group in those of version 1 that share out processors and memory would
+    have all of the machine get as much of a busy builder as a single process of the builder does.
+    """
+    groups = [parent / name for parent in _own_places(shares=False)]
     _remove(groups)  # of a build that was killed together with its watcher
     try:
         for group in groups:
             group.mkdir()
-            if (group / "cpuset.cpus").exists() and (group.parent / "cpuset.cpus").exists():
-                _copy_cpus(group)
         yield groups
     finally:
         _remove(groups)
@@ -159,24 +161,22 @@ def _hierarchies() -> Iterator[_Hierarchy]:
                 yield _Hierarchy(top, point, kind, frozenset(options.split(",")))
 
 
-def _own_places() -> list[Path]:
-    """The group that this process is in, of each hierarchy that is mounted."""
+def _own_places(*, shares: bool = True) -> list[Path]:
+    """The group that this process is in, of each hierarchy that is mounted.
+
+    :param shares: with those of version 1 that have controllers
+    """
     mounted, found = list(_hierarchies()), []
     for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, controllers, path = line.split(":", 2)
+        if not shares and controllers and not controllers.startswith("name="):
+            continue
         for hierarchy in mounted:
             if (set(controllers.split(",")) <= hierarchy.options) if controllers else hierarchy.kind == "cgroup2":
                 place = Path(f"{hierarchy.point}{path.removeprefix(hierarchy.top.rstrip('/'))}")
                 found.append(place if (place / "cgroup.procs").exists() else Path(hierarchy.point))
                 break
     return list(dict.fromkeys(found))
-
-
-def _copy_cpus(group: Path) -> None:
-    """A new group of version 1 has no processors, and then no process may enter."""
-    for key in ("cpuset.cpus", "cpuset.mems"):
-        if not (group / key).read_text(encoding="ascii").strip():
-            (group / key).write_text((group.parent / key).read_text(encoding="ascii"), encoding="ascii")
 
 
 def _remove(groups: Iterable[Path]) -> None:
