@@ -29,7 +29,7 @@ from salt.exceptions import CommandExecutionError
 from vmimage import delivery
 from vmimage.build import parallel as _many
 from vmimage.build import pipeline as _build
-from vmimage.build import steps
+from vmimage.build import steps, visit
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
@@ -336,6 +336,32 @@ def release(name=None, **settings):
     """
     with _salt_errors():
         return _build.release(_named_build(name, **settings))
+
+
+def shell(name=None, command=None, **settings):
+    """
+    Open a shell in the root that a step-by-step run or a kept failure left open; where none is open, in a copy of the finished root
+    image, which is forgotten at the end. Programs in there are confined as those of a build are, and have a terminal of their own.
+
+    :param str name: of the variation
+    :param str command: a shell command to run instead; needed where there is no terminal, as in a job of a master
+    :param settings: ``workspace`` and ``output``, if they are not the default
+    :return: dict of ``place`` (where the root is open, or the root image), ``retcode``, which is also that of the call, and of a command
+        ``output``, stdout and stderr in the order written
+    :raises CommandExecutionError: if no root is open and there is no image, or there is neither a terminal nor a command
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.shell web
+        salt-call vm_create.shell web command='systemctl list-unit-files --state=enabled'
+    """
+    with _salt_errors():
+        build = _named_build(name, **settings)
+        seen = visit.open_shell(build) if command is None else visit.run_command(build, str(command))
+        __context__["retcode"] = seen["retcode"]
+        return seen
 
 
 def boot(name=None, seconds=180, forward=None, **settings):
