@@ -24,6 +24,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import sys
 
 from salt.exceptions import CommandExecutionError
 from vmimage import delivery
@@ -35,6 +36,7 @@ from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
 from vmimage.host import Host
 from vmimage.image import qemu
+from vmimage.image.login import login_key
 from vmimage.settings.schema import KEYS
 from vmimage.system.namespace import stoppable
 
@@ -159,11 +161,13 @@ def _summary(build, manifest, published):
 
 def plan(name=None, **settings):
     """
-    Tell what :func:`create_variation` would do. Fetches and verifies the base's file, and changes nothing else.
+    Show what :func:`create_variation` would do. Fetches and verifies the base's file, and changes nothing else.
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict of base, variation, steps, root, files, publish and settings
+    :return: dict, in this order, of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``replaces`` (whether there is a
+        triplet), ``incremental``, ``publish``, and ``settings``, those that are not the default
+    :raises CommandExecutionError: if a setting is wrong, base or variation are missing, or the machine cannot build
 
     CLI Example:
 
@@ -364,7 +368,7 @@ def shell(name=None, command=None, **settings):
         return seen
 
 
-def boot(name=None, seconds=180, forward=None, **settings):
+def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settings):
     """
     Boot a triplet in QEMU for inspection. Its files are not changed; KVM is used where it works.
 
@@ -372,6 +376,9 @@ def boot(name=None, seconds=180, forward=None, **settings):
     :param int seconds: how long to wait for the login prompt
     :param str forward: TCP ports of the guest to probe once it is up, such as ``80,22``, which is the default; the exit code is not 0
         if one that was named is refused until ``seconds`` have passed
+    :param ssh_key: path of a public ssh key by which root can log in, or True for a key of this boot; the command is printed on stderr as
+        soon as sshd answers. The image needs sshd and systemd 252 or newer
+    :param int stay: how many seconds it stays up then, unless it is powered off; default: 3600 with ``ssh_key``, else 0
     :param settings: ``output``, if it is not the default
     :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (of each port the first line, ``silent`` or ``refused``),
         ``failed`` (units that did not start) and the console's end
@@ -383,15 +390,22 @@ def boot(name=None, seconds=180, forward=None, **settings):
 
         salt-call vm_create.boot web
         salt-call vm_create.boot web forward=443
+        salt-call vm_create.boot web ssh_key=True
     """
     with _salt_errors():
         triplet = _named_build(name, **settings).triplet
         triplet.check()
         ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
-        seen = qemu.look(triplet, seconds, ports, waits=forward is not None)
+        stays = (3600 if ssh_key else 0) if stay is None else stay
+        with login_key(ssh_key or False) as login:
+            seen = qemu.look(triplet, seconds, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
         if forward is not None and qemu.unanswered(seen):
             __context__["retcode"] = 1
         return seen
+
+
+def _print_now(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def report(name=None, path=None, **settings):
