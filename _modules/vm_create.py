@@ -24,17 +24,19 @@ import contextlib
 import dataclasses
 import logging
 import os
+import sys
 
 from salt.exceptions import CommandExecutionError
 from vmimage import delivery
 from vmimage.build import parallel as _many
 from vmimage.build import pipeline as _build
-from vmimage.build import steps
+from vmimage.build import steps, visit
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
 from vmimage.host import Host
 from vmimage.image import qemu
+from vmimage.image.login import login_key
 from vmimage.settings.schema import KEYS
 from vmimage.system.namespace import stoppable
 
@@ -49,7 +51,7 @@ def __virtual__():
 
 @contextlib.contextmanager
 def _salt_errors():
-    """Tell an error of the machinery in Salt's own way: its text, and an exit code that is not 0; so is being stopped, from here on."""
+    """Raise errors of the machinery as Salt's own: their text is shown, and the exit code is not 0. A signal that stops the call is one."""
     try:
         with stoppable():
             yield
@@ -73,30 +75,31 @@ def _new_build(name=None, **arguments):
 
 
 def _named_build(name=None, **arguments):
-    """A build for which its name is enough, so that no repository need be asked."""
+    """A build that is found by its name alone: its repository is not asked."""
     return _host().build({"name": name, **arguments}, asks=not name)
 
 
 def _begun_build(name=None, **arguments):
-    """A build of what is newest in the variation's repository."""
+    """A build of the newest revision in the variation's repository."""
     return _host().build({"name": name, **arguments}, fetches=True)
 
 
 def create_variation(name=None, test=None, **settings):
     """
-    Make the triplet of a variation: fetch the base, open the root, update it, apply the variation inside, seal it, take kernel
-    and ramdisk out, shrink the root image, write the manifest. Then publish it, as :func:`upload` does, where ``ami.publish`` asks
-    for it: by default where ``ami.cloud`` or a key of ``keystone`` is set.
+    Make the triplet of a variation: fetch the base, open the root, update it, apply the variation inside, seal it, copy kernel
+    and ramdisk, shrink the root image, write the manifest. Then publish it, as :func:`upload` does, where ``ami.publish`` says so:
+    by default where ``ami.cloud`` or a key of ``keystone`` is set.
 
-    The making runs in a private namespace that ends with the caller: a failed or killed build leaves no triplet, mount, loop
-    device or process. A failed upload leaves the triplet, and nothing in the store.
+    A build runs in a private namespace that ends with the caller: a failed or killed build leaves no triplet, mount, loop device
+    or process. A failed upload leaves the triplet, and nothing in the store.
 
     :param str name: of the variation; default ``variation``
-    :param bool test: only tell what would be done, as :func:`plan` does
+    :param bool test: only show what would be done, as :func:`plan` does
     :param settings: any setting, see :func:`settings`
-    :return: dict of the manifest's ``name``, ``build``, ``files`` (with bytes and sha256), ``base``, ``variation``, ``steps`` (with
-        seconds), ``unchanged`` (whether there was nothing to build), ``manifest``, its path, and ``published``, what :func:`upload` returns, or None
-    :raises CommandExecutionError: naming what failed and the remedy; the exit code of salt-call is then not 0
+    :return: dict of the manifest's ``name``, ``build``, ``files`` (each with path, bytes and sha256), ``base``, ``variation`` and ``steps``
+        (each with seconds); ``unchanged``, whether there was nothing to build; ``manifest``, its path; and ``published``, what
+        :func:`upload` returns, or None
+    :raises CommandExecutionError: with what failed and the remedy
 
     CLI Example:
 
@@ -114,13 +117,13 @@ def create_variation(name=None, test=None, **settings):
 
 def create_variations(*names, **settings):
     """
-    Make the triplets of several variations, as many at a time as cores and memory allow (``ami.jobs``). Base, apt's lists and packages
-    are shared. One that fails does not stop the others; the exit code is then not 0.
+    Make the triplets of several variations, as many at a time as cores and memory allow (``ami.jobs``). They share the base, apt's
+    lists and packages. A build that fails does not stop the others; the exit code is then not 0.
 
-    :param names: of some of ``ami.variations``, which holds the settings of each; default: all of them
-    :param settings: any setting, for all of them; weightier than those of ``ami.variations``
-    :return: dict of name: as of :func:`create_variation`, or a dict of ``failed``, the message
-    :raises CommandExecutionError: if none of them can be built, naming why
+    :param names: variations of ``ami.variations``, which holds the settings of each; default: all of them
+    :param settings: any setting, for all of them; it overrides those of ``ami.variations``
+    :return: dict of each name with what :func:`create_variation` returns, or with a dict of ``failed``, the message
+    :raises CommandExecutionError: if a name is not in ``ami.variations``, or a setting is wrong; then nothing is built
 
     CLI Example:
 
@@ -142,10 +145,10 @@ def create_variations(*names, **settings):
         ]
         found = _many.create_variations(builds, say=log.info)
         done = {
-            build.settings.name: {"failed": str(one)} if isinstance(one, Exception) else _summary(build, *one)
-            for build, one in zip(builds, found.values(), strict=True)
+            build.settings.name: {"failed": str(result)} if isinstance(result, Exception) else _summary(build, *result)
+            for build, result in zip(builds, found.values(), strict=True)
         }
-        if any("failed" in one for one in done.values()):
+        if any("failed" in result for result in done.values()):
             __context__["retcode"] = 1
         return done
 
@@ -159,11 +162,13 @@ def _summary(build, manifest, published):
 
 def plan(name=None, **settings):
     """
-    Tell what :func:`create_variation` would do. Fetches and verifies the base's file, and changes nothing else.
+    Show what :func:`create_variation` would do. Fetches and verifies the base's file, and changes nothing else.
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict of base, variation, steps, root, files, publish and settings
+    :return: dict, in this order, of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``replaces`` (whether there is a
+        triplet), ``incremental``, ``publish``, and ``settings``, those that are not the default
+    :raises CommandExecutionError: if a setting is wrong, base or variation are missing, or the machine cannot build
 
     CLI Example:
 
@@ -177,11 +182,12 @@ def plan(name=None, **settings):
 
 def update_image(root, **settings):
     """
-    Bring the packages of an open root up to date, kernel included.
+    Bring the packages of an open root up to date, its kernel among them.
 
     :param str root: where it is mounted, such as ``/mnt/variation``
     :param settings: ``workspace``, if it is not the default
     :return: dict of the packages ``added``, ``removed`` and ``changed`` (old and new version)
+    :raises CommandExecutionError: if no root is open there, or apt fails
 
     CLI Example:
 
@@ -200,7 +206,7 @@ def variate_image(root, **settings):
     :param str root: where it is mounted, such as ``/mnt/variation``
     :param settings: any setting, see :func:`settings`
     :return: list of the states applied: id, state, name, sls, changed, comment, duration_ms
-    :raises CommandExecutionError: naming the states that failed, with their comments
+    :raises CommandExecutionError: with the states that failed and their comments, or if no root is open there
 
     CLI Example:
 
@@ -227,16 +233,16 @@ def upload(name=None, test=None, **settings):
     sha512. Then the new image takes the name ``<name>-<arch>``, with visibility, protection and members of the old one, which becomes
     ``archive <name>-<arch> <date>``. ``ami.keep`` archived generations stay.
 
-    A triplet that is published already is not published again. What a run that was killed left is completed or removed by the next.
+    A triplet that is published already is not published again. What a killed run has left is completed or removed by the next run.
 
     :param str name: of the variation
-    :param bool test: only tell what would be done
+    :param bool test: only show what would be done
     :param settings: any setting, see :func:`settings`; credentials are no settings and come from clouds.yaml (``ami.cloud``), from
         ``keystone.*`` in minion config, grains or pillar, or from the ``OS_*`` variables
     :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk``, ``build``, ``changed`` (False: it was published already),
         ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept)
-    :raises CommandExecutionError: then the name leads to what it led to before, and nothing of this triplet is in the store; where
-        even that could not be done, the message says what is left
+    :raises CommandExecutionError: then the name points to the same image as before, and nothing of this triplet is in the store; where
+        that could not be done, the message says what is left
 
     CLI Example:
 
@@ -253,19 +259,20 @@ def upload(name=None, test=None, **settings):
 
 
 def _store(build):
-    """The store, seen to let us in."""
+    """The store, once its credentials are accepted."""
     return publish.check_publishing(build, wanted=True)
 
 
 def published(name=None, **settings):
     """
-    List what this project made in the store: every generation, from which base, variation and revision.
+    List the images of this project in the store: every generation, with its base, variation and revision.
 
-    :param str name: of one variation; default: all
+    :param str name: of a variation; default: all
     :param settings: ``cloud``, if it is not the default
-    :return: dict of image name: list of generations, who has the name first, each with ``id``, ``name``, ``state`` (published, archived,
+    :return: dict of each image name with the list of its generations, first the one that has the name, each with ``id``, ``name``, ``state`` (published, archived,
         broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``, ``ramdisk_id``, ``build``, ``revision``,
-        ``base``, ``variation``, their digests, and what it was made with
+        ``base``, ``variation``, their digests, and the versions of the programs that made it
+    :raises CommandExecutionError: if credentials are missing or refused, or the store does not answer
 
     CLI Example:
 
@@ -281,14 +288,14 @@ def published(name=None, **settings):
 
 def rollback(name=None, to=None, test=None, **settings):
     """
-    Let the name lead to an earlier generation again; the current one is archived, and no later rollback chooses it by itself.
+    Give the name back to an earlier generation. The current generation is archived, and no later rollback chooses it by itself.
 
     :param str name: of the variation
-    :param str to: id of an archived generation; default: the one before the current
-    :param bool test: only tell which one it would be
+    :param str to: id of an archived generation; default: the generation before the current
+    :param bool test: only show which generation it would be
     :param settings: any setting, see :func:`settings`
     :return: dict as of :func:`upload`
-    :raises CommandExecutionError: if there is none; the name then leads to what it led to before
+    :raises CommandExecutionError: if there is no such generation; the name then points to the same image as before
 
     CLI Example:
 
@@ -299,16 +306,18 @@ def rollback(name=None, to=None, test=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        only_tell = test or (test is None and __opts__.get("test"))
-        return publish.roll_back(build, publish.open_store(build), to, test=bool(only_tell))
+        is_test = test or (test is None and __opts__.get("test"))
+        return publish.roll_back(build, publish.open_store(build), to, test=bool(is_test))
 
 
 def status(**settings):
     """
-    Tell what is under way: builds that run, and roots that a step-by-step run or a kept failure left open.
+    List builds that are running, and roots that a step-by-step run or a kept failure left open.
 
     :param settings: ``workspace``, if it is not the default
-    :return: dict of each build: ``busy``, ``open``, ``root`` and the ``steps`` done
+    :return: dict of each name with a dict of ``busy`` (a process works on it), ``open`` (its root is mounted), ``root`` (where) and
+        ``steps``, the steps that are done; empty if there is nothing
+    :raises CommandExecutionError: if a setting is wrong
 
     CLI Example:
 
@@ -322,11 +331,13 @@ def status(**settings):
 
 def release(name=None, **settings):
     """
-    Close and remove what a step-by-step run or a kept failure left open. Its triplet, if there is one, stays.
+    Close the root that a step-by-step run or a kept failure left open, and remove its changes and its log. The triplet, if there is
+    one, stays.
 
     :param str name: of the variation
     :param settings: ``workspace``, if it is not the default
-    :return: whether there was anything to release
+    :return: True if something was removed, False if there was nothing
+    :raises CommandExecutionError: if there is no build of that name, it is running now, or a process works in the root
 
     CLI Example:
 
@@ -338,7 +349,33 @@ def release(name=None, **settings):
         return _build.release(_named_build(name, **settings))
 
 
-def boot(name=None, seconds=180, forward=None, **settings):
+def shell(name=None, command=None, **settings):
+    """
+    Open a shell in the root that a step-by-step run or a kept failure left open; where none is open, in a copy of the finished root
+    image, which is forgotten at the end. Programs in there are confined as those of a build are, and have a terminal of their own.
+
+    :param str name: of the variation
+    :param str command: a shell command to run instead; needed where there is no terminal, as in a job of a master
+    :param settings: ``workspace`` and ``output``, if they are not the default
+    :return: dict of ``place`` (where the root is open, or the root image), ``retcode``, which is also that of the call, and of a command
+        ``output``, stdout and stderr in the order written
+    :raises CommandExecutionError: if no root is open and there is no image, or there is neither a terminal nor a command
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.shell web
+        salt-call vm_create.shell web command='systemctl list-unit-files --state=enabled'
+    """
+    with _salt_errors():
+        build = _named_build(name, **settings)
+        seen = visit.open_shell(build) if command is None else visit.run_command(build, str(command))
+        __context__["retcode"] = seen["retcode"]
+        return seen
+
+
+def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settings):
     """
     Boot a triplet in QEMU for inspection. Its files are not changed; KVM is used where it works.
 
@@ -346,6 +383,9 @@ def boot(name=None, seconds=180, forward=None, **settings):
     :param int seconds: how long to wait for the login prompt
     :param str forward: TCP ports of the guest to probe once it is up, such as ``80,22``, which is the default; the exit code is not 0
         if one that was named is refused until ``seconds`` have passed
+    :param ssh_key: path of a public ssh key by which root can log in, or True for a key of this boot; the command is printed on stderr as
+        soon as sshd answers. The image needs sshd and systemd 252 or newer
+    :param int stay: how many seconds it stays up then, unless it is powered off; default: 3600 with ``ssh_key``, else 0
     :param settings: ``output``, if it is not the default
     :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (of each port the first line, ``silent`` or ``refused``),
         ``failed`` (units that did not start) and the console's end
@@ -357,29 +397,36 @@ def boot(name=None, seconds=180, forward=None, **settings):
 
         salt-call vm_create.boot web
         salt-call vm_create.boot web forward=443
+        salt-call vm_create.boot web ssh_key=True
     """
     with _salt_errors():
         triplet = _named_build(name, **settings).triplet
         triplet.check()
         ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
-        seen = qemu.look(triplet, seconds, ports, waits=forward is not None)
+        stays = (3600 if ssh_key else 0) if stay is None else stay
+        with login_key(ssh_key or False) as login:
+            seen = qemu.look(triplet, seconds, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
         if forward is not None and qemu.unanswered(seen):
             __context__["retcode"] = 1
         return seen
 
 
+def _print_now(line):
+    print(line, file=sys.stderr, flush=True)
+
+
 def report(name=None, path=None, **settings):
     """
-    Write one HTML page about the newest build of a variation, also of one that failed: failures first, a timeline of steps and
-    states, what takes the room in the image by package and by directory, what changed against the base and against the build
-    before, the log, settings and versions. The page is whole in itself: it loads nothing and runs nothing.
+    Write an HTML page about the newest build of a variation, also of a build that failed: failures first, a timeline of steps and
+    states, the size of packages and directories, the services and users of the image, what changed against the base and against the
+    build before, the log, settings and versions. The page loads nothing from elsewhere and runs no script.
 
-    What programs printed is in it, so its file is for its owner alone; look at it before you pass it on.
+    It contains what programs printed, so only its owner can read the file; look at it before you pass it on.
 
     :param str name: of the variation
     :param str path: of the page; default ``OUTPUT/NAME.report.html``
     :param settings: ``output`` and ``workspace``, if they are not the default
-    :return: the path
+    :return: path of the page
     :raises CommandExecutionError: if there is no build of that name
 
     CLI Example:
@@ -398,12 +445,13 @@ def report(name=None, path=None, **settings):
 
 def settings(name=None, **arguments):
     """
-    List every setting: its value in force, its default and its meaning. What a variation's repository tells is not among them:
-    :func:`plan` fetches it.
+    List every setting: its value in force, its default and its meaning. Settings that a variation's repository sets are not among
+    them: :func:`plan` fetches these.
 
     :param str name: of the variation
     :param arguments: any setting
-    :return: dict of key: ``value``, ``default``, ``doc``
+    :return: dict of each key with a dict of ``value``, ``default`` and ``doc``
+    :raises CommandExecutionError: if a setting is wrong
 
     CLI Example:
 
@@ -415,8 +463,8 @@ def settings(name=None, **arguments):
         in_force = _host().settings(name=name, **arguments)
         default = type(in_force)()
         return {
-            key: {"value": _plain(getattr(in_force, key)), "default": _plain(getattr(default, key)), "doc": one.metadata["doc"]}
-            for key, one in KEYS.items()
+            key: {"value": _plain(getattr(in_force, key)), "default": _plain(getattr(default, key)), "doc": field.metadata["doc"]}
+            for key, field in KEYS.items()
         }
 
 
@@ -425,6 +473,8 @@ def setting(key):
     The value of one setting, for use in an SLS.
 
     :param str key: without ``ami.``; ``root`` is where the root is mounted
+    :return: the value in force, or the default
+    :raises CommandExecutionError: if there is no such setting, or any setting is wrong
 
     CLI Example:
 
@@ -434,14 +484,17 @@ def setting(key):
     """
     with _salt_errors():
         in_force = _host().settings()
+        if key not in KEYS:
+            raise SettingsWrong(f"there is no setting {key}", hint="vm_create.settings lists them")
         return os.fspath(in_force.root_path) if key == "root" else _plain(dataclasses.asdict(in_force)[key])
 
 
 def project():
     """
-    Write this project's own code and states into a tar in the minion's cache: what ``ami_creator_builder`` makes a builder of.
+    Write this project's own code and states into a tar in the minion's cache. The state ``ami_creator_builder`` makes a builder of it.
 
-    :return: path of the tar; its bytes change with the code only
+    :return: path of the tar; the same code gives the same bytes
+    :raises CommandExecutionError: if the file cannot be written
 
     CLI Example:
 

@@ -150,9 +150,9 @@ def grown_to(triplet):
     def is_up(console):
         return "login:" in console and re.search(grown, console)
 
-    with qemu.booted(triplet, is_up, HANGS_SECONDS) as (accelerator, _, console):
-        remember_accelerator(accelerator)
-        return int(re.search(grown, qemu.read_console(console))[1]) * 4096
+    with qemu.booted(triplet, is_up, HANGS_SECONDS) as up:
+        remember_accelerator(up.accelerator)
+        return int(re.search(grown, qemu.read_console(up.console))[1]) * 4096
 
 
 @pytest.mark.boot
@@ -183,6 +183,13 @@ def test_a_qcow2_with_a_backing_file_is_refused(salt, root_image):
         base_hash=hashed(thief),
     )
     assert "has a backing file" in said
+
+
+def test_a_release_that_the_archives_do_not_have_is_named(salt):
+    settings = {"name": "mark", "variation": salt.variation("mark", variation=VARIATION), "cache": str(salt.directory / "cache")}
+    said = salt.bad("vm_create.create_variation", release="nosuch", **settings)
+    assert "there is no debian nosuch at " in said and "ami.release is the code name" in said
+    assert "--aptopt" not in said and "do you mean trixie?" in salt.bad("vm_create.plan", release="trixi", **settings)
 
 
 def test_a_base_from_the_file_roots_is_verified_by_the_checksum_file_beside_it(salt, root_image):

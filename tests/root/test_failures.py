@@ -20,6 +20,11 @@ CASES = {
     ),
     "a Jinja error": ({"variation": "{{ nothing.at.all }}"}, ["does not compile", "nothing"]),
     "an unknown state module": ({"variation": "a:\n  nosuch.thing: []\n"}, ["nosuch"]),
+    "a mistyped function": (
+        {"variation": "a:\n  file.managd:\n    - name: /etc/mark\n"},
+        ["'file.managd'", "do you mean file.managed?"],
+    ),
+    "a YAML error": ({"variation": GOOD + "   - mode: 644\n"}, ["'base:variation'", "in the SLS as it is rendered, line 5"]),
     "no states": ({"variation": "# nothing\n"}, ["holds no states"]),
     "a top file that matches nobody": ({"top.sls": "base:\n  'other':\n    - web\n"}, ["variation"]),
     "a pillar that does not render": (
@@ -41,6 +46,8 @@ def test_it_stops_the_build_and_says_why(salt, bootstrapped, files, words):
 def test_a_missing_variation_is_named_before_any_work(salt):
     said = salt.bad("vm_create.create_variation", variation="/nowhere/web")
     assert "there is no variation /nowhere/web" in said
+    said = salt.bad("vm_create.create_variation", variation="./web")
+    assert "there is no variation ./web" in said and "give an absolute path" in said
     assert "is not in the file_roots" in salt.bad("vm_create.create_variation", variation={"states": ["nosuch"]})
 
 
@@ -52,6 +59,10 @@ def test_an_earlier_triplet_survives_a_failed_build(salt, bootstrapped):
     assert salt.manifest("web") == before
     found = sorted(path.name for path in salt.output.iterdir())
     assert found == ["kernel_web", "ramdisk_web", "web.build.json", "web.img", "web.manifest.json"]
+    assert [salt.good("vm_create.release", "web"), salt.good("vm_create.release", "web")] == [
+        True,
+        False,
+    ]  # the log of the failure
 
 
 def test_a_failed_build_can_be_kept_for_a_look(salt, bootstrapped):

@@ -1,8 +1,12 @@
 import json
+from contextlib import nullcontext
 
 import pytest
+from vmimage.base import bootstrap
 from vmimage.base.bootstrap import digest_of_plan, plan_bootstrap
+from vmimage.errors import CommandFailed, SettingsWrong, VmImageError
 from vmimage.settings.gather import gather_settings
+from vmimage.system.shell import Finished
 
 MIRROR = "http://mirror.example.org/debian"
 
@@ -52,3 +56,61 @@ def test_a_base_gets_one_kernel_for_clouds(settings, kernel):
 @pytest.mark.parametrize(("release", "apart"), [("bullseye", False), ("jammy", False), ("bookworm", True), ("noble", True)])
 def test_resolved_is_asked_for_only_where_it_is_a_package(release, apart):
     assert ("systemd-resolved" in plan(release=release)["packages"]) is apart
+
+
+SIGNED = """Err:1 http://mirror.example.org/debian trixi Release
+  404  Not Found [IP: 192.0.2.1 80]
+E: The repository 'http://mirror.example.org/debian trixi Release' does not have a Release file.
+E: The repository 'http://mirror.example.org/debian trixi-updates Release' does not have a Release file.
+E: apt-get update --error-on=any -oAPT::Status-Fd=<$fd> -oDpkg::Use-Pty=false failed
+E: mmdebstrap failed to run
+"""
+AWAY = """Err:1 http://mirror.example.org/debian trixie InRelease
+  Could not connect to mirror.example.org:80 (192.0.2.1). - connect (111: Connection refused)
+E: Failed to fetch http://mirror.example.org/debian/dists/trixie/InRelease  Could not connect to mirror.example.org:80
+E: mmdebstrap failed to run
+"""
+
+
+def failure(monkeypatch, tmp_path, output, **settings):
+    """The error of a bootstrap whose mmdebstrap prints this and fails."""
+
+    def fail(argv, **_):
+        raise CommandFailed(argv, 25, output)
+
+    monkeypatch.setattr(bootstrap, "run", fail)
+    monkeypatch.setattr(bootstrap, "check_installed", lambda *_: None)
+    with pytest.raises(VmImageError) as caught:
+        bootstrap.bootstrap(plan(**settings), tmp_path, lambda line: None)
+    assert "--aptopt" not in caught.value.message
+    return caught.value
+
+
+def test_a_release_that_a_mirror_does_not_have_is_named_with_the_mirror(monkeypatch, tmp_path):
+    error = failure(monkeypatch, tmp_path, SIGNED, release="trixi")
+    assert error.message == "there is no debian trixi at http://mirror.example.org/debian" and "ami.release" in error.hint
+
+
+def test_a_mirror_that_is_away_is_said_in_the_words_of_apt(monkeypatch, tmp_path):
+    error = failure(monkeypatch, tmp_path, AWAY)
+    assert (
+        error.message.startswith("debian trixie amd64 cannot be bootstrapped:\n    Err:1")
+        and "is the mirror reached" in error.hint
+    )
+    assert "Could not connect" in error.message and "failed to run" not in error.message
+
+
+def test_missing_keys_are_named_by_their_package(monkeypatch, tmp_path):
+    error = failure(monkeypatch, tmp_path, "W: GPG error: NO_PUBKEY 871920D1991BC93C", type="ubuntu", release="noble")
+    assert error.message.startswith("the keys of ubuntu noble") and "install ubuntu-keyring," in error.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "is_refused"), [(None, True), (1, True), (0, False)], ids=["no arch-test", "it says no", "it says yes"]
+)
+def test_an_architecture_whose_programs_do_not_run_here_is_refused(monkeypatch, code, is_refused):
+    monkeypatch.setattr(bootstrap, "find_program", lambda name: None if code is None else f"/usr/bin/{name}")
+    monkeypatch.setattr(bootstrap, "run", lambda argv, ok: Finished(code, ""))
+    bootstrap.check_architecture("amd64", "amd64")
+    with pytest.raises(SettingsWrong, match="this machine is amd64, and does not run") if is_refused else nullcontext():
+        bootstrap.check_architecture("arm64", "amd64")

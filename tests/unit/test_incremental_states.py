@@ -93,10 +93,10 @@ def test_these_can_be_applied_again(unsafe, what):
 
 
 UNSAFE = {
-    "a state is gone": ([MOTD, SITE], [SITE], "the state 'motd is there' (file.managed) is gone"),
-    "another name": ([MOTD], [but(MOTD, name="/etc/issue")], "'motd is there' (file.managed) is gone"),
-    "another id": ([MOTD], [but(MOTD, __id__="a motd")], "'motd is there' (file.managed) is gone"),
-    "another function": ([MOTD], [but(MOTD, fun="absent", contents=None, mode=None)], "(file.managed) is gone"),
+    "a state is gone": ([MOTD, SITE], [SITE], "the state 'motd is there' (file.managed) is removed, and what it did may stay"),
+    "another name": ([MOTD], [but(MOTD, name="/etc/issue")], "'motd is there' (file.managed) has another name, and what"),
+    "another id": ([MOTD], [but(MOTD, __id__="a motd")], "'motd is there' (file.managed) is removed or edited, and what"),
+    "another function": ([MOTD], [but(MOTD, fun="absent", contents=None, mode=None)], "(file.managed) is removed, and what"),
     "the order": ([MOTD, SITE], [SITE, MOTD], "the order of the states has changed"),
     "an argument less": ([MOTD], [but(MOTD, mode=None)], "has changed (mode), and what it did may stay"),
     "an argument more": ([MOTD], [but(MOTD, attrs="i")], "has changed (attrs), and what it did may stay"),

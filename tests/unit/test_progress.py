@@ -2,6 +2,7 @@ import io
 
 import pytest
 from vmimage.system.progress import Moment, Progress, Terminal, event_observer, format_bytes
+from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 
 
 @pytest.fixture
@@ -28,6 +29,15 @@ def test_a_step_that_fails_is_reported_with_the_first_line_and_not_timed(moments
         raise ValueError("no room\n  -> free some")
     assert (moments[-1].what, moments[-1].text) == ("failed", "no room")
     assert progress.timings == []
+
+
+def test_a_step_that_is_left_to_begin_again_is_no_failure(moments):
+    stream = io.StringIO()
+    progress = Progress(moments.append, Terminal(stream))
+    with pytest.raises(NeedsCleanBuild), progress.step("variation"):
+        raise NeedsCleanBuild("a state is removed")
+    assert (moments[-1].what, moments[-1].text) == ("left", "a state is removed")
+    assert "!!" not in stream.getvalue() and "removed" not in stream.getvalue()  # the reason follows in a line of its own
 
 
 def test_a_step_within_a_step_is_its_own_and_the_outer_goes_on(moments):

@@ -84,6 +84,11 @@ def test_after_any_line_the_quarter_of_a_minute_begins_again(clock, lines, what)
     assert len(lines()) == 1
 
 
+def test_a_step_that_is_left_is_no_line(clock, lines):
+    Log()(Moment("variation", "left", text="a state is removed"))
+    assert lines() == []
+
+
 def test_a_step_that_begins_is_no_line_and_no_sign_of_life(clock, lines):
     watch = Log()
     clock.seconds += 10

@@ -118,6 +118,17 @@ def test_a_value_that_cannot_be_meant_is_refused_with_key_and_value(key, value):
     assert f"the argument {key} is {value!r}" in refusal(**arguments)
 
 
+@pytest.mark.parametrize(("mistyped", "meant"), [("trixi", "trixie"), ("bookwrom", "bookworm"), ("nobel", "noble")])
+def test_a_release_that_is_nearly_a_known_release_is_refused_with_that(mistyped, meant):
+    assert f"do you mean {meant}?" in refusal(release=mistyped)
+    assert gathered(release=mistyped, mirror="http://mirror.example.org/own").release == mistyped
+
+
+@pytest.mark.parametrize("release", ["trixie", "stable", "sid", "jammy", "newer", "trixie-backports"])
+def test_a_release_that_is_known_or_like_none_that_is_known_is_taken(release):
+    assert gathered(release=release).release == release
+
+
 @pytest.mark.parametrize("key", ["base_hash", "base_keyring", "base_format", "base_unverified"])
 def test_what_is_said_of_a_base_needs_a_base(key):
     assert "it goes with ami.base" in refusal(**{key: {"base_unverified": True, "base_format": "raw"}.get(key, "x")})

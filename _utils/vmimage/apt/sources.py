@@ -15,7 +15,6 @@ _Index = tuple[str, ...]
 
 _FIELDS = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
 _READ = ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/var/lib/apt/lists")
-_NO_LISTS = "apt-get update, or set ami.mirror"
 
 
 def source_lines(release: str, distribution: str, mirror: str | Iterable[object] = "", memory: Path | None = None) -> list[str]:
@@ -67,11 +66,15 @@ def _ask_apt() -> list[_Index]:
 
 def _from_indexes(indexes: Iterable[_Index], release: str, distribution: str) -> list[str]:
     """The lines for a release, its suites named after those that the machine uses (``-updates``, ``-security``)."""
+    indexes = list(indexes)
     ours = [index for index in indexes if index[3].lower() == distribution]
     suites = [suite for _, suite, _, _ in ours]
     current = release if release in suites else min(suites, key=len, default="")
     if not current:
-        raise SettingsWrong(f"the machine's apt knows no {distribution} archive", hint=_NO_LISTS)
+        other = f"ami.mirror: http://MIRROR/{distribution} names one; or let ami.base be an image of {distribution.capitalize()}"
+        raise SettingsWrong(
+            f"the machine's apt knows no {distribution} archive", hint=other if indexes else f"apt-get update; or {other}"
+        )
     components: dict[tuple[str, str], list[str]] = {}
     for address, suite, component, _ in ours:
         if suite == current or suite.startswith((f"{current}-", f"{current}/")):

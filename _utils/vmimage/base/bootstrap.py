@@ -6,12 +6,14 @@ system that grows to its disk at boot.
 
 import hashlib
 import json
+import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vmimage.apt.sources import source_lines
-from vmimage.errors import CommandFailed, SettingsWrong
+from vmimage.errors import BaseMissing, BaseRefused, CommandFailed, SettingsWrong, VmImageError
 from vmimage.image import host_keys
 from vmimage.root import files
 from vmimage.root.apart import go_apart, show_processes
@@ -19,8 +21,17 @@ from vmimage.root.mounts import ROOT_ENVIRONMENT
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.confine import MOUNTING, TO_BOOTSTRAP, confine, filter_code
-from vmimage.system.shell import check_installed, run
+from vmimage.system.shell import check_installed, find_program, run
 
+#: what apt says of archives that have no such release
+_NO_RELEASE = re.compile(r"The repository '(\S+) \S+ Release' does not have a Release file")
+#: of what mmdebstrap and apt print the errors, and of these what only follows from others
+_SAID, _NOISE = (
+    re.compile(r"(E|Err):|W: Failed"),
+    re.compile("mmdebstrap failed|apt-get update --error-on|Some index files failed"),
+)
+_LINES = 6
+_REACHED = "is the mirror reached from here? ami.mirror names another"
 #: what goes into a base; plain data
 Plan = dict[str, Any]
 
@@ -108,13 +119,46 @@ def bootstrap(plan: Plan, root: StrPath, say: Say) -> None:
     try:
         run([*argv, plan["release"], root, *plan["sources"]], on_line=say, preexec=apart)
     except CommandFailed as error:
-        if "NO_PUBKEY" in error.output:
-            raise SettingsWrong(
-                f"the keys of {plan['type']} {plan['release']} are not on this machine",
-                hint=f"install the package that has {keyring}",
-            ) from error
-        raise
+        raise _explained(plan, error) from error
     _finish(plan, Path(root))
+
+
+def check_architecture(wanted: str, own: str) -> None:
+    """Refuse to bootstrap for machines whose programs this machine does not run.
+
+    :param wanted: Debian's name of the architecture of the base
+    :param own: that of this machine
+    :raises SettingsWrong: if arch-test, which mmdebstrap asks, is missing or says no
+    """
+    if wanted != own and not (find_program("arch-test") and not run(["arch-test", wanted], ok=range(256)).code):
+        raise SettingsWrong(
+            f"this machine is {own}, and does not run programs of {wanted}",
+            hint=f"build on a machine that is {wanted}, or leave ami.architecture out",
+        )
+
+
+def _explained(plan: Plan, error: CommandFailed) -> VmImageError:
+    """What mmdebstrap ended for, in words; all that it printed is in the log."""
+    what = f"{plan['type']} {plan['release']}"
+    if "NO_PUBKEY" in error.output:
+        package = os.path.basename(_KEYRING[plan["type"]]).removesuffix(".gpg").replace("ubuntu-archive", "ubuntu")
+        return SettingsWrong(
+            f"the keys of {what} are not on this machine",
+            hint=f"install {package}, the package that has {_KEYRING[plan['type']]}",
+        )
+    absent = sorted(set(_NO_RELEASE.findall(error.output)))
+    if absent:
+        return BaseMissing(
+            f"there is no {what} at {', '.join(absent)}",
+            hint="ami.release is the code name of a release, such as bookworm; ami.mirror names another mirror",
+        )
+    said = dict.fromkeys(line.strip() for line in error.output.splitlines() if _SAID.match(line) and not _NOISE.search(line))
+    if not said:
+        return error
+    lines = "".join(f"\n    {line}" for line in [*said][-_LINES:])
+    return BaseRefused(
+        f"{what} {plan['architecture']} cannot be bootstrapped:{lines}", hint=_REACHED if "Err:" in lines else None
+    )
 
 
 def _finish(plan: Plan, root: Path) -> None:

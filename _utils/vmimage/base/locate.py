@@ -48,7 +48,10 @@ class Located:
 
 def architecture_of(settings: Settings) -> str:
     """Debian's name of the architecture to build for."""
-    return settings.architecture or run(["dpkg", "--print-architecture"]).output.strip()
+    own = run(["dpkg", "--print-architecture"]).output.strip()
+    if settings.architecture:
+        bootstrap.check_architecture(settings.architecture, own)
+    return settings.architecture or own
 
 
 def locate_base(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +153,9 @@ class Build:
     def close_root(self) -> None:
         """Unmount the root, and the base, should the root alone have been unmounted."""
         close_root(self.workspace, self.record.opened)
+        if not self.settings.root:  # a directory of ours, below /mnt
+            with suppress(OSError):
+                self.root.rmdir()
 
     def needs_open(self) -> None:
         """Refuse a step that works in the root where none is open."""

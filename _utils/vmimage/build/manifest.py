@@ -46,6 +46,7 @@ def make_manifest(
         "states": varied.results if varied else [],
         "sealed": asdict(record.sealed) if record.sealed else {},
         "keys": packed.keys,
+        "machine": packed.machine,
         "steps": [step.as_dict() for step in record.timings],
         "settings": {key: value for key, value in begun.settings.items() if key != "pillar"},
         "versions": versions,

@@ -4,6 +4,7 @@ base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> tri
 """
 
 import os
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from vmimage.glance.publish import check_publishing, is_publishing, publish
 from vmimage.image.triplet import Manifest
 from vmimage.root.overlay import is_open, mount_root, prepare_root
 from vmimage.root.workspace import all_workspaces
+from vmimage.settings.schema import Settings
 from vmimage.system.aliases import StrPath
 from vmimage.system.groups import swept
 from vmimage.system.memory import is_full
@@ -199,38 +201,28 @@ def _with_hint(error: VmImageError, hint: str) -> VmImageError:
 def plan_variation(build: Build) -> dict[str, Any]:
     """What :func:`create_variation` would do, having changed nothing but the cache of downloads.
 
-    :returns: plain data: base, variation, files and steps
+    :returns: plain data, what is done first: base, variation, steps, files, and at the end the settings that are not the default
     """
     located = build.locate_base()
     prepared = prepare.find_prepared(build.settings, located)
     found = find_variation(build.settings, build.host)
     check_machine(build.settings, located.format, prepared, locate.file_bytes(located))
-    settings = build.settings
-    return {
-        "name": settings.name,
-        "base": {
-            **{key: getattr(located, key) for key in ("reference", "format", "digest", "verified")},
-            "prepared": bool(prepared),
-        },
-        "variation": {
-            "reference": found.reference,
-            "states": list(found.states) or "highstate",
-            "id": found.id,
-            "digest": found.digest,
-        },
-        "steps": [
-            f"state.sls {settings.pre}",
-            *(["update_image"] if settings.update else []),
-            "variate_image",
-            f"state.sls {settings.post}",
-        ],
-        "root": os.fspath(build.root),
-        "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
-        "replaces": bool(build.triplet.manifest()),
-        "incremental": _basis_of(build, located) if settings.incremental else None,
-        "publish": _publication_of(build),
-        "settings": settings.as_dict(),
-    }
+    settings, default = build.settings, Settings()
+    base = {key: getattr(located, key) for key in ("reference", "format", "digest", "verified")}
+    states = list(found.states) or "highstate"
+    update = ["update_image"] if settings.update else []
+    return OrderedDict(  # the outputter of Salt sorts any other dict
+        name=settings.name,
+        base={**base, "prepared": bool(prepared)},
+        variation={"reference": found.reference, "states": states, "id": found.id, "digest": found.digest},
+        steps=[f"state.sls {settings.pre}", *update, "variate_image", f"state.sls {settings.post}"],
+        root=os.fspath(build.root),
+        files={role: os.fspath(path) for role, path in build.triplet.files().items()},
+        replaces=bool(build.triplet.manifest()),
+        incremental=_basis_of(build, located) if settings.incremental else None,
+        publish=_publication_of(build),
+        settings={key: value for key, value in settings.as_dict().items() if getattr(settings, key) != getattr(default, key)},
+    )
 
 
 def _basis_of(build: Build, located: Located) -> dict[str, Any] | str:
@@ -267,7 +259,7 @@ def list_builds(directory: StrPath) -> dict[str, dict[str, Any]]:
 
 
 def release(build: Build) -> bool:
-    """Close what a step-by-step run or a kept failure left open, and forget it.
+    """Close what a step-by-step run or a failed build left, and forget it, its log among it.
 
     :returns: whether there was anything
     :raises WorkspaceBusy: if a build is under way
@@ -279,7 +271,7 @@ def release(build: Build) -> bool:
     if workspace.is_busy():
         raise WorkspaceBusy(f"the variation {workspace.name} is being built now", hint="wait for it, or end that process")
     with workspace.locked():
-        had = build.record.begun is not None
+        had = any(entry.name != "lock" for entry in workspace.path.iterdir())
         build.close_root()
         workspace.forget()
         build.triplet.clear_partials()

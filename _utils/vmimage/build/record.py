@@ -128,6 +128,7 @@ class Packed:
     :ivar packages: ``{name: version}``
     :ivar distribution: grains of the root
     :ivar contents: what takes the room (:func:`vmimage.image.usage.measure_contents`)
+    :ivar machine: what a machine of it starts, and its users (:func:`vmimage.image.machine.describe_machine`)
     """
 
     label: str
@@ -137,6 +138,7 @@ class Packed:
     packages: dict
     distribution: dict
     contents: dict | None
+    machine: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

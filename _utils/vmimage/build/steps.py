@@ -24,6 +24,7 @@ from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, S
 from vmimage.build.unchanged import digest_inputs
 from vmimage.errors import CommandFailed, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import boot_files, drawn, ext4, host_keys
+from vmimage.image.machine import describe_machine, list_users
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
 from vmimage.image.seal import seal_root, written_by
 from vmimage.image.triplet import Manifest
@@ -55,6 +56,7 @@ _LACKS = {
     "shrunk": "its root image is not shrunk",
 }
 
+_FIRST_OF_PEOPLE = 1000  # user id: those below are of packages
 #: for so long a variation need not fetch apt's lists again that the update has fetched; its steps may be days apart
 _FRESH_SECONDS = 3600
 
@@ -314,7 +316,18 @@ def pack(build: Build) -> None:
             content = _packed(build, label, identity)
             contents = measuring.finish()
         size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
-        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents))
+        machine = describe_machine(build.root, _users_before(build))
+        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents, machine))
+
+
+def _users_before(build: Build) -> set[str]:
+    """The names of the base's users; the last root image has those of its variation, too."""
+    users = list_users(build.workspace.lower)
+    if not build.record.basis:
+        return {user["name"] for user in users}
+    added = ((build.triplet.manifest() or {}).get("machine") or {}).get("users")
+    own = {user["name"] for user in (added if added is not None else [user for user in users if user["uid"] >= _FIRST_OF_PEOPLE])}
+    return {user["name"] for user in users} - own
 
 
 def _packed(build: Build, label: str, identity: str) -> ext4.Content:

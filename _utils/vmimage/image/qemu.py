@@ -8,13 +8,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vmimage.errors import BootFailed, printable
+from vmimage.image.login import PORT as login_port
+from vmimage.image.login import Login
 from vmimage.image.triplet import Triplet
-from vmimage.system.aliases import StrPath
+from vmimage.system.aliases import Say, StrPath
 from vmimage.system.shell import run, started
 
 _MEMORY_MIB = 1024
@@ -86,6 +88,21 @@ def qemu_argv(
     ]  # fmt: skip
 
 
+class Running(NamedTuple):
+    """A triplet that has come up.
+
+    :ivar accelerator: kvm or tcg
+    :ivar seconds: that it took
+    :ivar console: the file that its first serial line is written to
+    :ivar program: QEMU
+    """
+
+    accelerator: str
+    seconds: float
+    console: Path
+    program: subprocess.Popen[bytes]
+
+
 @contextmanager
 def booted(
     triplet: Triplet,
@@ -93,12 +110,13 @@ def booted(
     seconds: float,
     forwards: Iterable[tuple[int, int]] = (),
     more: Iterable[StrPath] = (),
-) -> Iterator[tuple[str, float, Path]]:
+    words: str = "",
+) -> Iterator[Running]:
     """A triplet that runs for the time of the block, once it is up.
 
     :param is_up: takes the console's text, says whether to go on
     :param seconds: how long to wait for that
-    :returns: ``(accelerator, seconds it took, path of the console)``
+    :param words: further words for the kernel's command line
     :raises BootFailed: with the end of the console
     """
     with tempfile.TemporaryDirectory(prefix="vm_create-boot-") as directory:
@@ -106,10 +124,11 @@ def booted(
             console, disk = Path(directory) / f"console-{accelerator}", Path(directory) / f"disk-{accelerator}"
             run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", triplet.root_image, disk, f"{_DISK_GIB}G"])
             with open(Path(directory) / "qemu.log", "w+b") as log:
-                with started(qemu_argv(triplet, disk, accelerator, console, forwards, more), log) as child:
+                argv = qemu_argv(triplet, disk, accelerator, console, forwards, more, words=words)
+                with started(argv, log) as child:
                     begun = time.monotonic()
                     if _wait(child, console, is_up, seconds, must_speak=accelerator == "kvm"):
-                        yield accelerator, time.monotonic() - begun, console
+                        yield Running(accelerator, time.monotonic() - begun, console, child)
                         return
                 log.seek(0)
                 said = log.read().decode(errors="replace")
@@ -143,26 +162,55 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def look(triplet: Triplet, seconds: float, ports: Iterable[int], *, waits: bool = True) -> dict[str, Any]:
+def look(
+    triplet: Triplet,
+    seconds: float,
+    ports: Iterable[int],
+    *,
+    waits: bool = True,
+    login: Login | None = None,
+    stay_seconds: float = 0,
+    say: Say = lambda line: None,
+) -> dict[str, Any]:
     """Boot to the login prompt and probe some ports.
 
     :param waits: until the seconds are over for ports that are refused; else some seconds
+    :param login: a key that root can log in by; how is said when it is up, and its port is waited for
+    :param stay_seconds: for so long it stays up, unless it is powered off
     :returns: ``seconds``, ``accelerator``, ``answers`` (of each port what :func:`probe` says), ``failed`` (units that did not start) and the
         end of the ``console``
     """
-    forwards = [(free_port(), port) for port in ports]
-    with booted(triplet, lambda text: "login:" in text, seconds, forwards) as (accelerator, took, console):
-        deadline = time.monotonic() + max(_PROBE_SECONDS, seconds - took if waits else 0)
-        answers = {port: probe(ours, _HTTP if port in (80, 8080) else "", deadline) for ours, port in forwards}
-        text = _COLOURS.sub("", read_console(console))
+    forwards = {port: free_port() for port in [*ports, *([login_port] if login else [])]}
+    words = login.words if login else ""
+    with booted(
+        triplet, lambda text: "login:" in text, seconds, [(ours, port) for port, ours in forwards.items()], words=words
+    ) as up:
+        begun, left = time.monotonic(), seconds - up.seconds
+        answers = {}
+        for port, ours in forwards.items():
+            patience = left if waits or (login and port == login_port) else 0
+            answers[port] = probe(ours, _HTTP if port in (80, 8080) else "", begun + max(_PROBE_SECONDS, patience))
+        text = _COLOURS.sub("", read_console(up.console))
+        if login:
+            say(f"log in: {login.command(forwards[login_port])}")
+        if stay_seconds:
+            _stay(up, forwards, stay_seconds, say)
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return {
-        "seconds": round(took, 1),
-        "accelerator": accelerator,
+        "seconds": round(up.seconds, 1),
+        "accelerator": up.accelerator,
         "answers": answers,
         "failed": sorted({printable(found) for found in _FAILED.findall(text)}),
         "console": [printable(line) for line in lines[-5:]],
     }
+
+
+def _stay(up: Running, forwards: Mapping[int, int], seconds: float, say: Say) -> None:
+    """Wait until an instance is powered off, or the seconds are over."""
+    ports = ", ".join(f"port {port} is 127.0.0.1:{ours}" for port, ours in forwards.items())
+    say(f"it stays up for {seconds:.0f} s, or until you power it off{'; ' if ports else ''}{ports}")
+    with suppress(subprocess.TimeoutExpired):
+        up.program.wait(seconds)
 
 
 def unanswered(seen: Mapping[str, Any]) -> list[int]:

@@ -17,6 +17,7 @@ from vmimage.report.changes import changes, signed_amount
 from vmimage.report.contents import contents
 from vmimage.report.html import Markup, element, folded, joined, table
 from vmimage.report.log import failures, log, mark_lines
+from vmimage.report.machine import machine
 from vmimage.report.style import STYLE
 from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, total_seconds
 from vmimage.root.workspace import Workspace
@@ -58,6 +59,7 @@ def make_page(found: Mapping[str, Any]) -> str:
         failures(found, lines),
         timeline(manifest.get("steps") or [], manifest.get("states") or []),
         contents(kept.get("contents"), manifest.get("changes") or {}),
+        machine(manifest.get("machine")),
         changes(manifest, kept),
         log(lines),
         _settings(manifest),
@@ -141,7 +143,14 @@ def _is_changed(state: Mapping[str, Any]) -> bool:
 
 def _ways(sections: Iterable[Markup | None]) -> Markup:
     """Links to the sections that are there."""
-    words = {"failures": "Failures", "time": "Time", "contents": "What is in it", "changes": "What changed", "log": "Log"}
+    words = {
+        "failures": "Failures",
+        "time": "Time",
+        "contents": "What is in it",
+        "machine": "What it starts",
+        "changes": "What changed",
+        "log": "Log",
+    }
     words["settings"] = "Settings and versions"
     there = [key for key in words if any(section and section.startswith(f'<section id="{key}"') for section in sections)]
     return element("nav", [element("a", words[key], href=f"#{key}") for key in there])

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,15 @@ def run_in_root(root: StrPath, argv: Argv, *, env: Mapping[str, str] | None = No
 
     :raises NotReady: where this machine cannot keep it in
     """
+    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=entering(root), **options)
+
+
+def entering(root: StrPath, settle: Callable[[], object] = lambda: None) -> Callable[[], None]:
+    """For ``preexec``: the program has the root as its whole world, and is confined.
+
+    :param settle: called last, in what becomes the program
+    :raises NotReady: where this machine cannot keep it in
+    """
     code = filter_code()
 
     def begin() -> None:
@@ -250,10 +259,11 @@ def run_in_root(root: StrPath, argv: Argv, *, env: Mapping[str, str] | None = No
             for door in doors:
                 os.write(door, b"0")  # this process
             confine(code)
+            settle()
 
         go_apart(lambda: _enter(os.fspath(root)), confine_program)
 
-    return run(argv, env={**ROOT_ENVIRONMENT, **(env or {})}, preexec=begin, **options)
+    return begin
 
 
 def _enter(root: str) -> None:

@@ -1,5 +1,6 @@
 """Settings that have the right type and cannot be meant: contradictory, dangerous, or impossible."""
 
+import difflib
 import math
 import os
 import re
@@ -17,6 +18,11 @@ from vmimage.system.address import public_address
 _Refuse = Callable[[str, str], NoReturn]
 
 _BASE_FORMATS = ("raw", "disk", "qcow2", "tar")
+#: code names, to be compared with what may be mistyped; what is not like any of these may be a newer release
+_RELEASES = frozenset(
+    """bullseye bookworm trixie forky duke sid oldoldstable oldstable stable testing unstable
+    focal jammy noble plucky questing""".split()
+)
 #: properties that Glance or the publishing sets on every image, and no user
 _RESERVED = frozenset(
     """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
@@ -65,6 +71,10 @@ def _check_what_is_built(settings: Settings, refuse: _Refuse) -> None:
         refuse("type", "debian or ubuntu")
     if not re.fullmatch(r"[a-z][a-z0-9.-]*", settings.release):
         refuse("release", "a release is given by its code name, such as bookworm")
+    if not (settings.base or settings.mirror or settings.release in _RELEASES):  # a mirror may have releases of its own
+        near = difflib.get_close_matches(settings.release, _RELEASES, 1, 0.8)
+        if near:
+            refuse("release", f"do you mean {near[0]}?")
     if settings.architecture and not re.fullmatch(r"[a-z0-9]+", settings.architecture):
         refuse("architecture", "an architecture is given by Debian's name, such as amd64")
     if settings.base_format and settings.base_format not in _BASE_FORMATS:

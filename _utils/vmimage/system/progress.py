@@ -24,7 +24,7 @@ class Moment:
     """Something that happened.
 
     :ivar step: the name of the step in which it happened
-    :ivar what: started, said, noted (a line to keep), moved (bytes), done or failed
+    :ivar what: started, said, noted (a line to keep), moved (bytes), done, failed, or left (to be begun again in another way)
     :ivar text: for people
     :ivar done: bytes so far
     :ivar total: bytes in all, 0 if unknown
@@ -64,7 +64,8 @@ class Progress:
         try:
             yield self
         except BaseException as error:
-            self._inform("failed", text=str(error).split("\n", 1)[0])
+            is_left = getattr(error, "is_no_failure", False)
+            self._inform("left" if is_left else "failed", text=str(error).split("\n", 1)[0])
             raise
         else:
             self.timings.append({"step": name, "seconds": round(time.monotonic() - self._since, 3)})
@@ -130,11 +131,11 @@ class Terminal:
         self.stream = stream or sys.stderr
 
     def __call__(self, moment: Moment) -> None:
-        text = _format_moved(moment) if moment.what == "moved" else moment.text
-        mark = {"done": "ok ", "failed": "!! ", "noted": "   "}.get(moment.what, ".. ")
+        text = _format_moved(moment) if moment.what == "moved" else "" if moment.what == "left" else moment.text
+        mark = {"done": "ok ", "failed": "!! ", "noted": "   ", "left": "-- "}.get(moment.what, ".. ")
         line = f"{mark}{moment.step:<12} {moment.seconds:6.1f} s  {text}"
         width = shutil.get_terminal_size().columns - 1
-        end = "\n" if moment.what in ("done", "failed", "noted") else ""
+        end = "\n" if moment.what in ("done", "failed", "noted", "left") else ""
         self.stream.write(f"\r\x1b[K{line[:width]}{end}")
         self.stream.flush()
 

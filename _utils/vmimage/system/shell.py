@@ -39,6 +39,7 @@ PACKAGE_OF = {
     "ip": "iproute2",
     "resize2fs": "e2fsprogs",
     "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "systemd-nspawn": "systemd-container",
     "tar": "tar",
     "tune2fs": "e2fsprogs",

@@ -126,8 +126,11 @@ def _find(settings: Settings, host: VariationHost) -> Variation:
 def _from_directory(address: str, minion_id: str, host: VariationHost) -> Variation:
     directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
     if directory is None or not os.path.isdir(directory):  # also where its name is too long
+        is_relative = not address.startswith(("/", "salt://"))
+        more = f"; give an absolute path: this one is looked for below {os.getcwd()}" if is_relative else ""
         raise VariationMissing(
-            f"there is no variation {address}", hint="ami.variation is a directory or salt:// tree with variation.sls or top.sls"
+            f"there is no variation {address}",
+            hint=f"ami.variation is a directory or salt:// tree with variation.sls or top.sls{more}",
         )
     return _in_directory(directory, address, minion_id)
 
@@ -233,7 +236,8 @@ def apply_variation(
     said = json.loads(answer)
     if "unsafe" in said:
         raise NeedsCleanBuild(said["unsafe"])
-    return check_results(said["answer"], f"the variation {settings.name}", live=settings.live), said.get("states")
+    results = check_results(said["answer"], f"the variation {settings.name}", live=settings.live, near=said.get("near", ()))
+    return results, said.get("states")
 
 
 def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str, str], say: Say) -> None:

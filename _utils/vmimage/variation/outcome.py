@@ -24,19 +24,21 @@ _NO_ANSWER = (
 )
 
 
-def check_results(result: Any, what: str, *, live: bool = False) -> list[StateResult]:
+def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[str] = ()) -> list[StateResult]:
     """The states of a run, if all of them succeeded.
 
     :param result: what ``state.sls`` or ``state.highstate`` returned
     :param what: for messages: ``the variation web``
     :param live: whether they were applied on a machine that runs
+    :param near: names of functions that are like those that were not found
     :returns: in the order they ran
     :raises VariationFailed: if states failed, did not compile or there were none; names each with its comment
     """
     if isinstance(result, str):
         raise VariationFailed(f"{what} was not applied: {result}")
     if isinstance(result, list):
-        lines = "".join(f"\n    {line}" for error in result for line in str(error).strip().splitlines())
+        said = [str(error).replace('"<unicode string>"', "the SLS as it is rendered") for error in result]
+        lines = "".join(f"\n    {line}" for error in said for line in error.strip().splitlines())
         raise VariationFailed(f"{what} does not compile:{lines}")
     states = summarize(result or {})
     if not states:
@@ -46,7 +48,9 @@ def check_results(result: Any, what: str, *, live: bool = False) -> list[StateRe
     failed = [state for state in states if state["result"] is False]
     if failed:
         text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}"
-        error = VariationFailed(text, hint=_NOTHING_RUNS if not live and any(map(_needs_a_service, failed)) else None)
+        hints = [f"do you mean {' or '.join(near)}?"] if near else []
+        hints += [_NOTHING_RUNS] if not live and any(map(_needs_a_service, failed)) else []
+        error = VariationFailed(text, hint="; ".join(hints))
         error.states = states
         raise error
     return states

@@ -4,14 +4,19 @@ This file is copied into the root's ``/run`` and run there by itself, beside the
 nothing else.
 """
 
+import difflib
 import json
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import dpkg_files  # type: ignore[import-not-found]  # the copies beside this file
 import offline_salt  # type: ignore[import-not-found]
 import state_diff  # type: ignore[import-not-found]
+
+_ABSENT = re.compile(r"State '([\w.]+)' was not found in SLS")
 
 
 class Unsafe(BaseException):
@@ -55,9 +60,24 @@ def look_at_states(answer: dict[str, Any], known: list[dict[str, Any]] | None) -
             reason = state_diff.find_unsafe(known, answer["states"], dpkg_files.find_brought) if known is not None else ""
             if reason:
                 raise Unsafe(reason)
-        return apply(self, chunks, *arguments, **keywords)
+        results = apply(self, chunks, *arguments, **keywords)
+        if near := find_near(results, self.states):
+            answer["near"] = near
+        return results
 
     salt.state.State.call_chunks = look
+
+
+def find_near(results: Any, functions: Iterable[str]) -> list[str]:
+    """Names of functions of states that are like those that no module has.
+
+    :param results: of the states
+    :param functions: all that there are; looked at only where one was not found, for that loads every module
+    """
+    absent = {found[1] for entry in results.values() if (found := _ABSENT.match(str(entry.get("comment", ""))))}
+    known = sorted(functions) if absent else []
+    near = {name: difflib.get_close_matches(name, known, 1, 0.8) for name in sorted(absent)}
+    return [match for matches in near.values() for match in matches]
 
 
 if __name__ == "__main__":

@@ -55,7 +55,9 @@ _APPLIES = re.compile(r"salt-call|\bstate\.(sls|apply|highstate|top|single|templ
 
 
 class NeedsCleanBuild(Exception):
-    """The root cannot be made of the last root image: the text says why."""
+    """The root cannot be made of the last root image: the text says why.  The build begins again from its base."""
+
+    is_no_failure = True
 
 
 def note_states(chunks: Iterable[Mapping[str, Any]], file_roots: Sequence[str], pillar: Mapping[str, Any]) -> list[State]:
@@ -171,7 +173,7 @@ def find_unsafe(known: Iterable[State], now: Iterable[State], find_brought: Find
     before, after = ({_identity(state): state for state in states} for states in (known, now))
     for identity, state in before.items():
         if identity not in after:
-            return f"{_words(state)} is gone"
+            return f"{_words(state)} {_why_gone(identity, before, after)}"
     if [*before] != [identity for identity in after if identity in before]:
         return "the order of the states has changed"
     new = {name for identity in after.keys() - before.keys() for name in identity[1:]}
@@ -182,6 +184,15 @@ def find_unsafe(known: Iterable[State], now: Iterable[State], find_brought: Find
         if reason:
             return f"{_words(state)} {reason}"
     return _why_not_written(before, after, find_brought)
+
+
+def _why_gone(identity: Identity, before: Mapping[Identity, State], after: Mapping[Identity, State]) -> str:
+    """Of a state whose id or name is no longer there: removed or edited."""
+    function, name = identity[:2]
+    others = [other for other in after if other not in before and other[0] == function]
+    if any(other[1] == name for other in others):
+        return "has another name, and what it did may stay"
+    return "is removed or edited, and what it did may stay" if others else "is removed, and what it did may stay"
 
 
 def _why_not_written(before: dict[Identity, State], after: dict[Identity, State], find_brought: FindBrought) -> str:
