@@ -5,7 +5,7 @@ Cloud images from Salt states
 Turns a Debian or Ubuntu base and a variation, which is nothing but Salt states, into a kernel, a ramdisk and a small root image
 that a cloud can boot, and publishes them to OpenStack Glance.
 
-:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for a qcow2 base), e2fsprogs; python-glanceclient and
+:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for qcow2), fdisk, dosfstools and mtools (for a disk), e2fsprogs; python-glanceclient and
     python-keystoneclient (to publish)
 :platform: Linux, as root
 :configuration: every setting is looked up by ``config.get`` as ``ami.<key>`` or nested below ``ami``, in the minion config, the
@@ -96,9 +96,9 @@ def create_variation(name=None, test=None, **settings):
     :param str name: of the variation; default ``variation``
     :param bool test: only show what would be done, as :func:`plan` does
     :param settings: any setting, see :func:`settings`
-    :return: dict of the manifest's ``name``, ``build``, ``files`` (each with path, bytes and sha256), ``base``, ``variation`` and ``steps``
-        (each with seconds); ``unchanged``, whether there was nothing to build; ``manifest``, its path; and ``published``, what
-        :func:`upload` returns, or None
+    :return: dict of the manifest's ``name``, ``build``, ``files`` and ``outputs`` (each with path, bytes and sha256), ``base``,
+        ``variation`` and ``steps`` (each with seconds); ``unchanged``, whether there was nothing to build; ``manifest``, its path;
+        and ``published``, what :func:`upload` returns, or None
     :raises CommandExecutionError: with what failed and the remedy
 
     CLI Example:
@@ -157,7 +157,11 @@ def _summary(build, manifest, published):
     summary = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
     files = {role: {**facts, "path": str(build.triplet.directory / facts["path"])} for role, facts in manifest["files"].items()}
     summary["unchanged"] = manifest.get("unchanged", False)
-    return {**summary, "files": files, "manifest": str(build.triplet.manifest_path), "published": published}
+    outputs = {
+        kind: {**facts, "path": str(build.triplet.directory / facts["path"])}
+        for kind, facts in manifest.get("outputs", {}).items()
+    }
+    return {**summary, "files": files, "outputs": outputs, "manifest": str(build.triplet.manifest_path), "published": published}
 
 
 def plan(name=None, **settings):
@@ -166,8 +170,8 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict, in this order, of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``replaces`` (whether there is a
-        triplet), ``incremental``, ``publish``, and ``settings``, those that are not the default
+    :return: dict, in this order, of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``outputs``, ``replaces`` (whether
+        there is a triplet), ``incremental``, ``publish``, and ``settings``, those that are not the default
     :raises CommandExecutionError: if a setting is wrong, base or variation are missing, or the machine cannot build
 
     CLI Example:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
-from vmimage.settings.schema import KEYS, Settings, keys_that
+from vmimage.settings.schema import COMPRESSIONS, DISK_FORMATS, KEYS, OUTPUTS, Settings, keys_that
 from vmimage.system.address import public_address
 
 #: takes a key and a hint, and raises an error with the place and the value of the key
@@ -35,6 +35,8 @@ _LONGEST, _SHOWN = 4096, 300
 _OF_OTHERS = ("pillar", "variations")
 #: what begins otherwise may be an option to a program, which would run commands on the builder
 _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
+#: GRUB's configuration is a shell script: nothing that a shell reads
+_KERNEL_WORDS = re.compile(r"([A-Za-z0-9_.,:=@%+/~-]+( [A-Za-z0-9_.,:=@%+/~-]+)*)?")
 _SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
 
 
@@ -54,6 +56,7 @@ def check_settings(settings: Settings, places: Mapping[str, str]) -> None:
         if key not in _OF_OTHERS and any(len(text) > _LONGEST for text in _texts(getattr(settings, key))):
             refuse(key, f"texts of at most {_LONGEST} characters")
     _check_what_is_built(settings, refuse)
+    _check_outputs(settings, places, refuse)
     _check_bootstrap(settings, places)
     _check_publishing(settings, refuse)
     _check_paths(settings, refuse)
@@ -82,6 +85,23 @@ def _check_what_is_built(settings: Settings, refuse: _Refuse) -> None:
     for key in ("room_mib", "headroom_mib"):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
+
+
+def _check_outputs(settings: Settings, places: Mapping[str, str], refuse: _Refuse) -> None:
+    place, known = places.get("outputs", "ami.outputs"), ", ".join(OUTPUTS)
+    for kind in settings.outputs:
+        if kind not in OUTPUTS:
+            raise SettingsWrong(f"{place} contains {kind!r}", hint=f"the outputs are {known}")
+        if settings.outputs.count(kind) > 1:
+            raise SettingsWrong(f"{place} contains {kind} twice", hint="name each output once")
+    if not settings.outputs:
+        refuse("outputs", f"at least one of {known}")
+    if settings.disk_format not in DISK_FORMATS:
+        refuse("disk_format", " or ".join(DISK_FORMATS))
+    if settings.compression not in COMPRESSIONS:
+        refuse("compression", "zstd, zlib or none")
+    if not _KERNEL_WORDS.fullmatch(settings.kernel_command_line):
+        refuse("kernel_command_line", "words of letters, digits and . , : = @ % + / ~ _ -, with a space between")
 
 
 def _check_paths(settings: Settings, refuse: _Refuse) -> None:
