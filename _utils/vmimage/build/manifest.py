@@ -29,6 +29,7 @@ def make_manifest(
         "created": created,
         "architecture": begun.architecture,
         "distribution": packed.distribution,
+        "login": packed.login,
         "files": {**files, "kernel": {**files["kernel"], "version": record.kernel}},
         "file_system": {
             "label": packed.label,

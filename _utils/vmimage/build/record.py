@@ -126,6 +126,7 @@ class Packed:
     :ivar packages: ``{name: version}``
     :ivar distribution: grains of the root
     :ivar contents: what takes the room (:func:`vmimage.image.usage.measure_contents`)
+    :ivar login: the user of the first login (:func:`vmimage.root.login.default_user`)
     """
 
     label: str
@@ -135,6 +136,7 @@ class Packed:
     packages: dict
     distribution: dict
     contents: dict | None
+    login: str = ""
 
 
 @dataclass(frozen=True)

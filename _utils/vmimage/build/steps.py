@@ -31,6 +31,7 @@ from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
 from vmimage.root.enter import work_inside
 from vmimage.root.live import check_base
+from vmimage.root.login import default_user
 from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
 from vmimage.root.runtime import HOME
@@ -314,7 +315,7 @@ def pack(build: Build) -> None:
             content = _packed(build, label, identity)
             contents = measuring.finish()
         size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
-        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents))
+        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents, default_user(build.root)))
 
 
 def _packed(build: Build, label: str, identity: str) -> ext4.Content:

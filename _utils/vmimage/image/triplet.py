@@ -92,8 +92,10 @@ class Triplet:
             raise ImageUnsound(
                 f"there is no whole triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
             )
-        for role, path in self.files().items():
-            if digest_of_file(path) != f"sha256:{manifest['files'][role]['sha256']}":
+        digests = {path: manifest["files"][role]["sha256"] for role, path in self.files().items()}
+        digests |= {self.directory / facts["path"]: facts["sha256"] for facts in manifest.get("outputs", {}).values()}
+        for path, digest in digests.items():
+            if not path.exists() or digest_of_file(path) != f"sha256:{digest}":
                 raise ImageUnsound(
                     f"{path} is not the file that its manifest describes", hint="make it again: vm_create.create_variation"
                 )

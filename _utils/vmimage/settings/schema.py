@@ -7,6 +7,8 @@ from typing import Any
 from vmimage.system.address import public_address
 
 PREFIX = "ami"
+#: what can be made of a finished root
+OUTPUTS = ("triplet", "bare", "disk", "tar", "ec2")
 
 
 def _setting(
@@ -95,6 +97,11 @@ class Settings:
     post: str = _setting("ami_creator_post", "SLS that seals the root and makes the triplet")
     root: str = _setting("", "where the root is mounted; default: /mnt/NAME", shapes_image=False, is_path=True)
     output: str = _setting("/var/lib/vm_create/images", "directory of the triplets", shapes_image=False, is_path=True)
+    outputs: list = _setting(
+        ("triplet",),
+        "what is made of the root and published: any of triplet, bare (the root image as qcow2), disk (a whole disk with partitions and a boot loader), tar (the root's files), ec2 (the disk for EC2)",
+        repository_may_set=True,
+    )
     output_mode: str | int = _setting(
         "0600",
         'mode of the files of a triplet, in octal: an image holds its /etc/shadow; "0640" lets the group read it',
@@ -153,7 +160,7 @@ class Settings:
     initrd_id: str = _setting("", "another name of ramdisk_id", shapes_image=False, repository_may_set=True)
     properties: dict = _setting(
         {},
-        "further properties of the published image, such as {hw_disk_bus: virtio}",
+        "further properties of the published images, such as {hw_disk_bus: virtio}; those of a single output below its name: {disk: {hw_firmware_type: uefi}}",
         shapes_image=False,
         repository_may_set=True,
     )

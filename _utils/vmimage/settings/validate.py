@@ -10,19 +10,14 @@ from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
-from vmimage.settings.schema import KEYS, Settings, keys_that
+from vmimage.settings.properties import find_wrong_property
+from vmimage.settings.schema import KEYS, OUTPUTS, Settings, keys_that
 from vmimage.system.address import public_address
 
 #: takes a key and a hint, and raises an error with the place and the value of the key
 _Refuse = Callable[[str, str], NoReturn]
 
 _BASE_FORMATS = ("raw", "disk", "qcow2", "tar")
-#: properties that Glance or the publishing sets on every image, and no user
-_RESERVED = frozenset(
-    """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
-    locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
-    self size status stores tags updated_at virtual_size visibility""".split()
-)
 #: characters; what is longer is no name and no path on any machine
 _LONGEST, _SHOWN = 4096, 300
 #: what states are told, and what is looked at when its turn comes
@@ -48,6 +43,7 @@ def check_settings(settings: Settings, places: Mapping[str, str]) -> None:
         if key not in _OF_OTHERS and any(len(text) > _LONGEST for text in _texts(getattr(settings, key))):
             refuse(key, f"texts of at most {_LONGEST} characters")
     _check_what_is_built(settings, refuse)
+    _check_outputs(settings, places, refuse)
     _check_bootstrap(settings, places)
     _check_publishing(settings, refuse)
     _check_paths(settings, refuse)
@@ -72,6 +68,17 @@ def _check_what_is_built(settings: Settings, refuse: _Refuse) -> None:
     for key in ("room_mib", "headroom_mib"):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
+
+
+def _check_outputs(settings: Settings, places: Mapping[str, str], refuse: _Refuse) -> None:
+    place, known = places.get("outputs", "ami.outputs"), ", ".join(OUTPUTS)
+    for kind in settings.outputs:
+        if kind not in OUTPUTS:
+            raise SettingsWrong(f"{place} contains {kind!r}", hint=f"the outputs are {known}")
+        if settings.outputs.count(kind) > 1:
+            raise SettingsWrong(f"{place} contains {kind} twice", hint="name each output once")
+    if not settings.outputs:
+        refuse("outputs", f"at least one of {known}")
 
 
 def _check_paths(settings: Settings, refuse: _Refuse) -> None:
@@ -172,13 +179,8 @@ def _check_publishing(settings: Settings, refuse: _Refuse) -> None:
         refuse("tries", "a number from 1 to 20")
     if settings.ramdisk_id and settings.initrd_id and settings.ramdisk_id != settings.initrd_id:
         refuse("initrd_id", "ami.ramdisk_id means the same and has another value: keep one")
-    for key, value in settings.properties.items():
-        if not isinstance(key, str) or not 0 < len(key) < 256:
-            refuse("properties", f"{key!r} is no name of a property: a string of 1 to 255 characters")
-        if not isinstance(value, str):
-            refuse("properties", f"the value of {key} is not a string: put it in quotes")
-        if key.startswith(("vm_create_", "os_glance_")) or key in _RESERVED:
-            refuse("properties", f"{key} is set by Glance or by the publishing itself")
+    if wrong := find_wrong_property(settings.properties):
+        refuse("properties", wrong)
     if isinstance(settings.gate, dict):
         _check_gate(settings.gate, refuse)
 
