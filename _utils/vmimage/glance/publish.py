@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmimage.errors import BootFailed, NotPublished, VmImageError
 from vmimage.glance import generations, promote
-from vmimage.glance.gate import pass_gate
+from vmimage.glance.gate import boots_of, check_gate, pass_gate
 from vmimage.glance.generations import ARCHIVED, NEW, PUBLISHED, Image, fact
 from vmimage.glance.images import clean, find_parts, given_part, has_same_files, upload_outputs, whole_or_nothing
 from vmimage.glance.inspection import check_description
@@ -19,10 +19,8 @@ from vmimage.glance.outputs import Output, kinds_of, parts_of
 from vmimage.glance.prune import prune
 from vmimage.glance.publication import Publication, PublishingBuild, Wanted
 from vmimage.glance.upload import is_same
-from vmimage.image.qemu import program as qemu_program
 from vmimage.settings.properties import NUMBERS, properties_of
 from vmimage.settings.schema import Settings
-from vmimage.system.shell import check_installed
 
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
@@ -51,7 +49,7 @@ def check_publishing(build: PublishingBuild, wanted: Wanted | None = None) -> "S
     if store is None:
         return None
     if settings.gate:
-        check_installed(qemu_program())
+        check_gate(kinds)
     for role in dict.fromkeys(role for kind in kinds for role in parts_of(kind)):
         given_part(store, settings, role)
     _check_properties(store, settings, kinds)
@@ -346,7 +344,8 @@ def _pass_gate(publication: Publication, mains: Mapping[str, Image]) -> None:
     outputs = [output for output in publication.outputs if output.kind in mains]
     try:
         with publication.progress.step("gate"):
-            pass_gate(publication.triplet, settings.gate)
+            for target in boots_of(publication.triplet, outputs):
+                pass_gate(target, settings.gate)
     except BootFailed as failure:
         titles = [promote.mark_broken(store, mains[output.kind], output.name) for output in outputs]
         try:

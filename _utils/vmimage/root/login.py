@@ -1,5 +1,6 @@
 """Who logs in first on an instance: the default user of cloud-init, as the files of a root have it."""
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,7 @@ from vmimage.system.aliases import StrPath
 
 #: of an image in which nothing makes a user at the first boot
 NOBODY = "none"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 _MAIN, _FURTHER = "/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d/*.cfg"
 
 
@@ -27,7 +29,7 @@ def default_user(root: StrPath) -> str:
         name, users = user or name, settings.get("users", users)
     if isinstance(users, list) and "default" not in users:
         return NOBODY
-    return name if isinstance(name, str) and name.isprintable() and len(name) <= 32 else ""
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
 
 
 def _mapping(value: Any) -> dict[Any, Any]:
