@@ -64,8 +64,8 @@ def test_outputs_are_published_together_each_under_its_name(alice, lane):
 
     lane.wire.requests.clear()
     second, _ = publish_new(alice, keep=1)
-    assert_all_published(alice.client, second, archived=1)
     of_three = listings(lane.wire)
+    assert_all_published(alice.client, second, archived=1)
     back = publish.roll_back(*alice.build(outputs=KINDS))
     assert {kind: entry["image"] for kind, entry in back["outputs"].items()} == {kind: images[kind]["id"] for kind in KINDS}
     assert [named(alice.client, NAMES[kind])[0]["id"] for kind in KINDS] == [images[kind]["id"] for kind in KINDS]
