@@ -34,6 +34,7 @@ from vmimage.build import steps, visit
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
+from vmimage.glance.outputs import image_name
 from vmimage.host import Host
 from vmimage.image import qemu
 from vmimage.image.login import login_key
@@ -287,7 +288,7 @@ def published(name=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        return publish.list_published(publish.open_store(build), publish.image_name(build.settings) if name else None)
+        return publish.list_published(publish.open_store(build), image_name(build.settings) if name else None)
 
 
 def rollback(name=None, to=None, test=None, **settings):

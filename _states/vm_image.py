@@ -294,7 +294,7 @@ def uploaded(name, **settings):
         if _is_to_be_built(build):
             return ""
         brought = publish.find_uploaded(build, _store(build))
-        return f"the triplet is in the store as {brought['name']}" if brought else ""
+        return f"the triplet is in the store as {', '.join(image['name'] for image in brought)}" if brought else ""
 
     def work(build):
         brought = publish.upload_triplet(build, _store(build))
@@ -315,7 +315,11 @@ def published(name, **settings):
         if _is_to_be_built(build):
             return ""
         plan = publish.plan_publication(build, _store(build))
-        return "" if plan["changed"] or plan["archive"] or plan["remove"] else f"{plan['name']} is this triplet"
+        return (
+            ""
+            if plan["changed"] or plan["archive"] or plan["remove"]
+            else f"{_names(plan)} lead{'s' if len(plan['outputs']) == 1 else ''} to this build"
+        )
 
     def work(build):
         return publish.publish(build, _store(build))
@@ -336,4 +340,8 @@ def _would_publish(build):
     if _is_to_be_built(build):
         return f"publish the triplet {build.settings.name}, once it is built"
     plan = publish.plan_publication(build, _store(build))
-    return f"let {plan['name']} lead to this triplet; to upload: {', '.join(plan['upload']) or 'nothing'}"
+    return f"let {_names(plan)} lead to this build; to upload: {', '.join(plan['upload']) or 'nothing'}"
+
+
+def _names(plan):
+    return " and ".join(plan["outputs"].values())

@@ -12,7 +12,15 @@ from pathlib import Path
 
 VERSION = "0.1.0"
 #: what pip installs for this project; here, for of _utils Salt syncs nothing but Python files
-REQUIREMENTS = ("salt>=3006,<3009", "python-glanceclient>=4", "python-keystoneclient>=5", "pyyaml>=6", "requests>=2.28")
+REQUIREMENTS = (
+    "salt>=3006,<3009",
+    "python-glanceclient>=4",
+    "python-keystoneclient>=5",
+    "oslo.utils>=7.4",
+    "jsonschema>=3.2",
+    "pyyaml>=6",
+    "requests>=2.28",
+)
 _HERE = Path(__file__).resolve().parent
 #: the directory that Python imports ``vmimage`` from
 IMPORTED_FROM = _HERE.parent

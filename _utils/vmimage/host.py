@@ -12,9 +12,9 @@ from typing import Any
 
 from vmimage import delivery
 from vmimage.build.build import Build, running_build
-from vmimage.build.steps import e2fsprogs_version
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.glance.publication import Wanted
+from vmimage.image.ext4 import version_of_programs
 from vmimage.settings.gather import gather_settings
 from vmimage.settings.lookup import Source
 from vmimage.settings.schema import Settings
@@ -190,7 +190,7 @@ class Host:
             "salt": salt.version.__version__,
             "salt-ami-cloud-builder": delivery.VERSION,
             "python": python,
-            "e2fsprogs": e2fsprogs_version(),
+            "e2fsprogs": version_of_programs(),
         }
 
 

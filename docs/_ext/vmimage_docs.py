@@ -35,7 +35,7 @@ GROUPS = {
     ),
     "The output": (
         "Where the files are, and how large the root image is.",
-        "output output_mode workspace cache headroom_mib",
+        "outputs output output_mode workspace cache headroom_mib",
     ),
     "Several variations": ("See {doc}`/guide/many-builds`.", "variations jobs"),
     "Publishing": (

@@ -278,7 +278,7 @@ def test_uploaded_first_and_promoted_later(alice):
     uploaded = publish.upload_triplet(*alice.build())
     assert named(alice.client, "web-amd64")[0]["vm_create_build"] == old["build"]
     assert alice.client.images.get(uploaded["image"])["name"].startswith("new web-amd64 ")
-    assert publish.find_uploaded(*alice.build())["id"] == uploaded["image"]
+    assert [image["id"] for image in publish.find_uploaded(*alice.build())] == [uploaded["image"]]
     published = alice.publish()
     assert published["image"] == uploaded["image"] and published["reused"] == ["kernel", "ramdisk", "root_image"]
     assert_published(alice.client, new, archived=1)

@@ -21,6 +21,7 @@ from keystoneauth1.identity import v3
 from keystoneclient.v3 import client as keystone_client
 from servers import Server, processes_of, write_config
 from vmimage.system.shell import run
+from vmimage.system.whole_files import write_json
 
 DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
 INTERFACES = ["public", "internal", "admin"]
@@ -123,6 +124,8 @@ class Glance(Server):
             oslo_concurrency={"lock_path": self.directory},
             **sections,
         )
+        # as an administrator makes it: properties that this cloud takes with some values alone
+        write_json(self.directory / "schema-image.json", {"colour": {"type": "string", "enum": ["red", "green"]}})
 
     def __enter__(self):
         return self

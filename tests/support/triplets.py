@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 import time
 import uuid
 
@@ -31,12 +32,48 @@ def make_triplet(directory, name="web", *, root=None, root_mib=2, kernel=b"a ker
     return triplet
 
 
+def make_outputs(directory, kinds=("bare", "disk"), *, disk_format="qcow2", **contents):
+    """A triplet with further outputs, whose formats are true: the root image, and a disk with a partition table, as QEMU writes them."""
+    triplet = make_triplet(directory, **contents)
+    manifest = triplet.manifest()
+    for kind in kinds:
+        source = triplet.root_image if kind == "bare" else make_disk(directory / "disk.img")
+        path = directory / f"{triplet.name}.{kind}.{disk_format}"
+        compressed = ["-c"] if disk_format == "qcow2" else []
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", disk_format, *compressed, source, path], check=True)
+        manifest.setdefault("outputs", {})[kind] = {
+            "path": path.name,
+            "bytes": path.stat().st_size,
+            "sha256": sha256(path),
+            "disk_format": disk_format,
+            "container_format": "bare",
+            "virtual_bytes": source.stat().st_size,
+            "firmware": ["bios", "uefi"],
+            "secure_boot": True,
+        }
+    write_json(triplet.manifest_path, manifest)
+    return triplet
+
+
+def make_disk(path):
+    """A small disk with a GPT and a partition of random bytes."""
+    with open(path, "wb") as file:
+        file.truncate(3 * MIB)
+        file.seek(MIB)
+        file.write(os.urandom(1 << 16))
+    subprocess.run(["sfdisk", "-q", path], input="label: gpt\nstart=2048,size=2048\n", text=True, check=True)
+    return path
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def manifest_of(triplet, build):
     files = {}
     for role, path in triplet.files().items():
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[role] = {"path": path.name, "bytes": path.stat().st_size, "sha256": digest}
+        files[role] = {"path": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
     files["kernel"]["version"] = "6.1.0-test"
     return {
         "format": 1,
@@ -45,6 +82,7 @@ def manifest_of(triplet, build):
         "created": "2026-01-02T03:04:05Z",
         "architecture": "x86_64",
         "distribution": {"os": "Debian", "osrelease": "12", "oscodename": "bookworm"},
+        "login": "debian",
         "files": files,
         "base": {"reference": "debian bookworm amd64", "format": "bootstrap", "digest": "sha256:" + "b" * 64, "verified": "apt"},
         "variation": {

@@ -1,6 +1,10 @@
+import platform
+from pathlib import Path
+
 import pytest
-from vmimage.errors import BootFailed
-from vmimage.glance.gate import pass_gate
+from vmimage.errors import BootFailed, NotReady
+from vmimage.glance.gate import boots_of, pass_gate
+from vmimage.glance.outputs import Output
 from vmimage.image import qemu
 from vmimage.image.triplet import Triplet
 
@@ -38,6 +42,42 @@ def asked(monkeypatch):
 def test_the_triplet_is_booted_once_as_the_gate_asks(triplet, asked, gate, seconds, ports):
     pass_gate(triplet, gate)
     assert asked == [(triplet, seconds, ports)]
+
+
+def output(triplet, kind, **more):
+    parts = () if kind == "disk" else ("kernel", "ramdisk")
+    facts = {"sha256": "", "disk_format": "qcow2", "container_format": "bare", "virtual_bytes": 1, "content": "raw"}
+    return Output(kind=kind, role=kind, name=kind, path=triplet.directory / kind, parts=parts, **facts, **more)
+
+
+def test_a_triplet_and_a_bare_image_are_booted_once_and_a_disk_by_each_of_its_firmwares(triplet):
+    both = [output(triplet, "triplet"), output(triplet, "bare")]
+    assert boots_of(triplet, both) == [triplet] == boots_of(triplet, both[1:])
+    disk = output(triplet, "disk", firmware=("bios", "uefi"))
+    boots = boots_of(triplet, [*both, disk])
+    assert boots[0] is triplet and [(boot.path, boot.format, boot.firmware) for boot in boots[1:]] == [
+        (disk.path, "qcow2", "bios"),
+        (disk.path, "qcow2", "uefi"),
+    ]
+
+
+def test_a_disk_is_booted_by_its_own_loader_and_a_triplet_by_its_kernel(triplet, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+
+    def argv(target):
+        return list(map(str, qemu.qemu_argv(target, Path("overlay"), "kvm", Path("console"))))
+
+    assert argv(triplet)[argv(triplet).index("-kernel") + 1] == str(triplet.kernel)
+    by_bios, by_uefi = (argv(qemu.Disk("web", Path("disk"), "qcow2", firmware)) for firmware in ("bios", "uefi"))
+    assert not {"-kernel", "-append", "-bios"} & set(by_bios)
+    assert by_uefi[by_uefi.index("-bios") + 1].endswith("/OVMF.fd") and "-kernel" not in by_uefi
+
+
+def test_a_machine_without_the_firmware_of_a_disk_is_named(monkeypatch):
+    monkeypatch.setattr(qemu, "_UEFI", {platform.machine(): ("/nowhere/OVMF.fd", "ovmf")})
+    with pytest.raises(NotReady, match="web boots by UEFI, and /nowhere/OVMF.fd is not there"):
+        qemu.check_firmware("web", "uefi")
+    qemu.check_firmware("web", "bios")
 
 
 def test_who_passes_is_noted_with_what_was_seen(triplet, asked):

@@ -250,13 +250,17 @@ def test_what_is_no_archived_or_broken_generation_is_never_too_many(other):
 
 
 def test_an_image_is_described_with_its_place_and_with_where_it_came_from():
-    described = describe(image(7, "published", generation=3, revision="v1.2", base="debian bookworm amd64"))
+    described = describe(
+        image(7, "published", generation=3, revision="v1.2", base="debian bookworm amd64") | {"disk_format": "ami"}
+    )
     assert described == {
         "id": "id7",
         "name": NAME,
         "visibility": "private",
         "kernel_id": "kernel7",
         "ramdisk_id": "ramdisk7",
+        "output": "triplet",
+        "format": "ami",
         "state": "published",
         "status": "active",
         "generation": 3,

@@ -12,7 +12,8 @@ from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import keep, kept_path
 from vmimage.build.record import BuildRecord
 from vmimage.errors import SettingsWrong
-from vmimage.glance.description import root_image
+from vmimage.glance.description import main_image
+from vmimage.glance.outputs import outputs_of
 from vmimage.glance.publish import check_publishing
 from vmimage.image.triplet import Triplet
 from vmimage.root.workspace import Workspace
@@ -223,7 +224,9 @@ def test_an_image_in_the_store_tells_that_it_was_made_incrementally():
     clean |= {"architecture": "x86_64"}
 
     def properties(manifest):
-        return root_image(Settings(name="web"), manifest, "builder", serial=1, kernel_id="k", ramdisk_id="r")
+        settings = Settings(name="web")
+        (output,) = outputs_of(settings, Triplet("/srv/images", "web"), manifest)
+        return main_image(settings, manifest, output, "builder", serial=1, ids={"kernel_id": "k", "ramdisk_id": "r"})
 
     assert "vm_create_incremental" not in properties(clean)
     made = properties({**clean, "incremental": {"of": "b0", "generation": 4}})

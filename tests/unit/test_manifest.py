@@ -6,7 +6,7 @@ from vmimage.build.manifest import make_manifest
 from vmimage.build.record import Sealed, Timing
 from vmimage.settings.gather import gather_settings
 
-KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys machine name outputs packages sealed settings states steps
+KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys login machine name outputs packages sealed settings states steps
 updated variation versions""".split()
 FILES = {role: {"path": f"{role}_web", "bytes": 1, "sha256": "ab" * 32} for role in ("root_image", "kernel", "ramdisk")}
 

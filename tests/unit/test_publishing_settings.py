@@ -64,6 +64,19 @@ def test_a_value_of_another_type_is_refused_with_the_type_that_is_wanted(key, va
         ("properties", {"description": None}, "the value of description is not a string"),
         *[("properties", {key: "x"}, f"{key!r} is no name of a property") for key in (1, "", "x" * 256)],
         *[("properties", {f"vm_create_{key}": "x"}, f"vm_create_{key} is set by") for key in ("self", "state", "anything")],
+        *[
+            ("properties", {key: "wrong"}, f"{key} is not 'wrong' but ")
+            for key in """hw_disk_bus hw_cdrom_bus hw_firmware_type hw_rng_model hw_scsi_model hw_vif_model hw_watchdog_action os_secure_boot
+            replace_frequency provided_until uuid_validity image_build_date image_source hotfix_hours maintained_until""".split()
+        ],
+        ("properties", {"provided_until": "2026-13-01"}, "none, notice or YYYY-MM-DD"),
+        ("properties", {"uuid_validity": "last-three"}, "last-N"),
+        ("properties", {"hw_machine_type": "q35; reboot"}, "a machine type of the hypervisor"),
+        ("properties", {"min_ram": "a lot"}, "min_ram is a number of MiB, in quotes"),
+        ("properties", {"min_disk": "-1"}, "min_disk is a number of GiB, in quotes"),
+        ("properties", {"disk": "uefi"}, "disk is an output: its properties are a mapping"),
+        ("properties", {"disk": {"hw_firmware_type": "efi"}}, "hw_firmware_type is not 'efi' but one of bios, uefi (of disk)"),
+        ("properties", {"bare": {"kernel_id": UUID}}, "kernel_id is set by Glance or by the publishing itself (of bare)"),
         ("gate", {}, "true, or {seconds"),
         *[(key, "mine", "the id of an image") for key in ("kernel_id", "ramdisk_id", "initrd_id")],
         *[("base", f"glance:{rest}", "glance:NAME or glance:ID") for rest in ("", " ", " debian", "debian ")],
@@ -92,6 +105,12 @@ def test_a_property_that_the_publishing_sets_itself_is_refused(field):
     assert f"{field} is set by Glance or by the publishing itself" in refusal(properties={"hw_disk_bus": "virtio", field: "x"})
 
 
+@pytest.mark.parametrize(("value", "words"), [("iso", "contains 'iso'"), ("disk", "contains disk twice")])
+def test_outputs_that_cannot_be_meant_are_named(value, words):
+    assert "at least one of triplet, bare, disk" in refusal(outputs=[])
+    assert words in refusal(outputs=["disk", value])
+
+
 def test_two_ramdisks_are_a_contradiction():
     message = refusal(ramdisk_id=UUID, initrd_id=UUID.replace("0", "1"))
     assert "the argument initrd_id is '" in message and "ami.ramdisk_id" in message
@@ -108,6 +127,15 @@ def test_two_ramdisks_are_a_contradiction():
         *[{"tries": value} for value in (1, 20)],
         *[{"base": base} for base in ("glance:debian 12", f"glance:{UUID}")],
         {"properties": {"hw_disk_bus": "virtio", "trait:HW_CPU": "required"}},
+        {"properties": {"hw_vif_model": "VirtualE1000", "hw_machine_type": "x86_64=q35", "min_disk": "20", "os_version": "12.5"}},
+        {
+            "properties": {
+                "provided_until": "2027-12-31",
+                "uuid_validity": "last-3",
+                "image_source": "https://images.example.org/web",
+            }
+        },
+        {"properties": {"disk": {"hw_firmware_type": "uefi", "os_secure_boot": "required"}, "triplet": {}}},
         *[{"gate": gate} for gate in (True, {"seconds": 0.5}, {"ports": [1, 65535]}, {"seconds": 300, "ports": []})],
     ],
     ids=str,

@@ -36,6 +36,7 @@ def make_manifest(
         "created": created,
         "architecture": begun.architecture,
         "distribution": packed.distribution,
+        "login": packed.login,
         "files": {**files, "kernel": {**files["kernel"], "version": record.kernel}},
         "outputs": outputs or {},
         "file_system": {

@@ -20,7 +20,7 @@ from vmimage.build.preflight import check_basics, check_machine, check_root
 from vmimage.build.record import Attempt, BuildRecord, made, read_record
 from vmimage.build.unchanged import find_unchanged
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
-from vmimage.glance.description import image_name
+from vmimage.glance.outputs import image_names
 from vmimage.glance.publish import check_publishing, is_publishing, publish
 from vmimage.image.outputs import output_names
 from vmimage.image.triplet import Manifest
@@ -239,7 +239,8 @@ def _basis_of(build: Build, located: Located) -> dict[str, Any] | str:
 def _publication_of(build: Build) -> dict[str, Any] | bool:
     """Where the triplet will go, or False; the credentials are looked at, the cloud is not asked."""
     credentials = build.host.credentials(build.settings, wanted=is_publishing(build.settings) and build.settings.publish)
-    return credentials is not None and {"name": image_name(build.settings), **credentials.public()}
+    names = image_names(build.settings)
+    return credentials is not None and bool(names) and {"name": [*names.values()][0], "outputs": names, **credentials.public()}
 
 
 def list_builds(directory: StrPath) -> dict[str, dict[str, Any]]:

@@ -130,6 +130,7 @@ class Packed:
     :ivar distribution: grains of the root
     :ivar contents: what takes the room (:func:`vmimage.image.usage.measure_contents`)
     :ivar machine: what a machine of it starts, and its users (:func:`vmimage.image.machine.describe_machine`)
+    :ivar login: the user of the first login (:func:`vmimage.root.login.default_user`)
     """
 
     label: str
@@ -140,6 +141,7 @@ class Packed:
     distribution: dict
     contents: dict | None
     machine: dict = field(default_factory=dict)
+    login: str = ""
 
 
 @dataclass(frozen=True)

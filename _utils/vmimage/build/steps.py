@@ -24,7 +24,7 @@ from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, S
 from vmimage.build.unchanged import digest_inputs
 from vmimage.errors import CommandFailed, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import boot_files, drawn, ext4, host_keys, loader
-from vmimage.image.machine import describe_machine, list_users
+from vmimage.image.machine import describe_machine, users_before
 from vmimage.image.outputs import make_outputs
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
 from vmimage.image.seal import seal_root, written_by
@@ -33,6 +33,7 @@ from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
 from vmimage.root.enter import work_inside
 from vmimage.root.live import check_base
+from vmimage.root.login import default_user
 from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
 from vmimage.root.runtime import HOME
@@ -41,7 +42,6 @@ from vmimage.system import network
 from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
-from vmimage.system.shell import run
 from vmimage.system.trees import fitting_paths
 from vmimage.variation.apply import apply_variation, find_variation, grains_of
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
@@ -58,7 +58,6 @@ _LACKS = {
     "shrunk": "its root image is not shrunk",
 }
 
-_FIRST_OF_PEOPLE = 1000  # user id: those below are of packages
 #: for so long a variation need not fetch apt's lists again that the update has fetched; its steps may be days apart
 _FRESH_SECONDS = 3600
 
@@ -339,18 +338,9 @@ def pack(build: Build) -> None:
             content = _packed(build, label, identity)
             contents = measuring.finish()
         size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
-        machine = describe_machine(build.root, _users_before(build))
-        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents, machine))
-
-
-def _users_before(build: Build) -> set[str]:
-    """The names of the base's users; the last root image has those of its variation, too."""
-    users = list_users(build.workspace.lower)
-    if not build.record.basis:
-        return {user["name"] for user in users}
-    added = ((build.triplet.manifest() or {}).get("machine") or {}).get("users")
-    own = {user["name"] for user in (added if added is not None else [user for user in users if user["uid"] >= _FIRST_OF_PEOPLE])}
-    return {user["name"] for user in users} - own
+        manifest = build.triplet.manifest() if build.record.basis else None
+        machine, login = describe_machine(build.root, users_before(build.workspace.lower, manifest)), default_user(build.root)
+        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents, machine, login))
 
 
 def _packed(build: Build, label: str, identity: str) -> ext4.Content:
@@ -423,8 +413,3 @@ def _make_outputs(build: Build) -> dict[str, Any]:
         return {}
     with build.step("outputs") as say:
         return make_outputs(settings, build.triplet, build.record.loader, build.workspace.path / "outputs", say)
-
-
-def e2fsprogs_version() -> str:
-    """The version of the programs that wrote the file system."""
-    return run(["mke2fs", "-V"]).output.split()[1]

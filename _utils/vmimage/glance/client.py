@@ -101,6 +101,11 @@ class Store:
         self._call("list images", lambda: list(self._client.images.list(limit=1, filters={"owner": project})))
         return {"auth_url": self._cloud(), "project": project}
 
+    @functools.cached_property
+    def image_schema(self) -> dict[str, Any]:
+        """The JSON schema of an image: what this store takes as its fields and properties."""
+        return self._call("ask for the schema of an image", lambda: dict(self._client.schemas.get("image").raw()))
+
     # what is there
 
     def list_images(self) -> list[Image]:

@@ -1,9 +1,12 @@
-"""The images of a project: generations of a variation's image, their kernels and ramdisks.  Pure functions.
+"""The images of a project: generations of a variation's images, their kernels and ramdisks.  Pure functions.
+
+A variation has a name, and from it the names of its outputs, of which each leads to a single image: ``web-amd64`` is the triplet,
+``web-amd64-disk`` the whole disk.  Kernel and ramdisk are of the variation, and several of its outputs may use them.
 
 An image is ours if it has our properties *and* its own id in ``vm_create_self``: Nova copies the properties of an image
 to the snapshots of its instances, and a snapshot is the user's own.
 
-The state of a root image:
+The state of a main image, which has such a name:
     new         uploaded under a name of its own, or about to be
     published   has taken the name; ``vm_create_replaces`` says from which images
     archived    had the name before
@@ -21,6 +24,9 @@ Manifest = Mapping[str, Any]
 MARK = "vm_create_"
 NEW, PUBLISHED, ARCHIVED, BROKEN = "new", "published", "archived", "broken"
 ROOT_IMAGE, KERNEL, RAMDISK = "root_image", "kernel", "ramdisk"
+BARE, DISK = "bare", "disk"
+#: the roles of main images, by the kind of their output; other images are parts
+MAIN_ROLES = {"triplet": ROOT_IMAGE, "bare": BARE, "disk": DISK}
 _ABANDONED_AFTER = timedelta(hours=24)  # no upload takes so long
 
 
@@ -35,8 +41,26 @@ def fact(image: Image, key: str) -> str:
 
 
 def roots_of(images: Collection[Image], name: str) -> list[Image]:
-    """Our root images of that image name, in all states."""
-    return [image for image in images if is_ours(image) and fact(image, "role") == ROOT_IMAGE and fact(image, "name") == name]
+    """Our main images of that image name, in all states."""
+    return [image for image in images if is_ours(image) and is_main(image) and fact(image, "name") == name]
+
+
+def is_main(image: Image) -> bool:
+    """Whether an image takes a name, and is no part of another."""
+    return fact(image, "role") in MAIN_ROLES.values()
+
+
+def name_of(name: str, kind: str) -> str:
+    """The name of an output; a name never comes to lead to an image of another kind.
+
+    :param name: of the variation: ``web-amd64``
+    """
+    return name if kind == "triplet" else f"{name}-{kind}"
+
+
+def names_of(name: str) -> list[str]:
+    """The names of all outputs of a variation."""
+    return [name_of(name, kind) for kind in MAIN_ROLES]
 
 
 def generation(image: Image) -> int:
@@ -99,9 +123,10 @@ def _age_rank(image: Image) -> tuple[int, str, str]:
 
 
 def leftovers(images: Collection[Image], name: str, *, build: str, builder: str, now: datetime | None = None) -> list[Image]:
-    """What runs that ended too early left of this name: never what another builder may be uploading now.
+    """What runs that ended too early left of a variation, of any of its outputs: never what another builder may be uploading now.
 
     :param images: all of the project
+    :param name: of the variation
     :param build: id of our build: its active images are no leftovers, they will be used
     :param builder: id of this builder; the holder of its lock knows that it runs no other upload
     """
@@ -113,12 +138,13 @@ def leftovers(images: Collection[Image], name: str, *, build: str, builder: str,
             return image["status"] != "active"
         return is_abandoned(image, builder, now)
 
-    new = [image for image in roots_of(images, name) if fact(image, "state") == NEW and _has_own_name(image)]
+    mains = [image for own in names_of(name) for image in roots_of(images, own)]
+    new = [image for image in mains if fact(image, "state") == NEW and _has_own_name(image)]
     roots = [image for image in new if is_left_over(image)]
     gone, builds = {image["id"] for image in roots}, {fact(image, "build") for image in roots}
     rest = unneeded_parts([image for image in images if image["id"] not in gone])
     parts = [image for image in rest if fact(image, "name") == name and is_left_over(image)]
-    # the parts first: if the run is killed in between, the root image still says that nothing will use them
+    # the parts first: if the run is killed in between, the main image still says that nothing will use them
     return [image for image in parts if image["visibility"] == "private" or fact(image, "build") in builds] + roots
 
 
@@ -138,7 +164,7 @@ def unneeded_parts(images: Collection[Image]) -> list[Image]:
 
 
 def _has_own_name(image: Image) -> bool:
-    """Whether a root image still has the name that publishing gave it: a user who renamed it wants to keep it."""
+    """Whether a main image still has the name that publishing gave it: a user who renamed it wants to keep it."""
     words = {NEW: "new", ARCHIVED: "archive", BROKEN: "broken"}
     return image["name"].startswith(f"{words.get(fact(image, 'state'), '')} {fact(image, 'name')} ")
 
@@ -155,7 +181,8 @@ def surplus(images: Collection[Image], name: str, keep: int) -> list[Image]:
 def describe(image: Image) -> dict[str, Any]:
     """An image for people and for ``vm_create.published``.
 
-    :returns: id, name, status, state, generation, uploaded, bytes, visibility, kernel_id, ramdisk_id, and where it came from
+    :returns: id, name, status, output, format, state, generation, uploaded, bytes, visibility, kernel_id, ramdisk_id, and where it came
+        from
     """
     own = {key: image.get(key) for key in ("id", "name", "visibility", "kernel_id", "ramdisk_id")}
     facts = (
@@ -173,6 +200,8 @@ def describe(image: Image) -> dict[str, Any]:
     )
     origin = {key: fact(image, key) for key in facts if fact(image, key)}
     place = {
+        "output": next((kind for kind, role in MAIN_ROLES.items() if role == fact(image, "role")), ""),
+        "format": image.get("disk_format"),
         "state": fact(image, "state"),
         "generation": generation(image),
         "bytes": image["size"],

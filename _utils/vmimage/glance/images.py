@@ -1,112 +1,115 @@
-"""The three images of a triplet in the store: found there, or uploaded; all of them, or none."""
+"""The images of a build in the store: main images and the parts that they share; found there, or uploaded; all of them, or none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmimage.errors import BuildStopped, SettingsWrong, VmImageError
 from vmimage.glance import generations
-from vmimage.glance.description import part_image, root_image
-from vmimage.glance.generations import KERNEL, NEW, RAMDISK, ROOT_IMAGE, Image, Manifest, fact
+from vmimage.glance.description import main_image, part_image
+from vmimage.glance.generations import KERNEL, NEW, RAMDISK, Image, fact
+from vmimage.glance.outputs import PARTS, Output
 from vmimage.glance.prune import delete_all
 from vmimage.glance.publication import Publication
-from vmimage.glance.takeover import set_visibility, visibility_of
+from vmimage.glance.takeover import most_open, set_visibility, visibility_of
 from vmimage.glance.upload import CutShort, find_same, is_same, place_file, verify_image
 from vmimage.settings.schema import Settings
 
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
 
-#: kernel and ramdisk with Glance's name of their format
-PARTS = {KERNEL: "aki", RAMDISK: "ari"}
 
+def upload_outputs(publication: Publication, outputs: Sequence[Output]) -> tuple[dict[str, Image], list[str]]:
+    """Find or upload the images of outputs, each part once for all of them.
 
-def upload_parts(publication: Publication, manifest: Manifest) -> tuple[Image, list[str]]:
-    """Find or upload the three images.
-
-    :returns: the root image, and the roles of the images that were in the store already
+    :returns: ``{kind: main image}``, and the roles of the images that were in the store already
     """
-    store, settings = publication.store, publication.settings
-    present = find_parts(publication)
+    store = publication.store
+    present = find_parts(publication, outputs)
     used: dict[str, Image] = {}
-    visibility = _visibility(publication)
-    for role in PARTS:
-        used[role] = present[role] or _upload_part(publication, manifest, role)
+    visibility = _visibility(publication, outputs)
+    for role in publication.roles(outputs):
+        used[role] = present[role] or _upload_part(publication, role)
         if generations.is_ours(used[role]):
-            # now: if that is refused, it is refused before the root image is on its way
+            # now: if that is refused, it is refused before the main image is on its way
             set_visibility(store, used[role], visibility)
-    root = present[ROOT_IMAGE] = _uploaded_before(publication, manifest, used)
-    if root is None:
-        serial = max(map(generations.serial, generations.roots_of(store.list_images(), publication.name)), default=0) + 1
-        ids = {f"{role}_id": image["id"] for role, image in used.items()}
-        image = root_image(settings, manifest, publication.builder, serial=serial, **ids)
-        root = place_file(store, image, path_of(publication, ROOT_IMAGE), publication.progress)
-    return _mended(publication, manifest, root), [role for role, image in present.items() if image]
+    mains: dict[str, Image] = {}
+    for output in outputs:
+        ids = {f"{role}_id": used[role]["id"] for role in output.parts}
+        main = present[output.role] = _uploaded_before(publication, output, ids)
+        mains[output.kind] = main or _upload_main(publication, output, ids)
+    _mend(publication, mains, used)
+    return mains, [role for role, image in present.items() if image]
 
 
-def _upload_part(publication: Publication, manifest: Manifest, role: str) -> Image:
-    image = part_image(publication.settings, manifest, role, publication.builder)
-    return place_file(publication.store, image, path_of(publication, role), publication.progress)
+def _upload_part(publication: Publication, role: str) -> Image:
+    image = part_image(publication.settings, publication.manifest, role, publication.builder)
+    return place_file(publication.store, image, publication.path_of(role), publication.progress)
 
 
-def _mended(publication: Publication, manifest: Manifest, root: Image) -> Image:
-    """The root image with kernel and ramdisk that exist: the publishing of another variation may have deleted a part that was found."""
-    ids = {}
-    for role in PARTS:
-        part = publication.store.find_image(root[f"{role}_id"])
-        if part is None and not given_part(publication.store, publication.settings, role):
-            ids[f"{role}_id"] = _upload_part(publication, manifest, role)["id"]
-    if ids:
-        publication.store.change_image(root["id"], **ids)
-    return {**root, **ids}
+def _upload_main(publication: Publication, output: Output, ids: Mapping[str, str]) -> Image:
+    images = generations.roots_of(publication.store.list_images(), output.name)
+    serial = max(map(generations.serial, images), default=0) + 1
+    image = main_image(publication.settings, publication.manifest, output, publication.builder, serial=serial, ids=ids)
+    return place_file(publication.store, image, output.path, publication.progress)
 
 
-def find_parts(publication: Publication) -> dict[str, Image | None]:
-    """Kernel and ramdisk by role, as far as the store has them: named by the settings, or with the same bytes."""
-    store, visibility = publication.store, _visibility(publication)
+def _mend(publication: Publication, mains: dict[str, Image], used: Mapping[str, Image]) -> None:
+    """Let main images refer to parts that exist: the publishing of another variation may have deleted a part that was found."""
+    for role, part in used.items():
+        is_there = publication.store.find_image(part["id"]) is not None
+        if is_there or given_part(publication.store, publication.settings, role):
+            continue
+        key, new = f"{role}_id", _upload_part(publication, role)["id"]
+        for kind, main in mains.items():
+            if main.get(key):
+                publication.store.change_image(main["id"], **{key: new})
+                mains[kind] = {**main, key: new}
+
+
+def find_parts(publication: Publication, outputs: Sequence[Output]) -> dict[str, Image | None]:
+    """Kernel and ramdisk by role, as far as outputs need them and the store has them: named by the settings, or with the same bytes."""
+    store, visibility = publication.store, _visibility(publication, outputs)
     return {
-        role: given_part(store, publication.settings, role) or find_same(store, kind, path_of(publication, role), visibility)
-        for role, kind in PARTS.items()
+        role: given_part(store, publication.settings, role)
+        or find_same(store, PARTS[role], publication.path_of(role), visibility)
+        for role in publication.roles(outputs)
     }
 
 
-def _visibility(publication: Publication) -> str:
-    old = generations.predecessor_of(publication.store.list_images(), publication.name)
-    return visibility_of(publication.settings, old)
+def _visibility(publication: Publication, outputs: Iterable[Output]) -> str:
+    """The visibility that parts need, so that all who see any of the outputs can boot it."""
+    images = publication.store.list_images()
+    old = [generations.predecessor_of(images, output.name) for output in outputs if output.parts]
+    return most_open(visibility_of(publication.settings, image) for image in old)
 
 
-def path_of(publication: Publication, role: str) -> Path:
-    """The file of a role on this machine."""
-    return publication.triplet.files()[role]
-
-
-def clean(publication: Publication, manifest: Manifest) -> list[str]:
+def clean(publication: Publication) -> list[str]:
     """Remove what runs that ended too early left.
 
     :returns: the names
     """
-    found = generations.leftovers(
-        publication.store.list_images(), publication.name, build=manifest["build"], builder=publication.builder
-    )
+    store = publication.store
+    build, builder = publication.manifest["build"], publication.builder
+    found = generations.leftovers(store.list_images(), publication.name, build=build, builder=builder)
     for image in found:
-        publication.store.say(f"removing {image['name']} ({image['status']}), left by a run that did not end")
-    return delete_all(publication.store, found)
+        store.say(f"removing {image['name']} ({image['status']}), left by a run that did not end")
+    return delete_all(store, found)
 
 
-def _uploaded_before(publication: Publication, manifest: Manifest, used: Mapping[str, Image]) -> Image | None:
-    """The root image, if an earlier run of this build uploaded it and went no further."""
-    for image in generations.roots_of(publication.store.list_images(), publication.name):
-        if (fact(image, "build"), fact(image, "state"), image["status"]) != (manifest["build"], NEW, "active"):
+def _uploaded_before(publication: Publication, output: Output, ids: Mapping[str, str]) -> Image | None:
+    """The main image of an output, if an earlier run of this build uploaded it and went no further."""
+    store, build = publication.store, publication.manifest["build"]
+    for image in generations.roots_of(store.list_images(), output.name):
+        if (fact(image, "build"), fact(image, "state"), image["status"]) != (build, NEW, "active"):
             continue
         try:
-            verify_image(publication.store, image["id"], path_of(publication, ROOT_IMAGE))
+            verify_image(store, image["id"], output.path)
         except CutShort:
-            publication.store.delete_image(image["id"])
+            store.delete_image(image["id"])
             continue
-        ids = {f"{role}_id": part["id"] for role, part in used.items()}
         if any(image.get(key) != value for key, value in ids.items()):
-            publication.store.change_image(image["id"], **ids)
+            store.change_image(image["id"], **ids)
         return {**image, **ids}
     return None
 
@@ -124,30 +127,32 @@ def given_part(store: "Store", settings: Settings, role: str) -> Image | None:
     return image
 
 
-def has_same_files(publication: Publication, current: Image, manifest: Manifest) -> bool:
-    """Whether an image and its parts are the files of this triplet already."""
-    if fact(current, "sha256") != manifest["files"][ROOT_IMAGE]["sha256"] or current["status"] != "active":
+def has_same_files(publication: Publication, current: Image, output: Output) -> bool:
+    """Whether an image and its parts are the files of this build already."""
+    if fact(current, "sha256") != output.sha256 or current["status"] != "active":
         return False
-    for role in PARTS:
+    for role in output.parts:
         given, used = given_part(publication.store, publication.settings, role), current.get(f"{role}_id")
         if given and given["id"] != used:
             return False
         part = given or (publication.store.find_image(used) if used else None)
-        if part is None or part["status"] != "active" or not (given or is_same(part, path_of(publication, role))):
+        if part is None or part["status"] != "active" or not (given or is_same(part, publication.path_of(role))):
             return False
     return True
 
 
 @contextmanager
-def whole_or_nothing(publication: Publication, manifest: Manifest) -> Iterator[None]:
-    """Take back what this build uploaded, should it go no further; after the name has moved there is nothing to take back."""
+def whole_or_nothing(publication: Publication) -> Iterator[None]:
+    """Take back what this build uploaded, should it go no further; after a name has moved there is nothing to take back."""
     try:
         yield
     except BaseException as error:
+        if publication.has_moved:
+            raise
         if isinstance(error, BuildStopped) or not isinstance(error, Exception):
             publication.store.tries = 1  # somebody waits for the end; the next run removes what this run cannot
         try:
-            _take_back(publication, manifest)
+            _take_back(publication)
         except VmImageError as trouble:
             left = f"what is left in the store could not be removed ({trouble.message}): the next run does it"
             publication.store.say(left)
@@ -156,16 +161,16 @@ def whole_or_nothing(publication: Publication, manifest: Manifest) -> Iterator[N
         raise
 
 
-def _take_back(publication: Publication, manifest: Manifest) -> None:
+def _take_back(publication: Publication) -> None:
     publication.store.look_again()
     images = publication.store.list_images()
-    own = [image for image in generations.roots_of(images, publication.name) if _is_of(image, manifest)]
-    roots = [image for image in own if fact(image, "state") == NEW]
-    ids = {image["id"] for image in roots}
+    mains = [image for name in publication.all_names() for image in generations.roots_of(images, name)]
+    own = [image for image in mains if _is_of_build(publication, image) and fact(image, "state") == NEW]
+    ids = {image["id"] for image in own}
     rest = [image for image in images if image["id"] not in ids]
-    parts = [image for image in generations.unneeded_parts(rest) if _is_of(image, manifest)]
-    delete_all(publication.store, parts + roots)
+    parts = [image for image in generations.unneeded_parts(rest) if _is_of_build(publication, image)]
+    delete_all(publication.store, parts + own)
 
 
-def _is_of(image: Image, manifest: Manifest) -> bool:
-    return fact(image, "build") == manifest["build"]
+def _is_of_build(publication: Publication, image: Image) -> bool:
+    return fact(image, "build") == publication.manifest["build"]

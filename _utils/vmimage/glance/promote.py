@@ -1,6 +1,6 @@
 """Taking the place of the old image: its users get access to the new image, then the name moves.
 
-The name moves with one request, which also notes on the new image which images it replaces.  Before it nothing has happened that a
+A name moves with one request, which also notes on the new image which images it replaces.  Before it nothing has happened that a
 name points to; after it a run that was killed is completed from that note by the next run.  Glance cannot rename two images at once:
 for the time of one request both have the name, the image that was uploaded later first in Glance's order; at no time there is none.
 """
@@ -12,6 +12,7 @@ from vmimage.errors import ImageGone, NotPublished
 from vmimage.glance.generations import (
     ARCHIVED,
     BROKEN,
+    DISK,
     MARK,
     PUBLISHED,
     Image,
@@ -31,19 +32,26 @@ if TYPE_CHECKING:
     from vmimage.glance.client import Store
 
 
-def promote(store: "Store", settings: Settings, image: Image, name: str, rolls_back: str | None = None) -> list[str]:
-    """Give an image the name; :func:`complete_promotion` then takes it from those that had it.
+def prepare_promotion(store: "Store", settings: Settings, image: Image, name: str, *, properties: bool = True) -> list[str]:
+    """Give an image the users of the image that has the name.
 
-    :param image: complete and verified, a root image of ours
+    :param image: complete and verified, a main image of ours
     :param name: ``web-amd64``
-    :param rolls_back: id of the image that loses the name because it is no good; empty: there is none
+    :param properties: False for an image that had its own before, and gets the name back
     :returns: the projects that were members of the old image and have not accepted the new image
     """
-    store.look_again()  # the last moment to see what others have done
+    _check_whole(store, image)
+    return carry_over(store, settings, predecessor_of(store.list_images(), name), image, properties=properties)
+
+
+def take_name(store: "Store", image: Image, name: str, rolls_back: str | None = None) -> None:
+    """Give an image the name; :func:`complete_promotion` then takes it from those that had it.
+
+    :param image: prepared for it
+    :param rolls_back: id of the image that loses the name because it is no good; empty: there is none
+    """
     images = store.list_images()
     old = [former for former in under_name(images, name) if former["id"] != image["id"]]
-    _check_whole(store, image)
-    pending = carry_over(store, settings, predecessor_of(images, name), image, properties=rolls_back is None)
     taken = max(map(generation, roots_of(images, name)), default=0) + 1
     replaced = " ".join(former["id"] for former in old)
     marks: dict[str, str | None] = {"state": PUBLISHED, "generation": str(taken), "replaces": replaced or None}
@@ -51,7 +59,6 @@ def promote(store: "Store", settings: Settings, image: Image, name: str, rolls_b
     protected = image["protected"] or any(former["protected"] for former in old)
     fields = {"name": name, "protected": protected, "os_hidden": False}
     store.change_image(image["id"], **fields, **{f"{MARK}{key}": value for key, value in marks.items()})
-    return pending
 
 
 def complete_promotion(store: "Store", name: str) -> list[str]:
@@ -91,12 +98,12 @@ def mark_broken(store: "Store", image: Image, name: str) -> str:
 
 
 def _check_whole(store: "Store", image: Image) -> None:
-    """The last check before the name moves: the root image can be used, and refers to a kernel and a ramdisk that exist."""
+    """The last check before the name moves: the image can be used, and what it refers to exists."""
     if image["status"] != "active":
         raise NotPublished(
             f"the image {image['id']} is {image['status']}", hint="openstack image set --activate, or take another image"
         )
-    for key in ("kernel_id", "ramdisk_id"):
+    for key in () if fact(image, "role") == DISK else ("kernel_id", "ramdisk_id"):
         part = store.find_image(image[key]) if image.get(key) else None
         if part is None or part["status"] != "active":
             raise NotPublished(

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from vmimage.glance.client import Store
 
 
-def prune(store: "Store", name: str, keep: int, builder: str) -> list[str]:
-    """Delete generations beyond the newest ``keep``, then kernels and ramdisks that no image needs.
+def prune(store: "Store", name: str, outputs: Iterable[str], keep: int, builder: str) -> list[str]:
+    """Delete generations beyond the newest ``keep`` of each output, then kernels and ramdisks that no image needs.
 
-    :param builder: id of this builder; parts that another builder uploaded may wait for their root image
+    :param name: of the variation, whose the kernels and ramdisks are
+    :param outputs: the names of its outputs
+    :param builder: id of this builder; parts that another builder uploaded may wait for their main image
     :returns: the names deleted
     """
-    surplus_roots = surplus(store.list_images(), name, keep)
+    surplus_roots = [image for own in outputs for image in surplus(store.list_images(), own, keep)]
     deleted = delete_all(store, surplus_roots)
     former = {root.get(key) for root in surplus_roots for key in ("kernel_id", "ramdisk_id")}
     unneeded = [part for part in unneeded_parts(store.list_images()) if fact(part, "name") == name]

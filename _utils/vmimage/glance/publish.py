@@ -1,29 +1,32 @@
 """The order of publishing, in this place alone:
 
-complete what was begun -> clean -> kernel + ramdisk -> root image -> gate -> the name -> prune
+complete what was begun -> clean -> kernel + ramdisk -> main images -> gate -> the names -> prune
+
+Each output goes the same way, and all go together: no name moves before the images of all outputs are in the store, verified, and have passed
+the gate.  Then the names move, each with a request of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vmimage.errors import BootFailed, NotPublished, VmImageError
 from vmimage.glance import generations, promote
-from vmimage.glance.description import image_name
-from vmimage.glance.gate import pass_gate
-from vmimage.glance.generations import ARCHIVED, NEW, PUBLISHED, ROOT_IMAGE, Image, Manifest, fact
-from vmimage.glance.images import PARTS, clean, find_parts, given_part, has_same_files, upload_parts, whole_or_nothing
+from vmimage.glance.gate import boots_of, check_gate, pass_gate
+from vmimage.glance.generations import ARCHIVED, NEW, PUBLISHED, Image, fact
+from vmimage.glance.images import clean, find_parts, given_part, has_same_files, upload_outputs, whole_or_nothing
+from vmimage.glance.inspection import check_description
+from vmimage.glance.outputs import Output, kinds_of, parts_of
 from vmimage.glance.prune import prune
 from vmimage.glance.publication import Publication, PublishingBuild, Wanted
 from vmimage.glance.upload import is_same
-from vmimage.image.qemu import program as qemu_program
+from vmimage.settings.properties import NUMBERS, properties_of
 from vmimage.settings.schema import Settings
-from vmimage.system.shell import check_installed
 
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
 
 #: what a step of publishing did, as Salt returns it: ``name``, ``image``, ``kernel``, ``ramdisk`` (ids), ``build``, ``changed``,
-#: ``reused``, ``archived``, ``pending``, ``removed``
+#: ``reused``, ``archived``, ``pending``, ``removed``, ``outputs``
 Result = dict[str, Any]
 
 
@@ -34,18 +37,38 @@ def check_publishing(build: PublishingBuild, wanted: Wanted | None = None) -> "S
     :returns: None if this build is not to be published: a build that may begin from the last root image is published only by ``True``
     :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady:
     """
-    if wanted is None and build.settings.publish == "auto" and not is_publishing(build.settings):
-        if build.host.credentials(build.settings, wanted="auto"):
+    settings = build.settings
+    if wanted is None and settings.publish == "auto" and not is_publishing(settings):
+        if build.host.credentials(settings, wanted="auto"):
             build.progress.note("an incremental build is not published, unless ami.publish is true")
         return None
-    store = open_store(build, wanted)
+    kinds = kinds_of(settings)
+    if not kinds and (wanted or settings.publish is True and "ec2" not in settings.outputs):
+        raise _nothing_to_publish(settings)
+    store = open_store(build, wanted) if kinds else None
     if store is None:
         return None
-    if build.settings.gate:
-        check_installed(qemu_program())
-    for role in PARTS:
-        given_part(store, build.settings, role)
+    if settings.gate:
+        check_gate(kinds)
+    for role in dict.fromkeys(role for kind in kinds for role in parts_of(kind)):
+        given_part(store, settings, role)
+    _check_properties(store, settings, kinds)
     return store
+
+
+def _nothing_to_publish(settings: Settings) -> NotPublished:
+    return NotPublished(
+        f"of {', '.join(settings.outputs)}, which ami.outputs asks for, nothing goes to Glance", hint="add triplet, bare or disk"
+    )
+
+
+def _check_properties(store: "Store", settings: Settings, kinds: Iterable[str]) -> None:
+    """Refuse formats and properties that this store does not take."""
+    for kind in kinds:
+        configured = properties_of(settings.properties, kind)
+        numbers = {key: int(configured[key]) for key in NUMBERS if key in configured}
+        image = {**configured, **numbers, "container_format": "ami" if kind == "triplet" else "bare"}
+        check_description(store.image_schema, image, configured, whole=False)
 
 
 def is_publishing(settings: Settings) -> bool:
@@ -67,54 +90,79 @@ def open_store(build: PublishingBuild, wanted: Wanted | None = True) -> "Store |
 
 
 def publish(build: PublishingBuild, store: "Store") -> Result:
-    """Upload a triplet into the store and let the name point to it.
+    """Upload what was built into the store and let the names lead to it.
 
-    :raises NotPublished, StoreRefused, StoreUnreachable: then the name points to the same image as before, and nothing of the triplet
+    :raises NotPublished, StoreRefused, StoreUnreachable: then the names lead to the same images as before, and nothing of the build
         is in the store, or the message says what is
     """
     with Publication(build, store).alone() as publication:
-        manifest = publication.triplet.check()
-        finished = promote.complete_promotion(store, publication.name)
-        cleaned = clean(publication, manifest)
-        current = generations.published_of(store.list_images(), publication.name)
-        if current and has_same_files(publication, current, manifest):
+        publication.check()
+        finished = _complete(publication)
+        cleaned = clean(publication)
+        current = _published(publication)
+        outputs = [output for output in publication.outputs if not _is_published(publication, current, output)]
+        if not outputs:
             return _finish(publication, current, changed=False, archived=finished, removed=cleaned)
-        _refuse_rolled_back(publication, manifest)
-        with whole_or_nothing(publication, manifest):
-            root, reused = upload_parts(publication, manifest)
-            _pass_gate(publication, root)
-            pending = _promote(publication, root)
-        return _finish(publication, root, changed=True, reused=reused, archived=finished, pending=pending, removed=cleaned)
+        _refuse_rolled_back(publication, outputs)
+        with whole_or_nothing(publication):
+            mains, reused = upload_outputs(publication, outputs)
+            _pass_gate(publication, mains)
+            pending = _promote(publication, mains)
+        mains = {kind: mains.get(kind) or current[kind] for kind in publication.names}
+        return _finish(publication, mains, changed=True, reused=reused, archived=finished, pending=pending, removed=cleaned)
 
 
 def upload_triplet(build: PublishingBuild, store: "Store") -> Result:
-    """The first half of :func:`publish`: the triplet in the store, verified, under a name of its own."""
+    """The first half of :func:`publish`: the images in the store, verified, under names of their own."""
     with Publication(build, store).alone() as publication:
-        manifest = publication.triplet.check()
-        promote.complete_promotion(store, publication.name)
-        clean(publication, manifest)
-        _refuse_rolled_back(publication, manifest)
-        with whole_or_nothing(publication, manifest):
-            root, reused = upload_parts(publication, manifest)
-        return _result(publication, root, changed=True, reused=reused)
+        publication.check()
+        _complete(publication)
+        clean(publication)
+        _refuse_rolled_back(publication, publication.outputs)
+        with whole_or_nothing(publication):
+            mains, reused = upload_outputs(publication, publication.outputs)
+        return _result(publication, mains, changed=True, reused=reused)
 
 
-def _refuse_rolled_back(publication: Publication, manifest: Manifest) -> None:
+def _complete(publication: Publication) -> list[str]:
+    """Complete what a killed run began, of outputs that are not published now, too."""
+    return [title for name in publication.all_names() for title in promote.complete_promotion(publication.store, name)]
+
+
+def _published(publication: Publication) -> dict[str, Image]:
+    """``{kind: image that has the name}``"""
+    images = publication.store.list_images()
+    found = {kind: generations.published_of(images, name) for kind, name in publication.names.items()}
+    return {kind: image for kind, image in found.items() if image}
+
+
+def _is_published(publication: Publication, current: Mapping[str, Image], output: Output) -> bool:
+    return output.kind in current and has_same_files(publication, current[output.kind], output)
+
+
+def _refuse_rolled_back(publication: Publication, outputs: Iterable[Output]) -> None:
     """A triplet that was rolled back is not published again by the next run."""
-    images, sha256 = publication.store.list_images(), manifest["files"][ROOT_IMAGE]["sha256"]
-    if image := generations.was_rolled_back(images, publication.name, sha256):
-        raise NotPublished(
-            f"this triplet was rolled back at {fact(image, 'rolled_back')}, and is not published again",
-            hint=f"build a new triplet; or take this one back: salt-call vm_create.rollback {publication.settings.name} to={image['id']}",
-        )
+    images = publication.store.list_images()
+    for output in outputs:
+        if image := generations.was_rolled_back(images, output.name, output.sha256):
+            raise NotPublished(
+                f"this {output.kind} was rolled back at {fact(image, 'rolled_back')}, and is not published again",
+                hint="build a new one; or take this one back: "
+                f"salt-call vm_create.rollback {publication.settings.name} to={image['id']}",
+            )
 
 
-def find_uploaded(build: PublishingBuild, store: "Store") -> Image | None:
-    """The root image of the triplet in the store, complete, or None; changes nothing."""
-    name, manifest = image_name(build.settings), build.triplet.check()
-    for image in generations.roots_of(store.list_images(), name):
-        in_place = fact(image, "state") == NEW or fact(image, "state") == PUBLISHED and image["name"] == name
-        if in_place and fact(image, "build") == manifest["build"] and is_same(image, build.triplet.root_image):
+def find_uploaded(build: PublishingBuild, store: "Store") -> list[Image]:
+    """The main images of the build in the store, if all are complete, else none; changes nothing."""
+    publication = Publication(build, store).check()
+    found = [_uploaded(publication, output) for output in publication.outputs]
+    return [image for image in found if image] if all(found) else []
+
+
+def _uploaded(publication: Publication, output: Output) -> Image | None:
+    for image in generations.roots_of(publication.store.list_images(), output.name):
+        in_place = fact(image, "state") == NEW or fact(image, "state") == PUBLISHED and image["name"] == output.name
+        if in_place and fact(image, "build") == publication.manifest["build"] and is_same(image, output.path):
             return image
     return None
 
@@ -122,43 +170,44 @@ def find_uploaded(build: PublishingBuild, store: "Store") -> Image | None:
 def plan_publication(build: PublishingBuild, store: "Store") -> Result:
     """What :func:`publish` would do; changes nothing.
 
-    :returns: ``name``, ``changed``, ``upload`` (roles), ``reuse`` (role: id), ``archive`` (ids), ``remove`` (names of what a run
-        that did not end left), ``gate``
+    :returns: ``name``, ``outputs`` (kind: name), ``changed``, ``upload`` (roles), ``reuse`` (role: id), ``archive`` (ids), ``remove``
+        (names of what a run that did not end left), ``gate``
     """
-    publication = Publication(build, store)
-    manifest = publication.triplet.check()
-    images = store.list_images()
-    current = generations.published_of(images, publication.name)
-    left = generations.leftovers(images, publication.name, build=manifest["build"], builder=publication.builder)
+    publication = Publication(build, store).check()
+    images, current = store.list_images(), _published(publication)
+    left = generations.leftovers(images, publication.name, build=publication.manifest["build"], builder=publication.builder)
+    outputs = [output for output in publication.outputs if not _is_published(publication, current, output)]
+    changed = {output.kind for output in outputs}
+    archived = [image for kind in current if kind not in changed for image in generations.replaced_by(current[kind], images)]
     present: dict[str, Image | None] = {}
-    changed = not (current and has_same_files(publication, current, manifest))
-    if current and not changed:
-        archived = generations.replaced_by(current, images)
-    else:
-        _refuse_rolled_back(publication, manifest)
-        archived = generations.under_name(images, publication.name)
+    if outputs:
+        _refuse_rolled_back(publication, outputs)
+        archived += [image for output in outputs for image in generations.under_name(images, output.name)]
         gone = {image["id"] for image in left}
-        parts = {**find_parts(publication), ROOT_IMAGE: find_uploaded(build, store)}
-        present = {role: None if image and image["id"] in gone else image for role, image in parts.items()}
+        mains = {output.role: _uploaded(publication, output) for output in outputs}
+        found = {**find_parts(publication, outputs), **mains}
+        present = {role: None if image and image["id"] in gone else image for role, image in found.items()}
     return {
-        "name": publication.name,
-        "changed": changed,
+        "name": next(iter(publication.names.values())),
+        "outputs": publication.names,
+        "changed": bool(outputs),
         "upload": [role for role, image in present.items() if image is None],
         "reuse": {role: image["id"] for role, image in present.items() if image},
         "archive": [image["id"] for image in archived],
         "remove": [image["name"] for image in left],
-        "gate": publication.settings.gate if changed else False,
+        "gate": publication.settings.gate if outputs else False,
     }
 
 
 def list_published(store: "Store", name: str | None = None) -> dict[str, list[dict[str, Any]]]:
     """The generations of our images in the store.
 
-    :param name: of a single image
+    :param name: of a single variation: ``web-amd64``
     :returns: ``{image name: [generation, ...]}``, the image that has the name first
     """
     images = store.list_images()
-    names = sorted({fact(image, "name") for image in images if generations.is_ours(image)} if name is None else {name})
+    every = sorted({fact(image, "name") for image in images if generations.is_ours(image)})
+    names = every if name is None else generations.names_of(name)
     return {key: found for key in names if (found := _generations_of(images, key))}
 
 
@@ -173,53 +222,89 @@ def _generations_of(images: Sequence[Image], name: str) -> list[dict[str, Any]]:
 
 
 def roll_back(build: PublishingBuild, store: "Store", to: str | None = None, test: bool = False) -> Result:
-    """Give the name back to the generation before.
+    """Give the names back to the generations before.
 
-    :param to: id of another generation
-    :param test: only say which generation it is
+    :param to: id of another generation of an output: then it alone is rolled back
+    :param test: only say which generations they are
     """
     with Publication(build, store).alone() as publication:
-        finished = [] if test else promote.complete_promotion(store, publication.name)
+        finished = [] if test else _complete(publication)
+        current = _published(publication)
         images = store.list_images()
-        current = generations.published_of(images, publication.name)
-        if to:
-            image: Image | None = _archived_or_published(images, publication.name, to)
-        else:
-            image = generations.previous_of(current, images, publication.name)
-        if image is None:
-            before = f"before {current['id']} of" if current else "of"
-            raise NotPublished(
-                f"there is no generation {before} {publication.name} to roll back to",
-                hint="salt-call vm_create.published lists what is there; ami.keep says how many stay",
-            )
-        changed = current is None or image["id"] != current["id"]
+        chosen = _chosen(publication, images, to) if to else _previous(publication, images, current)
+        changed = {kind: image for kind, image in chosen.items() if kind not in current or image["id"] != current[kind]["id"]}
         if test:
-            return _result(publication, image, changed=changed)
-        if current and not changed:
+            return _result(publication, chosen, changed=bool(changed))
+        if not changed:
             return _finish(publication, current, changed=False, archived=finished)
-        pending = _promote(publication, image, rolls_back=current["id"] if current else "")
-        return _finish(publication, image, changed=True, pending=pending, archived=finished)
+        rolled_back = {kind: current[kind]["id"] if kind in current else "" for kind in changed}
+        pending = _promote(publication, changed, rolled_back)
+        mains = {kind: image for kind in publication.names if (image := changed.get(kind) or current.get(kind))}
+        return _finish(publication, mains, changed=True, pending=pending, archived=finished)
 
 
-def _archived_or_published(images: Sequence[Image], name: str, image_id: str) -> Image:
-    found = next((image for image in generations.roots_of(images, name) if image["id"] == image_id), None)
-    if found is None or fact(found, "state") not in (ARCHIVED, PUBLISHED):
-        raise NotPublished(f"{image_id} is no archived generation of {name}", hint="salt-call vm_create.published lists them")
-    if found["status"] != "active":
-        raise NotPublished(
-            f"{image_id} is {found['status']}, not active", hint="openstack image set --activate, or take another generation"
-        )
+def _previous(publication: Publication, images: Sequence[Image], current: Mapping[str, Image]) -> dict[str, Image]:
+    """The generation before of each output."""
+    found = {}
+    for kind, name in publication.names.items():
+        image = generations.previous_of(current.get(kind), images, name)
+        if image is None:
+            before = f"before {current[kind]['id']} of" if kind in current else "of"
+            raise NotPublished(
+                f"there is no generation {before} {name} to roll back to",
+                hint="salt-call vm_create.published lists what is there; ami.keep says how many stay, ami.outputs which names are rolled back",
+            )
+        found[kind] = image
     return found
 
 
-def _promote(publication: Publication, root: Image, rolls_back: str | None = None) -> list[str]:
+def _chosen(publication: Publication, images: Sequence[Image], image_id: str) -> dict[str, Image]:
+    for kind, name in publication.names.items():
+        for image in generations.roots_of(images, name):
+            if image["id"] == image_id and fact(image, "state") in (ARCHIVED, PUBLISHED):
+                if image["status"] != "active":
+                    raise NotPublished(
+                        f"{image_id} is {image['status']}, not active",
+                        hint="openstack image set --activate, or take another generation",
+                    )
+                return {kind: image}
+    names = " or ".join(publication.names.values())
+    raise NotPublished(f"{image_id} is no archived generation of {names}", hint="salt-call vm_create.published lists them")
+
+
+def _promote(publication: Publication, mains: Mapping[str, Image], rolled_back: Mapping[str, str] | None = None) -> list[str]:
+    """Let the names lead to main images.
+
+    :param rolled_back: ids of the images that lose their names because they are no good
+    :returns: the projects that have yet to accept
+    """
+    store, names = publication.store, publication.names
     with publication.progress.step("promote"):
-        return promote.promote(publication.store, publication.settings, root, publication.name, rolls_back)
+        store.look_again()  # the last moment to see what others have done
+        pending: set[str] = set()
+        for kind, image in mains.items():
+            pending |= {
+                *promote.prepare_promotion(store, publication.settings, image, names[kind], properties=rolled_back is None)
+            }
+        moved: list[str] = []
+        for kind, image in mains.items():
+            try:
+                promote.take_name(store, image, names[kind], None if rolled_back is None else rolled_back[kind])
+            except VmImageError as error:
+                if not moved:
+                    raise
+                raise NotPublished(
+                    f"{', '.join(moved)} moved, and {names[kind]} did not: {error.message}",
+                    hint=f"the next run moves it; {error.hint}",
+                ) from error
+            publication.has_moved = True
+            moved.append(names[kind])
+        return sorted(pending)
 
 
 def _finish(
     publication: Publication,
-    root: Image,
+    mains: Mapping[str, Image],
     *,
     changed: bool,
     archived: Iterable[str],
@@ -227,49 +312,56 @@ def _finish(
     reused: Iterable[str] = (),
     pending: Iterable[str] = (),
 ) -> Result:
-    """Archive and prune when the name has moved; nothing is lost if that fails: the next run does it."""
+    """Archive and prune when the names have moved; nothing is lost if that fails: the next run does it."""
+    store, settings, names = publication.store, publication.settings, publication.names
     try:
-        publication.store.look_again()
-        archived = [*archived, *promote.complete_promotion(publication.store, publication.name)]
-        current = generations.published_of(publication.store.list_images(), publication.name)
-        if current is None or current["id"] != root["id"]:
-            raise NotPublished(
-                f"{publication.name} points to {current['id'] if current else 'nothing'}, not to {root['id']}",
-                hint="another builder took the name at the same time, or the store reports changes that it does not make",
-            )
-        removed = [*removed, *prune(publication.store, publication.name, publication.settings.keep, publication.builder)]
-        return _result(publication, root, changed=changed, reused=reused, archived=archived, pending=pending, removed=removed)
+        store.look_again()
+        archived = [*archived, *_complete(publication)]
+        current = _published(publication)
+        for kind, image in mains.items():
+            found = current[kind]["id"] if kind in current else "nothing"
+            if found != image["id"]:
+                raise NotPublished(
+                    f"{names[kind]} points to {found}, not to {image['id']}",
+                    hint="another builder took the name at the same time, or the store reports changes that it does not make",
+                )
+        removed = [*removed, *prune(store, publication.name, names.values(), settings.keep, publication.builder)]
+        return _result(publication, mains, changed=changed, reused=reused, archived=archived, pending=pending, removed=removed)
     except NotPublished:
         raise
     except VmImageError as error:
+        lead = " and ".join(f"{names[kind]} points to {image['id']}" for kind, image in mains.items())
         raise NotPublished(
-            f"{publication.name} points to {root['id']} now, but the older images are not archived: {error.message}",
-            hint=f"the next run does it; {error.hint}",
+            f"{lead} now, but the older images are not archived: {error.message}", hint=f"the next run does it; {error.hint}"
         ) from error
 
 
-def _pass_gate(publication: Publication, root: Image) -> None:
-    if not publication.settings.gate:
+def _pass_gate(publication: Publication, mains: Mapping[str, Image]) -> None:
+    """Boot what is to be published; if any output does not come up, none of them is."""
+    store, settings = publication.store, publication.settings
+    if not settings.gate:
         return
+    outputs = [output for output in publication.outputs if output.kind in mains]
     try:
         with publication.progress.step("gate"):
-            pass_gate(publication.triplet, publication.settings.gate)
+            for target in boots_of(publication.triplet, outputs):
+                pass_gate(target, settings.gate)
     except BootFailed as failure:
-        title = promote.mark_broken(publication.store, root, publication.name)
+        titles = [promote.mark_broken(store, mains[output.kind], output.name) for output in outputs]
         try:
-            publication.store.look_again()
-            prune(publication.store, publication.name, publication.settings.keep, publication.builder)
+            store.look_again()
+            prune(store, publication.name, [output.name for output in outputs], settings.keep, publication.builder)
         except VmImageError as trouble:  # the next run does it; why the gate failed is of more interest
-            publication.store.say(trouble.message)
+            store.say(trouble.message)
         raise NotPublished(
-            f"{publication.name} did not pass its gate and is kept as {title!r}: {failure.message}",
-            hint="the name points to the same image as before; inspect the triplet with vm_create.boot",
+            f"{outputs[0].name} did not pass its gate and is kept as {' and '.join(map(repr, titles))}: {failure.message}",
+            hint="the names lead to the same images as before; inspect the triplet with vm_create.boot",
         ) from failure
 
 
 def _result(
     publication: Publication,
-    root: Image,
+    mains: Mapping[str, Image],
     *,
     changed: bool,
     reused: Iterable[str] = (),
@@ -277,12 +369,15 @@ def _result(
     pending: Iterable[str] = (),
     removed: Iterable[str] = (),
 ) -> Result:
-    ids = {"image": root["id"], "kernel": root.get("kernel_id"), "ramdisk": root.get("ramdisk_id")}
+    kind, first = next(iter(mains.items()))
+    ids = {"image": first["id"], "kernel": first.get("kernel_id"), "ramdisk": first.get("ramdisk_id")}
     lists = {"reused": reused, "archived": archived, "pending": pending, "removed": removed}
+    names = publication.names
     return {
-        "name": publication.name,
+        "name": names[kind],
         **ids,
-        "build": fact(root, "build"),
+        "build": fact(first, "build"),
         "changed": changed,
         **{key: list(value) for key, value in lists.items()},
+        "outputs": {kind: {"name": names[kind], "image": image["id"]} for kind, image in mains.items()},
     }

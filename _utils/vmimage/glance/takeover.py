@@ -1,7 +1,7 @@
 """Properties, visibility and members are carried over, so that the users of the old image can see and use the new image."""
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmimage.errors import ImageGone, StoreRefused
@@ -21,6 +21,11 @@ _OPENNESS = ("private", "shared", "community", "public")
 def visibility_of(settings: Settings, old: Image | None) -> str:
     """The visibility of the new image: as the settings say, else that of the old image."""
     return settings.visibility or (old["visibility"] if old else "private")
+
+
+def most_open(visibilities: Iterable[str]) -> str:
+    """The visibility by which most users see an image."""
+    return max(visibilities, key=_openness, default="private")
 
 
 def is_as_open(image: Image, visibility: str) -> bool:
@@ -60,7 +65,7 @@ def _carry_properties(store: "Store", settings: Settings, old: Image | None, new
     if old is None:
         return
     carried = {key: value for key, value in old.items() if _is_carried(key, settings, old) and key not in new}
-    if old["min_ram"] > new["min_ram"]:
+    if old["min_ram"] > new["min_ram"] and "min_ram" not in [*_configured(old), *_configured(new)]:
         carried["min_ram"] = old["min_ram"]
     if set(old["tags"]) - set(new["tags"]):
         carried["tags"] = sorted({*old["tags"], *new["tags"]})
@@ -69,10 +74,15 @@ def _carry_properties(store: "Store", settings: Settings, old: Image | None, new
 
 
 def _is_carried(key: str, settings: Settings, old: Image) -> bool:
-    """Not what the settings gave to the old image: they may have changed.  Not signatures either: they are of other bytes."""
-    if key.startswith(_NEVER) or key in fact(old, "configured").split():
+    """Not what the settings or its file gave to the old image: they may have changed.  Not signatures either: they are of other bytes."""
+    if key.startswith(_NEVER) or key in _configured(old):
         return False
     return any(fnmatch.fnmatchcase(key, pattern) for pattern in (*CARRIED_OVER, *settings.carry_over))
+
+
+def _configured(image: Image) -> list[str]:
+    """The fields and properties that an image has from the settings, or that follow from its file."""
+    return [*fact(image, "configured").split(), *fact(image, "derived").split()]
 
 
 def _own_parts(store: "Store", image: Image) -> list[Image]:

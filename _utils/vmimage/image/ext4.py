@@ -206,3 +206,8 @@ def superblock(image: StrPath) -> dict[str, str]:
 def block_count(image: StrPath) -> int:
     """The blocks of the file system in an image."""
     return int(superblock(image)["Block count"])
+
+
+def version_of_programs() -> str:
+    """The version of the programs that wrote the file system."""
+    return run(["mke2fs", "-V"]).output.split()[1]

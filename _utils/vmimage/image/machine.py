@@ -4,7 +4,7 @@ Which ports a service opens by itself no file says; of sockets that systemd open
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ _PLACES = (_OWN, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/l
 _LISTENS = re.compile(r"^[ \t]*Listen(Stream|Datagram)[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _PORT = re.compile(r"(?:\S+:)?(\d{1,5})")
 _USER = re.compile(r"([^:]+):[^:]*:(\d{1,10}):[^:]*:[^:]*:([^:]*):([^:]*)")
+_FIRST_OF_PEOPLE = 1000  # user id: those below are of packages
 _MOST = 1000  # of a kind: no machine has more, and a manifest is no place for what has
 
 
@@ -52,6 +53,22 @@ def list_users(root: StrPath) -> list[dict[str, Any]]:
             name, number, home, shell = user.groups()
             found.append({"name": printable(name), "uid": int(number), "home": printable(home), "shell": printable(shell)})
     return found
+
+
+def users_before(root: StrPath, manifest: Mapping[str, Any] | None) -> set[str]:
+    """The names of the users of a base.
+
+    :param root: what a build starts from
+    :param manifest: of that, where it is the last root image, which has the users of its variation, too
+    """
+    users = list_users(root)
+    names = {user["name"] for user in users}
+    if not manifest:
+        return names
+    added = (manifest.get("machine") or {}).get("users")
+    if added is None:  # of a build that did not note them
+        added = [user for user in users if user["uid"] >= _FIRST_OF_PEOPLE]
+    return names - {user["name"] for user in added}
 
 
 def _is_masked(root: StrPath, name: str) -> bool:

@@ -1,4 +1,7 @@
-"""Booting a triplet in QEMU for a look, as a cloud would: kernel, ramdisk and root image given apart, the image not changed."""
+"""Booting a triplet or a whole disk in QEMU for a look, as a cloud would, the image not changed.
+
+Kernel, ramdisk and root image of a triplet are given apart; a disk is booted by the firmware: its loader, not QEMU, finds the kernel.
+"""
 
 import os
 import platform
@@ -9,10 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vmimage.errors import BootFailed, printable
+from vmimage.errors import BootFailed, NotReady, printable
 from vmimage.image.login import PORT as login_port
 from vmimage.image.login import Login
 from vmimage.image.triplet import Triplet
@@ -38,6 +42,44 @@ _HTTP = "GET / HTTP/1.0\r\n\r\n"
 _FAILED = re.compile(r"\[FAILED\] Failed to (?:start|listen on|mount) (\S+)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
+#: UEFI in a file that QEMU loads as its BIOS, and the package that has it; x86 has SeaBIOS without that
+_UEFI = {
+    "x86_64": ("/usr/share/ovmf/OVMF.fd", "ovmf"),
+    "aarch64": ("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64"),
+}
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A whole disk to boot.
+
+    :ivar format: raw or qcow2
+    :ivar firmware: bios or uefi
+    """
+
+    name: str
+    path: Path
+    format: str
+    firmware: str
+
+
+def _boot_words(target: Triplet | Disk, words: str) -> list[StrPath]:
+    """The arguments that say what is booted."""
+    machine = platform.machine()
+    if isinstance(target, Triplet):
+        append = f"root=/dev/vda rw console={_CONSOLE[machine]} net.ifnames=0 {words}".rstrip()
+        return ["-kernel", target.kernel, "-initrd", target.ramdisk, "-append", append]
+    return ["-bios", _UEFI[machine][0]] if target.firmware == "uefi" else []
+
+
+def check_firmware(name: str, firmware: str) -> None:
+    """Refuse to boot a disk on a machine without the disk's firmware.
+
+    :param name: of the disk, for the message
+    """
+    path, package = _UEFI[platform.machine()]
+    if firmware == "uefi" and not Path(path).exists():
+        raise NotReady(f"{name} boots by UEFI, and {path} is not there", hint=f"apt-get install {package}")
 
 
 def program() -> str:
@@ -51,7 +93,7 @@ def accelerators() -> list[str]:
 
 
 def qemu_argv(
-    triplet: Triplet,
+    target: Triplet | Disk,
     disk: Path,
     accelerator: str,
     console: Path,
@@ -62,15 +104,15 @@ def qemu_argv(
     network: str = "restrict=on",
     words: str = "",
 ) -> list[StrPath]:
-    """The command line that boots a triplet.
+    """The command line that boots a triplet or a disk.
 
-    :param disk: qcow2 over its root image
+    :param disk: qcow2 over its image
     :param accelerator: kvm or tcg
     :param console: file that takes the first serial line
     :param forwards: ``(port of 127.0.0.1, port of the guest)``
     :param more: further arguments
     :param network: options of QEMU's user network; by default the guest reaches no other machine
-    :param words: further words for the kernel's command line
+    :param words: further words for the command line of a triplet's kernel
     """
     machine = platform.machine()
     forward = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{guests}" for ours, guests in forwards)
@@ -80,8 +122,7 @@ def qemu_argv(
     return [
         *_MACHINES[machine], *acceleration,
         "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none", "-no-reboot",
-        "-kernel", triplet.kernel, "-initrd", triplet.ramdisk,
-        "-append", f"root=/dev/vda rw console={_CONSOLE[machine]} net.ifnames=0 {words}".rstrip(),
+        *_boot_words(target, words),
         "-drive", f"file={disk},format=qcow2,if=virtio,cache=unsafe",
         "-netdev", f"user,id=net0,{network}{forward}", "-device", "virtio-net-pci,netdev=net0",
         "-device", "virtio-rng-pci", "-serial", f"file:{console}", *more,
@@ -105,26 +146,29 @@ class Running(NamedTuple):
 
 @contextmanager
 def booted(
-    triplet: Triplet,
+    target: Triplet | Disk,
     is_up: Callable[[str], bool],
     seconds: float,
     forwards: Iterable[tuple[int, int]] = (),
     more: Iterable[StrPath] = (),
     words: str = "",
 ) -> Iterator[Running]:
-    """A triplet that runs for the time of the block, once it is up.
+    """A triplet or disk that runs for the time of the block, once it is up.
 
     :param is_up: takes the console's text, says whether to go on
     :param seconds: how long to wait for that
     :param words: further words for the kernel's command line
     :raises BootFailed: with the end of the console
     """
+    image, kind = (target.path, target.format) if isinstance(target, Disk) else (target.root_image, "raw")
+    if isinstance(target, Disk):
+        check_firmware(target.name, target.firmware)
     with tempfile.TemporaryDirectory(prefix="vm_create-boot-") as directory:
         for accelerator in accelerators():
             console, disk = Path(directory) / f"console-{accelerator}", Path(directory) / f"disk-{accelerator}"
-            run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", triplet.root_image, disk, f"{_DISK_GIB}G"])
+            run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", image, disk, f"{_DISK_GIB}G"])
             with open(Path(directory) / "qemu.log", "w+b") as log:
-                argv = qemu_argv(triplet, disk, accelerator, console, forwards, more, words=words)
+                argv = qemu_argv(target, disk, accelerator, console, forwards, more, words=words)
                 with started(argv, log) as child:
                     begun = time.monotonic()
                     if _wait(child, console, is_up, seconds, must_speak=accelerator == "kvm"):
@@ -134,7 +178,7 @@ def booted(
                 said = log.read().decode(errors="replace")
         end = "".join(f"\n    {line}" for line in (read_console(console).splitlines() + said.splitlines())[-15:])
         raise BootFailed(
-            f"{triplet.name} did not come up in {seconds} s:{end}", hint="boot it with more seconds, or look at the console above"
+            f"{target.name} did not come up in {seconds} s:{end}", hint="boot it with more seconds, or look at the console above"
         )
 
 
@@ -163,7 +207,7 @@ def free_port() -> int:
 
 
 def look(
-    triplet: Triplet,
+    target: Triplet | Disk,
     seconds: float,
     ports: Iterable[int],
     *,
@@ -183,7 +227,7 @@ def look(
     forwards = {port: free_port() for port in [*ports, *([login_port] if login else [])]}
     words = login.words if login else ""
     with booted(
-        triplet, lambda text: "login:" in text, seconds, [(ours, port) for port, ours in forwards.items()], words=words
+        target, lambda text: "login:" in text, seconds, [(ours, port) for port, ours in forwards.items()], words=words
     ) as up:
         begun, left = time.monotonic(), seconds - up.seconds
         answers = {}

@@ -175,7 +175,7 @@ class Settings:
     initrd_id: str = _setting("", "another name of ramdisk_id", shapes_image=False, repository_may_set=True)
     properties: dict = _setting(
         {},
-        "further properties of the published image, such as {hw_disk_bus: virtio}",
+        "further properties of the published images, such as {hw_disk_bus: virtio}; those of a single output below its name: {disk: {hw_firmware_type: uefi}}",
         shapes_image=False,
         repository_may_set=True,
     )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
+from vmimage.settings.properties import find_wrong_property
 from vmimage.settings.schema import COMPRESSIONS, DISK_FORMATS, KEYS, OUTPUTS, Settings, keys_that
 from vmimage.system.address import public_address
 
@@ -22,12 +23,6 @@ _BASE_FORMATS = ("raw", "disk", "qcow2", "tar")
 _RELEASES = frozenset(
     """bullseye bookworm trixie forky duke sid oldoldstable oldstable stable testing unstable
     focal jammy noble plucky questing""".split()
-)
-#: properties that Glance or the publishing sets on every image, and no user
-_RESERVED = frozenset(
-    """architecture checksum container_format created_at deleted deleted_at direct_url disk_format file id is_public kernel_id location
-    locations min_disk min_ram name os_distro os_hash_algo os_hash_value os_hidden os_type os_version owner protected ramdisk_id schema
-    self size status stores tags updated_at virtual_size visibility""".split()
 )
 #: characters; what is longer is no name and no path on any machine
 _LONGEST, _SHOWN = 4096, 300
@@ -202,13 +197,8 @@ def _check_publishing(settings: Settings, refuse: _Refuse) -> None:
         refuse("tries", "a number from 1 to 20")
     if settings.ramdisk_id and settings.initrd_id and settings.ramdisk_id != settings.initrd_id:
         refuse("initrd_id", "ami.ramdisk_id means the same and has another value: keep one")
-    for key, value in settings.properties.items():
-        if not isinstance(key, str) or not 0 < len(key) < 256:
-            refuse("properties", f"{key!r} is no name of a property: a string of 1 to 255 characters")
-        if not isinstance(value, str):
-            refuse("properties", f"the value of {key} is not a string: put it in quotes")
-        if key.startswith(("vm_create_", "os_glance_")) or key in _RESERVED:
-            refuse("properties", f"{key} is set by Glance or by the publishing itself")
+    if wrong := find_wrong_property(settings.properties):
+        refuse("properties", wrong)
     if isinstance(settings.gate, dict):
         _check_gate(settings.gate, refuse)
 

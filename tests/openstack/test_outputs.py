@@ -1,0 +1,189 @@
+"""Several outputs of a build on their way into a real Glance, seen by a plain python-glanceclient."""
+
+import signal
+
+import pytest
+from looking_at import assert_nothing_unfinished, file_sha256, images_of, named, sha256_of
+from publishing import Publishers
+from triplets import Publisher, make_outputs, make_triplet
+from vmimage.errors import ImageUnsound, NotPublished, SettingsWrong
+from vmimage.glance import publish
+from vmimage.system.whole_files import write_json
+
+KINDS = ["triplet", "bare", "disk"]
+NAMES = {"triplet": "web-amd64", "bare": "web-amd64-bare", "disk": "web-amd64-disk"}
+
+
+@pytest.fixture
+def alice(cloud, lane, tmp_path):
+    return Publisher(cloud, tmp_path, lane.region)
+
+
+def publish_new(publisher, outputs=KINDS, **settings):
+    """New bytes of all outputs, published."""
+    triplet = make_outputs(publisher.directory)
+    return triplet, publisher.publish(outputs=outputs, **settings)
+
+
+def assert_all_published(client, triplet, kinds=KINDS, archived=None):
+    """Each name leads to its file, byte for byte, and nothing else of a build is in the store."""
+    made = triplet.manifest()["outputs"]
+    found = {}
+    for kind in kinds:
+        (image,) = named(client, NAMES[kind])
+        path = triplet.root_image if kind == "triplet" else triplet.directory / made[kind]["path"]
+        assert (image["status"], sha256_of(client, image["id"])) == ("active", file_sha256(path))
+        found[kind] = image
+        if archived is not None:
+            assert len([entry for entry in images_of(client) if entry["name"].startswith(f"archive {NAMES[kind]} ")]) == archived
+    assert_nothing_unfinished(client)
+    return found
+
+
+def listings(wire):
+    return len([path for method, path in wire.requests if method == "GET" and path.startswith("/v2/images?")])
+
+
+def test_outputs_are_published_together_each_under_its_name(alice, lane):
+    """Seen twice: then they are archived together, and go back together; a listing costs the same for one output and for three."""
+    first, published = publish_new(alice)
+    images = assert_all_published(alice.client, first)
+    assert published["outputs"] == {kind: {"name": NAMES[kind], "image": images[kind]["id"]} for kind in KINDS}
+    formats = {kind: (image["container_format"], image["disk_format"]) for kind, image in images.items()}
+    assert formats == {"triplet": ("ami", "ami"), "bare": ("bare", "qcow2"), "disk": ("bare", "qcow2")}
+    made = first.manifest()["outputs"]
+    for kind in ("bare", "disk"):  # what Glance's own inspector found in the file
+        assert images[kind]["virtual_size"] == made[kind]["virtual_bytes"]
+    for key in ("kernel_id", "ramdisk_id"):
+        assert images["bare"][key] == images["triplet"][key] and key not in images["disk"]
+    assert len([entry for entry in images_of(alice.client) if entry["container_format"] in ("aki", "ari")]) == 2
+    before = {entry["id"]: entry["updated_at"] for entry in images_of(alice.client)}
+    again = alice.publish(outputs=KINDS)
+    assert again["changed"] is False and again["outputs"] == published["outputs"]
+    assert {entry["id"]: entry["updated_at"] for entry in images_of(alice.client)} == before
+
+    lane.wire.requests.clear()
+    second, _ = publish_new(alice, keep=1)
+    of_three = listings(lane.wire)
+    assert_all_published(alice.client, second, archived=1)
+    back = publish.roll_back(*alice.build(outputs=KINDS))
+    assert {kind: entry["image"] for kind, entry in back["outputs"].items()} == {kind: images[kind]["id"] for kind in KINDS}
+    assert [named(alice.client, NAMES[kind])[0]["id"] for kind in KINDS] == [images[kind]["id"] for kind in KINDS]
+    with pytest.raises(NotPublished, match="this triplet was rolled back"):
+        alice.publish(outputs=KINDS)
+    lane.wire.requests.clear()
+    publish_new(alice, ["triplet"], keep=1)
+    assert 0 < listings(lane.wire) == of_three
+
+
+def test_what_a_cloud_asks_is_on_each_image(alice):
+    given = {"replace_frequency": "monthly", "hw_disk_bus": "scsi", "disk": {"hw_firmware_type": "uefi"}, "colour": "red"}
+    triplet, _ = publish_new(alice, properties={**given, "min_ram": "256"})
+    images = assert_all_published(alice.client, triplet)
+    expected = {
+        "architecture": "x86_64", "os_distro": "debian", "os_version": "12", "min_disk": 1, "min_ram": 256, "hw_disk_bus": "scsi",
+        "replace_frequency": "monthly", "provided_until": "none", "uuid_validity": "last-3", "image_source": "private",
+        "image_description": "web on Debian 12, revision 249:9ed741a55f17", "image_build_date": "2026-01-02 03:04:05",
+        "image_original_user": "debian", "colour": "red",
+    }  # fmt: skip
+    for image in images.values():
+        assert {key: image[key] for key in expected} == expected
+    assert [images[kind].get("hw_firmware_type") for kind in KINDS] == [None, None, "uefi"]
+
+
+def test_an_output_joins_and_leaves_without_the_others_being_touched(alice):
+    first, published = publish_new(alice, ["triplet"])
+    joined = alice.publish(outputs=["triplet", "disk"])
+    images = assert_all_published(alice.client, first, ["triplet", "disk"])
+    assert joined["changed"] is True and joined["image"] == published["image"]
+    second, _ = publish_new(alice, ["triplet"])
+    assert_all_published(alice.client, second, ["triplet"], archived=1)
+    assert named(alice.client, NAMES["disk"])[0]["id"] == images["disk"]["id"]
+    listed = publish.list_published(alice.build()[1], "web-amd64")
+    assert {name: [(entry["output"], entry["state"]) for entry in found] for name, found in listed.items()} == {
+        "web-amd64": [("triplet", "published"), ("triplet", "archived")],
+        "web-amd64-disk": [("disk", "published")],
+    }
+
+
+def replaced_by_raw(path):
+    path.write_bytes(bytes(3 << 20))
+
+
+def backed(path):
+    """As a careless hand would leave it: its header names another file of the host."""
+    content = bytearray(path.read_bytes())
+    content[8:20] = (512).to_bytes(8, "big") + (11).to_bytes(4, "big")
+    content[512:523] = b"/etc/shadow"
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (replaced_by_raw, "is to be published as qcow2, and is no qcow2 image"),
+        (backed, "is not safe: .*backing file"),
+    ],
+)
+def test_a_file_that_is_not_what_it_is_called_is_refused_and_nothing_is_uploaded(alice, damage, words):
+    triplet = make_outputs(alice.directory)
+    manifest = triplet.manifest()
+    disk = manifest["outputs"]["disk"]
+    path = alice.directory / disk["path"]
+    damage(path)
+    disk["sha256"] = file_sha256(path)
+    write_json(triplet.manifest_path, manifest)
+    with pytest.raises(ImageUnsound, match=f"web.disk.qcow2 {words}"):
+        alice.publish(outputs=KINDS)
+    assert images_of(alice.client) == []
+
+
+def test_what_cannot_be_published_is_refused_by_name_before_anything_is_uploaded(alice):
+    make_triplet(alice.directory)
+    for settings, kind, words in (
+        ({"outputs": ["triplet", "disk"]}, NotPublished, "web was built without disk"),
+        ({"outputs": ["tar"]}, NotPublished, "of tar, which ami.outputs asks for, nothing goes to Glance"),
+        ({"properties": {"colour": "blue"}}, SettingsWrong, "colour in ami.properties: 'blue' is not one of"),
+        ({"properties": {"os_secure_boot": "required"}}, SettingsWrong, "web-amd64 is not made to boot by UEFI"),
+    ):
+        with pytest.raises(kind, match=words):
+            alice.publish(**settings)
+    assert images_of(alice.client) == []
+
+
+def killed_at(wire, victim, number):
+    """The victim's end, just before the store hears of a request that changes it."""
+    seen = []
+
+    def kill(_, method, path, headers):
+        if method in ("POST", "PUT", "PATCH", "DELETE"):
+            seen.append((method, path))
+            if len(seen) == number + 1:
+                victim.kill()
+                return "cut"
+        return None
+
+    wire.on_request = kill
+    code, _ = victim.wait()
+    wire.on_request = None
+    return code
+
+
+def test_killed_between_the_names_the_next_run_lets_all_of_them_move(alice, lane):
+    """At the upload of the disk, between the names, and before the old images are archived."""
+    publish_new(alice, keep=1)
+    with Publishers() as publishers:
+        lane.wire.requests.clear()
+        publish_new(alice, keep=1)
+        steps = [(method, path) for method, path in lane.wire.requests if method in ("POST", "PUT", "PATCH", "DELETE")]
+        names = [number for number, (method, _) in enumerate(steps) if method == "PATCH"][-6:]
+        disk = [number for number, (method, _) in enumerate(steps) if method == "PUT"][-1]
+        for number in (disk, *names[1:4]):
+            triplet = make_outputs(alice.directory)
+            victim = publishers.start(alice.directory, alice.environment, outputs=KINDS, keep=1)
+            assert killed_at(lane.wire, victim, number) == -signal.SIGKILL, steps[number]
+            for kind in KINDS:  # the names lead to whole images, of the old build or of the new
+                found = named(alice.client, NAMES[kind])
+                assert found and {image["status"] for image in found} == {"active"}, (steps[number], kind)
+            alice.publish(outputs=KINDS, keep=1)
+            assert_all_published(alice.client, triplet, archived=1)
