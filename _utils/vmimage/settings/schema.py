@@ -7,6 +7,8 @@ from typing import Any
 from vmimage.system.address import public_address
 
 PREFIX = "ami"
+#: what can be made of a finished root
+OUTPUTS = ("triplet", "bare", "disk", "tar", "ec2")
 
 
 def _setting(
@@ -95,6 +97,11 @@ class Settings:
     post: str = _setting("ami_creator_post", "SLS that seals the root and makes the triplet")
     root: str = _setting("", "where the root is mounted; default: /mnt/NAME", shapes_image=False, is_path=True)
     output: str = _setting("/var/lib/vm_create/images", "directory of the triplets", shapes_image=False, is_path=True)
+    outputs: list = _setting(
+        ("triplet",),
+        "what is made of the root and published: any of triplet, bare (the root image as qcow2), disk (a whole disk with partitions and a boot loader), tar (the root's files), ec2 (the disk for EC2)",
+        repository_may_set=True,
+    )
     output_mode: str | int = _setting(
         "0600",
         'mode of the files of a triplet, in octal: an image holds its /etc/shadow; "0640" lets the group read it',
@@ -174,6 +181,11 @@ class Settings:
         "boot the triplet before the name moves to it: true, or {seconds: 300, ports: [22]}, ports that must answer",
         shapes_image=False,
         repository_may_set=True,
+    )
+    ec2: dict = _setting(
+        {},
+        "for ec2 among the outputs: {region: eu-west-1, profile: NAME, accounts: [...], boot_mode: uefi, tpm: true, volume_gib: 8, parallel: 16, endpoint: ADDRESS}; credentials are found by boto3",
+        shapes_image=False,
     )
     tries: int = _setting(
         7,
