@@ -57,8 +57,12 @@ class Publication:
 
     def look(self) -> None:
         """See what is in EC2 now."""
-        self.images = [as_generation(image) for image in self.cloud.list_images(self.name)]
+        self.look_at_images()
         self.snapshots = self.cloud.list_snapshots(self.name)
+
+    def look_at_images(self) -> None:
+        """See which images are in EC2 now."""
+        self.images = [as_generation(image) for image in self.cloud.list_images(self.name)]
 
     def check_disk(self) -> None:
         """Compare the file with its manifest.

@@ -172,7 +172,6 @@ def _registered(publication: Publication, snapshot: str) -> str:
 
     :returns: its id
     """
-    publication.look()
     name, manifest = publication.name, publication.manifest
     serial = max(map(generations.serial, generations.roots_of(publication.images, name)), default=0) + 1
     tags = marks(manifest, publication.disk, name, publication.builder)
@@ -181,7 +180,7 @@ def _registered(publication: Publication, snapshot: str) -> str:
         with publication.progress.step("ec2 register"):
             return publication.cloud.register_image(**facts)
     except StoreConflict as error:
-        publication.look()  # a run that was killed may have registered it a moment ago
+        publication.look_at_images()  # a run that was killed may have registered it a moment ago
         found = [image["id"] for image in publication.images if image["snapshot"] == snapshot]
         if found:
             return str(found[0])
@@ -212,19 +211,14 @@ def _available(publication: Publication, image_id: str) -> Image:
 def _permit(publication: Publication, image: Image, current: Image | None) -> None:
     """Whoever may start instances of the old image may start those of the new, and the accounts of the settings."""
     wanted = publication.cloud.list_permissions(current["id"]) if current else []
-    wanted += [{"UserId": account} for account in publication.own.accounts]
-    there = publication.cloud.list_permissions(image["id"]) if wanted else []
-    missing: list[dict[str, str]] = []
-    for entry in wanted:
-        if entry not in (*there, *missing):
-            missing.append(entry)
-    if missing:
-        publication.cloud.permit(image["id"], missing)
+    wanted += [entry for account in publication.own.accounts if (entry := {"UserId": account}) not in wanted]
+    if wanted:
+        publication.cloud.permit(image["id"], wanted)
 
 
 def _promote(publication: Publication, image: Image) -> None:
     """Give an image the name, with one request, which also notes the images that it replaces; then they are archived."""
-    publication.look()
+    publication.look_at_images()  # the last moment to see what others have done
     old = [former for former in generations.under_name(publication.images, publication.name) if former["id"] != image["id"]]
     taken = max(map(generations.generation, generations.roots_of(publication.images, publication.name)), default=0) + 1
     tags = {"state": PUBLISHED, "generation": str(taken), "replaces": " ".join(former["id"] for former in old)[:255]}
