@@ -81,12 +81,18 @@ class Account:
         return self.write_disk(data + more, build)
 
     def write_disk(self, data, build=None):
-        triplet = make_triplet(self.directory, root=b"root", build=build)
-        path = self.directory / "web.disk.raw"
-        path.write_bytes(data)
-        facts = {"path": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "disk_format": "raw"}
-        write_json(triplet.manifest_path, triplet.manifest() | {"outputs": {"ec2": facts}})
+        self.directory.mkdir(exist_ok=True)
+        (self.directory / "web.disk.raw").write_bytes(data)
+        self.describe_disk(build)
         return data
+
+    def describe_disk(self, build=None):
+        """A manifest of the file that is there."""
+        triplet, path = make_triplet(self.directory, root=b"root", build=build), self.directory / "web.disk.raw"
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        facts = {"path": path.name, "bytes": path.stat().st_size, "sha256": digest, "disk_format": "raw"}
+        write_json(triplet.manifest_path, triplet.manifest() | {"outputs": {"ec2": facts}})
 
     # what is there
 
@@ -107,9 +113,7 @@ class Account:
         blocks = self.ebs.list_snapshot_blocks(SnapshotId=snapshot)["Blocks"]
         data = bytearray((max(entry["BlockIndex"] for entry in blocks) + 1) * BLOCK)
         for entry in blocks:
-            got = self.ebs.get_snapshot_block(
-                SnapshotId=snapshot, BlockIndex=entry["BlockIndex"], BlockToken=entry["BlockToken"]
-            )
+            got = self.ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=entry["BlockIndex"], BlockToken=entry["BlockToken"])
             data[entry["BlockIndex"] * BLOCK :][:BLOCK] = b""
             data[entry["BlockIndex"] * BLOCK : (entry["BlockIndex"] + 1) * BLOCK] = got["BlockData"].read()
         return bytes(data)

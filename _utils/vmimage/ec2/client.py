@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from vmimage.delivery import EXTRAS
 from vmimage.ec2.blocks import BLOCK_BYTES, checksum
 from vmimage.errors import (
     CredentialsWrong,
@@ -242,7 +243,7 @@ def _boto3() -> tuple[Any, Any, Any]:
     except ImportError as error:
         raise NotReady(
             "ami.outputs has ec2, and the Python of Salt has no boto3",
-            hint=f"salt-pip install 'boto3>=1.28,<2', or {sys.executable} -m pip install 'boto3>=1.28,<2'",
+            hint=f"salt-pip install '{EXTRAS['ec2'][0]}', or {sys.executable} -m pip install '{EXTRAS['ec2'][0]}'",
         ) from error
     for name in ("boto3", "botocore"):  # on level debug they write tokens into the log, and answers with keys
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))

@@ -12,9 +12,8 @@ from vmimage.ec2.client import Cloud, Resource
 from vmimage.ec2.images import as_generation, check_name
 from vmimage.ec2.snapshot import Note
 from vmimage.errors import ImageUnsound
-from vmimage.glance.description import image_name
 from vmimage.glance.generations import Image, Manifest
-from vmimage.glance.publication import PublishingBuild
+from vmimage.glance.publication import PublishingBuild, image_name
 from vmimage.settings.ec2 import read_ec2
 from vmimage.settings.schema import Settings
 from vmimage.system.digest import digest_of_file
