@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 
 import boto3
+from botocore.loaders import create_loader
+from botocore.session import get_session
 from ec2_server import BLOCK
 from triplets import make_triplet, publishing_build
 from vmimage.ec2 import publish
@@ -28,6 +30,16 @@ ENVIRONMENT = {
 READS = ("Describe", "List", "Get")
 
 
+#: reads the models of services, which takes long, once
+_LOADER = create_loader()
+
+
+def new_session():
+    session = get_session()
+    session.register_component("data_loader", _LOADER)
+    return boto3.Session(region_name=REGION, botocore_session=session)
+
+
 class Account:
     """A user who publishes disks from a directory.
 
@@ -36,9 +48,10 @@ class Account:
 
     def __init__(self, server, directory):
         self.server, self.directory, self.asked = server, directory, []
-        self.session = boto3.Session(region_name=REGION)
+        self.session = new_session()
         self.session.events.register("before-parameter-build", self._check_request)
-        self.ec2, self.ebs = (boto3.client(name, region_name=REGION, endpoint_url=server.url) for name in ("ec2", "ebs"))
+        looking = new_session()
+        self.ec2, self.ebs = (looking.client(name, endpoint_url=server.url) for name in ("ec2", "ebs"))
 
     def _check_request(self, params, model, **_):
         check_parameters(model.input_shape, params, model.name)

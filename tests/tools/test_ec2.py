@@ -4,12 +4,14 @@ import itertools
 import logging
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from botocore.awsrequest import AWSResponse
 from ec2_account import ENVIRONMENT, SECRET, TOKEN, Account, answered, block, killed_at
 from ec2_server import BLOCK, Ec2Server
+from vmimage.build import publishing
 from vmimage.ec2 import publish
 from vmimage.ec2.client import Cloud
 from vmimage.ec2.publication import Publication
@@ -22,6 +24,7 @@ from vmimage.errors import (
     StoreRefused,
     StoreUnreachable,
 )
+from vmimage.image.table import line_of_ec2
 from vmimage.settings.ec2 import Ec2Settings
 
 
@@ -210,7 +213,7 @@ def test_what_another_builder_may_be_sending_stays_for_a_day(account, monkeypatc
     )["SnapshotId"]
     account.publish_new()
     assert pending in account.snapshots()
-    monkeypatch.setattr("vmimage.ec2.images._ABANDONED_AFTER", datetime.now(UTC) - datetime.now(UTC))
+    monkeypatch.setattr("vmimage.ec2.images._ABANDONED_AFTER", timedelta(0))
     account.publish_new()
     assert pending not in account.snapshots()
 
@@ -419,3 +422,39 @@ def test_memory_does_not_grow_with_the_disk(account):
         account.publish()
     assert 0 < max(most) <= 2
     assert os.path.getsize(account.directory / "web.disk.raw") == 16 * BLOCK
+
+
+def test_a_build_with_ec2_among_its_outputs_is_published_there(account):
+    """By the functions that create_variation, upload and the state call; outputs that are for Glance would need its credentials."""
+    disk = account.make_disk("ab")
+    build = account.build(outputs=["ec2", "tar"])
+    assert publishing.plan_of_ec2(build.settings) == {"name": "web-amd64", "region": "eu-west-1", "accounts": []}
+    plan = publishing.plan_for(build, publishing.check_targets(build))
+    assert plan["ec2"]["bytes"] == 2 * BLOCK and plan["changed"]
+    done = publishing.publish_to(build, with_short_pauses(publishing.check_targets(build)))
+    account.assert_right(disk, archived=0)
+    assert done["image"] == done["ec2"]["image"] == account.named("web-amd64")["ImageId"]
+    shown = f"\nin EC2, eu-west-1: {done['image']} of {done['snapshot']}, 1.0 MiB sent"
+    assert line_of_ec2(done["ec2"]) == shown
+    assert publishing.publish_to(build, publishing.check_targets(build))["changed"] is False
+
+
+def with_short_pauses(targets):
+    targets.cloud.sleep = lambda seconds: None
+    return targets
+
+
+@pytest.mark.parametrize(
+    "settings", [{"publish": False}, {"outputs": ["tar"], "publish": False}, {"incremental": True}], ids=["no", "other", "edits"]
+)
+def test_a_build_that_is_not_to_be_published_asks_nothing_of_ec2(account, settings):
+    account.make_disk("ab")
+    build = account.build(**{"outputs": ["ec2"], "ec2": {"endpoint": "http://127.0.0.1:1"}, **settings})
+    build.host = SimpleNamespace(credentials=lambda settings, *, wanted: None)
+    assert publishing.check_targets(build) is None and publishing.plan_of_ec2(build.settings) is None
+
+
+def test_a_gate_that_would_boot_nothing_is_refused(account):
+    account.make_disk("ab")
+    with pytest.raises(SettingsWrong, match="ami.gate boots what goes to Glance"):
+        publishing.check_targets(account.build(outputs=["ec2"], gate=True))

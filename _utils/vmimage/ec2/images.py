@@ -14,7 +14,7 @@ from vmimage.ec2.blocks import Disk
 from vmimage.ec2.client import Resource
 from vmimage.errors import NotPublished
 from vmimage.glance.generations import MARK, NEW, ROOT_IMAGE, Image, Manifest
-from vmimage.settings.ec2 import UEFI, UEFI_PREFERRED, Ec2Settings
+from vmimage.settings.ec2 import LEGACY, UEFI, UEFI_PREFERRED, Ec2Settings
 
 ROOT_DEVICE = "/dev/xvda"
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
@@ -107,7 +107,7 @@ def registration(
         "Description": f"{name}, built {manifest['created']}, {manifest['base']['reference']}"[:255],
         "Architecture": architecture,
         "VirtualizationType": "hvm",
-        "BootMode": settings.boot_mode or (UEFI if architecture == "arm64" else UEFI_PREFERRED),
+        "BootMode": settings.boot_mode or _boot_mode(manifest, architecture),
         "EnaSupport": True,
         "ImdsSupport": "v2.0",
         **({"TpmSupport": "v2.0"} if settings.tpm else {}),
@@ -117,6 +117,14 @@ def registration(
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in sorted({**tags, **own}.items())]}
         ],
     }
+
+
+def _boot_mode(manifest: Manifest, architecture: str) -> str:
+    """The mode for the firmware that the disk is made for."""
+    firmware = ((manifest.get("outputs") or {}).get("ec2") or {}).get("firmware") or ["bios", "uefi"]
+    if architecture == "arm64" or "bios" not in firmware:
+        return UEFI
+    return UEFI_PREFERRED if "uefi" in firmware else LEGACY
 
 
 def registered_name(name: str, manifest: Manifest) -> str:

@@ -46,10 +46,10 @@ def shown(text: str) -> str:
     unchanged = "nothing has changed: this is the triplet that was there\n\n" if returned["unchanged"] else ""
     published = returned["published"]
     shown_published = f"\npublished as {published['name']}: {published['image']}" if published else ""
-    return f"{unchanged}{text}{shown_published}{_in_ec2((published or {}).get('ec2'))}"
+    return f"{unchanged}{text}{shown_published}{line_of_ec2((published or {}).get('ec2'))}"
 
 
-def _in_ec2(done: Mapping[str, Any] | None) -> str:
+def line_of_ec2(done: Mapping[str, Any] | None) -> str:
     """A line for what publishing to EC2 did."""
     if not done:
         return ""
