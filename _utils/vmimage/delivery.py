@@ -13,8 +13,6 @@ from pathlib import Path
 VERSION = "0.1.0"
 #: what pip installs for this project; here, for of _utils Salt syncs nothing but Python files
 REQUIREMENTS = ("salt>=3006,<3009", "python-glanceclient>=4", "python-keystoneclient>=5", "pyyaml>=6", "requests>=2.28")
-#: what pip installs where it is asked for, by the name of the extra
-EXTRAS = {"ec2": ("boto3>=1.28,<2",)}
 _HERE = Path(__file__).resolve().parent
 #: the directory that Python imports ``vmimage`` from
 IMPORTED_FROM = _HERE.parent
@@ -22,6 +20,8 @@ IMPORTED_FROM = _HERE.parent
 TOP = IMPORTED_FROM.parent
 _MODULES = ("vm_create.py", "vm_sysctl.py")  # by name: they may lie among those of others
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
+#: what pip installs where it is asked for, by the name of the extra
+EXTRAS = {"ec2": ("boto3>=1.28,<2",)}
 
 
 def salt_loader() -> dict[str, list[str]]:

@@ -208,9 +208,3 @@ def test_a_secret_that_is_written_there_is_not_shown():
 def test_what_is_meant_is_taken():
     value = {"region": "eu-west-1", "profile": "images", "accounts": ["012345678901"], "boot_mode": "uefi", "tpm": True}
     assert gather_settings([], {"ec2": value, "outputs": ["ec2"]}).ec2 == value
-
-
-@pytest.mark.parametrize("outputs", [["ec3"], ["ec2", "ec2"], []])
-def test_outputs_that_there_are_not_are_refused(outputs):
-    with pytest.raises(SettingsWrong, match="outputs"):
-        gather_settings([], {"outputs": outputs})

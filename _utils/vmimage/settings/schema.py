@@ -7,8 +7,6 @@ from typing import Any
 from vmimage.system.address import public_address
 
 PREFIX = "ami"
-#: what can be made of a finished root
-OUTPUTS = ("triplet", "bare", "disk", "tar", "ec2")
 
 
 def _setting(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
 from vmimage.settings.ec2 import wrong_in
-from vmimage.settings.schema import KEYS, OUTPUTS, Settings, keys_that
+from vmimage.settings.schema import KEYS, Settings, keys_that
 from vmimage.system.address import public_address
 
 #: takes a key and a hint, and raises an error with the place and the value of the key
@@ -49,16 +49,15 @@ def check_settings(settings: Settings, places: Mapping[str, str]) -> None:
         if key not in _OF_OTHERS and any(len(text) > _LONGEST for text in _texts(getattr(settings, key))):
             refuse(key, f"texts of at most {_LONGEST} characters")
     _check_what_is_built(settings, refuse)
-    _check_outputs(settings, places, refuse)
     _check_bootstrap(settings, places)
     _check_publishing(settings, refuse)
-    if wrong := wrong_in(settings.ec2):  # its value is not shown: a secret may have been written there
-        raise SettingsWrong(f"{places.get('ec2', 'ami.ec2')} cannot be meant", hint=wrong)
     _check_paths(settings, refuse)
     _check_base(settings, refuse)
     _check_how_it_is_built(settings, refuse)
     if isinstance(settings.variation, dict):
         _check_variation(settings.variation, places.get("variation", "ami.variation"))
+    if wrong := wrong_in(settings.ec2):  # its value is not shown: a secret may have been written there
+        raise SettingsWrong(f"{places.get('ec2', 'ami.ec2')} cannot be meant", hint=wrong)
     _check_repositories(settings, places, refuse)
 
 
@@ -76,17 +75,6 @@ def _check_what_is_built(settings: Settings, refuse: _Refuse) -> None:
     for key in ("room_mib", "headroom_mib"):
         if getattr(settings, key) < 0:
             refuse(key, "a number of MiB, not negative")
-
-
-def _check_outputs(settings: Settings, places: Mapping[str, str], refuse: _Refuse) -> None:
-    place, known = places.get("outputs", "ami.outputs"), ", ".join(OUTPUTS)
-    for kind in settings.outputs:
-        if kind not in OUTPUTS:
-            raise SettingsWrong(f"{place} contains {kind!r}", hint=f"the outputs are {known}")
-        if settings.outputs.count(kind) > 1:
-            raise SettingsWrong(f"{place} contains {kind} twice", hint="name each output once")
-    if not settings.outputs:
-        refuse("outputs", f"at least one of {known}")
 
 
 def _check_paths(settings: Settings, refuse: _Refuse) -> None:
