@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from vmimage.errors import SettingsWrong
 from vmimage.system.address import public_address
 
 LEGACY, UEFI, UEFI_PREFERRED = "legacy-bios", "uefi", "uefi-preferred"
@@ -35,13 +36,23 @@ FIELDS = {setting.name: setting for setting in fields(Ec2Settings)}
 
 
 def read_ec2(values: Mapping[str, Any]) -> Ec2Settings:
-    """The fields of a value of ``ami.ec2`` that :func:`wrong_in` has nothing against."""
+    """The fields of a value of ``ami.ec2`` that :func:`check_ec2` has nothing against."""
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return Ec2Settings(**given)
 
 
-def wrong_in(values: Mapping[Any, Any]) -> str:
-    """Why a value of ``ami.ec2`` cannot be meant, naming the field, or an empty string."""
+def check_ec2(values: Mapping[Any, Any], place: str) -> None:
+    """Refuse a value of ``ami.ec2`` that cannot be meant.
+
+    :param place: where it stands, for the message
+    :raises SettingsWrong: naming the field; it does not show the value, into which a secret may have been written
+    """
+    if wrong := _wrong_in(values):
+        raise SettingsWrong(f"{place} cannot be meant", hint=wrong)
+
+
+def _wrong_in(values: Mapping[Any, Any]) -> str:
+    """Why a value cannot be meant, or an empty string."""
     for key in values:
         if key not in FIELDS:
             return f"unknown key {key!r}: it takes {', '.join(FIELDS)}"

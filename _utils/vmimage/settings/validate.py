@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
-from vmimage.settings.ec2 import wrong_in
 from vmimage.settings.schema import KEYS, Settings, keys_that
 from vmimage.system.address import public_address
 
@@ -56,8 +55,6 @@ def check_settings(settings: Settings, places: Mapping[str, str]) -> None:
     _check_how_it_is_built(settings, refuse)
     if isinstance(settings.variation, dict):
         _check_variation(settings.variation, places.get("variation", "ami.variation"))
-    if wrong := wrong_in(settings.ec2):  # its value is not shown: a secret may have been written there
-        raise SettingsWrong(f"{places.get('ec2', 'ami.ec2')} cannot be meant", hint=wrong)
     _check_repositories(settings, places, refuse)
 
 
