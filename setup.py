@@ -18,6 +18,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     install_requires=list(DELIVERY["REQUIREMENTS"]),
+    extras_require={name: list(packages) for name, packages in DELIVERY["EXTRAS"].items()},
     package_dir={
         "vmimage": "_utils/vmimage",
         "vmimage.salt_modules": "_modules",

@@ -30,7 +30,7 @@ from salt.exceptions import CommandExecutionError
 from vmimage import delivery
 from vmimage.build import parallel as _many
 from vmimage.build import pipeline as _build
-from vmimage.build import steps, visit
+from vmimage.build import publishing, steps, visit
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
@@ -238,6 +238,8 @@ def upload(name=None, test=None, **settings):
     sha512. Then the new image takes the name ``<name>-<arch>``, with visibility, protection and members of the old one, which becomes
     ``archive <name>-<arch> <date>``. ``ami.keep`` archived generations stay.
 
+    With ``ec2`` in ``ami.outputs`` the disk becomes an image of EC2, too, and a tag ``Name`` leads to it.
+
     A triplet that is published already is not published again. What a killed run has left is completed or removed by the next run.
 
     :param str name: of the variation
@@ -245,7 +247,8 @@ def upload(name=None, test=None, **settings):
     :param settings: any setting, see :func:`settings`; credentials are no settings and come from clouds.yaml (``ami.cloud``), from
         ``keystone.*`` in minion config, grains or pillar, or from the ``OS_*`` variables
     :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk``, ``build``, ``changed`` (False: it was published already),
-        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept)
+        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept); and
+        below ``ec2``: ``region``, ids of ``image``, ``snapshot`` and its ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``
     :raises CommandExecutionError: then the name points to the same image as before, and nothing of this triplet is in the store; where
         that could not be done, the message says what is left
 
@@ -258,14 +261,10 @@ def upload(name=None, test=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
+        targets = publishing.check_targets(build, wanted=True)
         if test or (test is None and __opts__.get("test")):
-            return publish.plan_publication(build, _store(build))
-        return publish.publish(build, _store(build))
-
-
-def _store(build):
-    """The store, once its credentials are accepted."""
-    return publish.check_publishing(build, wanted=True)
+            return publishing.plan_for(build, targets)
+        return publishing.publish_to(build, targets)
 
 
 def published(name=None, **settings):

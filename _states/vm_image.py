@@ -22,7 +22,7 @@ import logging
 
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
 from vmimage.base import prepare
-from vmimage.build import steps
+from vmimage.build import publishing, steps
 from vmimage.build.build import Build, running_build
 from vmimage.errors import VmImageError, printable
 from vmimage.glance import publish
@@ -314,6 +314,8 @@ def published(name, **settings):
     def is_done(build):
         if _is_to_be_built(build):
             return ""
+        if "ec2" in build.settings.outputs:
+            return _published_everywhere(build)
         plan = publish.plan_publication(build, _store(build))
         return (
             ""
@@ -322,9 +324,16 @@ def published(name, **settings):
         )
 
     def work(build):
-        return publish.publish(build, _store(build))
+        return publishing.publish_to(build, publishing.check_targets(build, wanted=True))
 
     return _ensure(name, settings, is_done, _would_publish, "the triplet is published", work)
+
+
+def _published_everywhere(build):
+    """Why there is nothing to publish, where a build goes to EC2, too."""
+    plan = publishing.plan_for(build, publishing.check_targets(build, wanted=True))
+    to_do = [place for place in (plan, plan["ec2"]) if place["changed"] or place["archive"] or place["remove"]]
+    return "" if to_do else f"{plan['name']} is this build, in EC2 too"
 
 
 def _store(build):
@@ -339,6 +348,9 @@ def _is_to_be_built(build):
 def _would_publish(build):
     if _is_to_be_built(build):
         return f"publish the triplet {build.settings.name}, once it is built"
+    if "ec2" in build.settings.outputs:
+        plan = publishing.plan_for(build, publishing.check_targets(build, wanted=True))
+        return f"let {plan['name']} lead to this build; to send to EC2: {plan['ec2']['bytes']} bytes"
     plan = publish.plan_publication(build, _store(build))
     return f"let {_names(plan)} lead to this build; to upload: {', '.join(plan['upload']) or 'nothing'}"
 

@@ -16,6 +16,7 @@ FLOORS = (
     ("apt",),
     ("image",),
     ("base", "variation", "glance"),
+    ("ec2",),
     ("instance", "build"),
     ("report",),
     ("host",),

@@ -1,6 +1,6 @@
 """The order of the steps, in this place alone:
 
-base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet -> Glance
+base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> triplet -> Glance, EC2
 """
 
 import os
@@ -8,7 +8,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
@@ -17,11 +17,12 @@ from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import failed_data, failed_path, keep
 from vmimage.build.preflight import check_basics, check_machine, check_root
+from vmimage.build.publishing import Targets, check_targets, plan_of_ec2, publish_to
 from vmimage.build.record import Attempt, BuildRecord, made, read_record
 from vmimage.build.unchanged import find_unchanged
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
 from vmimage.glance.outputs import image_names
-from vmimage.glance.publish import check_publishing, is_publishing, publish
+from vmimage.glance.publish import is_publishing
 from vmimage.image.outputs import output_names
 from vmimage.image.triplet import Manifest
 from vmimage.root.overlay import is_open, mount_root, prepare_root
@@ -35,9 +36,6 @@ from vmimage.variation.apply import find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult, check_results
 
-if TYPE_CHECKING:
-    from vmimage.glance.client import Store
-
 #: what apt, dpkg and the kernel say of a disk that is full: they remove what they wrote, and then it no longer looks full
 _NO_ROOM = ("No space left on device", "enough free space")
 
@@ -50,14 +48,14 @@ def create_variation(build: Build) -> tuple[Manifest, dict[str, Any] | None]:
     """
     check_basics()
     find_variation(build.settings, build.host)  # before any work: it may be mistyped
-    store = check_publishing(build)
+    targets = check_targets(build)
     with build.workspace.locked(), build.running():
         known, build.changed = find_unchanged(build)
         if known:
             build.progress.note(
                 f"nothing has changed since {known['created']}: {build.triplet.manifest_path} stays (ami.skip_unchanged)"
             )
-            return {**known, "unchanged": True}, publish_after(build, store) if store else None
+            return {**known, "unchanged": True}, publish_after(build, targets) if targets else None
         if build.changed:
             build.progress.note(f"building again (ami.skip_unchanged): {build.changed}")
         steps.begin(build)
@@ -67,7 +65,7 @@ def create_variation(build: Build) -> tuple[Manifest, dict[str, Any] | None]:
         except BaseException as error:
             raise _without_triplet(build, error) from error
         build.workspace.forget()
-        return manifest, publish_after(build, store) if store else None
+        return manifest, publish_after(build, targets) if targets else None
 
 
 def _without_triplet(build: Build, error: BaseException) -> BaseException:
@@ -123,10 +121,10 @@ def _why_clean(error: Exception) -> str:
     return f"the state {failed[0]!r} failed on the last root image" if failed else f"{error}".partition("\n")[0]
 
 
-def publish_after(build: Build, store: "Store") -> dict[str, Any]:
+def publish_after(build: Build, targets: Targets) -> dict[str, Any]:
     """Publish what was just built; should that fail, the triplet stays, and can be published later."""
     try:
-        return publish(build, store)
+        return publish_to(build, targets)
     except VmImageError as error:
         raise _with_hint(
             error, f"the triplet is whole in {build.triplet.directory}: salt-call vm_create.upload {build.settings.name}"
@@ -223,6 +221,7 @@ def plan_variation(build: Build) -> dict[str, Any]:
         replaces=bool(build.triplet.manifest()),
         incremental=_basis_of(build, located) if settings.incremental else None,
         publish=_publication_of(build),
+        ec2=plan_of_ec2(settings),
         settings={key: value for key, value in settings.as_dict().items() if getattr(settings, key) != getattr(default, key)},
     )
 

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vmimage.image.triplet import ROLES, Manifest
 from vmimage.system.progress import format_bytes
@@ -45,7 +47,16 @@ def shown(text: str) -> str:
     text = table_of(json.loads(path.read_text(encoding="utf-8")), path.parent)
     unchanged = "nothing has changed: this is the triplet that was there\n\n" if returned["unchanged"] else ""
     published = returned["published"]
-    return f"{unchanged}{text}" + (f"\npublished as {published['name']}: {published['image']}" if published else "")
+    shown_published = f"\npublished as {published['name']}: {published['image']}" if published else ""
+    return f"{unchanged}{text}{shown_published}{line_of_ec2((published or {}).get('ec2'))}"
+
+
+def line_of_ec2(done: Mapping[str, Any] | None) -> str:
+    """A line for what publishing to EC2 did."""
+    if not done:
+        return ""
+    sent = f"{format_bytes(done['bytes_sent'])} sent" if done["changed"] else "it was there already"
+    return f"\nin EC2, {done['region']}: {done['image']} of {done['snapshot']}, {sent}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from vmimage.errors import SettingsWrong
+from vmimage.settings.ec2 import check_ec2
 from vmimage.settings.lookup import Placed, Source, known_key, look_up
 from vmimage.settings.schema import KEYS, PREFIX, Settings
 from vmimage.settings.validate import check_settings
@@ -31,6 +32,8 @@ def gather_settings(sources: Sequence[Source], arguments: Mapping[str, Any] | No
             found[key] = Placed(value, f"the argument {key}")
     settings = Settings(**{key: _typed(key, value, place) for key, (value, place) in found.items()})
     check_settings(settings, {key: place for key, (_, place) in found.items()})
+    if "ec2" in found:
+        check_ec2(settings.ec2, found["ec2"].place)
     return settings
 
 

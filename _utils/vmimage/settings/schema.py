@@ -197,6 +197,11 @@ class Settings:
         shapes_image=False,
         repository_may_set=True,
     )
+    ec2: dict = _setting(
+        {},
+        "for ec2 among the outputs: {region: eu-west-1, profile: NAME, accounts: [...], boot_mode: uefi, tpm: true, volume_gib: 8, parallel: 16, endpoint: ADDRESS}; credentials are found by boto3",
+        shapes_image=False,
+    )
     tries: int = _setting(
         7,
         "how often a call to the cloud or a repository is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most",

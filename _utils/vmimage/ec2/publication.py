@@ -1,0 +1,103 @@
+"""A disk on its way to EC2; no other process of this machine publishes the same name there at the same time."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from vmimage.ec2.blocks import Disk, Holdings
+from vmimage.ec2.client import Cloud, Resource
+from vmimage.ec2.images import as_generation, check_name
+from vmimage.ec2.snapshot import Note
+from vmimage.errors import ImageUnsound
+from vmimage.glance.generations import Image, Manifest
+from vmimage.glance.publication import PublishingBuild, image_name
+from vmimage.settings.ec2 import read_ec2
+from vmimage.settings.schema import Settings
+from vmimage.system.digest import digest_of_file
+from vmimage.system.lock import locked
+from vmimage.system.namespace import stoppable
+from vmimage.system.whole_files import read_json, write_json
+
+#: the outputs that are a whole disk, in the manifest
+_DISKS = ("ec2", "disk")
+
+
+class Publication:
+    """A disk on its way to EC2.
+
+    :ivar name: that leads to the image: ``web-amd64``
+    :ivar builder: id of this builder
+    :ivar images: ours of that name, in the words of :mod:`vmimage.glance.generations`
+    :ivar snapshots: the account's with our tag of that name
+    """
+
+    def __init__(self, build: PublishingBuild, cloud: Cloud) -> None:
+        self.build, self.cloud, self.settings, self.progress = build, cloud, build.settings, build.progress
+        self.own = read_ec2(build.settings.ec2)
+        self.name = image_name(build.settings)
+        self.manifest, self.disk = disk_of(build)
+        check_name(self.name, self.manifest)
+        self.builder = _builder(Path(build.settings.workspace))
+        kept = Path(build.settings.cache) / "ec2"
+        self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{cloud.region}.sending")
+        self._lock = _lock_directory(build.settings) / f"{self.name}.ec2.{cloud.region}.lock"
+        self.images: list[Image] = []
+        self.snapshots: list[Resource] = []
+
+    @contextmanager
+    def alone(self) -> Iterator[Self]:
+        """Lock the name on this machine, and the files, for the time of the block; Ctrl-C and SIGTERM are errors."""
+        with stoppable(), self.build.workspace.locked(), locked(self._lock, f"the image {self.name}", doing="published"):
+            self.look()
+            yield self
+
+    def look(self) -> None:
+        """See what is in EC2 now."""
+        self.look_at_images()
+        self.snapshots = self.cloud.list_snapshots(self.name)
+
+    def look_at_images(self) -> None:
+        """See which images are in EC2 now."""
+        self.images = [as_generation(image) for image in self.cloud.list_images(self.name)]
+
+    def check_disk(self) -> None:
+        """Compare the file with its manifest.
+
+        :raises ImageUnsound:
+        """
+        with self.progress.step("ec2 check"):
+            if digest_of_file(self.disk.path, moved=self.progress.moved) != f"sha256:{self.disk.sha256}":
+                raise ImageUnsound(f"{self.disk.path} is not the file that its manifest describes", hint=_MAKE)
+
+
+_MAKE = "make it: vm_create.create_variation, with ec2 in ami.outputs"
+
+
+def disk_of(build: PublishingBuild) -> tuple[Manifest, Disk]:
+    """The manifest of a build, and its raw disk.
+
+    :raises ImageUnsound: if there is none
+    """
+    triplet, manifest = build.triplet, build.triplet.manifest()
+    outputs = (manifest or {}).get("outputs") or {}
+    for facts in (outputs[kind] for kind in _DISKS if kind in outputs):
+        path = triplet.directory / facts["path"]
+        if manifest and facts.get("disk_format") == "raw" and path.exists():
+            return manifest, Disk(path, facts["sha256"])
+    raise ImageUnsound(f"there is no raw disk of {triplet.name} in {triplet.directory}", hint=_MAKE)
+
+
+def _lock_directory(settings: Settings) -> Path:
+    return Path("/run/vm_create/publish") if os.geteuid() == 0 else Path(settings.workspace)
+
+
+def _builder(directory: Path) -> str:
+    """The id of the builder of this directory of workspaces, the same for each store that it publishes to."""
+    path = directory / "builder"
+    with locked(directory / "builder.lock", "the name of this builder", wait=True):
+        if not path.exists():
+            write_json(path, {"id": uuid.uuid4().hex})
+    return str(read_json(path)["id"])
