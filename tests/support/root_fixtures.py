@@ -29,7 +29,7 @@ def own_directories(machine, tmp_path_factory):
     Its mounts are its own: whatever kills it, the kernel takes them away, and their loop devices with them.
     """
     syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
     OWN_DIRECTORIES.append(tmp_path_factory.getbasetemp())
     os.environ[OWNER] = str(os.getpid())
 

@@ -159,7 +159,8 @@ def _keep(work: Callable[[], object], pen: int, hostname: str, kind_of_network: 
     if kind_of_network != network.HOST:
         network.close_ways(kind_of_network)
     syscalls.unshare(_PRIVATE)  # now: the next child is init
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    # what is mounted in there stays in there, and what the machine unmounts (a disk that is pulled, another build's root) is not held
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
     lifeline, held = os.pipe()
     init = os.fork()
     if init == 0:
