@@ -166,7 +166,7 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict, in this order, of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``replaces`` (whether there is a
+    :return: dict of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``replaces`` (whether there is a
         triplet), ``incremental``, ``publish``, and ``settings``, those that are not the default
     :raises CommandExecutionError: if a setting is wrong, base or variation are missing, or the machine cannot build
 
