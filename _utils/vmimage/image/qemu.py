@@ -1,4 +1,4 @@
-"""Booting a triplet in QEMU for a look, as a cloud would: kernel, ramdisk and root image given apart, the image not changed."""
+"""Booting a triplet in QEMU for inspection, as a cloud would: kernel, ramdisk and root image given apart, the image not changed."""
 
 import os
 import platform
