@@ -140,7 +140,7 @@ UNSAFE = {
     "a new file before a package, only if it is not there": (
         [NGINX],
         [but(MOTD, replace=False), NGINX],
-        "is new, and stands before",
+        "is new, and precedes",
     ),
     "a new user before another": (
         [ALICE],
