@@ -471,7 +471,7 @@ def settings(name=None, **arguments):
 
 def setting(key):
     """
-    The value of one setting, for use in an SLS.
+    The value of a setting, for use in an SLS.
 
     :param str key: without ``ami.``; ``root`` is where the root is mounted
     :return: the value in force, or the default
