@@ -37,7 +37,7 @@ from vmimage.glance import publish
 from vmimage.glance.outputs import image_name
 from vmimage.host import Host
 from vmimage.image import qemu
-from vmimage.image.login import login_key
+from vmimage.image.login import PORT, login_key
 from vmimage.settings.schema import KEYS
 from vmimage.system.namespace import stoppable
 
@@ -171,8 +171,8 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict, in this order, of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``outputs``, ``replaces`` (whether
-        there is a triplet), ``incremental``, ``publish``, and ``settings``, those that are not the default
+    :return: dict of ``name``, ``base``, ``variation``, ``steps``, ``root``, ``files``, ``outputs``, ``replaces`` (whether there is a
+        triplet), ``incremental``, ``publish``, ``ec2``, and ``settings``, those that are not the default
     :raises CommandExecutionError: if a setting is wrong, base or variation are missing, or the machine cannot build
 
     CLI Example:
@@ -386,7 +386,7 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settin
     :param str name: of the variation
     :param int seconds: how long to wait for the login prompt
     :param str forward: TCP ports of the guest to probe once it is up, such as ``80,22``, which is the default; the exit code is not 0
-        if one that was named is refused until ``seconds`` have passed
+        if a port that was named, or 22 with ``ssh_key``, is refused until ``seconds`` have passed
     :param ssh_key: path of a public ssh key by which root can log in, or True for a key of this boot; the command is printed on stderr as
         soon as sshd answers. The image needs sshd and systemd 252 or newer
     :param int stay: how many seconds it stays up then, unless it is powered off; default: 3600 with ``ssh_key``, else 0
@@ -410,7 +410,8 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settin
         stays = (3600 if ssh_key else 0) if stay is None else stay
         with login_key(ssh_key or False) as login:
             seen = qemu.look(triplet, seconds, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
-        if forward is not None and qemu.unanswered(seen):
+        wanted = ports if forward is not None else []
+        if {*wanted, *([PORT] if login else [])} & {*qemu.unanswered(seen)}:
             __context__["retcode"] = 1
         return seen
 
@@ -474,7 +475,7 @@ def settings(name=None, **arguments):
 
 def setting(key):
     """
-    The value of one setting, for use in an SLS.
+    The value of a setting, for use in an SLS.
 
     :param str key: without ``ami.``; ``root`` is where the root is mounted
     :return: the value in force, or the default

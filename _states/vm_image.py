@@ -305,7 +305,7 @@ def uploaded(name, **settings):
 
 def published(name, **settings):
     """
-    The triplet is in the store, and the name of the variation leads to it.
+    The triplet is in the store, and the name of the variation points to it.
 
     name
         A sentence; not used otherwise.

@@ -138,7 +138,7 @@ def test_upload_twice_publish_rollback_and_list(caller, cloud):
 STATES = """
 the triplet is in the store:
   vm_image.uploaded: []
-the name leads to it:
+the name points to it:
   vm_image.published:
     - keep: 1
     - require:
@@ -171,5 +171,5 @@ def test_as_states_it_is_idempotent_and_right_under_test(caller, cloud, tmp_path
 
 def test_a_state_that_cannot_publish_fails_with_the_reason(caller, cloud, tmp_path):
     alice = caller("nowhere")
-    code, data, _ = alice.call("state.single", "vm_image.published", "name=the name leads to it")
+    code, data, _ = alice.call("state.single", "vm_image.published", "name=the name points to it")
     assert code != 0 and "keystone" in json.dumps(data)

@@ -189,7 +189,7 @@ def test_a_release_that_the_archives_do_not_have_is_named(salt):
     settings = {"name": "mark", "variation": salt.variation("mark", variation=VARIATION), "cache": str(salt.directory / "cache")}
     said = salt.bad("vm_create.create_variation", release="nosuch", **settings)
     assert "there is no debian nosuch at " in said and "ami.release is the code name" in said
-    assert "--aptopt" not in said and "do you mean trixie?" in salt.bad("vm_create.plan", release="trixi", **settings)
+    assert "--aptopt" not in said and "did you mean trixie?" in salt.bad("vm_create.plan", release="trixi", **settings)
 
 
 def test_a_base_from_the_file_roots_is_verified_by_the_checksum_file_beside_it(salt, root_image):

@@ -22,7 +22,7 @@ CASES = {
     "an unknown state module": ({"variation": "a:\n  nosuch.thing: []\n"}, ["nosuch"]),
     "a mistyped function": (
         {"variation": "a:\n  file.managd:\n    - name: /etc/mark\n"},
-        ["'file.managd'", "do you mean file.managed?"],
+        ["'file.managd'", "did you mean file.managed?"],
     ),
     "a YAML error": ({"variation": GOOD + "   - mode: 644\n"}, ["'base:variation'", "in the SLS as it is rendered, line 5"]),
     "no states": ({"variation": "# nothing\n"}, ["holds no states"]),
@@ -72,6 +72,7 @@ def test_a_failed_build_can_be_kept_for_a_look(salt, bootstrapped):
     assert f"its root is open at {root}" in said
     assert (root / "etc/mark").read_text(encoding="utf-8") == "here\n"
     assert salt.good("vm_create.status")["bad"]["open"] is True
+    assert "vm_create.shell bad opens a shell" in said
     assert "vm_create.release bad" in salt.bad("vm_create.create_variation", name="bad", variation=bad)
     assert salt.good("vm_create.release", "bad") is True
     assert not list(root.iterdir())

@@ -80,6 +80,22 @@ def test_a_shell_has_a_terminal_of_its_own_and_hands_on_keys_size_and_exit_code(
     assert (opened.directory / "root/srv/typed").exists() and not (opened.directory / "root/root/.bash_history").exists()
 
 
+def test_where_there_is_no_bash_it_is_sh_and_ctrl_c_reaches_what_runs_in_it(opened):
+    bash = opened.directory / "root/bin/bash"
+    bash.rename(f"{bash}.away")
+    try:
+        with typing_at(opened.argv("vm_create.shell", "web")) as typist:
+            typist.waits_for("# ")
+            typist.types("echo sh''own; sleep 1000\n")
+            assert "job control turned off" not in typist.waits_for("shown")
+            typist.types("\x03")
+            typist.waits_for("# ")
+            typist.types("exit 3\n")
+            assert typist.ends() == 3
+    finally:
+        bash.with_name("bash.away").rename(bash)
+
+
 def test_a_terminal_that_goes_away_ends_the_shell_and_all_in_it(opened):
     with typing_at(opened.argv("vm_create.shell", "web")) as typist:
         typist.waits_for("root@web")

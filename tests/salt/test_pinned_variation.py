@@ -133,7 +133,7 @@ def test_a_step_by_step_run_hears_the_repository_from_its_first_state_on(ours, s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("ami.output: /etc\n", "ami.output in ami.yaml of {} (line 1) is the builder's to tell"),
+        ("ami.output: /etc\n", "ami.output in ami.yaml of {} (line 1) cannot be set by the repository"),
         ("ami.headroom_mib: -1\n", "ami.headroom_mib in the ami.yaml of {} is -1"),
         ("ami: [\n", "ami.yaml of {} (line 2) is not YAML"),
     ],

@@ -4,9 +4,11 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from vmimage.image import qemu
+from vmimage.image.login import Login
 
 
 @contextmanager
@@ -65,3 +67,40 @@ def test_where_nobody_listens_it_is_refused():
 
 def test_ports_that_are_refused_are_named_and_silent_ports_are_not():
     assert qemu.unanswered({"answers": {80: qemu.REFUSED, 22: "SSH-2.0", 5432: qemu.SILENT}}) == [80]
+
+
+@pytest.fixture
+def looked(monkeypatch, tmp_path):
+    """``looked(answer, **how)`` at a triplet that is up at once, and whose ports all answer so: what was said, and how long it stayed."""
+
+    def look(answer, **how):
+        said, stayed = [], []
+
+        @contextmanager
+        def booted(*_, words):
+            said.append(words)
+            (tmp_path / "console").write_text("guest login: ", encoding="utf-8")
+            yield qemu.Running("tcg", 1.0, tmp_path / "console", SimpleNamespace(wait=stayed.append))
+
+        monkeypatch.setattr(qemu, "booted", booted)
+        monkeypatch.setattr(qemu, "probe", lambda *_: answer)
+        seen = qemu.look(None, 10, [80], say=said.append, **how)
+        return seen["answers"], said, stayed
+
+    return look
+
+
+def test_who_gave_a_key_is_shown_how_to_log_in_and_it_stays_up(looked):
+    answers, (words, command, stays), stayed = looked("SSH-2.0", login=Login("ssh-ed25519 AAAA"), stay_seconds=600)
+    assert answers.keys() == {80, 22} and "ssh-ed25519 AAAA" in words
+    assert command.startswith("log in: ssh -p ") and "600 s" in stays and stayed == [600]
+
+
+def test_where_no_sshd_answers_it_is_said_and_nothing_is_waited_for(looked):
+    _, (_, line), stayed = looked(qemu.REFUSED, login=Login("ssh-ed25519 AAAA"), stay_seconds=600)
+    assert line == "no sshd answers on port 22" and stayed == []
+
+
+def test_without_a_key_it_stays_up_only_if_that_is_asked_for(looked):
+    assert looked("HTTP/1.1 200")[1:] == ([""], [])
+    assert looked("HTTP/1.1 200", stay_seconds=5)[2] == [5]

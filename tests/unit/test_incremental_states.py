@@ -135,17 +135,17 @@ UNSAFE = {
     "a new removal before what it removes": (
         [NGINX],
         [chunk("file.absent", "no default site", "/etc/nginx/sites-enabled/default"), NGINX],
-        "'no default site' (file.absent) is new, and stands before states whose work is there already",
+        "'no default site' (file.absent) is new, and precedes states whose work is there already",
     ),
     "a new file before a package, only if it is not there": (
         [NGINX],
         [but(MOTD, replace=False), NGINX],
-        "is new, and stands before",
+        "is new, and precedes",
     ),
     "a new user before another": (
         [ALICE],
         [chunk("user.present", "bob"), ALICE],
-        "'bob' (user.present) is new, and stands before states whose work is there already",
+        "'bob' (user.present) is new, and precedes states whose work is there already",
     ),
     "a new answer to debconf": ([], [chunk("debconf.set", "postfix", data={})], "(debconf.set) is new, and tells apt"),
     "contents for apt": (

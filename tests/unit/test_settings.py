@@ -120,7 +120,7 @@ def test_a_value_that_cannot_be_meant_is_refused_with_key_and_value(key, value):
 
 @pytest.mark.parametrize(("mistyped", "meant"), [("trixi", "trixie"), ("bookwrom", "bookworm"), ("nobel", "noble")])
 def test_a_release_that_is_nearly_a_known_release_is_refused_with_that(mistyped, meant):
-    assert f"do you mean {meant}?" in refusal(release=mistyped)
+    assert f"did you mean {meant}?" in refusal(release=mistyped)
     assert gathered(release=mistyped, mirror="http://mirror.example.org/own").release == mistyped
 
 

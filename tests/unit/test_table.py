@@ -56,8 +56,36 @@ def test_what_a_build_returned_is_shown_as_the_table_of_its_manifest(unchanged, 
     assert text.startswith(first) and text.endswith(last) and f"{tmp_path}/kernel.img" in text
 
 
-def test_a_plan_is_shown_as_it_is():
-    assert json.loads(shown(json.dumps({"local": {"name": "web", "steps": ["update_image"]}}))) == {
-        "name": "web",
-        "steps": ["update_image"],
-    }
+PLAN = {
+    "base": {"reference": "debian trixie amd64", "prepared": True},
+    "files": {"root_image": "/out/web.img", "kernel": "/out/kernel_web", "ramdisk": "/out/ramdisk_web"},
+    "incremental": None,
+    "name": "web",
+    "publish": False,
+    "replaces": True,
+    "root": "/mnt/web",
+    "settings": {"name": "web", "keep": 5, "packages": ["curl"]},
+    "steps": ["state.sls ami_creator_pre", "update_image"],
+    "variation": {"reference": "/srv/web", "states": ["variation"], "id": "web1"},
+}
+
+
+def test_a_plan_is_shown_with_what_will_be_done_first_and_the_settings_after_it():
+    lines = shown(json.dumps({"local": PLAN})).splitlines()
+    assert lines[0] == "web: nothing is done; this would be:"
+    words = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert words == ["base", "variation", "steps", "root", "files", "incremental", "publish", "name", "keep", "packages"]
+    text = "\n".join(lines)
+    assert "debian trixie amd64: it is on this machine" in text and "/out/ramdisk_web (replaces what is there)" in text
+    assert "variation of /srv/web, as the minion web1" in text and text.index("publish") < text.index("settings that are not")
+
+
+@pytest.mark.parametrize(
+    ("basis", "words"),
+    [
+        ("building clean: it is new", "building clean: it is new"),
+        ({"of": "b1", "generation": 2}, "generation 2 of the clean build b1"),
+    ],
+)
+def test_a_plan_says_what_an_incremental_build_starts_from(basis, words):
+    assert f"incremental  {words}\n" in shown(json.dumps({"local": {**PLAN, "incremental": basis}}))

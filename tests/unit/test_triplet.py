@@ -100,7 +100,7 @@ def test_one_changed_byte_is_found(triplet, role):
 def test_a_triplet_that_lacks_a_file_is_none(triplet, missing):
     (make(triplet).directory / missing).unlink()
     assert triplet.manifest() is None
-    with pytest.raises(ImageUnsound, match="no whole triplet web"):
+    with pytest.raises(ImageUnsound, match="no complete triplet web"):
         triplet.check()
 
 

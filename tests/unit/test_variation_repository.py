@@ -108,7 +108,7 @@ def test_where_things_are_who_it_is_and_what_it_runs_is_the_builders_to_tell(che
         said = ""
     except (RepositoryWrong, SettingsWrong) as wrong:  # x is not good for every setting
         said = str(wrong)
-    assert (f"ami.{key} in {WHAT} (line 2) is the builder's to tell" in said) == (key not in MAY_BE_SET)
+    assert (f"ami.{key} in {WHAT} (line 2) cannot be set by the repository" in said) == (key not in MAY_BE_SET)
 
 
 @pytest.mark.parametrize("base", ["/etc/shadow", "file:///etc/shadow", "etc/shadow", "../base.img", "", "HTTP://x/a"])

@@ -71,7 +71,7 @@ def _from_indexes(indexes: Iterable[_Index], release: str, distribution: str) ->
     suites = [suite for _, suite, _, _ in ours]
     current = release if release in suites else min(suites, key=len, default="")
     if not current:
-        other = f"ami.mirror: http://MIRROR/{distribution} names one; or let ami.base be an image of {distribution.capitalize()}"
+        other = f"ami.mirror: http://MIRROR/{distribution} names its mirror; or let ami.base be an image of {distribution.capitalize()}"
         raise SettingsWrong(
             f"the machine's apt knows no {distribution} archive", hint=other if indexes else f"apt-get update; or {other}"
         )

@@ -4,7 +4,6 @@ base -> root -> update -> variation -> seal -> kernel + ramdisk -> shrink -> tri
 """
 
 import os
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -188,12 +187,14 @@ def _kept(build: Build, error: BaseException) -> BaseException:
     shown = error if isinstance(error, VmImageError) else VmImageError(f"{type(error).__name__}: {error}")
     return _with_hint(
         shown,
-        f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.release {build.settings.name} removes both",
+        f"its root is open at {build.root}, its log is {build.workspace.log}; vm_create.shell {build.settings.name} opens a shell in the root,"
+        f" vm_create.release {build.settings.name} removes root and log",
     )
 
 
 def _with_hint(error: VmImageError, hint: str) -> VmImageError:
-    error.hint = f"{error.hint}; {hint}" if error.hint else hint
+    between = " " if error.hint.endswith("?") else "; "
+    error.hint = f"{error.hint}{between}{hint}" if error.hint else hint
     return error
 
 
@@ -210,20 +211,20 @@ def plan_variation(build: Build) -> dict[str, Any]:
     base = {key: getattr(located, key) for key in ("reference", "format", "digest", "verified")}
     states = list(found.states) or "highstate"
     update = ["update_image"] if settings.update else []
-    return OrderedDict(  # the outputter of Salt sorts any other dict
-        name=settings.name,
-        base={**base, "prepared": bool(prepared)},
-        variation={"reference": found.reference, "states": states, "id": found.id, "digest": found.digest},
-        steps=[f"state.sls {settings.pre}", *update, "variate_image", f"state.sls {settings.post}"],
-        root=os.fspath(build.root),
-        files={role: os.fspath(path) for role, path in build.triplet.files().items()},
-        outputs={kind: os.fspath(build.triplet.directory / name) for kind, name in output_names(settings).items()},
-        replaces=bool(build.triplet.manifest()),
-        incremental=_basis_of(build, located) if settings.incremental else None,
-        publish=_publication_of(build),
-        ec2=plan_of_ec2(settings),
-        settings={key: value for key, value in settings.as_dict().items() if getattr(settings, key) != getattr(default, key)},
-    )
+    return {
+        "name": settings.name,
+        "base": {**base, "prepared": bool(prepared)},
+        "variation": {"reference": found.reference, "states": states, "id": found.id, "digest": found.digest},
+        "steps": [f"state.sls {settings.pre}", *update, "variate_image", f"state.sls {settings.post}"],
+        "root": os.fspath(build.root),
+        "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
+        "outputs": {kind: os.fspath(build.triplet.directory / name) for kind, name in output_names(settings).items()},
+        "replaces": bool(build.triplet.manifest()),
+        "incremental": _basis_of(build, located) if settings.incremental else None,
+        "publish": _publication_of(build),
+        "ec2": plan_of_ec2(settings),
+        "settings": {key: value for key, value in settings.as_dict().items() if getattr(settings, key) != getattr(default, key)},
+    }
 
 
 def _basis_of(build: Build, located: Located) -> dict[str, Any] | str:

@@ -271,7 +271,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_record(workspace: Workspace) -> BuildRecord:
-    """The record of a workspace, for a look without working in it."""
+    """The record of a workspace, for inspection without working in it."""
     return RecordFile(workspace).read()
 
 

@@ -1,7 +1,7 @@
 """A visit to a root: a shell on a terminal, or a command, confined as the programs of a build are.
 
-The root is the one that a build has left open; what is done there stays.  Where none is open it is the finished root image below a
-memory that takes the changes, and both are gone at the end.
+It is the root that a build has left open; what is done there stays.  Where none is open, it is a copy of the finished root image: a tmpfs
+takes the changes, and is gone at the end.
 """
 
 import os
@@ -118,7 +118,7 @@ def _worked(build: Build, root: Path, work: Callable[[Path], Result]) -> Result:
 
 
 def _mount_copy(image: Path, directory: Path) -> Path:
-    """Mount a root image with a memory over it that takes what is changed; for a private namespace: nothing is unmounted."""
+    """Mount a root image with a tmpfs over it that takes what is changed; for a private namespace: nothing is unmounted."""
     run(["mount", "-t", "tmpfs", "-o", "mode=700,nodev", "vm_create", directory])
     lower, upper, work, root = (directory / name for name in ("lower", "upper", "work", "root"))
     for place in (lower, upper, work, root):

@@ -1,4 +1,4 @@
-"""Booting a triplet or a whole disk in QEMU for a look, as a cloud would, the image not changed.
+"""Booting a triplet or a whole disk in QEMU for inspection, as a cloud would, the image not changed.
 
 Kernel, ramdisk and root image of a triplet are given apart; a disk is booted by the firmware: its loader, not QEMU, finds the kernel.
 """
@@ -235,9 +235,10 @@ def look(
             patience = left if waits or (login and port == login_port) else 0
             answers[port] = probe(ours, _HTTP if port in (80, 8080) else "", begun + max(_PROBE_SECONDS, patience))
         text = _COLOURS.sub("", read_console(up.console))
+        is_shut = login is not None and answers[login_port] == REFUSED
         if login:
-            say(f"log in: {login.command(forwards[login_port])}")
-        if stay_seconds:
+            say(f"no sshd answers on port {login_port}" if is_shut else f"log in: {login.command(forwards[login_port])}")
+        if stay_seconds and not is_shut:
             _stay(up, forwards, stay_seconds, say)
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return {

@@ -1,4 +1,4 @@
-"""A manifest as a table for people; as a program, of what a build returned: its standard input."""
+"""A manifest or a plan as a table for people; as a program, of what a build or a plan returned: its standard input."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vmimage.errors import printable
 from vmimage.image.triplet import ROLES, Manifest
 from vmimage.system.progress import format_bytes
 
@@ -38,11 +39,40 @@ def table_of(manifest: Manifest, directory: Path) -> str:
     return "\n".join(lines)
 
 
+def table_of_plan(plan: dict[str, Any]) -> str:
+    """What would be done, then the settings that are not the default.
+
+    :param plan: of :func:`vmimage.build.pipeline.plan_variation`
+    """
+    base, variation, replaces = plan["base"], plan["variation"], " (replaces what is there)" if plan["replaces"] else ""
+    states = variation["states"] if isinstance(variation["states"], str) else ", ".join(variation["states"])
+    digest = "it is on this machine" if base["prepared"] else "it is to be fetched and prepared"
+    publish, basis = plan["publish"]["name"] if plan["publish"] else "no", plan["incremental"] or "no"
+    rows = {
+        "base": f"{base['reference']}: {digest}",
+        "variation": f"{states} of {variation['reference']}, as the minion {variation['id']}",
+        "steps": ", ".join(plan["steps"]),
+        "root": plan["root"],
+        "files": f"{', '.join(plan['files'][role] for role in ROLES)}{replaces}",
+        "incremental": basis if isinstance(basis, str) else "generation {generation} of the clean build {of}".format_map(basis),
+        "publish": publish,
+    }
+    lines = [f"{plan['name']}: nothing is done; this would be:", ""]
+    lines += [f"  {name:<12} {text}" for name, text in rows.items()]
+    lines += ["", "settings that are not the default:"]
+    lines += [f"  {key:<12} {_as_text(value)}" for key, value in plan["settings"].items()]
+    return printable("\n".join(lines))
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def shown(text: str) -> str:
-    """What ``salt-call --out json vm_create.create_variation`` returned, for people: the table of its manifest, or JSON where nothing was built."""
+    """What ``salt-call --out json vm_create.create_variation`` or ``vm_create.plan`` returned, for people."""
     returned = json.loads(text)["local"]
     if "manifest" not in returned:
-        return json.dumps(returned, indent=2)
+        return table_of_plan(returned)
     path = Path(returned["manifest"])
     text = table_of(json.loads(path.read_text(encoding="utf-8")), path.parent)
     unchanged = "nothing has changed: this is the triplet that was there\n\n" if returned["unchanged"] else ""

@@ -94,7 +94,7 @@ class Triplet:
         sync(self.directory)
 
     def manifest(self) -> Manifest | None:
-        """The manifest, or None where there is no whole triplet."""
+        """The manifest, or None where there is no complete triplet."""
         try:
             manifest = read_json(self.manifest_path)
         except ValueError:  # damaged: it describes no triplet
@@ -105,12 +105,12 @@ class Triplet:
         """Compare the files with their manifest.
 
         :returns: the manifest
-        :raises ImageUnsound: if there is no whole triplet or a file is not what it describes
+        :raises ImageUnsound: if there is no complete triplet or a file is not what it describes
         """
         manifest = self.manifest()
         if manifest is None:
             raise ImageUnsound(
-                f"there is no whole triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
+                f"there is no complete triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
             )
         digests = {path: manifest["files"][role]["sha256"] for role, path in self.files().items()}
         digests |= {self.directory / facts["path"]: facts["sha256"] for facts in manifest.get("outputs", {}).values()}

@@ -72,7 +72,7 @@ def _check_what_is_built(settings: Settings, refuse: _Refuse) -> None:
     if not (settings.base or settings.mirror or settings.release in _RELEASES):  # a mirror may have releases of its own
         near = difflib.get_close_matches(settings.release, _RELEASES, 1, 0.8)
         if near:
-            refuse("release", f"do you mean {near[0]}?")
+            refuse("release", f"did you mean {near[0]}?")
     if settings.architecture and not re.fullmatch(r"[a-z0-9]+", settings.architecture):
         refuse("architecture", "an architecture is given by Debian's name, such as amd64")
     if settings.base_format and settings.base_format not in _BASE_FORMATS:

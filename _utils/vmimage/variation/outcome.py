@@ -48,7 +48,7 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
     failed = [state for state in states if state["result"] is False]
     if failed:
         text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}"
-        hints = [f"do you mean {' or '.join(near)}?"] if near else []
+        hints = [f"did you mean {' or '.join(near)}?"] if near else []
         hints += [_NOTHING_RUNS] if not live and any(map(_needs_a_service, failed)) else []
         error = VariationFailed(text, hint="; ".join(hints))
         error.states = states

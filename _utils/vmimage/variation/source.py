@@ -55,7 +55,7 @@ def pin_variation(
 ) -> tuple[Settings, dict[str, Any]]:
     """Fetch the variation, read its own settings, and keep to this revision from here on.
 
-    :param gather: looks settings up in all sources; those that it takes weigh less than all others
+    :param gather: looks settings up in all sources; those that it takes are overridden by all others
     :returns: ``(settings, {key: value} of what the repository set or pinned)``
     :raises RepositoryWrong: naming the repository
     :raises SettingsWrong: naming the key in its ami.yaml
@@ -108,7 +108,7 @@ def _check_allowed(key: str, value: object, place: str, found: Container[str]) -
     if key in found:
         raise RepositoryWrong(f"{place} stands twice, nested and flat", hint="keep one")
     if key in KEYS and key not in _MAY_SET:
-        raise RepositoryWrong(f"{place} is the builder's to tell, not the repository's", hint="set it on the builder")
+        raise RepositoryWrong(f"{place} cannot be set by the repository", hint="set it on the builder")
     if key in _NO_FILE and isinstance(value, str) and not _NO_FILE[key].fullmatch(value):
         hint = "give an address, https:// or salt://, or glance:NAME" if key == "base" else "give sha256:HEX, or an address"
         raise RepositoryWrong(f"{place} is a file of the builder", hint=hint)

@@ -225,7 +225,7 @@ def _why_not_new(state: State, new: Set[str], is_before_old: bool) -> str:
     if state["is_packaging"]:
         return "is new, and tells apt what to do with packages that are there already"
     if is_before_old and (state["state"] not in _BRINGS.keys() - _NUMBERED or state["is_guarded"]):
-        return "is new, and stands before states whose work is there already"
+        return "is new, and precedes states whose work is there already"
     return ""
 
 
