@@ -135,7 +135,7 @@ def test_a_name_that_no_file_system_has_is_refused(name):
         names_of_root(f"{name} / ext4 defaults 0 1\n")
 
 
-ESP_LINE = "UUID=1234-ABCD /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10s 0 0"
+ESP_LINE = "UUID=1234-ABCD /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.device-timeout=10s 0 0"
 
 
 @pytest.mark.parametrize(

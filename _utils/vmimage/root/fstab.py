@@ -80,7 +80,7 @@ def fit_disk(text: str, uuid: str, esp: str) -> str:
 
     :param text: the old fstab
     :param uuid: of the root's file system
-    :param esp: of the EFI system's: a machine that boots the root without that disk goes on without it
+    :param esp: of the EFI system's: it is mounted when something looks at it, for a machine may boot the root without that disk
     """
     lines = []
     for line in text.splitlines():
@@ -93,7 +93,7 @@ def fit_disk(text: str, uuid: str, esp: str) -> str:
             lines.append(" ".join([f"UUID={uuid}", *fields[1:3], options, *(fields[4:] or ["0", "1"])]))
         elif fields[1] != "/boot/efi":
             lines.append(line)
-    lines.append(f"UUID={esp} /boot/efi vfat umask=0077,nofail,x-systemd.device-timeout=10s 0 0")
+    lines.append(f"UUID={esp} /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.device-timeout=10s 0 0")
     return "\n".join(lines) + "\n"
 
 
