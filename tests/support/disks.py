@@ -38,7 +38,7 @@ the instance tells of itself:
         echo "@@BEGIN"
         echo "root_mib=$(df -BM --output=size / | tail -1 | tr -dc 0-9)"
         echo "root=$(findmnt -no SOURCE /)"
-        echo "esp=$(findmnt -no FSTYPE /boot/efi)"
+        echo "esp=$(ls /boot/efi > /dev/null && findmnt -t vfat -no FSTYPE /boot/efi)"
         echo "command_line=$(cat /proc/cmdline)"
         echo "secure_boot=$(od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-* 2>/dev/null | tr -d ' ')"
         echo "firmware=$(test -d /sys/firmware/efi && echo uefi || echo bios)"
@@ -61,7 +61,7 @@ tell.service:
     - name: /etc/systemd/system/tell.service
     - contents: |
         [Unit]
-        After=nginx.service systemd-growfs-root.service boot-efi.mount
+        After=nginx.service systemd-growfs-root.service boot-efi.automount
         [Service]
         Type=oneshot
         ExecStart=/usr/local/sbin/tell
