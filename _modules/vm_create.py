@@ -224,20 +224,22 @@ def _build_at(root, **settings):
 
 def upload(name=None, test=None, **settings):
     """
-    Publish a triplet to OpenStack Glance: kernel (aki), ramdisk (ari) and root image (ami), each compared with its file by size and
-    sha512. Then the new image takes the name ``<name>-<arch>``, with visibility, protection and members of the old one, which becomes
-    ``archive <name>-<arch> <date>``. ``ami.keep`` archived generations stay.
+    Publish the outputs of a build to OpenStack Glance: the triplet as kernel (aki), ramdisk (ari) and root image (ami), a bare root image and
+    a whole disk as raw or qcow2, each compared with its file by size and sha512. Then the new images take their names, ``<name>-<arch>`` for
+    the triplet, ``<name>-<arch>-bare`` and ``<name>-<arch>-disk``, with visibility, protection and members of the old images, which become
+    ``archive <name>-<arch> <date>`` and so on. ``ami.keep`` archived generations of each stay.
 
-    A triplet that is published already is not published again. What a run that was killed left is completed or removed by the next.
+    What is published already is not published again. What a run that was killed left is completed or removed by the next.
 
     :param str name: of the variation
     :param bool test: only tell what would be done
     :param settings: any setting, see :func:`settings`; credentials are no settings and come from clouds.yaml (``ami.cloud``), from
         ``keystone.*`` in minion config, grains or pillar, or from the ``OS_*`` variables
-    :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk``, ``build``, ``changed`` (False: it was published already),
-        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept)
-    :raises CommandExecutionError: then the name leads to what it led to before, and nothing of this triplet is in the store; where
-        even that could not be done, the message says what is left
+    :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk`` of the first output, ``outputs`` (each with ``name`` and ``image``),
+        ``build``, ``changed`` (False: all was published already), ``reused`` (roles that were in the store), ``archived`` and ``removed``
+        (names), ``pending`` (projects that must accept)
+    :raises CommandExecutionError: then the names lead to what they led to before, and nothing of this build is in the store; where
+        even that could not be done, the message says what is left, or which name has moved
 
     CLI Example:
 
@@ -264,8 +266,8 @@ def published(name=None, **settings):
 
     :param str name: of one variation; default: all
     :param settings: ``cloud``, if it is not the default
-    :return: dict of image name: list of generations, who has the name first, each with ``id``, ``name``, ``state`` (published, archived,
-        broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``, ``ramdisk_id``, ``build``, ``revision``,
+    :return: dict of image name: list of generations, who has the name first, each with ``id``, ``name``, ``output``, ``format``, ``state``
+        (published, archived, broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``, ``ramdisk_id``, ``build``, ``revision``,
         ``base``, ``variation``, their digests, and what it was made with
 
     CLI Example:
@@ -282,14 +284,15 @@ def published(name=None, **settings):
 
 def rollback(name=None, to=None, test=None, **settings):
     """
-    Let the name lead to an earlier generation again; the current one is archived, and no later rollback chooses it by itself.
+    Let the names of ``ami.outputs`` lead to an earlier generation again; the current one is archived, and no later rollback chooses it by
+    itself.
 
     :param str name: of the variation
-    :param str to: id of an archived generation; default: the one before the current
+    :param str to: id of an archived generation, whose name alone moves; default: of each name the one before the current
     :param bool test: only tell which one it would be
     :param settings: any setting, see :func:`settings`
     :return: dict as of :func:`upload`
-    :raises CommandExecutionError: if there is none; the name then leads to what it led to before
+    :raises CommandExecutionError: if there is none; the names then lead to what they led to before
 
     CLI Example:
 
