@@ -5,7 +5,7 @@ Cloud images from Salt states
 Turns a Debian or Ubuntu base and a variation, which is nothing but Salt states, into a kernel, a ramdisk and a small root image
 that a cloud can boot, and publishes them to OpenStack Glance.
 
-:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for a qcow2 base), e2fsprogs; python-glanceclient and
+:depends: mmdebstrap (for a bootstrapped base), qemu-utils (for qcow2), fdisk, dosfstools and mtools (for a disk), e2fsprogs; python-glanceclient and
     python-keystoneclient (to publish)
 :platform: Linux, as root
 :configuration: every setting is looked up by ``config.get`` as ``ami.<key>`` or nested below ``ami``, in the minion config, the
@@ -95,7 +95,7 @@ def create_variation(name=None, test=None, **settings):
     :param str name: of the variation; default ``variation``
     :param bool test: only tell what would be done, as :func:`plan` does
     :param settings: any setting, see :func:`settings`
-    :return: dict of the manifest's ``name``, ``build``, ``files`` (with bytes and sha256), ``base``, ``variation``, ``steps`` (with
+    :return: dict of the manifest's ``name``, ``build``, ``files`` and ``outputs`` (with bytes and sha256), ``base``, ``variation``, ``steps`` (with
         seconds), ``unchanged`` (whether there was nothing to build), ``manifest``, its path, and ``published``, what :func:`upload` returns, or None
     :raises CommandExecutionError: naming what failed and the remedy; the exit code of salt-call is then not 0
 
@@ -155,7 +155,11 @@ def _summary(build, manifest, published):
     summary = {key: manifest[key] for key in ("name", "build", "base", "variation", "steps")}
     files = {role: {**facts, "path": str(build.triplet.directory / facts["path"])} for role, facts in manifest["files"].items()}
     summary["unchanged"] = manifest.get("unchanged", False)
-    return {**summary, "files": files, "manifest": str(build.triplet.manifest_path), "published": published}
+    outputs = {
+        kind: {**facts, "path": str(build.triplet.directory / facts["path"])}
+        for kind, facts in manifest.get("outputs", {}).items()
+    }
+    return {**summary, "files": files, "outputs": outputs, "manifest": str(build.triplet.manifest_path), "published": published}
 
 
 def plan(name=None, **settings):
@@ -164,7 +168,7 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict of base, variation, steps, root, files, publish and settings
+    :return: dict of base, variation, steps, root, files, outputs, publish and settings
 
     CLI Example:
 

@@ -10,11 +10,14 @@ the lists of apt are there, for they tell what a base is bootstrapped from:
 the programs that build images are installed:
   pkg.installed:
     - pkgs:
+      - dosfstools
       - e2fsprogs
+      - fdisk
       - gpgv
       - iproute2
       - mmdebstrap
       - mount
+      - mtools
       - qemu-utils
       - slirp4netns
       - systemd-container

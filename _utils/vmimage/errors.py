@@ -136,6 +136,10 @@ class RamdiskMissing(VmImageError):
     """The root has no ramdisk of its newest kernel's version."""
 
 
+class LoaderMissing(VmImageError):
+    """The root lacks what a disk is booted by, or what lets it grow."""
+
+
 class ImageUnsound(VmImageError):
     """The packed root image failed a check."""
 

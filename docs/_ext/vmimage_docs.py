@@ -34,8 +34,8 @@ GROUPS = {
         "update network live room_mib memory pre post root keep_on_failure force incremental skip_unchanged",
     ),
     "The output": (
-        "Where the files are, and how large the root image is.",
-        "outputs output output_mode workspace cache headroom_mib",
+        "What is made, where the files are, and how large the root image is. See {doc}`/guide/outputs`.",
+        "outputs disk_format compression kernel_command_line output output_mode workspace cache headroom_mib",
     ),
     "Several variations": ("See {doc}`/guide/many-builds`.", "variations jobs"),
     "Publishing": (

@@ -52,3 +52,30 @@ def test_a_base_gets_one_kernel_for_clouds(settings, kernel):
 @pytest.mark.parametrize(("release", "apart"), [("bullseye", False), ("jammy", False), ("bookworm", True), ("noble", True)])
 def test_resolved_is_asked_for_only_where_it_is_a_package(release, apart):
     assert ("systemd-resolved" in plan(release=release)["packages"]) is apart
+
+
+@pytest.mark.parametrize("outputs", [["triplet"], ["triplet", "bare", "tar"]], ids=str)
+def test_a_base_pays_for_no_disk_that_is_not_asked_for(outputs):
+    assert plan(outputs=outputs) == plan()
+    assert not [package for package in plan()["packages"] if "grub" in package or "repart" in package]
+
+
+@pytest.mark.parametrize("kind", ["disk", "ec2"])
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [
+        ({"release": "trixie"}, {"grub-cloud-amd64", "systemd-repart"}),
+        ({"release": "bookworm"}, {"grub-cloud-amd64"}),
+        ({"type": "ubuntu", "release": "noble"}, {"grub-pc", "grub-efi-amd64-signed", "shim-signed", "cloud-guest-utils"}),
+    ],
+    ids=["trixie", "bookworm", "noble"],
+)
+def test_a_base_for_a_disk_has_the_loaders_and_what_grows_the_root(kind, settings, more):
+    assert {*plan(outputs=[kind], **settings)["packages"]} - {*plan(**settings)["packages"]} == more
+
+
+def test_a_base_for_a_disk_of_arm64_has_no_loader_for_bios():
+    packages = plan("arm64", outputs=["disk"])["packages"]
+    assert "grub-efi-arm64-signed" in packages and not [
+        package for package in packages if "grub-pc" in package or "cloud-amd" in package
+    ]

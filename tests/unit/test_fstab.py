@@ -1,6 +1,6 @@
 import pytest
 from vmimage.errors import ImageUnsound
-from vmimage.root.fstab import fit_fstab, names_of_root, settle
+from vmimage.root.fstab import fit_disk, fit_fstab, names_of_root, settle
 
 UUID = "0b1fe1d1-3e0c-4d1c-9d4b-6c1f1f1b2c3d"
 
@@ -133,3 +133,29 @@ def test_what_came_along_is_no_longer_mounted():
 def test_a_name_that_no_file_system_has_is_refused(name):
     with pytest.raises(ImageUnsound, match="/etc/fstab of the image names its root"):
         names_of_root(f"{name} / ext4 defaults 0 1\n")
+
+
+ESP_LINE = "UUID=1234-ABCD /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.device-timeout=10s 0 0"
+
+
+@pytest.mark.parametrize(
+    ("old", "root_line"),
+    [
+        (DEBIAN, f"UUID={UUID} / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1"),
+        (UBUNTU, f"UUID={UUID} / ext4 discard,commit=30,errors=remount-ro,x-systemd.growfs 0 1"),
+        ("LABEL=root / ext4\n", f"UUID={UUID} / ext4 defaults,errors=remount-ro,x-systemd.growfs 0 1"),
+        ("LABEL=root / ext4 noatime\n", f"UUID={UUID} / ext4 noatime,x-systemd.growfs 0 1"),
+    ],
+    ids=["Debian", "Ubuntu", "no options", "no numbers"],
+)
+def test_in_a_disk_the_root_has_its_uuid_and_grows_and_the_efi_system_may_be_missing(old, root_line):
+    new = mounting(fit_disk(old, UUID, "1234-ABCD"))
+    assert [line for line in new if line.split()[1] == "/"] == [root_line]
+    assert [line for line in new if line.split()[1] == "/boot/efi"] == [ESP_LINE]
+
+
+def test_the_fstab_of_a_disk_stays_as_it_is_when_it_is_made_again_and_keeps_what_else_is_mounted():
+    once = fit_disk(INSTALLED, UUID, "1234-ABCD")
+    assert fit_disk(once, UUID, "1234-ABCD") == once
+    assert "/dev/sr0        /media/cdrom0   udf,iso9660 user,noauto     0       0" in once
+    assert "# / was on /dev/vda1 during installation" in once

@@ -6,7 +6,7 @@ from vmimage.build.manifest import make_manifest
 from vmimage.build.record import Sealed, Timing
 from vmimage.settings.gather import gather_settings
 
-KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys login name packages sealed settings states steps
+KEYS = """architecture base build changes created distribution file_system files format incremental inputs keys login name outputs packages sealed settings states steps
 updated variation versions""".split()
 FILES = {role: {"path": f"{role}_web", "bytes": 1, "sha256": "ab" * 32} for role in ("root_image", "kernel", "ramdisk")}
 
@@ -42,3 +42,11 @@ def test_a_manifest_tells_what_the_steps_found_out():
 def test_the_pillar_of_the_settings_stays_out_of_the_manifest():
     assert "hunter2" not in json.dumps(manifest())
     assert manifest()["settings"]["name"] == "web"
+
+
+def test_outputs_other_than_the_triplet_have_a_key_of_their_own():
+    outputs = {"tar": {"path": "web.tar.zst", "bytes": 1, "sha256": "ab"}}
+    record = finished()
+    made = make_manifest(record, FILES, None, outputs=outputs, versions={}, created="")
+    assert made["outputs"] == outputs and sorted(made["files"]) == sorted(FILES)
+    assert manifest()["outputs"] == {}

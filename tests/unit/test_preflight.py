@@ -52,6 +52,40 @@ def test_a_base_is_prepared_before_the_build_begins_and_stays_in_the_cache():
     assert mib_by_setting(building) == {"ami.output": 700 + 50 + 64, "ami.workspace": 100, "ami.cache": 700}
 
 
+def test_room_for_the_other_outputs_is_asked_for_beside_that_of_the_triplet():
+    def output_mib(**settings):
+        (building,) = needed_space(gather_settings([], {"room_mib": 100, **settings}), 700, is_prepared=True)
+        return mib_by_setting(building)["ami.output"] - (700 + 50 + 64)
+
+    assert output_mib(outputs=["bare"]) == output_mib(outputs=["tar"]) == 500
+    assert output_mib(outputs=["bare"], disk_format="raw") == 0  # it is the root image
+    assert output_mib(outputs=["disk"]) == 750 + 67 + 500
+    assert output_mib(outputs=["disk"], disk_format="raw") == output_mib(outputs=["ec2"]) == 750 + 67
+    assert output_mib(outputs=["tar"], compression="none") == 750
+
+
+@pytest.mark.parametrize(
+    ("settings", "programs"),
+    [
+        ({}, set()),
+        ({"outputs": ["bare"]}, {"qemu-img"}),
+        ({"outputs": ["bare"], "disk_format": "raw"}, set()),
+        ({"outputs": ["disk"]}, {"qemu-img", "sfdisk", "mkfs.fat", "mmd", "mcopy"}),
+        ({"outputs": ["ec2"]}, {"sfdisk", "mkfs.fat", "mmd", "mcopy"}),
+        ({"outputs": ["tar"]}, {"zstd"}),
+        ({"outputs": ["tar"], "compression": "zlib"}, {"gzip"}),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_the_programs_of_the_outputs_are_looked_for_before_the_work_begins(monkeypatch, settings, programs):
+    found = set()
+    monkeypatch.setattr(preflight, "check_basics", lambda: None)
+    monkeypatch.setattr(preflight, "check_installed", lambda *programs: found.update(programs))
+    monkeypatch.setattr(preflight, "check_space", lambda needs: None)
+    check_machine(gather_settings([], settings), "raw", None, 1 << 20)
+    assert found == programs
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What room was asked for in all, one figure for each time at which it must be there."""

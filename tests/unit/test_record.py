@@ -6,6 +6,7 @@ import pytest
 from records import base, begun, finished, packed, updated, varied
 from vmimage.build.pipeline import next_attempt
 from vmimage.build.record import Attempt, Basis, BuildRecord, RecordFile, Sealed, Timing, read_record
+from vmimage.image.loader import Loader
 from vmimage.root.overlay import Opened
 from vmimage.root.workspace import Workspace
 
@@ -17,6 +18,7 @@ ALL = finished(
     opened=Opened("/mnt/web", "/var/cache/x.img", "/dev/vm_create-1", False),
     updated=updated({"http://a": "1"}),
     varied=varied(results=[{"id": "bücher"}], states=[{"id": "x"}]),
+    loader=Loader("/w/loader", "u", "debian", "x64", ["bios", "uefi"], True),
     sealed=Sealed(["/etc/machine-id"], [], [], []),
     timings=(Timing("base", 1.5, 2.5), Timing("root", 0.1, 4.0, failed=True)),
 )

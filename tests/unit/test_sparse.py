@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from vmimage.system.sparse import copy_data
+from vmimage.system.sparse import copy_data, copy_into
 
 ZEROS, DATA = bytes(1 << 16), b"x" * (1 << 16)
 
@@ -59,3 +59,16 @@ def test_a_swap_file_keeps_its_blocks(copied):
 def test_zeros_take_no_room(copied, content, blocks):
     path = copied(CONTENTS[content])
     assert path.stat().st_blocks <= blocks * 8
+
+
+def test_a_file_is_copied_to_its_place_in_another_and_zeros_stay_a_hole_there(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    content = DATA + 64 * ZEROS + DATA + b"end"
+    source.write_bytes(content)
+    target.write_bytes(b"head")
+    os.truncate(target, (1 << 20) + 2 * len(content))
+    copy_into(source, target, 1 << 20)
+    whole = target.read_bytes()
+    assert whole[:4] == b"head" and whole[1 << 20 : (1 << 20) + len(content)] == content
+    assert not any(whole[4 : 1 << 20]) and not any(whole[(1 << 20) + len(content) :])
+    assert target.stat().st_blocks * 512 < 1 << 20

@@ -23,6 +23,13 @@ def test_the_table_shows_what_it_is_how_long_it_took_and_where_it_lies():
     assert text.index("root_image.img") < text.index("kernel.img") < text.index("ramdisk.img")
 
 
+def test_the_table_lists_the_other_outputs_behind_the_triplet():
+    outputs = {"disk": {"path": "web.disk.qcow2", "bytes": 5 << 20, "sha256": "d" * 64}}
+    text = table_of({**MANIFEST, "outputs": outputs}, Path("/srv/images"))
+    assert f"/srv/images/web.disk.qcow2  5.0 MiB\n    sha256 {'d' * 64}\n" in text
+    assert text.index("ramdisk.img") < text.index("web.disk.qcow2")
+
+
 def test_the_table_tells_what_was_not_made_clean():
     assert "incremental" not in table_of(MANIFEST, Path("/x"))
     text = table_of({**MANIFEST, "incremental": {"of": "b1", "generation": 3}}, Path("/x"))

@@ -1,3 +1,4 @@
+import hashlib
 import os
 
 import pytest
@@ -29,6 +30,62 @@ def test_a_complete_triplet_is_three_files_and_their_manifest(triplet):
         "root_image": "web.img", "kernel": "kernel_web", "ramdisk": "ramdisk_web"
     }  # fmt: skip
     assert manifest["files"]["kernel"]["bytes"] == 6
+
+
+def make_with(triplet, *names, content=b"output"):
+    """A triplet with other outputs, whose files have these names."""
+    triplet.directory.mkdir(exist_ok=True)
+    for role in ROLES:
+        triplet.partial(role).write_bytes(CONTENT[role])
+    outputs = {}
+    for name in names:
+        triplet.output_partial(name).write_bytes(content)
+        outputs[name] = {"path": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    files = triplet.describe_partials(lambda done, total: None)
+    triplet.complete({"build": "1", "files": files, "outputs": outputs})
+    return triplet
+
+
+def test_other_outputs_come_with_the_triplet_for_their_owner_alone(triplet):
+    make_with(triplet, "web.disk.qcow2", "web.tar.zst")
+    assert set(os.listdir(triplet.directory)) == NAMES | {"web.disk.qcow2", "web.tar.zst"}
+    assert (triplet.directory / "web.disk.qcow2").stat().st_mode & 0o777 == 0o600
+    triplet.check()
+
+
+def test_an_output_that_is_no_longer_asked_for_goes_with_the_old_triplet(triplet):
+    make_with(triplet, "web.disk.qcow2", "web.disk.raw", "web.bare.raw", "web.tar.gz")
+    (triplet.directory / "web.disk.vmdk").write_bytes(b"of the user")
+    make_with(triplet, "web.disk.raw", content=b"new")
+    assert set(os.listdir(triplet.directory)) == NAMES | {"web.disk.raw", "web.disk.vmdk"}
+    assert (triplet.directory / "web.disk.raw").read_bytes() == b"new"
+
+
+def test_an_output_that_is_changed_or_missing_is_found(triplet):
+    make_with(triplet, "web.disk.qcow2")
+    (triplet.directory / "web.disk.qcow2").write_bytes(b"outpuT")
+    with pytest.raises(ImageUnsound, match=r"web\.disk\.qcow2"):
+        triplet.check()
+    (triplet.directory / "web.disk.qcow2").unlink()
+    with pytest.raises(ImageUnsound, match=r"web\.disk\.qcow2"):
+        triplet.check()
+
+
+def test_outputs_in_the_making_are_cleared_and_whole_outputs_stay(triplet):
+    make_with(triplet, "web.disk.qcow2")
+    for name in ("web.disk.qcow2", "web.disk.raw", "web.tar.zst"):
+        triplet.output_partial(name).touch()
+    triplet.clear_partials()
+    assert set(os.listdir(triplet.directory)) == NAMES | {"web.disk.qcow2"}
+
+
+def test_nothing_is_replaced_where_an_output_is_not_made_yet(triplet):
+    make(triplet)
+    for role in ROLES:
+        triplet.partial(role).write_bytes(b"new")
+    with pytest.raises(FileNotFoundError):
+        triplet.complete({"build": "2", "outputs": {"tar": {"path": "web.tar"}}})
+    assert triplet.check()["build"] == "1"
 
 
 @pytest.mark.parametrize("role", ROLES)

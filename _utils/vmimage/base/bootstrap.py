@@ -12,7 +12,7 @@ from typing import Any
 
 from vmimage.apt.sources import source_lines
 from vmimage.errors import CommandFailed, SettingsWrong
-from vmimage.image import host_keys
+from vmimage.image import host_keys, loader
 from vmimage.root import files
 from vmimage.root.apart import go_apart, show_processes
 from vmimage.root.mounts import ROOT_ENVIRONMENT
@@ -49,6 +49,7 @@ _PACKAGES = [
 ]
 #: what systemd-resolved is part of before the release that made it a package of its own
 _RESOLVED_INSIDE_SYSTEMD = {"bullseye", "focal", "jammy"}
+_REPART_INSIDE_SYSTEMD = {"bullseye", "bookworm"}
 
 _FILES = {
     # cloud-init would generate a locale at each first boot
@@ -70,7 +71,7 @@ def plan_bootstrap(settings: Settings, architecture: str) -> Plan:
     :raises SettingsWrong: if the machine's apt has no source for it
     """
     resolved = [] if settings.release in _RESOLVED_INSIDE_SYSTEMD else ["systemd-resolved"]
-    packages = sorted({*_PACKAGES, *settings.packages} - {"systemd-resolved"} | set(resolved))
+    packages = sorted({*_PACKAGES, *settings.packages} - {"systemd-resolved"} | set(resolved) | _of_disk(settings, architecture))
     return {
         "format": 2,
         "type": settings.type,
@@ -81,6 +82,14 @@ def plan_bootstrap(settings: Settings, architecture: str) -> Plan:
         "files": _FILES,
         "enabled": _ENABLED,
     }
+
+
+def _of_disk(settings: Settings, architecture: str) -> set[str]:
+    """What a disk is booted by and grows by; a triplet has no use for it."""
+    if not settings.makes_disk:
+        return set()
+    packages = set(loader.PACKAGES.get((settings.type, architecture), ()))
+    return packages - {"systemd-repart"} if settings.release in _REPART_INSIDE_SYSTEMD else packages
 
 
 def digest_of_plan(plan: Plan) -> str:

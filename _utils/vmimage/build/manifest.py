@@ -11,12 +11,19 @@ FORMAT = 1
 
 
 def make_manifest(
-    record: BuildRecord, files: dict[str, Any], inputs: dict[str, Any] | None, *, versions: dict[str, str], created: str
+    record: BuildRecord,
+    files: dict[str, Any],
+    inputs: dict[str, Any] | None,
+    *,
+    outputs: dict[str, Any] | None = None,
+    versions: dict[str, str],
+    created: str,
 ) -> Manifest:
     """The manifest of a build whose steps are done; docs/reference/manifest documents its keys.
 
     :param files: of :meth:`vmimage.image.triplet.Triplet.describe_partials`
     :param inputs: digest of all that went in, and what the archives offered; None where no build will compare it
+    :param outputs: of :func:`vmimage.image.outputs.make_outputs`
     :param versions: of the programs that made it
     :param created: UTC, ISO 8601
     """
@@ -31,6 +38,7 @@ def make_manifest(
         "distribution": packed.distribution,
         "login": packed.login,
         "files": {**files, "kernel": {**files["kernel"], "version": record.kernel}},
+        "outputs": outputs or {},
         "file_system": {
             "label": packed.label,
             "uuid": shrunk.uuid,

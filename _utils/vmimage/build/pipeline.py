@@ -21,6 +21,7 @@ from vmimage.build.unchanged import find_unchanged
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
 from vmimage.glance.outputs import image_names
 from vmimage.glance.publish import check_publishing, is_publishing, publish
+from vmimage.image.outputs import output_names
 from vmimage.image.triplet import Manifest
 from vmimage.root.overlay import is_open, mount_root, prepare_root
 from vmimage.root.workspace import all_workspaces
@@ -223,6 +224,7 @@ def plan_variation(build: Build) -> dict[str, Any]:
         ],
         "root": os.fspath(build.root),
         "files": {role: os.fspath(path) for role, path in build.triplet.files().items()},
+        "outputs": {kind: os.fspath(build.triplet.directory / name) for kind, name in output_names(settings).items()},
         "replaces": bool(build.triplet.manifest()),
         "incremental": _basis_of(build, located) if settings.incremental else None,
         "publish": _publication_of(build),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vmimage.base.prepare import Base
 from vmimage.errors import NotReady
+from vmimage.image.outputs import needed_mib, programs_for
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import StrPath
 from vmimage.system.confine import filter_code
@@ -33,7 +34,7 @@ def check_machine(settings: Settings, base_format: str, base: Base | None, file_
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
-    check_installed(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()))
+    check_installed(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()), *programs_for(settings))
     base_bytes = base.content_bytes if base else file_bytes * _UNPACKED.get(base_format, 1)
     for needs in needed_space(settings, (base_bytes >> 20) or _BOOTSTRAPPED_MIB, is_prepared=bool(base)):
         check_space(needs)
@@ -70,9 +71,9 @@ def needed_space(settings: Settings, base_mib: int, is_prepared: bool) -> list[l
     :param is_prepared: whether that is done, and its room in the cache taken
     :returns: what is there at the same time, of each time
     """
+    root_mib = base_mib + settings.room_mib // 2  # a copy of the base, with what stays of the changes: half of what they may take
     building: list[Need] = [
-        # a copy of the base, with what stays of the changes: of what they may take for a while, half at a guess
-        (settings.output, base_mib + settings.room_mib // 2 + _BOOT_MIB, "ami.output"),
+        (settings.output, root_mib + _BOOT_MIB + needed_mib(settings, root_mib), "ami.output"),
         (settings.workspace, settings.room_mib, "ami.workspace"),
     ]
     if is_prepared:

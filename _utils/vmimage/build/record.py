@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from vmimage.base.prepare import Base
 from vmimage.errors import RootNotOpen
+from vmimage.image.loader import Loader
 from vmimage.root.overlay import Opened, is_open
 from vmimage.root.workspace import Workspace, all_workspaces
 from vmimage.system.whole_files import write_json
@@ -167,6 +168,7 @@ class BuildRecord:
 
     :ivar shaping: digests of what shapes the image beside base and states, as the build began
     :ivar kernel: version of the kernel whose files were copied out of the root
+    :ivar loader: what boots its disk, where a disk is asked for
     :ivar memory_full: the memory for the changes did not do
     :ivar damaged: what the build started from and is damaged, in words
     """
@@ -181,6 +183,7 @@ class BuildRecord:
     varied: Varied | None = None
     sealed: Sealed | None = None
     kernel: str = ""
+    loader: Loader | None = None
     packed: Packed | None = None
     shrunk: Shrunk | None = None
     timings: tuple[Timing, ...] = ()
@@ -199,7 +202,7 @@ class BuildRecord:
 
     def of_changed_root(self) -> "BuildRecord":
         """This record after something was changed in the root: what was made of the root no longer holds."""
-        return replace(self, kernel="", packed=None, shrunk=None)
+        return replace(self, kernel="", loader=None, packed=None, shrunk=None)
 
 
 def made(part: Part | None) -> Part:

@@ -23,7 +23,8 @@ from vmimage.build.preflight import check_machine
 from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
 from vmimage.build.unchanged import digest_inputs
 from vmimage.errors import CommandFailed, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
-from vmimage.image import boot_files, drawn, ext4, host_keys
+from vmimage.image import boot_files, drawn, ext4, host_keys, loader
+from vmimage.image.outputs import make_outputs
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
 from vmimage.image.seal import seal_root, written_by
 from vmimage.image.triplet import Manifest
@@ -36,6 +37,7 @@ from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
 from vmimage.root.runtime import HOME
 from vmimage.root.soundness import check_bootable, check_files
+from vmimage.system import network
 from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
@@ -280,16 +282,37 @@ def seal(
 
 
 def extract(build: Build) -> str:
-    """kernel and ramdisk: copy them out of the root."""
+    """kernel and ramdisk: copy them out of the root; where a disk is asked for, what boots it, too."""
     build.needs_open()
+    taken = _take_loader(build) if build.settings.makes_disk else None
     with build.step("kernel"):
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         kernel, ramdisk = build.triplet.partial("kernel"), build.triplet.partial("ramdisk")
         kernel.unlink(missing_ok=True)
         ramdisk.unlink(missing_ok=True)
         version = boot_files.copy_boot_files(build.root, kernel, ramdisk, build.workspace.upper)
-        build.note(kernel=version)
+        build.note(kernel=version, loader=taken)
     return version
+
+
+def _take_loader(build: Build) -> loader.Loader:
+    """loader: let the root know that it is the partition of a disk, and take out what boots it."""
+    origin, machine = build.record.origin, made(build.record.begun).architecture
+    assert origin is not None
+    with build.step("loader"):
+        loader.check_root(build.root, machine)
+        build.note_change_of_root()
+        identity = fstab.names_of_root(files.read_text(build.root, "/etc/fstab", "")).get("UUID", origin.uuid)
+        loader.fit_root(build.root, machine, identity, build.settings.kernel_command_line)
+
+        def inside(work: Callable[[], None]) -> None:
+            group = group_name(build.settings)
+            with swept(build.settings):
+                work_inside(build.root, work, kind_of_network=network.NONE, group=group)
+
+        taken = loader.take_loader(build.root, machine, identity, build.workspace.path / "loader", inside)
+        remove_copies(build.root, build.workspace.upper, network.NONE)
+        return taken
 
 
 def pack(build: Build) -> None:
@@ -308,7 +331,7 @@ def pack(build: Build) -> None:
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         check_bootable(build.root)
         names = fstab.names_of_root(files.read_text(build.root, "/etc/fstab", ""))
-        label = names.get("LABEL", "" if "UUID" in names else origin.label)
+        label = names.get("LABEL", "" if names.get("UUID", origin.uuid) != origin.uuid else origin.label)
         identity = names.get("UUID", origin.uuid if not names else "")
         packages = list_packages(build.root)
         with BackgroundTask(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
@@ -360,6 +383,7 @@ def deliver(build: Build) -> Manifest:
     if missing:
         hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
         raise NotReady(f"the triplet of {build.settings.name} is not ready: {_LACKS[missing[0]]}", hint=hint)
+    outputs = _make_outputs(build)
     with build.step("triplet"):
         described = build.triplet.describe_partials(build.progress.moved)
     record, inputs = build.record, None
@@ -368,11 +392,25 @@ def deliver(build: Build) -> Manifest:
         digest = digest_inputs(build, base.digest, varied.digest, varied.id, packed.distribution)
         inputs = {"digest": digest, "offered": record.updated.offered if record.updated else None}
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    manifest = make_manifest(record, described, inputs, versions=build.host.versions(), created=created)
+    manifest = make_manifest(record, described, inputs, outputs=outputs, versions=build.host.versions(), created=created)
     kept = report_data(record, read_log(build.workspace.log), previous_build(build.triplet))
     build.triplet.complete(manifest, build.settings.file_mode)
     keep(kept_path(build.triplet), kept)
     return manifest
+
+
+def _make_outputs(build: Build) -> dict[str, Any]:
+    """outputs: what the settings ask for besides the triplet, all of the same root image."""
+    settings = build.settings
+    if settings.makes_disk and not build.record.loader:
+        raise NotReady(
+            f"what boots the disk of {settings.name} is not taken out of its root",
+            hint="vm_image.extracted does that, with the same ami.outputs as vm_image.delivered",
+        )
+    if set(settings.outputs) <= {"triplet"}:
+        return {}
+    with build.step("outputs") as say:
+        return make_outputs(settings, build.triplet, build.record.loader, build.workspace.path / "outputs", say)
 
 
 def e2fsprogs_version() -> str:

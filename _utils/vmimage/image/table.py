@@ -27,6 +27,8 @@ def table_of(manifest: Manifest, directory: Path) -> str:
     lines += [f"  {'':<12} {sum(steps.values()):7.1f} s", ""]
     for facts in (manifest["files"][role] for role in ROLES):
         lines.append(f"  {directory / facts['path']}  {format_bytes(facts['bytes'])}\n    sha256 {facts['sha256']}")
+    for facts in (manifest.get("outputs") or {}).values():
+        lines.append(f"  {directory / facts['path']}  {format_bytes(facts['bytes'])}\n    sha256 {facts['sha256']}")
     lines += [
         "",
         f"boot it:  salt-call vm_create.boot {manifest['name']}   (here: sudo ./quickstart vm_create.boot {manifest['name']})",

@@ -2,6 +2,7 @@
 
     OUTPUT/NAME.img  OUTPUT/kernel_NAME  OUTPUT/ramdisk_NAME  OUTPUT/NAME.manifest.json
 
+What else is made of the root (:mod:`vmimage.image.outputs`) lies beside them, and comes and goes with them.
 Its files are made as ``.partial`` and get their names only together; the manifest goes first and comes last, so that where
 there is a manifest, the files are those it describes.
 """
@@ -20,6 +21,8 @@ from vmimage.system.whole_files import read_json, sync, write_json
 Manifest = dict[str, Any]
 #: the three files by their role, in the order in which they are named
 ROLES = ("root_image", "kernel", "ramdisk")
+#: of the names of all other outputs that there can be, behind the name of the variation
+OUTPUT_ENDINGS = ("bare.qcow2", "bare.raw", "disk.qcow2", "disk.raw", "tar", "tar.gz", "tar.zst")
 
 
 class Triplet:
@@ -46,9 +49,20 @@ class Triplet:
         path = getattr(self, role)
         return path.with_name(f"{path.name}.partial")
 
+    def output_partial(self, name: str) -> Path:
+        """The path of another output in the making.
+
+        :param name: that its file will have
+        """
+        return self.directory / f"{name}.partial"
+
+    def _output_names(self) -> list[str]:
+        return [f"{self.name}.{ending}" for ending in OUTPUT_ENDINGS]
+
     def clear_partials(self) -> None:
         """Remove what a run that did not finish left."""
-        for path in (*map(self.partial, ROLES), self.manifest_path.with_name(f"{self.manifest_path.name}.partial")):
+        outputs = map(self.output_partial, self._output_names())
+        for path in (*map(self.partial, ROLES), *outputs, self.output_partial(self.manifest_path.name)):
             path.unlink(missing_ok=True)
 
     def describe_partials(self, moved: Moved) -> dict[str, dict[str, Any]]:
@@ -60,16 +74,22 @@ class Triplet:
         return described
 
     def complete(self, manifest: Manifest, mode: int = 0o600) -> None:
-        """Give the files in the making their names, the manifest last.
+        """Give the files in the making their names, the manifest last; outputs that are no longer asked for go with the old manifest.
 
-        :param mode: of the three files: an image holds its /etc/shadow
+        :param mode: of all files but the manifest: an image holds its /etc/shadow
         """
-        for role in ROLES:
-            self.partial(role).chmod(mode)
-            sync(self.partial(role))
+        outputs = sorted({facts["path"] for facts in manifest.get("outputs", {}).values()})
+        for partial in (*map(self.partial, ROLES), *map(self.output_partial, outputs)):
+            partial.chmod(mode)
+            sync(partial)
         self.manifest_path.unlink(missing_ok=True)
         for role, path in self.files().items():
             os.replace(self.partial(role), path)
+        for name in self._output_names():
+            if name in outputs:
+                os.replace(self.output_partial(name), self.directory / name)
+            else:
+                (self.directory / name).unlink(missing_ok=True)
         write_json(self.manifest_path, manifest)
         sync(self.directory)
 

@@ -75,6 +75,28 @@ def fit_fstab(text: str, label: str, uuid: str, gone: Container[str] = (), broug
     return text if new.split() == text.split() else new
 
 
+def fit_disk(text: str, uuid: str, esp: str) -> str:
+    """An fstab for a root that is a partition of a disk: it is named by its UUID and grows, and the EFI system is mounted where it is.
+
+    :param text: the old fstab
+    :param uuid: of the root's file system
+    :param esp: of the EFI system's: it is mounted when something looks at it, for a machine may boot the root without that disk
+    """
+    lines = []
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 3 or fields[0].startswith("#"):
+            lines.append(line)
+        elif fields[1] == "/":
+            options = fields[3] if len(fields) > 3 else _DEFAULTS
+            options += "" if "x-systemd.growfs" in options.split(",") else ",x-systemd.growfs"
+            lines.append(" ".join([f"UUID={uuid}", *fields[1:3], options, *(fields[4:] or ["0", "1"])]))
+        elif fields[1] != "/boot/efi":
+            lines.append(line)
+    lines.append(f"UUID={esp} /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.device-timeout=10s 0 0")
+    return "\n".join(lines) + "\n"
+
+
 def settle(root: StrPath, label: str, uuid: str, gone: Container[str] = (), brought: Container[str] = ()) -> bool:
     """Replace the fstab of a mounted root where it does not fit; returns whether it did."""
     old = files.read_text(root, "/etc/fstab", "")

@@ -9,6 +9,10 @@ from vmimage.system.address import public_address
 PREFIX = "ami"
 #: what can be made of a finished root
 OUTPUTS = ("triplet", "bare", "disk", "tar", "ec2")
+#: of these, what boots by itself: a disk with partitions and a boot loader
+DISKS = ("disk", "ec2")
+DISK_FORMATS = ("qcow2", "raw")
+COMPRESSIONS = ("zstd", "zlib", "none")
 
 
 def _setting(
@@ -100,6 +104,17 @@ class Settings:
     outputs: list = _setting(
         ("triplet",),
         "what is made of the root and published: any of triplet, bare (the root image as qcow2), disk (a whole disk with partitions and a boot loader), tar (the root's files), ec2 (the disk for EC2)",
+        repository_may_set=True,
+    )
+    disk_format: str = _setting("qcow2", "format of bare and disk: qcow2 or raw", repository_may_set=True)
+    compression: str = _setting(
+        "zstd",
+        "of qcow2 and tar: zstd, which QEMU reads from version 5.1 on, zlib, which every QEMU reads, or none",
+        repository_may_set=True,
+    )
+    kernel_command_line: str = _setting(
+        "",
+        "further words of a disk's kernel command line, such as net.ifnames=0; the root and the consoles tty0 and ttyS0 are in it",
         repository_may_set=True,
     )
     output_mode: str | int = _setting(
@@ -220,6 +235,11 @@ class Settings:
     def file_mode(self) -> int:
         """The mode of a triplet's files as a number: YAML reads 0640 as a number, "0640" as text."""
         return self.output_mode if isinstance(self.output_mode, int) else int(self.output_mode, 8)
+
+    @property
+    def makes_disk(self) -> bool:
+        """Whether a disk with a boot loader is among the outputs."""
+        return any(kind in DISKS for kind in self.outputs)
 
     @property
     def repository(self) -> tuple[str, str, str] | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from vmimage.errors import RepositoryWrong, SettingsWrong
 from vmimage.repository.address import KINDS, check_address, parse_revision
 from vmimage.settings.properties import find_wrong_property
-from vmimage.settings.schema import KEYS, OUTPUTS, Settings, keys_that
+from vmimage.settings.schema import COMPRESSIONS, DISK_FORMATS, KEYS, OUTPUTS, Settings, keys_that
 from vmimage.system.address import public_address
 
 #: takes a key and a hint, and raises an error with the place and the value of the key
@@ -24,6 +24,8 @@ _LONGEST, _SHOWN = 4096, 300
 _OF_OTHERS = ("pillar", "variations")
 #: what begins otherwise may be an option to a program, which would run commands on the builder
 _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
+#: GRUB's configuration is a shell script: nothing that a shell reads
+_KERNEL_WORDS = re.compile(r"([A-Za-z0-9_.,:=@%+/~-]+( [A-Za-z0-9_.,:=@%+/~-]+)*)?")
 _SOURCE = re.compile(r"(deb|deb-src)\s.*|[a-z0-9+-]+:\S+")
 
 
@@ -79,6 +81,12 @@ def _check_outputs(settings: Settings, places: Mapping[str, str], refuse: _Refus
             raise SettingsWrong(f"{place} contains {kind} twice", hint="name each output once")
     if not settings.outputs:
         refuse("outputs", f"at least one of {known}")
+    if settings.disk_format not in DISK_FORMATS:
+        refuse("disk_format", " or ".join(DISK_FORMATS))
+    if settings.compression not in COMPRESSIONS:
+        refuse("compression", "zstd, zlib or none")
+    if not _KERNEL_WORDS.fullmatch(settings.kernel_command_line):
+        refuse("kernel_command_line", "words of letters, digits and . , : = @ % + / ~ _ -, with a space between")
 
 
 def _check_paths(settings: Settings, refuse: _Refuse) -> None:

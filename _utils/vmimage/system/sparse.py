@@ -35,6 +35,18 @@ def copy_data(source: int, target: int) -> None:
     os.ftruncate(target, facts.st_size)
 
 
+def copy_into(source: StrPath, target: StrPath, at: int) -> None:
+    """Copy the content of a file into another file, which has a hole there: long runs of zeros stay holes.
+
+    :param at: where it begins in the target, in bytes
+    """
+    with open(source, "rb") as ours, open(target, "r+b") as theirs:
+        for begin, end in _filled(ours.fileno(), os.fstat(ours.fileno())):
+            os.lseek(theirs.fileno(), at + begin, os.SEEK_SET)
+            while begin < end:
+                begin += os.sendfile(theirs.fileno(), ours.fileno(), begin, min(end - begin, _PIECE_BYTES)) or end
+
+
 def _filled(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]:
     """Where a file has more than zeros: ``(begin, end)``."""
     if facts.st_size < len(_ZEROS):
