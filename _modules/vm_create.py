@@ -234,23 +234,25 @@ def _build_at(root, **settings):
 
 def upload(name=None, test=None, **settings):
     """
-    Publish a triplet to OpenStack Glance: kernel (aki), ramdisk (ari) and root image (ami), each compared with its file by size and
-    sha512. Then the new image takes the name ``<name>-<arch>``, with visibility, protection and members of the old one, which becomes
-    ``archive <name>-<arch> <date>``. ``ami.keep`` archived generations stay.
+    Publish the outputs of a build to OpenStack Glance: the triplet as kernel (aki), ramdisk (ari) and root image (ami), a bare root image and
+    a whole disk as raw or qcow2, each compared with its file by size and sha512. Then the new images take their names, ``<name>-<arch>`` for
+    the triplet, ``<name>-<arch>-bare`` and ``<name>-<arch>-disk``, with visibility, protection and members of the old images, which become
+    ``archive <name>-<arch> <date>`` and so on. ``ami.keep`` archived generations of each stay.
 
     With ``ec2`` in ``ami.outputs`` the disk becomes an image of EC2, too, and a tag ``Name`` leads to it.
 
-    A triplet that is published already is not published again. What a killed run has left is completed or removed by the next run.
+    What is published already is not published again. What a killed run has left is completed or removed by the next run.
 
     :param str name: of the variation
     :param bool test: only show what would be done
     :param settings: any setting, see :func:`settings`; credentials are no settings and come from clouds.yaml (``ami.cloud``), from
         ``keystone.*`` in minion config, grains or pillar, or from the ``OS_*`` variables
-    :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk``, ``build``, ``changed`` (False: it was published already),
-        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept); and
-        below ``ec2``: ``region``, ids of ``image``, ``snapshot`` and its ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``
-    :raises CommandExecutionError: then the name points to the same image as before, and nothing of this triplet is in the store; where
-        that could not be done, the message says what is left
+    :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk`` of the first output, ``outputs`` (each with ``name`` and ``image``),
+        ``build``, ``changed`` (False: all was published already), ``reused`` (roles that were in the store), ``archived`` and ``removed``
+        (names), ``pending`` (projects that must accept); and below ``ec2``: ``region``, ids of ``image``, ``snapshot`` and its
+        ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``
+    :raises CommandExecutionError: then the names point to the same images as before, and nothing of this build is in the store; where
+        that could not be done, the message says what is left, or which name has moved
 
     CLI Example:
 
@@ -273,9 +275,9 @@ def published(name=None, **settings):
 
     :param str name: of a variation; default: all
     :param settings: ``cloud``, if it is not the default
-    :return: dict of each image name with the list of its generations, first the one that has the name, each with ``id``, ``name``, ``state`` (published, archived,
-        broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``, ``ramdisk_id``, ``build``, ``revision``,
-        ``base``, ``variation``, their digests, and the versions of the programs that made it
+    :return: dict of each image name with the list of its generations, first the one that has the name, each with ``id``, ``name``, ``output``,
+        ``format``, ``state`` (published, archived, broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``,
+        ``ramdisk_id``, ``build``, ``revision``, ``base``, ``variation``, their digests, and the versions of the programs that made it
     :raises CommandExecutionError: if credentials are missing or refused, or the store does not answer
 
     CLI Example:
@@ -292,14 +294,15 @@ def published(name=None, **settings):
 
 def rollback(name=None, to=None, test=None, **settings):
     """
-    Give the name back to an earlier generation. The current generation is archived, and no later rollback chooses it by itself.
+    Let the names of ``ami.outputs`` point to an earlier generation again. The current generation is archived, and no later rollback
+    chooses it by itself.
 
     :param str name: of the variation
-    :param str to: id of an archived generation; default: the generation before the current
-    :param bool test: only show which generation it would be
+    :param str to: id of an archived generation, whose name alone moves; default: of each name the generation before the current
+    :param bool test: only show which generations they would be
     :param settings: any setting, see :func:`settings`
     :return: dict as of :func:`upload`
-    :raises CommandExecutionError: if there is no such generation; the name then points to the same image as before
+    :raises CommandExecutionError: if there is no such generation; the names then point to the same images as before
 
     CLI Example:
 

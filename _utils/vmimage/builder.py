@@ -163,6 +163,8 @@ def _summed_up(data: Mapping[str, Any]) -> str:
     if not published:
         return f"{data['name']} is built: {data['manifest']}{origin}; ami.publish and the keystone settings did not ask to publish it"
     ids = ", ".join(f"{role} {published[role]}" for role in ("image", "kernel", "ramdisk", "snapshot") if published.get(role))
+    others = [output for output in published.get("outputs", {}).values() if output["image"] != published["image"]]
+    ids += "".join(f"; {output['name']}: image {output['image']}" for output in others)
     return f"{published['name']} {'is' if published['changed'] else 'was already'} published: {ids}{origin}"
 
 

@@ -16,7 +16,9 @@ NAMES = {"triplet": "web-amd64", "bare": "web-amd64-bare", "disk": "web-amd64-di
 
 @pytest.fixture
 def alice(cloud, lane, tmp_path):
-    return Publisher(cloud, tmp_path, lane.region)
+    publisher = Publisher(cloud, tmp_path, lane.region)
+    publisher.plain = cloud.client("alice", "RegionOne")  # beside the wire
+    return publisher
 
 
 def publish_new(publisher, outputs=KINDS, **settings):
@@ -149,6 +151,39 @@ def test_what_cannot_be_published_is_refused_by_name_before_anything_is_uploaded
         with pytest.raises(kind, match=words):
             alice.publish(**settings)
     assert images_of(alice.client) == []
+
+
+def test_lost_between_the_names_what_is_uploaded_stays_and_the_next_run_moves_the_rest(alice, lane):
+    first, _ = publish_new(alice)
+    second, moved = make_outputs(alice.directory), []
+
+    def refuse(_, method, path, headers):
+        """The first name moves, then the store is no more."""
+        if method == "PATCH" and len(named(plain, NAMES["triplet"])) == 2:
+            moved.append(path)
+        return (503, "Service Unavailable") if moved else None
+
+    plain = alice.plain
+    lane.wire.on_request = refuse
+    with pytest.raises(NotPublished, match="web-amd64 moved, and web-amd64-bare did not: .*503"):
+        alice.publish(outputs=KINDS, tries=1)
+    lane.wire.on_request = None
+    assert len([entry for entry in images_of(plain) if entry["name"].startswith("new web-amd64-")]) == 2
+    again = alice.publish(outputs=KINDS)
+    assert {"bare", "disk"} <= set(again["reused"])
+    assert_all_published(alice.client, second, archived=1)
+    assert first
+
+
+def test_if_any_output_does_not_pass_the_gate_none_is_published(alice):
+    make_outputs(alice.directory)
+    with pytest.raises(NotPublished, match="'broken web-amd64 .*' and 'broken web-amd64-bare .*': web did not come up"):
+        alice.publish(outputs=["triplet", "bare"], gate={"seconds": 1})
+    assert {
+        entry["vm_create_state"]
+        for entry in images_of(alice.client)
+        if entry["container_format"] != "aki" and entry["container_format"] != "ari"
+    } == {"broken"}
 
 
 def killed_at(wire, victim, number):

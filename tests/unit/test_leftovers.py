@@ -10,16 +10,17 @@ from vmimage.glance.generations import is_ours, leftovers, surplus, unneeded_par
 NAME = "web-amd64"
 NOW = datetime(2024, 1, 10, 12, tzinfo=UTC)
 YOUNG, OLD = timedelta(hours=23, minutes=59), timedelta(hours=24, seconds=1)
-ROLES = ["root_image", "kernel", "ramdisk"]
-PARTS = ROLES[1:]
+MAINS, PARTS = ["root_image", "bare", "disk"], ["kernel", "ramdisk"]
+ROLES = MAINS + PARTS
 
 
 def image(role="root_image", *, identity=None, build="theirs", builder="them", age=YOUNG, status="active", **more):
     """An image of ours, of another builder by default, as the store lists it."""
     identity = identity or f"{role} of {build}"
-    marks = {"self": identity, "role": role, "name": NAME, "build": build, "builder": builder}
-    marks |= {"state": "new"} if role == "root_image" else {}
-    plain = {"id": identity, "name": f"new {NAME} {build}", "status": status, "visibility": "private"}
+    name = f"{NAME}-{role}" if role in ("bare", "disk") else NAME
+    marks = {"self": identity, "role": role, "name": name, "build": build, "builder": builder}
+    marks |= {"state": "new"} if role in MAINS else {}
+    plain = {"id": identity, "name": f"new {name} {build}", "status": status, "visibility": "private"}
     created = {"created_at": (NOW - age).strftime("%Y-%m-%dT%H:%M:%SZ")}
     return {**plain, **created, **{f"vm_create_{key}": value for key, value in marks.items()}, **more}
 
@@ -181,10 +182,10 @@ _references = some.none() | _numbers.map(lambda number: f"id{number}")
 @some.composite
 def projects(draw):
     """Any images, ours and others mixed, with marks and references that may be wrong, foreign, or missing."""
-    names, found = some.sampled_from([NAME, "db-amd64"]), []
+    names, found = some.sampled_from([NAME, f"{NAME}-disk", "db-amd64"]), []
     for number in range(draw(some.integers(0, 8))):
         whose, role = draw(some.sampled_from(["ours", "snapshot", "own"])), draw(some.sampled_from(ROLES))
-        refers = whose != "ours" or role == "root_image"  # our own kernels refer to nothing
+        refers = whose != "ours" or role in MAINS  # our own kernels refer to nothing
         entry = image(
             role,
             identity=f"id{number}",
@@ -227,7 +228,7 @@ def test_no_image_that_stays_loses_its_kernel_or_ramdisk_to_the_cleaning(images)
     gone = clean(images)
     needed = {entry[key] for entry in without(images, gone) for key in ("kernel_id", "ramdisk_id") if entry[key]}
     # a root image that is named as a kernel is nobody's kernel
-    assert not needed & {entry["id"] for entry in gone if entry["vm_create_role"] != "root_image"}
+    assert not needed & {entry["id"] for entry in gone if entry["vm_create_role"] in PARTS}
 
 
 @given(projects())
@@ -246,6 +247,6 @@ def test_nothing_is_cleaned_away_twice_and_a_second_look_finds_no_more(images):
 
 @given(projects(), some.integers(0, 3))
 def test_who_has_or_had_the_name_goes_only_as_one_too_many(images, keep):
-    states = {entry["vm_create_state"] for entry in clean(images) if entry["vm_create_role"] == "root_image"}
+    states = {entry["vm_create_state"] for entry in clean(images) if entry["vm_create_role"] in MAINS}
     assert states <= {"new"}
     assert {entry["vm_create_state"] for entry in surplus(images, NAME, keep)} <= {"archived", "broken"}
