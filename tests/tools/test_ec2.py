@@ -230,6 +230,14 @@ def test_a_killed_upload_goes_on_where_it_was(account):
     account.assert_right(disk, archived=0)
 
 
+def test_what_a_killed_run_has_sealed_is_not_sent_again(account):
+    disk = account.make_disk("ab")
+    assert killed_at(account, "response-received", 5) == "CompleteSnapshot"
+    (sealed,) = account.snapshots()
+    assert account.publish()["snapshot"] == sealed and blocks_sent(account) == {}
+    account.assert_right(disk, archived=0)
+
+
 def test_an_upload_whose_note_is_lost_is_begun_again(account):
     disk = account.make_disk("abcd")
     assert killed_at(account, "response-received", 4) == "PutSnapshotBlock"
@@ -356,7 +364,7 @@ def test_a_snapshot_that_ebs_gives_up_is_sent_again(account):
             parsed.update(given_up)
 
     account.session.events.register("after-call.ec2.DescribeSnapshots", give_up)
-    with pytest.raises(NotPublished, match="is error: out of luck"):
+    with pytest.raises(NotPublished, match=r"EBS gave up snap-.* \(error\): out of luck"):
         account.publish()
     account.session.events.unregister("after-call.ec2.DescribeSnapshots", give_up)
     account.publish()
