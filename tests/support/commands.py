@@ -15,7 +15,7 @@ from minions import PROJECT
 from vmimage.settings.gather import gather_settings
 
 #: programs of others: of their commands only the shell's syntax and the project's files are looked at
-OTHERS = "apt-get cat cd cp fuser git hg journalctl mkdir modprobe openstack qemu-img rsync salt-key systemctl tar".split()
+OTHERS = "apt-get aws cat cd cp fuser git hg journalctl mkdir modprobe openstack qemu-img rsync salt-key systemctl tar".split()
 #: of salt-call, with a value, and without
 _WITH_VALUE, _FLAGS = ("--out", "--config-dir", "-l"), ("--local", "--retcode-passthrough")
 _STATES = {path.stem for path in (PROJECT / "states").glob("*.sls")}

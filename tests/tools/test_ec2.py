@@ -182,7 +182,8 @@ def test_images_and_snapshots_of_the_users_own_stay(account):
     _, first = account.publish_new()
     ours = account.snapshots()[first["snapshot"]]
     copy = account.ec2.copy_snapshot(SourceSnapshotId=first["snapshot"], SourceRegion="eu-west-1", Description="a copy")
-    account.ec2.create_tags(Resources=[copy["SnapshotId"]], Tags=ours["Tags"])
+    alone = account.ec2.copy_snapshot(SourceSnapshotId=first["snapshot"], SourceRegion="eu-west-1", Description="a copy")
+    account.ec2.create_tags(Resources=[copy["SnapshotId"], alone["SnapshotId"]], Tags=ours["Tags"])
     image = account.ec2.register_image(
         Name="mine", BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": copy["SnapshotId"]}}]
     )["ImageId"]
@@ -190,7 +191,7 @@ def test_images_and_snapshots_of_the_users_own_stay(account):
     account.ec2.create_tags(Resources=[image], Tags=[{"Key": "Name", "Value": "mine"}])
     for _ in range(3):
         account.publish_new(keep=0)
-    assert account.named("mine")["ImageId"] == image and copy["SnapshotId"] in account.snapshots()
+    assert account.named("mine")["ImageId"] == image and {copy["SnapshotId"], alone["SnapshotId"]} <= set(account.snapshots())
     assert len(account.images()) == 2
 
 
@@ -227,6 +228,14 @@ def test_a_killed_upload_goes_on_where_it_was(account):
     done = account.publish()
     assert done["snapshot"] == pending
     assert 0 < len(blocks_sent(account)) == 8 - noted < 8
+    account.assert_right(disk, archived=0)
+
+
+def test_what_a_killed_run_has_sealed_is_not_sent_again(account):
+    disk = account.make_disk("ab")
+    assert killed_at(account, "response-received", 5) == "CompleteSnapshot"
+    (sealed,) = account.snapshots()
+    assert account.publish()["snapshot"] == sealed and blocks_sent(account) == {}
     account.assert_right(disk, archived=0)
 
 
@@ -324,6 +333,52 @@ def refusal(status, code, message="no"):
     return AWSResponse("http://127.0.0.1/", status, {"x-amzn-ErrorType": code, "content-type": "application/json"}, Body())
 
 
+def refusal_of_ec2(code):
+    """An answer of EC2, which speaks XML."""
+    answer = refusal(400, code)
+    body = f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
+    answer._content = body.encode()
+    return answer
+
+
+def test_what_ec2_shows_some_seconds_later_is_waited_for(account):
+    """A snapshot that is too new for a tag; the tags of an image, of which the old state is shown for a while."""
+    account.publish_new()
+    disk = account.make_disk()
+    refusals = itertools.chain([refusal_of_ec2("InvalidSnapshot.NotFound")], itertools.repeat(None))
+    stale = []
+
+    def show_old(parsed, **_):
+        promoted = account.changing()[-1:] == ["CreateTags"] and account.changing().count("CreateTags") == 3
+        for image in parsed.get("Images", ()) if promoted and len(stale) < 3 else ():
+            for tag in image["Tags"]:
+                if tag == {"Key": "vm_create_state", "Value": "published"} and image["Name"] != old:
+                    stale.append(tag.update(Value="new"))
+
+    old = account.named("web-amd64")["Name"]
+    account.session.events.register("after-call.ec2.DescribeImages", show_old)
+    with answered(account, "before-send.ec2.CreateTags", lambda operation: next(refusals)):
+        account.publish()
+    assert len(stale) == 3
+    account.assert_right(disk, archived=1)
+
+
+def test_a_name_that_another_builder_took_meanwhile_is_named(account, monkeypatch):
+    monkeypatch.setattr(publish, "_SEEN_WITHIN_SECONDS", 0)
+    _, first = account.publish_new()
+    account.make_disk()
+
+    def take(operation):
+        if account.changing()[-1:] == ["CreateTags"] and account.changing().count("CreateTags") == 2:
+            account.ec2.create_tags(Resources=[first["image"]], Tags=[{"Key": "vm_create_generation", "Value": "9"}])
+
+    with (
+        answered(account, "before-send.ec2.DescribeImages", take),
+        pytest.raises(NotPublished, match="leads to ami-.*, not to"),
+    ):
+        account.publish()
+
+
 def test_what_passes_is_tried_again(account):
     disk = account.make_disk("ab")
     answers = iter([refusal(503, "ServiceUnavailable"), refusal(400, "RequestThrottledException"), *[None] * 9])
@@ -356,7 +411,7 @@ def test_a_snapshot_that_ebs_gives_up_is_sent_again(account):
             parsed.update(given_up)
 
     account.session.events.register("after-call.ec2.DescribeSnapshots", give_up)
-    with pytest.raises(NotPublished, match="is error: out of luck"):
+    with pytest.raises(NotPublished, match=r"EBS gave up snap-.* \(error\): out of luck"):
         account.publish()
     account.session.events.unregister("after-call.ec2.DescribeSnapshots", give_up)
     account.publish()

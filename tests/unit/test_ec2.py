@@ -1,10 +1,12 @@
 """What is sent to EC2 of a disk, how its image is described, and which settings cannot be meant."""
 
 import hashlib
+import re
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from building import PROJECT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vmimage.ec2.blocks import BLOCK_BYTES, ZERO_DIGEST, Disk, aggregated, changed_blocks, checksum
@@ -208,3 +210,14 @@ def test_a_secret_that_is_written_there_is_not_shown():
 def test_what_is_meant_is_taken():
     value = {"region": "eu-west-1", "profile": "images", "accounts": ["012345678901"], "boot_mode": "uefi", "tpm": True}
     assert gather_settings([], {"ec2": value, "outputs": ["ec2"]}).ec2 == value
+
+
+def test_the_page_allows_the_requests_that_the_client_makes_and_no_others():
+    code = (PROJECT / "_utils/vmimage/ec2/client.py").read_text(encoding="utf-8")
+    page = (PROJECT / "docs/guide/ec2.md").read_text(encoding="utf-8")
+    called = {
+        f"{service}:{''.join(map(str.capitalize, name.split('_')))}"
+        for service, name in re.findall(r"_(ec2|ebs)\.([a-z_]+)\b", code)
+    }
+    assert set(re.findall(r'"((?:ec2|ebs):\w+)"', page)) == called - {"ec2:Meta"}
+    assert len(called) == 12

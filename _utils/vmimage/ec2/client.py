@@ -31,6 +31,7 @@ from vmimage.system.retry import retried
 #: an image or a snapshot as EC2 describes it, with its tags as a dict in ``tags``
 Resource = dict[str, Any]
 _CONNECT_SECONDS, _SILENT_SECONDS = 30, 120
+_TRIES_OF_NEW = 5  # of what EC2 refuses until it has seen the request before
 _KEEP_PENDING_MINUTES = 24 * 60  # then EBS itself gives up a snapshot that nobody goes on with
 _UNSIGNED = {
     "AuthFailure",
@@ -174,7 +175,7 @@ class Cloud:
             with suppress(ImageGone), self._asked(f"delete {snapshot}"):
                 self._ec2.delete_snapshot(SnapshotId=snapshot)
 
-        retried(delete, StoreConflict, tries=3, say=self.say, sleep=self.sleep)
+        retried(delete, StoreConflict, tries=_TRIES_OF_NEW, say=self.say, sleep=self.sleep)
 
     # images
 
@@ -193,9 +194,13 @@ class Cloud:
             self._ec2.deregister_image(ImageId=image_id)
 
     def tag(self, resource: str, tags: Mapping[str, str]) -> None:
-        """Set tags, all in one request."""
-        with self._asked(f"tag {resource}"):
-            self._ec2.create_tags(Resources=[resource], Tags=_tag_list(tags))
+        """Set tags, all in one request; what was made a moment ago may not be seen as yet."""
+
+        def tag() -> None:
+            with self._asked(f"tag {resource}"):
+                self._ec2.create_tags(Resources=[resource], Tags=_tag_list(tags))
+
+        retried(tag, ImageGone, tries=_TRIES_OF_NEW, say=self.say, sleep=self.sleep)
 
     def list_permissions(self, image_id: str) -> list[dict[str, str]]:
         """Who may start instances of an image, as EC2 writes it: ``UserId``, ``Group``, ``OrganizationArn``..."""

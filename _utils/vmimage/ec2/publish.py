@@ -23,7 +23,7 @@ from vmimage.settings.ec2 import read_ec2
 Result = dict[str, Any]
 OUTPUT = "ec2"
 _PAUSE_SECONDS = 2.0
-_AVAILABLE_WITHIN_SECONDS = 900
+_AVAILABLE_WITHIN_SECONDS, _SEEN_WITHIN_SECONDS = 900, 60
 
 
 def open_cloud(build: PublishingBuild) -> Cloud:
@@ -226,6 +226,17 @@ def _promote(publication: Publication, image: Image) -> None:
         publication.cloud.tag(image["id"], {"Name": publication.name, **{f"{MARK}{key}": value for key, value in tags.items()}})
 
 
+def _look_until_seen(publication: Publication, image: Image) -> None:
+    """See what is in EC2, which shows new tags some seconds later."""
+    left = float(_SEEN_WITHIN_SECONDS)
+    while True:
+        publication.look()
+        if left <= 0 or any(seen["id"] == image["id"] and fact(seen, "state") == PUBLISHED for seen in publication.images):
+            return
+        publication.cloud.sleep(_PAUSE_SECONDS)
+        left -= _PAUSE_SECONDS
+
+
 def _complete_promotion(publication: Publication) -> list[str]:
     """Archive the images that still have the name though another image took it: the second half of a promotion, also of a killed run.
 
@@ -304,7 +315,7 @@ def _delete_snapshot(publication: Publication, snapshot: str) -> list[str]:
 def _finish(publication: Publication, image: Image, sent: Sent | None, archived: Iterable[str], removed: Iterable[str]) -> Result:
     """Archive and prune when the name has moved; nothing is lost if that fails: the next run does it."""
     try:
-        publication.look()
+        _look_until_seen(publication, image)
         archived = [*archived, *_complete_promotion(publication)]
         current = generations.published_of(publication.images, publication.name)
         if current is None or current["id"] != image["id"]:

@@ -212,7 +212,9 @@ class Sender:
                 return True
             if state != PENDING:
                 reason = (found or {}).get("StateMessage") or "no reason given"
-                raise NotPublished(f"{self.wanted.snapshot} is {state}: {reason}", hint="run it again: it is sent again")
+                raise NotPublished(
+                    f"EBS gave up {self.wanted.snapshot} ({state}): {reason}", hint="run it again: it is sent again"
+                )
             if seconds <= 0:
                 return False
             self.cloud.say(f"{self.wanted.snapshot} is {state}, {(found or {}).get('Progress') or '0%'}")
