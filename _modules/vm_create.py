@@ -163,7 +163,7 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict of base, variation, steps, root, files, publish and settings
+    :return: dict of base, variation, steps, root, files, publish, ec2 and settings
 
     CLI Example:
 

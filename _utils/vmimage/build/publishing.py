@@ -37,7 +37,7 @@ def check_targets(build: PublishingBuild, wanted: Wanted | None = None) -> Targe
     :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady, SettingsWrong:
     """
     asks_ec2 = _EC2 in build.settings.outputs and bool(wanted or wanted is None and glance.is_publishing(build.settings))
-    store = glance.check_publishing(build, wanted) if _goes_to_glance(build.settings) or not asks_ec2 else None
+    store = glance.check_publishing(build, wanted) if goes_to_glance(build.settings) or not asks_ec2 else None
     if asks_ec2 and not store and build.settings.gate:
         raise SettingsWrong(
             "ami.gate boots what goes to Glance, and this build goes to EC2 alone",
@@ -81,5 +81,6 @@ def plan_of_ec2(settings: Settings) -> Result | None:
     return {"name": image_name(settings), "region": own.region or "as boto3 finds it", "accounts": list(own.accounts)}
 
 
-def _goes_to_glance(settings: Settings) -> bool:
+def goes_to_glance(settings: Settings) -> bool:
+    """Whether any of the outputs is for Glance."""
     return any(kind not in (_EC2, *_FILES) for kind in settings.outputs)

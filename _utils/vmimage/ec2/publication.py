@@ -1,5 +1,6 @@
 """A disk on its way to EC2; no other process of this machine publishes the same name there at the same time."""
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from vmimage.ec2.snapshot import Note
 from vmimage.errors import ImageUnsound
 from vmimage.glance.generations import Image, Manifest
 from vmimage.glance.publication import PublishingBuild, image_name
-from vmimage.settings.ec2 import read_ec2
+from vmimage.settings.ec2 import Ec2Settings, read_ec2
 from vmimage.settings.schema import Settings
 from vmimage.system.digest import digest_of_file
 from vmimage.system.lock import locked
@@ -41,9 +42,9 @@ class Publication:
         self.manifest, self.disk = disk_of(build)
         check_name(self.name, self.manifest)
         self.builder = _builder(Path(build.settings.workspace))
-        kept = Path(build.settings.cache) / "ec2"
-        self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{cloud.region}.sending")
-        self._lock = _lock_directory(build.settings) / f"{self.name}.ec2.{cloud.region}.lock"
+        kept, where = Path(build.settings.cache) / "ec2", _place(self.own, cloud.region)
+        self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{where}.sending")
+        self._lock = _lock_directory(build.settings) / f"{self.name}.ec2.{where}.lock"
         self.images: list[Image] = []
         self.snapshots: list[Resource] = []
 
@@ -88,6 +89,12 @@ def disk_of(build: PublishingBuild) -> tuple[Manifest, Disk]:
         if manifest and facts.get("disk_format") == "raw" and path.exists():
             return manifest, Disk(path, facts["sha256"])
     raise ImageUnsound(f"there is no raw disk of {triplet.name} in {triplet.directory}", hint=_MAKE)
+
+
+def _place(own: Ec2Settings, region: str) -> str:
+    """The region in names of files, with what tells accounts apart as far as settings do."""
+    account = "\0".join([own.profile, own.endpoint]).encode()
+    return f"{region}.{hashlib.sha256(account).hexdigest()[:8]}" if account != b"\0" else region
 
 
 def _lock_directory(settings: Settings) -> Path:
