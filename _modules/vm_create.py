@@ -163,7 +163,7 @@ def plan(name=None, **settings):
 
     :param str name: of the variation
     :param settings: any setting, see :func:`settings`
-    :return: dict of base, variation, steps, root, files, publish, ec2 and settings
+    :return: dict of base, variation, steps, root, files, publish and settings
 
     CLI Example:
 
@@ -227,8 +227,6 @@ def upload(name=None, test=None, **settings):
     sha512. Then the new image takes the name ``<name>-<arch>``, with visibility, protection and members of the old one, which becomes
     ``archive <name>-<arch> <date>``. ``ami.keep`` archived generations stay.
 
-    With ``ec2`` in ``ami.outputs`` the disk becomes an image of EC2, too, and a tag ``Name`` leads to it.
-
     A triplet that is published already is not published again. What a run that was killed left is completed or removed by the next.
 
     :param str name: of the variation
@@ -236,8 +234,7 @@ def upload(name=None, test=None, **settings):
     :param settings: any setting, see :func:`settings`; credentials are no settings and come from clouds.yaml (``ami.cloud``), from
         ``keystone.*`` in minion config, grains or pillar, or from the ``OS_*`` variables
     :return: dict of ``name``, ids of ``image``, ``kernel`` and ``ramdisk``, ``build``, ``changed`` (False: it was published already),
-        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept);
-        and below ``ec2``: ``region``, ids of ``image``, ``snapshot`` and its ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``
+        ``reused`` (roles that were in the store), ``archived`` and ``removed`` (names), ``pending`` (projects that must accept)
     :raises CommandExecutionError: then the name leads to what it led to before, and nothing of this triplet is in the store; where
         even that could not be done, the message says what is left
 
@@ -247,6 +244,9 @@ def upload(name=None, test=None, **settings):
 
         salt-call vm_create.upload web
         salt-call vm_create.upload web cloud=mycloud keep=1 test=True
+
+    With ``ec2`` in ``ami.outputs`` the disk becomes an image of EC2, too, and the tag ``Name`` leads to it. What was done there stands below
+    ``ec2`` in the result: ``region``, ids of ``image``, ``snapshot`` and its ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``.
     """
     with _salt_errors():
         build = _new_build(name, **settings)

@@ -162,7 +162,7 @@ def _summed_up(data: Mapping[str, Any]) -> str:
     origin = f", from {revision}" if revision else ""
     if not published:
         return f"{data['name']} is built: {data['manifest']}{origin}; ami.publish and the keystone settings did not ask to publish it"
-    ids = ", ".join(f"{role} {published[role]}" for role in ("image", "kernel", "ramdisk", "snapshot") if published.get(role))
+    ids = ", ".join(f"{role} {published[role]}" for role in ("image", "kernel", "ramdisk"))
     return f"{published['name']} {'is' if published['changed'] else 'was already'} published: {ids}{origin}"
 
 

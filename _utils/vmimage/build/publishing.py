@@ -61,7 +61,7 @@ def publish_to(build: PublishingBuild, targets: Targets) -> Result:
         if targets.store:
             error.hint = f"{error.hint}; it is published to Glance".removeprefix("; ")
         raise
-    return {**in_ec2, **done, _EC2: in_ec2}
+    return {"kernel": None, "ramdisk": None, **in_ec2, **done, _EC2: in_ec2}
 
 
 def plan_for(build: PublishingBuild, targets: Targets) -> Result:
