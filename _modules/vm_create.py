@@ -260,6 +260,9 @@ def upload(name=None, test=None, **settings):
 
         salt-call vm_create.upload web
         salt-call vm_create.upload web cloud=mycloud keep=1 test=True
+
+    With ``ec2`` in ``ami.outputs`` the disk becomes an image of EC2, too, and the tag ``Name`` leads to it. What was done there stands below
+    ``ec2`` in the result: ``region``, ids of ``image``, ``snapshot`` and its ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``.
     """
     with _salt_errors():
         build = _new_build(name, **settings)

@@ -393,7 +393,7 @@ def test_what_does_not_pass_ends_it_and_the_next_run_goes_on(account):
     with answered(account, "before-send.ebs.PutSnapshotBlock", lambda operation: next(answers)):
         with pytest.raises(StoreRefused, match="AccessDeniedException") as caught:
             account.publish()
-    assert "docs/guide/ec2" in caught.value.hint
+    assert "docs/guide/ec2" in caught.value.hint and "the next run goes on with it" in caught.value.hint
     (pending,) = account.snapshots()
     assert account.images() == []
     assert account.publish()["snapshot"] == pending and len(blocks_sent(account)) <= 3

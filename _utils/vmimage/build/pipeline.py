@@ -16,7 +16,7 @@ from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import failed_data, failed_path, keep
 from vmimage.build.preflight import check_basics, check_machine, check_root
-from vmimage.build.publishing import Targets, check_targets, plan_of_ec2, publish_to
+from vmimage.build.publishing import Targets, check_targets, goes_to_glance, plan_of_ec2, publish_to
 from vmimage.build.record import Attempt, BuildRecord, made, read_record
 from vmimage.build.unchanged import find_unchanged
 from vmimage.errors import BuildStopped, RootNotOpen, VmImageError, WorkspaceBusy
@@ -221,7 +221,7 @@ def plan_variation(build: Build) -> dict[str, Any]:
         "outputs": {kind: os.fspath(build.triplet.directory / name) for kind, name in output_names(settings).items()},
         "replaces": bool(build.triplet.manifest()),
         "incremental": _basis_of(build, located) if settings.incremental else None,
-        "publish": _publication_of(build),
+        "publish": goes_to_glance(settings) and _publication_of(build),
         "ec2": plan_of_ec2(settings),
         "settings": {key: value for key, value in settings.as_dict().items() if getattr(settings, key) != getattr(default, key)},
     }

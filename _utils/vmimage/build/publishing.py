@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from vmimage.ec2 import publish as ec2
 from vmimage.errors import SettingsWrong, VmImageError
 from vmimage.glance import publish as glance
-from vmimage.glance.publication import PublishingBuild, Wanted, image_name
+from vmimage.glance.outputs import image_name
+from vmimage.glance.publication import PublishingBuild, Wanted
 from vmimage.settings.ec2 import read_ec2
 from vmimage.settings.schema import Settings
 
@@ -37,7 +38,7 @@ def check_targets(build: PublishingBuild, wanted: Wanted | None = None) -> Targe
     :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady, SettingsWrong:
     """
     asks_ec2 = _EC2 in build.settings.outputs and bool(wanted or wanted is None and glance.is_publishing(build.settings))
-    store = glance.check_publishing(build, wanted) if _goes_to_glance(build.settings) or not asks_ec2 else None
+    store = glance.check_publishing(build, wanted) if goes_to_glance(build.settings) or not asks_ec2 else None
     if asks_ec2 and not store and build.settings.gate:
         raise SettingsWrong(
             "ami.gate boots what goes to Glance, and this build goes to EC2 alone",
@@ -61,7 +62,7 @@ def publish_to(build: PublishingBuild, targets: Targets) -> Result:
         if targets.store:
             error.hint = f"{error.hint}; it is published to Glance".removeprefix("; ")
         raise
-    return {**in_ec2, **done, _EC2: in_ec2}
+    return {"kernel": None, "ramdisk": None, **in_ec2, **done, _EC2: in_ec2}
 
 
 def plan_for(build: PublishingBuild, targets: Targets) -> Result:
@@ -81,5 +82,6 @@ def plan_of_ec2(settings: Settings) -> Result | None:
     return {"name": image_name(settings), "region": own.region or "as boto3 finds it", "accounts": list(own.accounts)}
 
 
-def _goes_to_glance(settings: Settings) -> bool:
+def goes_to_glance(settings: Settings) -> bool:
+    """Whether any of the outputs is for Glance."""
     return any(kind not in (_EC2, *_FILES) for kind in settings.outputs)

@@ -1,7 +1,6 @@
 """A disk on its way to EC2; no other process of this machine publishes the same name there at the same time."""
 
-import os
-import uuid
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +12,12 @@ from vmimage.ec2.images import as_generation, check_name
 from vmimage.ec2.snapshot import Note
 from vmimage.errors import ImageUnsound
 from vmimage.glance.generations import Image, Manifest
-from vmimage.glance.publication import PublishingBuild, image_name
-from vmimage.settings.ec2 import read_ec2
-from vmimage.settings.schema import Settings
+from vmimage.glance.outputs import image_name
+from vmimage.glance.publication import PublishingBuild, builder_id, lock_directory
+from vmimage.settings.ec2 import Ec2Settings, read_ec2
 from vmimage.system.digest import digest_of_file
 from vmimage.system.lock import locked
 from vmimage.system.namespace import stoppable
-from vmimage.system.whole_files import read_json, write_json
 
 #: the outputs that are a whole disk, in the manifest
 _DISKS = ("ec2", "disk")
@@ -40,10 +38,10 @@ class Publication:
         self.name = image_name(build.settings)
         self.manifest, self.disk = disk_of(build)
         check_name(self.name, self.manifest)
-        self.builder = _builder(Path(build.settings.workspace))
-        kept = Path(build.settings.cache) / "ec2"
-        self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{cloud.region}.sending")
-        self._lock = _lock_directory(build.settings) / f"{self.name}.ec2.{cloud.region}.lock"
+        self.builder = builder_id(Path(build.settings.workspace))
+        kept, where = Path(build.settings.cache) / "ec2", _place(self.own, cloud.region)
+        self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{where}.sending")
+        self._lock = lock_directory(build.settings) / f"{self.name}.ec2.{where}.lock"
         self.images: list[Image] = []
         self.snapshots: list[Resource] = []
 
@@ -90,14 +88,7 @@ def disk_of(build: PublishingBuild) -> tuple[Manifest, Disk]:
     raise ImageUnsound(f"there is no raw disk of {triplet.name} in {triplet.directory}", hint=_MAKE)
 
 
-def _lock_directory(settings: Settings) -> Path:
-    return Path("/run/vm_create/publish") if os.geteuid() == 0 else Path(settings.workspace)
-
-
-def _builder(directory: Path) -> str:
-    """The id of the builder of this directory of workspaces, the same for each store that it publishes to."""
-    path = directory / "builder"
-    with locked(directory / "builder.lock", "the name of this builder", wait=True):
-        if not path.exists():
-            write_json(path, {"id": uuid.uuid4().hex})
-    return str(read_json(path)["id"])
+def _place(own: Ec2Settings, region: str) -> str:
+    """The region in names of files, with what tells accounts apart as far as settings do."""
+    account = "\0".join([own.profile, own.endpoint]).encode()
+    return f"{region}.{hashlib.sha256(account).hexdigest()[:8]}" if account != b"\0" else region

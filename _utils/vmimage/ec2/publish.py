@@ -145,6 +145,10 @@ def _send(publication: Publication, digests: Digests, current: Image | None) -> 
             raise
         publication.cloud.say(f"all blocks are sent, not only what differs from {parent}: {error.message}")
         return send("", {}, publication.disk.gib)
+    except VmImageError as error:
+        goes_on = "what is sent stays for a day, and the next run goes on with it"
+        error.hint = f"{error.hint}; {goes_on}" if error.hint else goes_on
+        raise
 
 
 def _parent(publication: Publication, current: Image | None) -> tuple[str, Digests, int]:

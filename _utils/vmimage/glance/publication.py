@@ -69,8 +69,8 @@ class Publication:
         self.build, self.store = build, store
         self.settings, self.triplet, self.progress = build.settings, build.triplet, build.progress
         self.name, self.names, self.has_moved = image_name(build.settings), image_names(build.settings), False
-        self.lock = _lock_directory(build.settings) / f"{self.name}.{store.project_id}.lock"
-        self.builder = _builder(Path(build.settings.workspace))
+        self.lock = lock_directory(build.settings) / f"{self.name}.{store.project_id}.lock"
+        self.builder = builder_id(Path(build.settings.workspace))
 
     @contextmanager
     def alone(self) -> Iterator[Self]:
@@ -114,12 +114,12 @@ class Publication:
         return names_of(self.name)
 
 
-def _lock_directory(settings: Settings) -> Path:
+def lock_directory(settings: Settings) -> Path:
     """A single directory for the machine, so that two workspaces do not publish the same name at the same time."""
     return Path("/run/vm_create/publish") if os.geteuid() == 0 else Path(settings.workspace)
 
 
-def _builder(directory: Path) -> str:
+def builder_id(directory: Path) -> str:
     """The id of the builder of this directory of workspaces, whose locks exclude a second run: so its own leftovers, and no other's,
     are surely no upload that runs now.
     """

@@ -168,7 +168,8 @@ def take_loader(
     :raises LoaderMissing: if GRUB's scripts make a configuration that would not boot this root
     """
     parts = _MACHINES[machine]
-    remove_tree(target) if target.exists() else None
+    if target.exists():
+        remove_tree(target)
     target.mkdir(parents=True, mode=0o700)
     lead = _LEAD.format(uuid=root_uuid)
     (target / CONFIG).write_text(f"{lead}configfile $prefix/grub.cfg\n", encoding="ascii")
