@@ -67,7 +67,7 @@ def test_the_loaders_are_those_of_the_images_packages(outputs):
             assert said == (root / path).read_bytes()
 
 
-def test_a_missing_output_is_made_again_and_what_is_there_is_not(outputs):
+def test_outputs_that_are_there_are_not_made_again_and_the_plan_names_them(outputs):
     settings = {
         "outputs": KINDS,
         "skip_unchanged": True,

@@ -128,7 +128,8 @@ class Machine:
             more += ["-device", "virtio-blk-pci,drive=again,serial=again"]
         argv = [
             "qemu-system-x86_64", *self._firmware, "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "2", "-m", "1024",
-            "-nodefaults", "-display", "none", "-drive", f"file={self.disk},format=qcow2,if=virtio,cache=unsafe", *more,
+            "-nodefaults", "-display", "none", "-drive", f"file={self.disk},format=qcow2,if=none,id=own,cache=unsafe",
+            "-device", "virtio-blk-pci,drive=own,bootindex=0", *more,
             "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:80", "-device", "virtio-net-pci,netdev=net0",
             "-device", "virtio-rng-pci", "-serial", f"file:{self.console}", "-serial", f"file:{self.answer}",
         ]  # fmt: skip

@@ -144,9 +144,10 @@ ESP_LINE = "UUID=1234-ABCD /boot/efi vfat umask=0077,nofail,x-systemd.automount,
         (DEBIAN, f"UUID={UUID} / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1"),
         (UBUNTU, f"UUID={UUID} / ext4 discard,commit=30,errors=remount-ro,x-systemd.growfs 0 1"),
         ("LABEL=root / ext4\n", f"UUID={UUID} / ext4 defaults,errors=remount-ro,x-systemd.growfs 0 1"),
+        ("", f"UUID={UUID} / ext4 defaults,errors=remount-ro,x-systemd.growfs 0 1"),
         ("LABEL=root / ext4 noatime\n", f"UUID={UUID} / ext4 noatime,x-systemd.growfs 0 1"),
     ],
-    ids=["Debian", "Ubuntu", "no options", "no numbers"],
+    ids=["Debian", "Ubuntu", "no options", "no root", "no numbers"],
 )
 def test_in_a_disk_the_root_has_its_uuid_and_grows_and_the_efi_system_may_be_missing(old, root_line):
     new = mounting(fit_disk(old, UUID, "1234-ABCD"))

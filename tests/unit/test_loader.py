@@ -94,6 +94,14 @@ def test_a_grub_that_does_not_say_where_it_looks_is_refused(with_parts, tmp_path
         take(with_parts, tmp_path / "loader", monkeypatch)
 
 
+@pytest.mark.parametrize("part", [SHIM, GRUB, BOOT])
+def test_a_loader_of_a_size_that_none_has_is_refused_unread(with_parts, tmp_path, monkeypatch, part):
+    with open(with_parts / part, "r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(LoaderMissing, match="1099511627776 bytes"):
+        take(with_parts, tmp_path / "loader", monkeypatch)
+
+
 def test_a_link_out_of_the_root_is_followed_to_nothing_of_the_machine(with_parts, tmp_path, monkeypatch):
     (with_parts / SHIM).unlink()
     (with_parts / SHIM).symlink_to(tmp_path / "outside/secret")

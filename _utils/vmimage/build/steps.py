@@ -19,12 +19,12 @@ from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
 from vmimage.build.manifest import make_manifest
+from vmimage.build.output_steps import make_outputs, take_loader
 from vmimage.build.preflight import check_machine
 from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
 from vmimage.build.unchanged import digest_inputs
 from vmimage.errors import CommandFailed, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
-from vmimage.image import boot_files, drawn, ext4, host_keys, loader
-from vmimage.image.outputs import make_outputs
+from vmimage.image import boot_files, drawn, ext4, host_keys
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
 from vmimage.image.seal import seal_root, written_by
 from vmimage.image.triplet import Manifest
@@ -37,7 +37,6 @@ from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
 from vmimage.root.runtime import HOME
 from vmimage.root.soundness import check_bootable, check_files
-from vmimage.system import network
 from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
@@ -284,7 +283,7 @@ def seal(
 def extract(build: Build) -> str:
     """kernel and ramdisk: copy them out of the root; where a disk is asked for, what boots it, too."""
     build.needs_open()
-    taken = _take_loader(build) if build.settings.makes_disk else None
+    taken = take_loader(build) if build.settings.makes_disk else None
     with build.step("kernel"):
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         kernel, ramdisk = build.triplet.partial("kernel"), build.triplet.partial("ramdisk")
@@ -293,26 +292,6 @@ def extract(build: Build) -> str:
         version = boot_files.copy_boot_files(build.root, kernel, ramdisk, build.workspace.upper)
         build.note(kernel=version, loader=taken)
     return version
-
-
-def _take_loader(build: Build) -> loader.Loader:
-    """loader: let the root know that it is the partition of a disk, and take out what boots it."""
-    origin, machine = build.record.origin, made(build.record.begun).architecture
-    assert origin is not None
-    with build.step("loader"):
-        loader.check_root(build.root, machine)
-        build.note_change_of_root()
-        identity = fstab.names_of_root(files.read_text(build.root, "/etc/fstab", "")).get("UUID", origin.uuid)
-        loader.fit_root(build.root, machine, identity, build.settings.kernel_command_line)
-
-        def inside(work: Callable[[], None]) -> None:
-            group = group_name(build.settings)
-            with swept(build.settings):
-                work_inside(build.root, work, kind_of_network=network.NONE, group=group)
-
-        taken = loader.take_loader(build.root, machine, identity, build.workspace.path / "loader", inside)
-        remove_copies(build.root, build.workspace.upper, network.NONE)
-        return taken
 
 
 def pack(build: Build) -> None:
@@ -383,7 +362,7 @@ def deliver(build: Build) -> Manifest:
     if missing:
         hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
         raise NotReady(f"the triplet of {build.settings.name} is not ready: {_LACKS[missing[0]]}", hint=hint)
-    outputs = _make_outputs(build)
+    outputs = make_outputs(build)
     with build.step("triplet"):
         described = build.triplet.describe_partials(build.progress.moved)
     record, inputs = build.record, None
@@ -397,20 +376,6 @@ def deliver(build: Build) -> Manifest:
     build.triplet.complete(manifest, build.settings.file_mode)
     keep(kept_path(build.triplet), kept)
     return manifest
-
-
-def _make_outputs(build: Build) -> dict[str, Any]:
-    """outputs: what the settings ask for besides the triplet, all of the same root image."""
-    settings = build.settings
-    if settings.makes_disk and not build.record.loader:
-        raise NotReady(
-            f"what boots the disk of {settings.name} is not taken out of its root",
-            hint="vm_image.extracted does that, with the same ami.outputs as vm_image.delivered",
-        )
-    if set(settings.outputs) <= {"triplet"}:
-        return {}
-    with build.step("outputs") as say:
-        return make_outputs(settings, build.triplet, build.record.loader, build.workspace.path / "outputs", say)
 
 
 def e2fsprogs_version() -> str:

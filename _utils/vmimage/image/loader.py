@@ -5,6 +5,7 @@ read in the root.  Later updates are those of the root's packages: a new kernel 
 goes to the disk by the packages' own scripts.
 """
 
+import os
 import re
 import uuid
 from collections.abc import Callable
@@ -171,8 +172,8 @@ def take_loader(
     target.mkdir(parents=True, mode=0o700)
     lead = _LEAD.format(uuid=root_uuid)
     (target / CONFIG).write_text(f"{lead}configfile $prefix/grub.cfg\n", encoding="ascii")
-    files.copy_out(root, parts.shim, target / SHIM)
-    files.copy_out(root, parts.grub, target / GRUB)
+    _take(root, parts.shim, target / SHIM)
+    _take(root, parts.grub, target / GRUB)
 
     def work() -> None:
         run_in_root(root, [_MKCONFIG, "-o", _CFG])
@@ -180,8 +181,8 @@ def take_loader(
             files.write_text(root, "/tmp/lead.cfg", lead)
             argv = ["grub-mkimage", "-O", "i386-pc", "-d", parts.bios, "-p", "/boot/grub", "-c", "/tmp/lead.cfg"]
             run_in_root(root, [*argv, "-o", "/tmp/core.img", *_MODULES])
-            files.copy_out(root, f"{parts.bios}/boot.img", target / BOOT)
-            files.copy_out(root, "/tmp/core.img", target / CORE)
+            _take(root, f"{parts.bios}/boot.img", target / BOOT)
+            _take(root, "/tmp/core.img", target / CORE)
 
     inside(work)
     _check_configuration(root, root_uuid)
@@ -195,6 +196,15 @@ def take_loader(
     )
 
 
+def _take(root: StrPath, path: str, target: Path) -> None:
+    """Copy a file of a loader out of the root, if it has a size that such a file can have."""
+    with files.opened(root, path, os.O_PATH) as descriptor:
+        size = os.fstat(descriptor).st_size
+    if size > _LARGEST:
+        raise LoaderMissing(f"{path} of the image has {size} bytes: that is no boot loader", hint="reinstall its package")
+    files.copy_out(root, path, target)
+
+
 def _check_configuration(root: StrPath, root_uuid: str) -> None:
     text = files.read_text(root, _CFG, "")
     if not re.search(rf"^\s*linux\s+/boot/vmlinuz\S+ root=UUID={root_uuid}\s", text, re.MULTILINE):
@@ -206,8 +216,6 @@ def _check_configuration(root: StrPath, root_uuid: str) -> None:
 
 def _vendor(grub: Path, path: str) -> str:
     """In which directory below EFI a signed GRUB looks for its configuration."""
-    if grub.stat().st_size > _LARGEST:
-        raise LoaderMissing(f"{path} of the image has {grub.stat().st_size} bytes: that is no GRUB", hint="reinstall its package")
     found = re.search(rb"/EFI/([a-z]+)\0", grub.read_bytes())
     if not found:
         raise LoaderMissing(f"{path} of the image does not say where it looks for grub.cfg", hint="reinstall its package")

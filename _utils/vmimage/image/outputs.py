@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from vmimage.errors import BuildStopped
 from vmimage.image import disk
 from vmimage.image.loader import Loader
 from vmimage.image.triplet import Triplet
@@ -85,11 +86,17 @@ def make_outputs(settings: Settings, triplet: Triplet, loader: Loader | None, sc
     if "tar" in names:
         jobs.append(lambda: {"tar": _make_tar(image, files["tar"], settings.compression, scratch / "point")})
     found: dict[str, Facts] = {}
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+    pool, waits = ThreadPoolExecutor(_AT_A_TIME), True
+    try:
         for made in pool.map(lambda job: job(), jobs):
             found |= made
             for kind, facts in made.items():
                 say(f"{kind}: {facts['path']}, {format_bytes(facts['bytes'])}")
+    except (BuildStopped, KeyboardInterrupt):
+        waits = False  # the programs end with the build
+        raise
+    finally:
+        pool.shutdown(wait=waits, cancel_futures=True)
     return {kind: found[kind] for kind in names}
 
 

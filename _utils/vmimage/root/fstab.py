@@ -82,17 +82,19 @@ def fit_disk(text: str, uuid: str, esp: str) -> str:
     :param uuid: of the root's file system
     :param esp: of the EFI system's: it is mounted when something looks at it, for a machine may boot the root without that disk
     """
-    lines = []
+    lines, has_root = [], False
     for line in text.splitlines():
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith("#"):
             lines.append(line)
         elif fields[1] == "/":
+            has_root = True
             options = fields[3] if len(fields) > 3 else _DEFAULTS
             options += "" if "x-systemd.growfs" in options.split(",") else ",x-systemd.growfs"
             lines.append(" ".join([f"UUID={uuid}", *fields[1:3], options, *(fields[4:] or ["0", "1"])]))
         elif fields[1] != "/boot/efi":
             lines.append(line)
+    lines += [] if has_root else [f"UUID={uuid} / ext4 {_DEFAULTS} 0 1"]
     lines.append(f"UUID={esp} /boot/efi vfat umask=0077,nofail,x-systemd.automount,x-systemd.device-timeout=10s 0 0")
     return "\n".join(lines) + "\n"
 
