@@ -93,6 +93,17 @@ def test_what_a_cloud_asks_is_on_each_image(alice):
     assert [images[kind].get("hw_firmware_type") for kind in KINDS] == [None, None, "uefi"]
 
 
+def test_what_followed_from_the_old_file_is_not_taken_over(alice):
+    """The old disk boots by UEFI alone, the new disk both ways; what an administrator said by hand goes on."""
+    make_outputs(alice.directory, ["disk"], firmware=["uefi"], disk_format="raw")
+    old = alice.client.images.get(alice.publish(outputs=["disk"])["image"])
+    assert (old["hw_firmware_type"], old["disk_format"]) == ("uefi", "raw")
+    alice.client.images.update(old["id"], hw_vif_model="virtio")
+    make_outputs(alice.directory, ["disk"], disk_format="raw")
+    new = alice.client.images.get(alice.publish(outputs=["disk"])["image"])
+    assert "hw_firmware_type" not in new and new["hw_vif_model"] == "virtio"
+
+
 def test_an_output_joins_and_leaves_without_the_others_being_touched(alice):
     first, published = publish_new(alice, ["triplet"])
     joined = alice.publish(outputs=["triplet", "disk"])

@@ -32,7 +32,7 @@ def make_triplet(directory, name="web", *, root=None, root_mib=2, kernel=b"a ker
     return triplet
 
 
-def make_outputs(directory, kinds=("bare", "disk"), *, disk_format="qcow2", **contents):
+def make_outputs(directory, kinds=("bare", "disk"), *, disk_format="qcow2", firmware=("bios", "uefi"), **contents):
     """A triplet with further outputs, whose formats are true: the root image, and a disk with a partition table, as QEMU writes them."""
     triplet = make_triplet(directory, **contents)
     manifest = triplet.manifest()
@@ -48,7 +48,7 @@ def make_outputs(directory, kinds=("bare", "disk"), *, disk_format="qcow2", **co
             "disk_format": disk_format,
             "container_format": "bare",
             "virtual_bytes": source.stat().st_size,
-            "firmware": ["bios", "uefi"],
+            "firmware": list(firmware),
             "secure_boot": True,
         }
     write_json(triplet.manifest_path, manifest)
