@@ -83,7 +83,7 @@ Salt has all that the project requires:
 {% if wheels or packaged %}
     - name: {{ install }} --quiet {{ words }}
 {% else %}
-    # timelib is source only: a compiler is lent, and what came with it goes again
+    # timelib is source only: a compiler is installed for it, and removed with what came with it
     - name: |
         set -e
         packages() { dpkg-query --show --showformat '${binary:Package}\n' | sort; }

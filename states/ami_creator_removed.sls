@@ -1,5 +1,5 @@
 # A builder is a plain machine again: undoes what ami_creator_builder made.
-# Images, workspaces, caches, apt packages, /srv/salt, /srv/pillar and what the userdata told (in /etc/salt) stay.
+# Images, workspaces, caches, apt packages, /srv/salt, /srv/pillar and what the userdata said (in /etc/salt) stay.
 
 it builds no more:
   service.dead:

@@ -28,7 +28,7 @@ def publish_new(publisher, outputs=KINDS, **settings):
 
 
 def assert_all_published(client, triplet, kinds=KINDS, archived=None):
-    """Each name leads to its file, byte for byte, and nothing else of a build is in the store."""
+    """Each name points to its file, byte for byte, and nothing else of a build is in the store."""
     made = triplet.manifest()["outputs"]
     found = {}
     for kind in kinds:
@@ -228,7 +228,7 @@ def test_killed_between_the_names_the_next_run_lets_all_of_them_move(alice, lane
             triplet = make_outputs(alice.directory)
             victim = publishers.start(alice.directory, alice.environment, outputs=KINDS, keep=1)
             assert killed_at(lane.wire, victim, number) == -signal.SIGKILL, steps[number]
-            for kind in KINDS:  # the names lead to whole images, of the old build or of the new
+            for kind in KINDS:  # the names point to whole images, of the old build or of the new
                 found = named(alice.client, NAMES[kind])
                 assert found and {image["status"] for image in found} == {"active"}, (steps[number], kind)
             alice.publish(outputs=KINDS, keep=1)

@@ -141,9 +141,9 @@ class Machine:
         """What it says of itself at its first boot, or at a later boot of the same run."""
         deadline = time.monotonic() + seconds
         while True:
-            told = self.answer.read_text(errors="replace").split("@@BEGIN") if self.answer.exists() else []
-            if len(told) > boot and "@@END" in told[boot]:
-                lines = told[boot].split("@@END")[0].splitlines()
+            said = self.answer.read_text(errors="replace").split("@@BEGIN") if self.answer.exists() else []
+            if len(said) > boot and "@@END" in said[boot]:
+                lines = said[boot].split("@@END")[0].splitlines()
                 return dict(line.strip().split("=", 1) for line in lines if "=" in line)
             assert self._child.poll() is None and time.monotonic() < deadline, self.said()
             time.sleep(0.2)
@@ -161,5 +161,5 @@ class Machine:
             time.sleep(0.2)
 
     def said(self):
-        """The end of its console and of what it told."""
+        """The end of its console and of what it said."""
         return "\n".join(qemu.read_console(path)[-3000:] for path in (self.console, self.answer))

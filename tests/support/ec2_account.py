@@ -132,7 +132,7 @@ class Account:
         return bytes(data)
 
     def assert_right(self, disk, archived):
-        """One name leads to one image with the bytes of the disk, and each snapshot is an image's."""
+        """One name points to one image with the bytes of the disk, and each snapshot is an image's."""
         image = self.named("web-amd64")
         assert image["State"] == "available" and image["tags"]["vm_create_state"] == "published"
         snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]

@@ -81,8 +81,8 @@ def test_a_disk_becomes_an_image(account):
             }
         ],
     }
-    told = {key: tags[f"vm_create_{key}"] for key in ("name", "build", "sha256", "built", "revision", "kernel_version")}
-    assert told == {
+    found = {key: tags[f"vm_create_{key}"] for key in ("name", "build", "sha256", "built", "revision", "kernel_version")}
+    assert found == {
         "name": "web-amd64",
         "build": manifest["build"],
         "sha256": manifest["outputs"]["ec2"]["sha256"],
@@ -374,7 +374,7 @@ def test_a_name_that_another_builder_took_meanwhile_is_named(account, monkeypatc
 
     with (
         answered(account, "before-send.ec2.DescribeImages", take),
-        pytest.raises(NotPublished, match="leads to ami-.*, not to"),
+        pytest.raises(NotPublished, match="points to ami-.*, not to"),
     ):
         account.publish()
 

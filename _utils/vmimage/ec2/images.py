@@ -1,6 +1,6 @@
 """AMIs and their snapshots: which are ours, what their tags say, how an image is registered.  Pure functions.
 
-An AMI keeps its own name for life, and no other may have it.  So the name that leads to the current image is its tag ``Name``, and
+An AMI keeps its own name for life, and no other may have it.  So the name that points to the current image is its tag ``Name``, and
 ``vm_create_state`` says which of several images it is.  An image is ours if it has our tags *and* the snapshot that they name: a copy
 of an image may have its tags, and is the user's own.
 """

@@ -26,7 +26,7 @@ _DISKS = ("ec2", "disk")
 class Publication:
     """A disk on its way to EC2.
 
-    :ivar name: that leads to the image: ``web-amd64``
+    :ivar name: that points to the image: ``web-amd64``
     :ivar builder: id of this builder
     :ivar images: ours of that name, in the words of :mod:`vmimage.glance.generations`
     :ivar snapshots: the account's with our tag of that name

@@ -37,9 +37,9 @@ def open_cloud(build: PublishingBuild) -> Cloud:
 
 
 def publish(build: PublishingBuild, cloud: Cloud) -> Result:
-    """Make an image of a disk, and let the name lead to it.
+    """Make an image of a disk, and let the name point to it.
 
-    :raises NotPublished, StoreRefused, StoreUnreachable: then the name leads to the same image as before; a snapshot that was begun
+    :raises NotPublished, StoreRefused, StoreUnreachable: then the name points to the same image as before; a snapshot that was begun
         stays for a day, and the next run goes on with it
     """
     with Publication(build, cloud).alone() as publication:
@@ -324,7 +324,7 @@ def _finish(publication: Publication, image: Image, sent: Sent | None, archived:
         current = generations.published_of(publication.images, publication.name)
         if current is None or current["id"] != image["id"]:
             raise NotPublished(
-                f"{publication.name} leads to {current['id'] if current else 'nothing'}, not to {image['id']}",
+                f"{publication.name} points to {current['id'] if current else 'nothing'}, not to {image['id']}",
                 hint="another builder took the name at the same time, or EC2 does not show the change as yet: run it again",
             )
         surplus = generations.surplus(publication.images, publication.name, publication.settings.keep)
@@ -333,7 +333,7 @@ def _finish(publication: Publication, image: Image, sent: Sent | None, archived:
         raise
     except VmImageError as error:
         raise NotPublished(
-            f"{publication.name} leads to {image['id']} now, but the older images are not archived: {error.message}",
+            f"{publication.name} points to {image['id']} now, but the older images are not archived: {error.message}",
             hint=f"the next run does it; {error.hint}",
         ) from error
     return {

@@ -1,6 +1,6 @@
 """The images of a project: generations of a variation's images, their kernels and ramdisks.  Pure functions.
 
-A variation has a name, and from it the names of its outputs, of which each leads to a single image: ``web-amd64`` is the triplet,
+A variation has a name, and from it the names of its outputs, of which each points to a single image: ``web-amd64`` is the triplet,
 ``web-amd64-disk`` the whole disk.  Kernel and ramdisk are of the variation, and several of its outputs may use them.
 
 An image is ours if it has our properties *and* its own id in ``vm_create_self``: Nova copies the properties of an image
@@ -51,7 +51,7 @@ def is_main(image: Image) -> bool:
 
 
 def name_of(name: str, kind: str) -> str:
-    """The name of an output; a name never comes to lead to an image of another kind.
+    """The name of an output; a name never comes to point to an image of another kind.
 
     :param name: of the variation: ``web-amd64``
     """

@@ -21,7 +21,7 @@ class Output:
 
     :ivar kind: triplet, bare or disk
     :ivar role: of its main image
-    :ivar name: that shall lead to it
+    :ivar name: that shall point to it
     :ivar parts: the roles of the images that the main image refers to
     :ivar content: what an inspector finds in the file, unpacked: raw (a file system) or gpt
     :ivar virtual_bytes: of the disk that an instance gets

@@ -59,7 +59,7 @@ class Publication:
     :ivar manifest: of the build, once it is checked
     :ivar outputs: of the build, once they are checked
     :ivar builder: id of this builder
-    :ivar has_moved: a name leads to an image of this build now: what is uploaded is to stay
+    :ivar has_moved: a name points to an image of this build now: what is uploaded is to stay
     """
 
     manifest: Manifest

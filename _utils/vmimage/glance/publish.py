@@ -90,9 +90,9 @@ def open_store(build: PublishingBuild, wanted: Wanted | None = True) -> "Store |
 
 
 def publish(build: PublishingBuild, store: "Store") -> Result:
-    """Upload what was built into the store and let the names lead to it.
+    """Upload what was built into the store and let the names point to it.
 
-    :raises NotPublished, StoreRefused, StoreUnreachable: then the names lead to the same images as before, and nothing of the build
+    :raises NotPublished, StoreRefused, StoreUnreachable: then the names point to the same images as before, and nothing of the build
         is in the store, or the message says what is
     """
     with Publication(build, store).alone() as publication:
@@ -273,7 +273,7 @@ def _chosen(publication: Publication, images: Sequence[Image], image_id: str) ->
 
 
 def _promote(publication: Publication, mains: Mapping[str, Image], rolled_back: Mapping[str, str] | None = None) -> list[str]:
-    """Let the names lead to main images.
+    """Let the names point to main images.
 
     :param rolled_back: ids of the images that lose their names because they are no good
     :returns: the projects that have yet to accept
@@ -355,7 +355,7 @@ def _pass_gate(publication: Publication, mains: Mapping[str, Image]) -> None:
             store.say(trouble.message)
         raise NotPublished(
             f"{outputs[0].name} did not pass its gate and is kept as {' and '.join(map(repr, titles))}: {failure.message}",
-            hint="the names lead to the same images as before; inspect the triplet with vm_create.boot",
+            hint="the names point to the same images as before; inspect the triplet with vm_create.boot",
         ) from failure
 
 

@@ -19,7 +19,7 @@ from vmimage.system.namespace import run_privately
 
 Result = TypeVar("Result")
 
-_MARK = "# lent by vm_create for the time of the build"
+_MARK = "# of vm_create, for the time of the build"
 _POLICY = "/usr/sbin/policy-rc.d"
 #: it forbids, and makes what the service would have below /run: check_cmd of a state, and daemons that test their files, look for it
 _FORBID = r"""#!/bin/sh

@@ -26,7 +26,7 @@ _RELEASES = frozenset(
 )
 #: characters; what is longer is no name and no path on any machine
 _LONGEST, _SHOWN = 4096, 300
-#: what states are told, and what is looked at when its turn comes
+#: what states get, and what is looked at when its turn comes
 _OF_OTHERS = ("pillar", "variations")
 #: what begins otherwise may be an option to a program, which would run commands on the builder
 _PACKAGE = re.compile(r"[A-Za-z0-9?~][^\s,]*")
