@@ -168,6 +168,12 @@ def test_the_headline_tells_what_it_is_and_where_it_came_from():
     assert "4.5 s in all" in seen and "2 packages, 1 added" in seen and "2 states, 2 changed" in seen
 
 
+def test_outputs_stand_among_the_figures_and_the_files():
+    seen = page(outputs={"disk": {"path": "web.disk.qcow2", "bytes": 5 << 20, "sha256": "7" * 64}})
+    assert "5.0 MiB disk" in seen.text("top")
+    assert "web.disk.qcow2" in seen.text("settings") and "7" * 64 in seen.text("settings")
+
+
 def test_of_a_manifest_of_an_earlier_version_it_shows_what_there_is():
     seen = page(kept={})
     assert seen.sections() == ["time", "changes", "settings"]

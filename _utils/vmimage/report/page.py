@@ -123,6 +123,8 @@ def _figures(manifest: Manifest, kept: Mapping[str, Any]) -> Iterator[tuple[obje
         if role in files:
             more = files[role]["bytes"] - before if role == "root_image" and before else 0
             yield format_bytes(files[role]["bytes"]), f"{word}, {signed_amount(more)}" if more else word
+    for kind, output in (manifest.get("outputs") or {}).items():
+        yield format_bytes(output["bytes"]), kind
     if manifest.get("file_system"):
         yield format_bytes(manifest["file_system"]["content_bytes"]), f"in {manifest['file_system']['inodes']} inodes"
     if manifest.get("packages"):
@@ -158,14 +160,15 @@ def _ways(sections: Iterable[Markup | None]) -> Markup:
 
 def _settings(manifest: Manifest) -> Markup:
     settings = {key: value for key, value in (manifest.get("settings") or {}).items() if key != "pillar"}
-    sealed, files = manifest.get("sealed") or {}, manifest.get("files") or {}
+    sealed = manifest.get("sealed") or {}
+    files = [*(manifest.get("files") or {}).values(), *(manifest.get("outputs") or {}).values()]
     return element(
         "section",
         element("h2", "Settings and versions"),
         table(["Program", "Version"], sorted((manifest.get("versions") or {}).items())) if manifest.get("versions") else None,
         table(
             ["File", "#Bytes", "sha256"],
-            [(file["path"], file["bytes"], element("code", file["sha256"])) for file in files.values()],
+            [(file["path"], file["bytes"], element("code", file["sha256"])) for file in files],
         )
         if files
         else None,
