@@ -385,9 +385,9 @@ def shell(name=None, command=None, **settings):
         return seen
 
 
-def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settings):
+def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, firmware=None, **settings):
     """
-    Boot a triplet in QEMU for inspection. Its files are not changed; KVM is used where it works.
+    Boot a triplet, or the disk of the same build, in QEMU for inspection. Its files are not changed; KVM is used where it works.
 
     :param str name: of the variation
     :param int seconds: how long to wait for the login prompt
@@ -396,6 +396,7 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settin
     :param ssh_key: path of a public ssh key by which root can log in, or True for a key of this boot; the command is printed on stderr as
         soon as sshd answers. The image needs sshd and systemd 252 or newer
     :param int stay: how many seconds it stays up then, unless it is powered off; default: 3600 with ``ssh_key``, else 0
+    :param str firmware: ``bios`` or ``uefi``: boot the disk of ``ami.outputs`` by its own loader, and not the triplet. It takes no ``ssh_key``
     :param settings: ``output``, if it is not the default
     :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (of each port the first line, ``silent`` or ``refused``),
         ``failed`` (units that did not start) and the console's end
@@ -408,14 +409,21 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, **settin
         salt-call vm_create.boot web
         salt-call vm_create.boot web forward=443
         salt-call vm_create.boot web ssh_key=True
+        salt-call vm_create.boot web firmware=uefi
     """
     with _salt_errors():
         triplet = _named_build(name, **settings).triplet
-        triplet.check()
+        manifest = triplet.check()
+        if firmware and ssh_key:
+            raise SettingsWrong(
+                "ssh_key reaches a machine by the command line of a triplet's kernel, and a disk has its own",
+                hint="leave out firmware or ssh_key; or let a state of the variation add the key",
+            )
+        target = qemu.disk_of(triplet, manifest, firmware) if firmware else triplet
         ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
         stays = (3600 if ssh_key else 0) if stay is None else stay
         with login_key(ssh_key or False) as login:
-            seen = qemu.look(triplet, seconds, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
+            seen = qemu.look(target, seconds, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
         wanted = ports if forward is not None else []
         if {*wanted, *([PORT] if login else [])} & {*qemu.unanswered(seen)}:
             __context__["retcode"] = 1

@@ -107,3 +107,21 @@ def test_a_triplet_that_does_not_come_up_does_not_pass(triplet, monkeypatch):
     monkeypatch.setattr(qemu, "look", look)
     with pytest.raises(BootFailed, match="did not come up"):
         pass_gate(triplet, True)
+
+
+DISK = {"disk": {"path": "web.disk.qcow2", "disk_format": "qcow2", "firmware": ["uefi"]}}
+
+
+def test_the_disk_of_a_build_is_found_by_its_manifest(triplet):
+    found = qemu.disk_of(triplet, {"outputs": DISK}, "uefi")
+    assert (found.path, found.format, found.firmware) == (triplet.directory / "web.disk.qcow2", "qcow2", "uefi")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [({}, "web has no disk"), (DISK, "the disk of web does not boot by bios")],
+    ids=["none", "of another firmware"],
+)
+def test_a_disk_that_a_build_does_not_have_is_named(triplet, outputs, words):
+    with pytest.raises(NotReady, match=words):
+        qemu.disk_of(triplet, {"outputs": outputs}, "bios")

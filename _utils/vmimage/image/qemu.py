@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from vmimage.errors import BootFailed, NotReady, printable
 from vmimage.image.login import PORT as login_port
 from vmimage.image.login import Login
-from vmimage.image.triplet import Triplet
+from vmimage.image.triplet import Manifest, Triplet
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.shell import run, started
 
@@ -70,6 +70,23 @@ def _boot_words(target: Triplet | Disk, words: str) -> list[StrPath]:
         append = f"root=/dev/vda rw console={_CONSOLE[machine]} net.ifnames=0 {words}".rstrip()
         return ["-kernel", target.kernel, "-initrd", target.ramdisk, "-append", append]
     return ["-bios", _UEFI[machine][0]] if target.firmware == "uefi" else []
+
+
+def disk_of(triplet: Triplet, manifest: Manifest, firmware: str) -> Disk:
+    """The whole disk among the outputs of a build.
+
+    :param manifest: of the triplet
+    :param firmware: bios or uefi
+    :raises NotReady: naming what the build does not have
+    """
+    facts = (manifest.get("outputs") or {}).get("disk")
+    if not facts:
+        raise NotReady(f"{triplet.name} has no disk", hint="build it with disk among ami.outputs")
+    if firmware not in facts["firmware"]:
+        raise NotReady(
+            f"the disk of {triplet.name} does not boot by {firmware}", hint=f"it boots by {', '.join(facts['firmware'])}"
+        )
+    return Disk(f"{triplet.name} (disk, {firmware})", triplet.directory / facts["path"], facts["disk_format"], firmware)
 
 
 def check_firmware(name: str, firmware: str) -> None:
