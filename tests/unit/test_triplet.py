@@ -32,6 +32,18 @@ def test_a_complete_triplet_is_three_files_and_their_manifest(triplet):
     assert manifest["files"]["kernel"]["bytes"] == 6
 
 
+@pytest.mark.parametrize(
+    "change", [('"web.img"', '"wec.img"'), ("}", "}}"), ("{", "[")], ids=["a letter", "more", "no dictionary"]
+)
+def test_a_manifest_that_is_not_as_it_was_written_describes_no_triplet(triplet, change):
+    make(triplet)
+    text = triplet.manifest_path.read_text(encoding="utf-8")
+    triplet.manifest_path.write_text(text.replace(*change, 1), encoding="utf-8")
+    assert triplet.manifest() is None
+    with pytest.raises(ImageUnsound, match="web.manifest.json is not as it was written"):
+        triplet.check()
+
+
 def make_with(triplet, *names, content=b"output"):
     """A triplet with other outputs, whose files have these names."""
     triplet.directory.mkdir(exist_ok=True)

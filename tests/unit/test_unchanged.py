@@ -120,7 +120,9 @@ def built(build, archive, monkeypatch):
     offered = {archive.uri: hashlib.sha256(archive.release).hexdigest()}
     inputs = {**noted_now(build), "offered": offered}
     build.made = {"inputs": inputs, "distribution": BOOKWORM, "updated": True}
-    build.triplet = SimpleNamespace(manifest=lambda: build.made, check=lambda: build.made)
+    path = build.top.with_name("manifest.json")
+    path.touch()
+    build.triplet = SimpleNamespace(manifest=lambda: build.made, check=lambda: build.made, manifest_path=path)
     build.progress = Progress(lambda moment: build.notes.append(moment.text))
     build.notes = []
     return build
@@ -151,8 +153,14 @@ def test_an_incremental_triplet_is_none_for_who_asks_for_a_clean_build(built):
 
 
 def test_without_a_triplet_it_is_built(built):
-    built.made = None
+    built.triplet.manifest_path.unlink()
     assert find_unchanged(built) == (None, "")
+
+
+def test_a_manifest_that_describes_no_triplet_is_named(built):
+    built.made = None
+    reason = f"{built.triplet.manifest_path} is not as it was written, or a file of the triplet is missing"
+    assert find_unchanged(built) == (None, reason)
 
 
 def test_a_triplet_that_does_not_tell_its_inputs_is_built_again(built):

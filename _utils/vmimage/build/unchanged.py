@@ -55,9 +55,11 @@ def find_unchanged(build: Build) -> tuple[Manifest | None, str]:
 
     :returns: ``(manifest, "")``, or ``(None, why it is to be built, in words)``; the reason is empty where it is not asked
     """
-    manifest = build.triplet.manifest() if build.settings.skip_unchanged else None
-    if not manifest:
+    if not build.settings.skip_unchanged or not build.triplet.manifest_path.exists():
         return None, ""
+    manifest = build.triplet.manifest()
+    if not manifest:
+        return None, f"{build.triplet.manifest_path} is not as it was written, or a file of the triplet is missing"
     if changed := _find_changed(build, manifest):
         return None, changed
     try:

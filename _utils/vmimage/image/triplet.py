@@ -14,11 +14,13 @@ from typing import Any
 
 from vmimage.errors import ImageUnsound
 from vmimage.system.aliases import Moved, StrPath
-from vmimage.system.digest import digest_of_file
+from vmimage.system.digest import digest_of_data, digest_of_file
 from vmimage.system.whole_files import read_json, sync, write_json
 
 #: of a triplet, as in its file
 Manifest = dict[str, Any]
+#: by which a change of the manifest itself is seen; not in what is read
+_DIGEST = "digest"
 #: the three files by their role, in the order in which they are named
 ROLES = ("root_image", "kernel", "ramdisk")
 #: of the names of all other outputs that there can be, behind the name of the variation
@@ -90,16 +92,21 @@ class Triplet:
                 os.replace(self.output_partial(name), self.directory / name)
             else:
                 (self.directory / name).unlink(missing_ok=True)
-        write_json(self.manifest_path, manifest)
+        write_json(self.manifest_path, {**manifest, _DIGEST: digest_of_data(manifest)})
         sync(self.directory)
 
     def manifest(self) -> Manifest | None:
-        """The manifest, or None where there is no complete triplet."""
+        """The manifest, or None where there is no complete triplet; a manifest that is not as it was written describes none."""
+        manifest = self._read_manifest()
+        return manifest if manifest and all(path.exists() for path in self.files().values()) else None
+
+    def _read_manifest(self) -> Manifest | None:
         try:
             manifest = read_json(self.manifest_path)
-        except ValueError:  # damaged: it describes no triplet
+            digest = manifest.pop(_DIGEST, "") if manifest else ""
+        except (ValueError, AttributeError):
             return None
-        return manifest if manifest and all(path.exists() for path in self.files().values()) else None
+        return None if digest and digest != digest_of_data(manifest) else manifest
 
     def check(self) -> Manifest:
         """Compare the files with their manifest.
@@ -109,6 +116,10 @@ class Triplet:
         """
         manifest = self.manifest()
         if manifest is None:
+            if self.manifest_path.exists() and not self._read_manifest():
+                raise ImageUnsound(
+                    f"{self.manifest_path} is not as it was written", hint="make the triplet again: vm_create.create_variation"
+                )
             raise ImageUnsound(
                 f"there is no complete triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
             )
