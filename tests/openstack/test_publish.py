@@ -370,7 +370,8 @@ def test_an_upload_that_took_long_does_not_count_as_rolled_back(alice):
     alice.client.images.update(slow["image"], vm_create_builder="another", vm_create_state="new")
     _, fast = alice.publish_new(kernel=b"late")
     store = alice.build()[1]
-    promote.promote(store, alice.build()[0].settings, image, "web-amd64")
+    promote.prepare_promotion(store, alice.build()[0].settings, image, "web-amd64")
+    promote.take_name(store, image, "web-amd64")
     promote.complete_promotion(store, "web-amd64")
     assert named(alice.client, "web-amd64")[0]["id"] == slow["image"] and early
     assert "vm_create_rolled_back" not in alice.client.images.get(fast["image"])
