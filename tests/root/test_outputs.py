@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from building import RELEASE, Salt
-from disks import Machine, build_disks, lacking_firmware
+from disks import SETTINGS, Machine, build_disks, lacking_firmware
 from looking import looked_into, tree_of
 from once import made_once
 
@@ -68,13 +68,8 @@ def test_the_loaders_are_those_of_the_images_packages(outputs):
 
 
 def test_outputs_that_are_there_are_not_made_again_and_the_plan_names_them(outputs):
-    settings = {
-        "outputs": KINDS,
-        "skip_unchanged": True,
-        "variation": {"states": ["tell"], "id": "variation"},
-        "release": RELEASE,
-    }
-    settings["kernel_command_line"] = "mitigations=off no_timer_check"
+    variation = {"states": ["tell"], "id": "variation"}
+    settings = {**SETTINGS, "outputs": KINDS, "skip_unchanged": True, "variation": variation, "release": RELEASE}
     assert outputs.good("vm_create.create_variation", **settings)["unchanged"] is True
     plan = outputs.good("vm_create.plan", **settings)
     assert plan["outputs"]["disk"] == str(outputs.output / "variation.disk.qcow2")
