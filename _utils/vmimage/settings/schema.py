@@ -162,7 +162,7 @@ class Settings:
     )
     publish: bool | str = _setting(
         "auto",
-        "publish the triplet to Glance: true, false, or auto: where ami.cloud or a key of keystone is set",
+        "publish what is built: true, false, or auto: to Glance where ami.cloud or a key of keystone is set, and to EC2 where ec2 is among ami.outputs",
         shapes_image=False,
     )
     cloud: str = _setting("", "entry of clouds.yaml with the OpenStack credentials", shapes_image=False)
