@@ -19,6 +19,7 @@ FLOORS = (
     ("ec2",),
     ("instance", "build"),
     ("report",),
+    ("fleet",),
     ("host",),
     ("builder",),
     ("faces",),
