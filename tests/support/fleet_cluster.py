@@ -16,7 +16,7 @@ from cluster import BIN, Cluster
 _APART = 'mkdir -p /run/vm_create && mount -t tmpfs none /run/vm_create && exec "$@"'
 TARGET = "G@role:ami-builder"
 #: a lease that a test can wait for
-LEASE_SECONDS = 12
+LEASE_SECONDS = 40
 
 
 class FleetCluster(Cluster):
@@ -62,7 +62,7 @@ class FleetCluster(Cluster):
             (directory / f"{name}.d/minion").write_text(json.dumps(options), encoding="utf-8")
         self.by_name = {}
 
-    def order(self, repositories, every_seconds=3, **more):
+    def order(self, repositories, every_seconds=5, **more):
         """Write ``ami_fleet``; the master is to be started again.
 
         :param every_seconds: between two passes of the master's schedule
@@ -96,7 +96,7 @@ class FleetCluster(Cluster):
         code, said = self.command("*", "saltutil.sync_all", "refresh=True")
         assert code == 0, said
 
-    def wait_for(self, names, seconds=90):
+    def wait_for(self, names, seconds=300):
         """Until these minions answer."""
         deadline, answers = time.monotonic() + seconds, {}
         while True:
