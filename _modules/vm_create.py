@@ -396,7 +396,7 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, firmware
     :param ssh_key: path of a public ssh key by which root can log in, or True for a key of this boot; the command is printed on stderr as
         soon as sshd answers. The image needs sshd and systemd 252 or newer
     :param int stay: how many seconds it stays up then, unless it is powered off; default: 3600 with ``ssh_key``, else 0
-    :param str firmware: ``bios`` or ``uefi``: boot the disk of ``ami.outputs`` by its own loader, and not the triplet. It takes no ``ssh_key``
+    :param str firmware: ``bios`` or ``uefi``: boot the disk of ``ami.outputs`` by its own loader, and not the triplet
     :param settings: ``output``, if it is not the default
     :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (of each port the first line, ``silent`` or ``refused``),
         ``failed`` (units that did not start) and the console's end
@@ -414,11 +414,6 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, firmware
     with _salt_errors():
         triplet = _named_build(name, **settings).triplet
         manifest = triplet.check()
-        if firmware and ssh_key:
-            raise SettingsWrong(
-                "ssh_key reaches a machine by the command line of a triplet's kernel, and a disk has its own",
-                hint="leave out firmware or ssh_key; or let a state of the variation add the key",
-            )
         target = qemu.disk_of(triplet, manifest, firmware) if firmware else triplet
         ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
         stays = (3600 if ssh_key else 0) if stay is None else stay
