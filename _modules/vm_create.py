@@ -33,7 +33,6 @@ from vmimage.build import pipeline as _build
 from vmimage.build import publishing, steps, visit
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
-from vmimage.glance import publish
 from vmimage.glance.outputs import image_name
 from vmimage.host import Host
 from vmimage.image import qemu
@@ -277,10 +276,11 @@ def published(name=None, **settings):
     List the images of this project in the store: every generation, with its base, variation and revision.
 
     :param str name: of a variation; default: all
-    :param settings: ``cloud``, if it is not the default
+    :param settings: ``cloud``, if it is not the default; ``outputs`` with ``ec2`` lists EC2, too
     :return: dict of each image name with the list of its generations, first the one that has the name, each with ``id``, ``name``, ``output``,
         ``format``, ``state`` (published, archived, broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``,
-        ``ramdisk_id``, ``build``, ``revision``, ``base``, ``variation``, their digests, and the versions of the programs that made it
+        ``ramdisk_id``, ``build``, ``revision``, ``base``, ``variation``, their digests, and the versions of the programs that made it;
+        those in EC2 below ``ec2``
     :raises CommandExecutionError: if credentials are missing or refused, or the store does not answer
 
     CLI Example:
@@ -292,7 +292,7 @@ def published(name=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        return publish.list_published(publish.open_store(build), image_name(build.settings) if name else None)
+        return publishing.list_published(build, image_name(build.settings) if name else None)
 
 
 def rollback(name=None, to=None, test=None, **settings):
@@ -301,7 +301,7 @@ def rollback(name=None, to=None, test=None, **settings):
     chooses it by itself.
 
     :param str name: of the variation
-    :param str to: id of an archived generation, whose name alone moves; default: of each name the generation before the current
+    :param str to: id of an archived generation, in Glance or in EC2, whose name alone moves; default: of each name the generation before the current
     :param bool test: only show which generations they would be
     :param settings: any setting, see :func:`settings`
     :return: dict as of :func:`upload`
@@ -317,7 +317,7 @@ def rollback(name=None, to=None, test=None, **settings):
     with _salt_errors():
         build = _new_build(name, **settings)
         is_test = test or (test is None and __opts__.get("test"))
-        return publish.roll_back(build, publish.open_store(build), to, test=bool(is_test))
+        return publishing.roll_back(build, to, test=bool(is_test))
 
 
 def status(**settings):
