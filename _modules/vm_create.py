@@ -34,7 +34,6 @@ from vmimage.build import publishing, steps, visit
 from vmimage.build.kept import read_build
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
-from vmimage.glance import publish
 from vmimage.glance.outputs import image_name
 from vmimage.host import Host
 from vmimage.image import qemu
@@ -278,10 +277,11 @@ def published(name=None, **settings):
     List the images of this project in the store: every generation, with its base, variation and revision.
 
     :param str name: of a variation; default: all
-    :param settings: ``cloud``, if it is not the default
+    :param settings: ``cloud``, if it is not the default; ``outputs`` with ``ec2`` lists EC2, too
     :return: dict of each image name with the list of its generations, first the one that has the name, each with ``id``, ``name``, ``output``,
         ``format``, ``state`` (published, archived, broken, new), ``generation``, ``bytes``, ``uploaded``, ``visibility``, ``kernel_id``,
-        ``ramdisk_id``, ``build``, ``revision``, ``base``, ``variation``, their digests, and the versions of the programs that made it
+        ``ramdisk_id``, ``build``, ``revision``, ``base``, ``variation``, their digests, and the versions of the programs that made it;
+        those in EC2 below ``ec2``
     :raises CommandExecutionError: if credentials are missing or refused, or the store does not answer
 
     CLI Example:
@@ -293,7 +293,7 @@ def published(name=None, **settings):
     """
     with _salt_errors():
         build = _new_build(name, **settings)
-        return publish.list_published(publish.open_store(build), image_name(build.settings) if name else None)
+        return publishing.list_published(build, image_name(build.settings) if name else None)
 
 
 def rollback(name=None, to=None, test=None, **settings):
@@ -302,7 +302,7 @@ def rollback(name=None, to=None, test=None, **settings):
     chooses it by itself.
 
     :param str name: of the variation
-    :param str to: id of an archived generation, whose name alone moves; default: of each name the generation before the current
+    :param str to: id of an archived generation, in Glance or in EC2, whose name alone moves; default: of each name the generation before the current
     :param bool test: only show which generations they would be
     :param settings: any setting, see :func:`settings`
     :return: dict as of :func:`upload`
@@ -318,7 +318,7 @@ def rollback(name=None, to=None, test=None, **settings):
     with _salt_errors():
         build = _new_build(name, **settings)
         is_test = test or (test is None and __opts__.get("test"))
-        return publish.roll_back(build, publish.open_store(build), to, test=bool(is_test))
+        return publishing.roll_back(build, to, test=bool(is_test))
 
 
 def status(**settings):
@@ -397,7 +397,7 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, firmware
     :param ssh_key: path of a public ssh key by which root can log in, or True for a key of this boot; the command is printed on stderr as
         soon as sshd answers. The image needs sshd and systemd 252 or newer
     :param int stay: how many seconds it stays up then, unless it is powered off; default: 3600 with ``ssh_key``, else 0
-    :param str firmware: ``bios`` or ``uefi``: boot the disk of ``ami.outputs`` by its own loader, and not the triplet. It takes no ``ssh_key``
+    :param str firmware: ``bios`` or ``uefi``: boot the disk of ``ami.outputs`` by its own loader, and not the triplet
     :param settings: ``output``, if it is not the default
     :return: dict of ``seconds`` to the login prompt, ``accelerator``, ``answers`` (of each port the first line, ``silent`` or ``refused``),
         ``failed`` (units that did not start) and the console's end
@@ -415,11 +415,6 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, firmware
     with _salt_errors():
         triplet = _named_build(name, **settings).triplet
         manifest = triplet.check()
-        if firmware and ssh_key:
-            raise SettingsWrong(
-                "ssh_key reaches a machine by the command line of a triplet's kernel, and a disk has its own",
-                hint="leave out firmware or ssh_key; or let a state of the variation add the key",
-            )
         target = qemu.disk_of(triplet, manifest, firmware) if firmware else triplet
         ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
         stays = (3600 if ssh_key else 0) if stay is None else stay

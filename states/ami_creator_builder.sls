@@ -4,6 +4,7 @@
 #     salt: pypi                 a Salt of our own, in /opt/vm_create/venv; or packages: from Salt's own repository, which you
 #                                have configured for apt (not tried: it could not be reached where this was written)
 #     wheels: salt://wheels      wheels of all that is required: neither network nor compiler is needed
+#     extras: [ec2]              what a build needs that goes to EC2
 #     pip: ["--index-url", ...]  further words for pip; they stand in the manifest, so no password
 #     master: salt.example.org   the builder is its minion; default: as this is applied: by salt-call --local, or in an image,
 #                                nobody's, and its states are those of the project
@@ -12,7 +13,10 @@
 {% set inside = grains.get("vm_create_inside", False) %}
 {% set project = salt["config.get"]("vm_create_project") or salt["vm_create.project"]() %}
 {% set home = "/opt/vm_create" %}
-{% set requirements = home ~ "/project/requirements.txt" %}
+{% set required = namespace(words="--requirement " ~ home ~ "/project/requirements.txt") %}
+{% for extra in wanted.get("extras", []) %}
+{% set required.words = required.words ~ " --requirement " ~ home ~ "/project/requirements-" ~ extra ~ ".txt" %}
+{% endfor %}
 {% set wheels = salt["cp.cache_dir"](wanted["wheels"]) if wanted.get("wheels") else [] %}
 {% if wanted.get("wheels") and not wheels %}{{ raise("ami_creator:wheels is " ~ wanted["wheels"] ~ ", where no file is") }}{% endif %}
 {% set words = ["--no-index", "--find-links", salt["file.dirname"](wheels[0])] if wheels else [] %}
@@ -22,7 +26,7 @@
 {% else %}
 {% set python, pip = home ~ "/venv/bin/python", home ~ "/venv/bin/python -m pip" %}
 {% endif %}
-{% set install = pip ~ " install --no-cache-dir --disable-pip-version-check --requirement " ~ requirements %}
+{% set install = pip ~ " install --no-cache-dir --disable-pip-version-check " ~ required.words %}
 
 include:
   - ami_creator_tools

@@ -57,13 +57,17 @@ def machinery() -> list[Path]:
 def write_project(path: str | os.PathLike[str], file_roots: Iterable[str] = ()) -> None:
     """Write this project's code and SLS into a tar with the layout of a checkout; the same files make the same bytes.
 
-    In it are also ``requirements.txt``, for pip, and ``SHA256SUMS`` of all files: by this file a comparison of a directory with the
+    In it are also ``requirements.txt`` and ``requirements-EXTRA.txt``, for pip, and ``SHA256SUMS`` of all files: by this file a comparison of a directory with the
     tar finds what was removed.
 
     :param path: of the tar; an older tar is replaced at once
     :param file_roots: directories to take the SLS from, where none were delivered with the code
     """
-    files = _code() | _sls(file_roots) | {"requirements.txt": "".join(f"{package}\n" for package in REQUIREMENTS).encode()}
+    required = {"": REQUIREMENTS, **{f"-{name}": packages for name, packages in EXTRAS.items()}}
+    files = _code() | _sls(file_roots)
+    files |= {
+        f"requirements{name}.txt": "".join(f"{package}\n" for package in packages).encode() for name, packages in required.items()
+    }
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()))
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

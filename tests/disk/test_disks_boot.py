@@ -37,7 +37,7 @@ def test_a_disk_boots_what_an_upgrade_in_the_instance_has_made(built, tmp_path, 
     form = FORMATS[release]
     with Machine(path_of(built(release), form), form, tmp_path, firmware).running(again=True) as machine:
         before = machine.facts()
-        after = machine.facts(boot=2, seconds=1800)
+        after = machine.facts(boot=2, seconds=3600)
     assert "written.again=1" not in before["command_line"] and "written.again=1" in after["command_line"].split()
     assert after["failed"] == "" and after["secure_boot"] == before["secure_boot"]
     assert "EFI/debian/shimx64.efi" not in before["loaders"] and "EFI/debian/shimx64.efi" in after["loaders"]

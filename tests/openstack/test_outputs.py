@@ -5,6 +5,7 @@ import signal
 import pytest
 from looking_at import assert_nothing_unfinished, file_sha256, images_of, named, sha256_of
 from publishing import Publishers
+from servers import until
 from triplets import Publisher, make_outputs, make_triplet
 from vmimage.errors import ImageUnsound, NotPublished, SettingsWrong
 from vmimage.glance import publish
@@ -233,3 +234,36 @@ def test_killed_between_the_names_the_next_run_lets_all_of_them_move(alice, lane
                 assert found and {image["status"] for image in found} == {"active"}, (steps[number], kind)
             alice.publish(outputs=KINDS, keep=1)
             assert_all_published(alice.client, triplet, archived=1)
+
+
+#: as an administrator lets Glance treat what users import
+PLUGINS = {
+    "inject_image_metadata": ("inject_metadata_properties", {"inject": "seen_by:the import", "ignore_user_roles": ""}),
+    "image_conversion": ("image_conversion", {"output_format": "raw"}),
+}
+
+
+def test_the_plugins_of_glances_import_take_our_files_and_refuse_what_is_called_by_another_format(cloud, tmp_path):
+    """Theirs is another inspection than that of an upload; what they make of a qcow2 is the disk that was in it."""
+    packed, raw = make_outputs(tmp_path / "packed"), make_outputs(tmp_path / "raw", ["disk"], disk_format="raw")
+    qcow2, whole = packed.directory / "web.disk.qcow2", raw.directory / "web.disk.raw"
+    with cloud.glance("Import", import_plugins=PLUGINS) as glance:
+        client = cloud.client("alice", glance.region)
+
+        def imported(path, disk_format):
+            image = client.images.create(name=path.name, disk_format=disk_format, container_format="bare")
+            with path.open("rb") as file:
+                client.images.stage(image.id, file)
+            client.images.image_import(image.id, method="glance-direct")
+            assert until(lambda: client.images.get(image.id).status not in ("uploading", "importing"))
+            return client.images.get(image.id)
+
+        for path, disk_format, content in (
+            (packed.directory / "web.bare.qcow2", "qcow2", packed.root_image),
+            (qcow2, "qcow2", packed.directory / "disk.img"),
+            (whole, "raw", whole),
+        ):
+            image = imported(path, disk_format)
+            assert (image.status, image.disk_format, image.seen_by) == ("active", "raw", "the import")
+            assert sha256_of(client, image.id) == file_sha256(content) and image.virtual_size == content.stat().st_size
+        assert imported(qcow2, "raw").status == "queued"

@@ -1,13 +1,11 @@
 """A triplet boots as in a cloud, with its own identity, on a disk larger than it was."""
 
 import hashlib
-import json
-import subprocess
 import urllib.request
 from pathlib import Path
 
 import pytest
-from booting import HANGS_SECONDS, asked
+from booting import HANGS_SECONDS, asked, asked_by_key
 from contained import METADATA, Contained
 from looking import looked_into
 from vmimage.image.triplet import Triplet
@@ -72,20 +70,8 @@ def test_it_runs_the_kernel_of_the_triplet(two_instances, sample):
 
 
 def test_vm_create_boot_shows_the_login_prompt_and_who_answers_and_lets_root_log_in_by_a_key(sample):
-    with sample.start("vm_create.boot", "variation", forward="80", ssh_key=True) as boot:
-        said = []
-        while not said or not said[-1].startswith("log in: "):
-            said.append(boot.stderr.readline())
-            assert said[-1], "".join(said)
-        command = said[-1].removeprefix("log in: ").split()
-        asked = subprocess.run(
-            [*command, "id -un; (sleep 1; systemctl poweroff) >/dev/null 2>&1 &"], capture_output=True, text=True
-        )
-        out, err = boot.communicate(timeout=HANGS_SECONDS)
-    assert (asked.returncode, asked.stdout) == (0, "root\n"), asked
-    assert boot.returncode == 0, f"{out}{err}"
-    assert not Path(command[command.index("-i") + 1]).exists()
-    seen = json.loads(out)["local"]
+    answer, seen, key = asked_by_key(sample, "id -un", forward="80")
+    assert answer == "root\n" and not Path(key).exists()
     assert seen["answers"]["80"].startswith("HTTP/1.1 200") and seen["answers"]["22"].startswith("SSH-2.0")
     assert "login:" in seen["console"][-1]
     assert sample.manifest()["files"]["root_image"]["bytes"] == (sample.output / "variation.img").stat().st_size

@@ -3,8 +3,9 @@
 import subprocess
 
 import pytest
+from booting import asked_by_key
 from building import RELEASE, Salt
-from disks import SETTINGS, Machine, build_disks, lacking_firmware
+from disks import HANGS_SECONDS, SETTINGS, build_disks, lacking_firmware
 from looking import looked_into, tree_of
 from once import made_once
 
@@ -90,10 +91,12 @@ def test_a_base_without_a_loader_is_refused_for_a_disk_by_name(salt, bootstrappe
 
 
 @pytest.mark.needs("qemu-system-x86_64", "curl")
-def test_a_disk_boots_by_uefi_and_has_grown(outputs, tmp_path, lacking):
+def test_a_disk_boots_by_uefi_has_grown_and_lets_root_log_in_by_a_key(outputs, lacking):
     if lacking_firmware():
         lacking(lacking_firmware())
-    with Machine(outputs.output / "variation.disk.qcow2", "qcow2", tmp_path, "uefi").running() as machine:
-        facts = machine.facts()
-        assert "<h1>Seen in a test</h1>" in machine.page()
-    assert int(facts["root_mib"]) > 18000 and (facts["root"], facts["esp"], facts["failed"]) == ("/dev/vda1", "vfat", "")
+    asked = "df -BM --output=size / | tail -1; findmnt -no SOURCE /; ls /boot/efi; findmnt -t vfat -no SOURCE /boot/efi"
+    asked += "; systemctl --failed --plain --no-legend; ls -d /sys/firmware/efi"
+    answer, seen, _ = asked_by_key(outputs, asked, forward="80", firmware="uefi", seconds=HANGS_SECONDS)
+    size, *others = answer.split()
+    assert int(size.rstrip("M")) > 18000 and others == ["/dev/vda1", "EFI", "/dev/vda15", "/sys/firmware/efi"]
+    assert seen["answers"]["80"].startswith("HTTP/1.1 200") and seen["failed"] == []

@@ -49,6 +49,18 @@ def test_the_directories_that_the_settings_name_are_for_the_minion_not_for_an_im
     assert any(name == "/srv/of-the-maker" for _, _, name in found) is made
 
 
+@pytest.mark.parametrize("extras", [[], ["ec2"]], ids=str)
+def test_boto3_is_installed_where_the_pillar_asks_for_it(minion, extras):
+    """Each file that pip reads is in the project's tar."""
+    ours = minion()
+    install = next(state["name"] for state in low(ours, builder=True, extras=extras).values() if " install " in state["name"])
+    read = re.findall(r"--requirement /opt/vm_create/project/(\S+)", install)
+    assert read == ["requirements.txt", *(["requirements-ec2.txt"] if extras else [])]
+    with tarfile.open(ours.good("vm_create.project")) as tar:
+        content = b"".join(tar.extractfile(name).read() for name in read).decode()
+    assert ("boto3>=" in content) is bool(extras)
+
+
 def test_wheels_need_neither_network_nor_compiler(minion, tmp_path):
     (tmp_path / "states/wheels").mkdir(parents=True)
     (tmp_path / "states/wheels/one.whl").write_text("", encoding="utf-8")
@@ -95,7 +107,7 @@ def test_the_project_in_a_tar_is_that_of_the_checkout(minion):
     path = ours.good("vm_create.project")
     with tarfile.open(path) as tar:
         for name in tar.getnames():
-            if name not in ("SHA256SUMS", "requirements.txt"):
+            if name not in ("SHA256SUMS", "requirements.txt", "requirements-ec2.txt"):
                 assert tar.extractfile(name).read() == (PROJECT / name).read_bytes(), name
         assert {f"states/{path.name}" for path in (PROJECT / "states").iterdir()} < set(tar.getnames())
         assert not [name for name in tar.getnames() if "__pycache__" in name]

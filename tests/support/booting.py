@@ -37,6 +37,26 @@ def remember_accelerator(accelerator):
     qemu.accelerators = lambda: [accelerator]
 
 
+def asked_by_key(salt, questions, **settings):
+    """Boot by ``vm_create.boot`` with a key of its own, log in as root, ask, and power it off.
+
+    :param str questions: commands of a shell
+    :returns: what they answered, what the boot returned, and the path of the private key
+    """
+    with salt.start("vm_create.boot", "variation", ssh_key=True, **settings) as boot:
+        said = []
+        while not said or not said[-1].startswith("log in: "):
+            said.append(boot.stderr.readline())
+            assert said[-1], "".join(said)
+        command = said[-1].removeprefix("log in: ").split()
+        words = f"{questions}; (sleep 1; systemctl poweroff) >/dev/null 2>&1 &"
+        asked = subprocess.run([*command, words], capture_output=True, text=True)
+        out, err = boot.communicate(timeout=HANGS_SECONDS)
+    assert asked.returncode == 0, asked
+    assert boot.returncode == 0, f"{out}{err}"
+    return asked.stdout, json.loads(out)["local"], command[command.index("-i") + 1]
+
+
 @contextmanager
 def asked(triplet, directory):
     """A booted triplet and what it says of itself.

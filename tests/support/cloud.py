@@ -276,6 +276,7 @@ class Cloud:
         storage_quota=0,
         tls=None,
         endpoint=None,
+        import_plugins=None,
     ):
         """Start one more Glance and put it into the catalog.
 
@@ -286,8 +287,15 @@ class Cloud:
         :param str storage_quota: of all images of a project, such as "100MB"
         :param tls: the paths of a certificate and its key
         :param str endpoint: the address for the catalog, default its own
+        :param dict import_plugins: ``{plugin: (section, its options)}`` of imports, which are off without it
         """
         options = {"image_size_cap": size_cap_bytes, "user_storage_quota": storage_quota}
+        more = {}
+        if import_plugins:
+            options["enabled_import_methods"] = "[glance-direct]"
+            more = {"image_import_opts": {"image_import_plugins": f"[{','.join(import_plugins)}]"}}
+            for section, words in import_plugins.values():
+                more[section] = words
         keystone = {
             "www_authenticate_uri": self.auth_url,
             "auth_url": self.auth_url,
@@ -299,7 +307,7 @@ class Cloud:
             "service_token_roles_required": True,
             **DEFAULT_DOMAIN,
         }
-        server = Glance(self, region, store_directory, tls, DEFAULT=options, keystone_authtoken=keystone)
+        server = Glance(self, region, store_directory, tls, DEFAULT=options, keystone_authtoken=keystone, **more)
         shutil.copy(self._template.directory / "glance.db", server.directory / "glance.db")
         self.glances[region] = server
         server.start()

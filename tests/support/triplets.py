@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import time
 import uuid
@@ -9,6 +10,7 @@ import uuid
 from vmimage.build.steps import Build
 from vmimage.glance import publish
 from vmimage.glance.credentials import gather_credentials
+from vmimage.image.qcow2 import Image, write_images
 from vmimage.image.triplet import Triplet
 from vmimage.settings.gather import gather_settings
 from vmimage.system.progress import Progress
@@ -33,14 +35,16 @@ def make_triplet(directory, name="web", *, root=None, root_mib=2, kernel=b"a ker
 
 
 def make_outputs(directory, kinds=("bare", "disk"), *, disk_format="qcow2", firmware=("bios", "uefi"), **contents):
-    """A triplet with further outputs, whose formats are true: the root image, and a disk with a partition table, as QEMU writes them."""
+    """A triplet with further outputs, as a build writes them: the root image, and a disk with a partition table."""
     triplet = make_triplet(directory, **contents)
     manifest = triplet.manifest()
     for kind in kinds:
         source = triplet.root_image if kind == "bare" else make_disk(directory / "disk.img")
         path = directory / f"{triplet.name}.{kind}.{disk_format}"
-        compressed = ["-c"] if disk_format == "qcow2" else []
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", disk_format, *compressed, source, path], check=True)
+        if disk_format == "qcow2":
+            write_images([Image(path, source.stat().st_size, {source: 0})], "zstd")
+        else:
+            shutil.copyfile(source, path)
         manifest.setdefault("outputs", {})[kind] = {
             "path": path.name,
             "bytes": path.stat().st_size,

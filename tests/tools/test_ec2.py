@@ -12,10 +12,11 @@ from botocore.awsrequest import AWSResponse
 from ec2_account import ENVIRONMENT, SECRET, TOKEN, Account, answered, block, killed_at
 from ec2_server import BLOCK, Ec2Server
 from vmimage.build import publishing
-from vmimage.ec2 import publish
+from vmimage.ec2 import earlier, promote, publish
 from vmimage.ec2.client import Cloud
 from vmimage.ec2.publication import Publication
 from vmimage.errors import (
+    BootFailed,
     CredentialsWrong,
     ImageUnsound,
     NotPublished,
@@ -24,6 +25,7 @@ from vmimage.errors import (
     StoreRefused,
     StoreUnreachable,
 )
+from vmimage.glance import gate
 from vmimage.image.table import line_of_ec2
 from vmimage.settings.ec2 import Ec2Settings
 
@@ -364,7 +366,7 @@ def test_what_ec2_shows_some_seconds_later_is_waited_for(account):
 
 
 def test_a_name_that_another_builder_took_meanwhile_is_named(account, monkeypatch):
-    monkeypatch.setattr(publish, "_SEEN_WITHIN_SECONDS", 0)
+    monkeypatch.setattr(promote, "_SEEN_WITHIN_SECONDS", 0)
     _, first = account.publish_new()
     account.make_disk()
 
@@ -509,7 +511,91 @@ def test_a_build_that_is_not_to_be_published_asks_nothing_of_ec2(account, settin
     assert publishing.check_targets(build) is None and publishing.plan_of_ec2(build.settings) is None
 
 
-def test_a_gate_that_would_boot_nothing_is_refused(account):
+def roll_back(account, to=None, **options):
+    build = account.build()
+    return earlier.roll_back(build, account.cloud(build), to, **options)
+
+
+def test_a_rollback_gives_the_name_back_and_the_next_run_does_not_publish_what_was_rolled_back(account):
+    disk, first = account.publish_new()
+    bad, second = account.publish_new()
+    account.asked.clear()
+    planned = roll_back(account, test=True)
+    assert (planned["image"], planned["changed"], account.changing()) == (first["image"], True, [])
+    done = roll_back(account)
+    assert (done["image"], done["changed"], len(done["archived"])) == (first["image"], True, 1)
+    account.assert_right(disk, archived=1)
+    with pytest.raises(NotPublished, match="before .* to roll back to"):
+        roll_back(account)
+    with pytest.raises(NotPublished, match="this disk was rolled back at 20"):
+        account.publish()
+    account.assert_right(disk, archived=1)
+    assert roll_back(account, second["image"])["changed"] is True  # it was good after all
+    account.assert_right(bad, archived=1)
+    assert account.publish()["changed"] is False and roll_back(account, second["image"])["changed"] is False
+
+
+def test_a_rollback_that_is_killed_is_completed_by_the_next(account, monkeypatch):
+    disk, first = account.publish_new()
+    account.publish_new()
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(earlier, "settle", killed)
+        roll_back(account)
+    assert roll_back(account, first["image"])["archived"]
+    account.assert_right(disk, archived=1)
+    with pytest.raises(NotPublished, match="was rolled back"):
+        account.publish()
+
+
+def test_a_rollback_to_what_is_no_generation_changes_nothing(account):
+    disk, _ = account.publish_new()
+    with pytest.raises(NotPublished, match="ami-0123 is no archived image of web-amd64 in eu-west-1"):
+        roll_back(account, "ami-0123")
+    with pytest.raises(NotPublished, match="to roll back to"):
+        roll_back(account)
+    account.assert_right(disk, archived=0)
+
+
+def test_generations_are_listed_the_current_first(account):
+    _, first = account.publish_new()
+    _, second = account.publish_new()
+    build = account.build(outputs=["ec2"])
+    for name in (None, "web-amd64"):
+        (found,) = publishing.list_published(build, name).values()
+        listed = [(entry["id"], entry["state"], entry["output"], entry["bytes"]) for entry in found["web-amd64"]]
+        assert listed == [(second["image"], "published", "ec2", 8 << 30), (first["image"], "archived", "ec2", 8 << 30)]
+    assert publishing.list_published(build, "db-amd64") == {"ec2": {}}
+    done = publishing.roll_back(build, None, test=False)
+    assert (done["image"], done["ec2"]["image"]) == (first["image"], first["image"])
+
+
+@pytest.mark.parametrize("outputs", [["ec2"], ["disk", "ec2"]], ids=" ".join)
+def test_the_gate_boots_the_disk_before_anything_is_sent_unless_it_goes_to_glance_too(account, monkeypatch, outputs):
+    booted = []
+
+    def fail(target, gate):
+        booted.append((target.firmware, target.path.name, gate))
+        raise BootFailed("it hangs")
+
+    monkeypatch.setattr(publish, "pass_gate", fail)
     account.make_disk("ab")
-    with pytest.raises(SettingsWrong, match="ami.gate boots what goes to Glance"):
+    if "disk" in outputs:  # Glance's gate has booted it then
+        assert account.publish(outputs=outputs, gate=True)["changed"] is True and not booted
+        return
+    with pytest.raises(NotPublished, match="nothing was sent to EC2: it hangs"):
+        account.publish(outputs=outputs, gate=True)
+    assert booted == [("bios", "web.disk.raw", True)] and account.changing() == []
+    monkeypatch.setattr(publish, "pass_gate", lambda target, gate: booted.append(target.firmware))
+    assert account.publish(outputs=outputs, gate=True)["changed"] is True
+    assert account.publish(outputs=outputs, gate=True)["changed"] is False  # and boots nothing
+    assert booted[1:] == ["bios", "uefi"]
+
+
+def test_a_gate_without_a_firmware_is_refused_before_the_build(account, monkeypatch):
+    monkeypatch.setattr(gate.qemu, "_UEFI", dict.fromkeys(gate.qemu._UEFI, ("/nowhere/OVMF.fd", "ovmf")))
+    with pytest.raises(NotReady, match="boots by UEFI, and /nowhere/OVMF.fd is not there"):
         publishing.check_targets(account.build(outputs=["ec2"], gate=True))

@@ -1,11 +1,13 @@
 """The key by which root logs in to an instance that is booted for inspection."""
 
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 from vmimage.errors import NotReady
+from vmimage.image import qemu
 from vmimage.image.login import Login, login_key
-from vmimage.image.qemu import qemu_argv
+from vmimage.image.qemu import Disk, Running, look, qemu_argv
 from vmimage.image.triplet import Triplet
 
 
@@ -70,3 +72,21 @@ def test_the_kernel_takes_the_key_as_one_word_behind_its_others(tmp_path):
     ]
     line = argv[argv.index("-append") + 1]
     assert line.endswith(' "systemd.set_credential=ssh.authorized_keys.root:ssh-ed25519 AAAA"')
+
+
+@pytest.mark.parametrize("is_disk", [True, False], ids=["disk", "triplet"])
+def test_a_disk_has_the_key_from_the_machine_and_a_triplet_from_its_kernels_line(monkeypatch, tmp_path, is_disk):
+    target = Disk("web", tmp_path / "web", "raw", "bios") if is_disk else Triplet(tmp_path, "web")
+    seen = []
+
+    @contextmanager
+    def booted(target, is_up, seconds, forwards, more, words):
+        seen.append((" ".join(more), words))
+        yield Running("tcg", 1, tmp_path / "console", None)
+
+    monkeypatch.setattr(qemu, "booted", booted)
+    monkeypatch.setattr(qemu, "probe", lambda *arguments: "SSH-2.0")
+    look(target, 1, [], login=Login("ssh-ed25519 AAAA"))
+    by_machine = "-smbios type=11,value=io.systemd.credential:ssh.authorized_keys.root=ssh-ed25519 AAAA"
+    by_line = '"systemd.set_credential=ssh.authorized_keys.root:ssh-ed25519 AAAA"'
+    assert seen == [(by_machine, "") if is_disk else ("", by_line)]

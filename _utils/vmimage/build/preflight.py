@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vmimage.base.prepare import Base
 from vmimage.errors import NotReady
-from vmimage.image.outputs import needed_mib, programs_for
+from vmimage.image.outputs import check_programs, needed_mib
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import StrPath
 from vmimage.system.confine import filter_code
@@ -34,7 +34,8 @@ def check_machine(settings: Settings, base_format: str, base: Base | None, file_
     :raises NotReady: naming what lacks and how to get it
     """
     check_basics()
-    check_installed(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()), *programs_for(settings))
+    check_installed(*_OF_FORMAT.get(base_format, ()), *(_OF_LIVE if settings.live else ()))
+    check_programs(settings)
     base_bytes = base.content_bytes if base else file_bytes * _UNPACKED.get(base_format, 1)
     for needs in needed_space(settings, (base_bytes >> 20) or _BOOTSTRAPPED_MIB, is_prepared=bool(base)):
         check_space(needs)

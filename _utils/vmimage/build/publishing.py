@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vmimage.ec2 import earlier as ec2_earlier
 from vmimage.ec2 import publish as ec2
 from vmimage.errors import SettingsWrong, VmImageError
 from vmimage.glance import publish as glance
+from vmimage.glance.gate import check_gate
 from vmimage.glance.outputs import image_name
 from vmimage.glance.publication import PublishingBuild, Wanted
 from vmimage.settings.ec2 import read_ec2
@@ -39,11 +41,8 @@ def check_targets(build: PublishingBuild, wanted: Wanted | None = None) -> Targe
     """
     asks_ec2 = _EC2 in build.settings.outputs and bool(wanted or wanted is None and glance.is_publishing(build.settings))
     store = glance.check_publishing(build, wanted) if goes_to_glance(build.settings) or not asks_ec2 else None
-    if asks_ec2 and not store and build.settings.gate:
-        raise SettingsWrong(
-            "ami.gate boots what goes to Glance, and this build goes to EC2 alone",
-            hint="leave out ami.gate, and try the image in an instance before its users do",
-        )
+    if asks_ec2 and build.settings.gate:
+        check_gate(["disk"])
     if asks_ec2 and not build.settings.promote:
         raise SettingsWrong(
             "ami.promote is false, and in EC2 an image has its name at once", hint="leave ec2 out of ami.outputs, or ami.promote"
@@ -66,7 +65,48 @@ def publish_to(build: PublishingBuild, targets: Targets) -> Result:
         if targets.store:
             error.hint = f"{error.hint}; it is published to Glance".removeprefix("; ")
         raise
-    return {"kernel": None, "ramdisk": None, **in_ec2, **done, _EC2: in_ec2}
+    return _together(done, in_ec2)
+
+
+def _together(in_glance: Result, in_ec2: Result) -> Result:
+    return {"kernel": None, "ramdisk": None, **in_ec2, **in_glance, _EC2: in_ec2}
+
+
+def list_published(build: PublishingBuild, name: str | None) -> Result:
+    """The generations in the stores that ``ami.outputs`` asks for, those in EC2 below ``ec2``.
+
+    :param name: of a single variation: ``web-amd64``
+    """
+    asks_ec2 = _EC2 in build.settings.outputs
+    store = _open_glance(build, needs=not asks_ec2)
+    found: Result = glance.list_published(store, name) if store else {}
+    return {**found, _EC2: ec2_earlier.list_published(ec2.open_cloud(build), name)} if asks_ec2 else found
+
+
+def _open_glance(build: PublishingBuild, *, needs: bool) -> "Store | None":
+    """Glance; None if no output is for it, or nothing says how to reach it, where that is not needed."""
+    return glance.open_store(build, True if needs else "auto") if needs or goes_to_glance(build.settings) else None
+
+
+def roll_back(build: PublishingBuild, to: str | None, *, test: bool) -> Result:
+    """Give the names of ``ami.outputs`` back to the generations before, in Glance and in EC2.
+
+    :param to: id of an image, in either: then its name alone moves
+    """
+    is_ami = bool(to and to.startswith("ami-"))
+    asks_ec2 = _EC2 in build.settings.outputs and (is_ami or not to)
+    store = None if asks_ec2 and is_ami else _open_glance(build, needs=not asks_ec2)
+    cloud = ec2.open_cloud(build) if asks_ec2 else None
+    # a name in Glance does not move where that in EC2 could not
+    in_ec2 = ec2_earlier.roll_back(build, cloud, to, test=test or bool(store)) if cloud else {}
+    done = glance.roll_back(build, store, to, test) if store else {}
+    if not cloud:
+        return done
+    try:
+        return _together(done, ec2_earlier.roll_back(build, cloud, to) if store and not test else in_ec2)
+    except VmImageError as error:
+        error.hint = f"{error.hint}; in Glance it is done".removeprefix("; ")
+        raise
 
 
 def plan_for(build: PublishingBuild, targets: Targets) -> Result:

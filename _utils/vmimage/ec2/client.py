@@ -91,8 +91,8 @@ class Cloud:
 
     # what is there
 
-    def list_images(self, name: str) -> list[Resource]:
-        """The account's images with our tag of that name, hidden images too."""
+    def list_images(self, name: str | None) -> list[Resource]:
+        """The account's images with our tag of that name, or of any, hidden images too."""
         wanted = {"Owners": ["self"], "Filters": _named(name), "IncludeDeprecated": True, "IncludeDisabled": True}
         return self._listed("list images", self._ec2.describe_images, "Images", wanted)
 
@@ -271,7 +271,9 @@ def _refusal(what: str, error: Mapping[str, str]) -> VmImageError:
     return (RequestInvalid if code == "ValidationException" else StoreRefused)(message)
 
 
-def _named(name: str) -> list[dict[str, Any]]:
+def _named(name: str | None) -> list[dict[str, Any]]:
+    if name is None:
+        return [{"Name": "tag-key", "Values": [f"{MARK}name"]}]
     return [{"Name": f"tag:{MARK}name", "Values": [name]}]
 
 

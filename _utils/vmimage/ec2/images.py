@@ -33,6 +33,7 @@ def as_generation(image: Resource) -> Image:
         "status": "active" if image["State"] == "available" else image["State"],
         "created_at": str(image.get("CreationDate", "")),
         "snapshot": snapshot_of(image),
+        "size": sum(entry.get("Ebs", {}).get("VolumeSize", 0) for entry in image.get("BlockDeviceMappings", ())) << 30,
     }
 
 
@@ -121,10 +122,15 @@ def registration(
 
 def _boot_mode(manifest: Manifest, architecture: str) -> str:
     """The mode for the firmware that the disk is made for."""
-    firmware = ((manifest.get("outputs") or {}).get("ec2") or {}).get("firmware") or ["bios", "uefi"]
+    firmware = firmware_of(manifest)
     if architecture == "arm64" or "bios" not in firmware:
         return UEFI
     return UEFI_PREFERRED if "uefi" in firmware else LEGACY
+
+
+def firmware_of(manifest: Manifest) -> list[str]:
+    """What the disk boots by: ``bios``, ``uefi``."""
+    return list(((manifest.get("outputs") or {}).get("ec2") or {}).get("firmware") or ["bios", "uefi"])
 
 
 def registered_name(name: str, manifest: Manifest) -> str:

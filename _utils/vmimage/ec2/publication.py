@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -36,14 +37,37 @@ class Publication:
         self.build, self.cloud, self.settings, self.progress = build, cloud, build.settings, build.progress
         self.own = read_ec2(build.settings.ec2)
         self.name = image_name(build.settings)
-        self.manifest, self.disk = disk_of(build)
-        check_name(self.name, self.manifest)
         self.builder = builder_id(Path(build.settings.workspace))
         kept, where = Path(build.settings.cache) / "ec2", _place(self.own, cloud.region)
         self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{where}.sending")
         self._lock = lock_directory(build.settings) / f"{self.name}.ec2.{where}.lock"
         self.images: list[Image] = []
         self.snapshots: list[Resource] = []
+
+    @cached_property
+    def _built(self) -> tuple[Manifest, Disk]:
+        """What is to be published; a rollback needs none."""
+        manifest, disk = disk_of(self.build)
+        check_name(self.name, manifest)
+        return manifest, disk
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the build."""
+        return self._built[0]
+
+    @property
+    def disk(self) -> Disk:
+        """The raw disk.
+
+        :raises ImageUnsound: if there is none
+        """
+        return self._built[1]
+
+    def with_disk(self) -> Self:
+        """Refuse at once to go on without a disk, or by a name that EC2 does not take."""
+        _ = self.disk
+        return self
 
     @contextmanager
     def alone(self) -> Iterator[Self]:

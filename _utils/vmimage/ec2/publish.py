@@ -3,27 +3,28 @@
 complete what was begun -> clean -> snapshot -> image -> launch permissions -> the name -> prune
 """
 
-import time
 from collections.abc import Iterable
 from typing import Any
 
 from vmimage.ec2.blocks import BLOCK_BYTES, Digests, changed_blocks
 from vmimage.ec2.client import Cloud, RequestInvalid, Resource
-from vmimage.ec2.images import as_generation, is_our_snapshot, marks, orphans, registered_name, registration
+from vmimage.ec2.images import as_generation, firmware_of, is_our_snapshot, marks, orphans, registered_name, registration
+from vmimage.ec2.promote import PAUSE_SECONDS, complete_promotion, settle, take_name
 from vmimage.ec2.publication import Publication
 from vmimage.ec2.snapshot import COMPLETED, PENDING, Sender, Sent
-from vmimage.errors import ImageGone, NotPublished, StoreConflict, StoreRefused, VmImageError
+from vmimage.errors import BootFailed, ImageGone, NotPublished, StoreConflict, StoreRefused, VmImageError
 from vmimage.glance import generations
-from vmimage.glance.generations import ARCHIVED, MARK, NEW, PUBLISHED, Image, fact
+from vmimage.glance.gate import pass_gate
+from vmimage.glance.generations import ARCHIVED, MARK, NEW, Image, fact
 from vmimage.glance.publication import PublishingBuild
+from vmimage.image.qemu import Disk
 from vmimage.settings.ec2 import read_ec2
 
 #: what publishing did, as Salt returns it: ``name``, ``region``, ``image``, ``snapshot``, ``parent`` (ids), ``build``, ``changed``,
 #: ``bytes_sent``, ``archived``, ``removed``
 Result = dict[str, Any]
 OUTPUT = "ec2"
-_PAUSE_SECONDS = 2.0
-_AVAILABLE_WITHIN_SECONDS, _SEEN_WITHIN_SECONDS = 900, 60
+_AVAILABLE_WITHIN_SECONDS = 900
 
 
 def open_cloud(build: PublishingBuild) -> Cloud:
@@ -42,18 +43,20 @@ def publish(build: PublishingBuild, cloud: Cloud) -> Result:
     :raises NotPublished, StoreRefused, StoreUnreachable: then the name points to the same image as before; a snapshot that was begun
         stays for a day, and the next run goes on with it
     """
-    with Publication(build, cloud).alone() as publication:
+    with Publication(build, cloud).with_disk().alone() as publication:
         publication.check_disk()
-        archived = _complete_promotion(publication)
+        archived = complete_promotion(publication)
         removed = _clean(publication)
         current = generations.published_of(publication.images, publication.name)
         if current and fact(current, "sha256") == publication.disk.sha256 and current["status"] == "active":
             return _finish(publication, current, None, archived, removed)
+        _refuse_rolled_back(publication)
+        _pass_gate(publication)
         known = _registered_before(publication)
         sent = Sent(known["snapshot"], 0, "") if known else _snapshot(publication, current)
         image = _available(publication, known["id"] if known else _registered(publication, sent.snapshot))
         _permit(publication, image, current)
-        _promote(publication, image)
+        take_name(publication, image)
         return _finish(publication, image, sent, archived, removed)
 
 
@@ -63,7 +66,7 @@ def plan_publication(build: PublishingBuild, cloud: Cloud) -> Result:
     :returns: ``name``, ``region``, ``changed``, ``register`` (the name of the AMI), ``parent`` (a snapshot), ``blocks`` and ``bytes`` that
         would be sent, ``archive`` (ids), ``remove`` (ids of what a run that did not end left)
     """
-    publication = Publication(build, cloud)
+    publication = Publication(build, cloud).with_disk()
     publication.look()
     current = generations.published_of(publication.images, publication.name)
     changed = not (current and fact(current, "sha256") == publication.disk.sha256 and current["status"] == "active")
@@ -86,6 +89,32 @@ def plan_publication(build: PublishingBuild, cloud: Cloud) -> Result:
 
 def _id(entry: Resource) -> str:
     return str(entry.get("id") or entry.get("SnapshotId"))
+
+
+def _refuse_rolled_back(publication: Publication) -> None:
+    """A disk that was rolled back is not published again by the next run."""
+    if image := generations.was_rolled_back(publication.images, publication.name, publication.disk.sha256):
+        raise NotPublished(
+            f"this disk was rolled back at {fact(image, 'rolled_back')}, and is not published again",
+            hint=f"build a new one; or take this one back: salt-call vm_create.rollback {publication.settings.name} to={image['id']}",
+        )
+
+
+def _pass_gate(publication: Publication) -> None:
+    """Boot the disk as ``ami.gate`` asks, before anything is sent, unless it was booted on its way to Glance.
+
+    :raises NotPublished: if it does not come up
+    """
+    settings, disk = publication.settings, publication.disk
+    if not settings.gate or "disk" in settings.outputs:
+        return
+    for firmware in firmware_of(publication.manifest):
+        target = Disk(f"{settings.name} (ec2, {firmware})", disk.path, "raw", firmware)
+        try:
+            with publication.progress.step("ec2 gate"):
+                pass_gate(target, settings.gate)
+        except BootFailed as error:
+            raise NotPublished(f"nothing was sent to EC2: {error.message}", hint=error.hint) from error
 
 
 def _snapshot(publication: Publication, current: Image | None) -> Sent:
@@ -208,8 +237,8 @@ def _available(publication: Publication, image_id: str) -> Image:
             raise NotPublished(f"EC2 made {image_id} {state}: {reason}", hint="run it again")
         if left <= 0:
             raise NotPublished(f"{image_id} is not available within {_AVAILABLE_WITHIN_SECONDS} s", hint="run it again")
-        publication.cloud.sleep(_PAUSE_SECONDS)
-        left -= _PAUSE_SECONDS
+        publication.cloud.sleep(PAUSE_SECONDS)
+        left -= PAUSE_SECONDS
 
 
 def _permit(publication: Publication, image: Image, current: Image | None) -> None:
@@ -218,42 +247,6 @@ def _permit(publication: Publication, image: Image, current: Image | None) -> No
     wanted += [entry for account in publication.own.accounts if (entry := {"UserId": account}) not in wanted]
     if wanted:
         publication.cloud.permit(image["id"], wanted)
-
-
-def _promote(publication: Publication, image: Image) -> None:
-    """Give an image the name, with one request, which also notes the images that it replaces; then they are archived."""
-    publication.look_at_images()  # the last moment to see what others have done
-    old = [former for former in generations.under_name(publication.images, publication.name) if former["id"] != image["id"]]
-    taken = max(map(generations.generation, generations.roots_of(publication.images, publication.name)), default=0) + 1
-    tags = {"state": PUBLISHED, "generation": str(taken), "replaces": " ".join(former["id"] for former in old)[:255]}
-    with publication.progress.step("ec2 promote"):
-        publication.cloud.tag(image["id"], {"Name": publication.name, **{f"{MARK}{key}": value for key, value in tags.items()}})
-
-
-def _look_until_seen(publication: Publication, image: Image) -> None:
-    """See what is in EC2, which shows new tags some seconds later."""
-    left = float(_SEEN_WITHIN_SECONDS)
-    while True:
-        publication.look()
-        if left <= 0 or any(seen["id"] == image["id"] and fact(seen, "state") == PUBLISHED for seen in publication.images):
-            return
-        publication.cloud.sleep(_PAUSE_SECONDS)
-        left -= _PAUSE_SECONDS
-
-
-def _complete_promotion(publication: Publication) -> list[str]:
-    """Archive the images that still have the name though another image took it: the second half of a promotion, also of a killed run.
-
-    :returns: their new names
-    """
-    published = generations.published_of(publication.images, publication.name)
-    archived = []
-    for image in generations.replaced_by(published, publication.images) if published else ():
-        title = f"archive {publication.name} {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
-        publication.cloud.tag(image["id"], {"Name": title, f"{MARK}state": ARCHIVED})
-        image |= {"name": title, f"{MARK}state": ARCHIVED}
-        archived.append(title)
-    return archived
 
 
 def _clean(publication: Publication) -> list[str]:
@@ -319,14 +312,7 @@ def _delete_snapshot(publication: Publication, snapshot: str) -> list[str]:
 def _finish(publication: Publication, image: Image, sent: Sent | None, archived: Iterable[str], removed: Iterable[str]) -> Result:
     """Archive and prune when the name has moved; nothing is lost if that fails: the next run does it."""
     try:
-        _look_until_seen(publication, image)
-        archived = [*archived, *_complete_promotion(publication)]
-        current = generations.published_of(publication.images, publication.name)
-        if current is None or current["id"] != image["id"]:
-            raise NotPublished(
-                f"{publication.name} points to {current['id'] if current else 'nothing'}, not to {image['id']}",
-                hint="another builder took the name at the same time, or EC2 does not show the change as yet: run it again",
-            )
+        archived = [*archived, *settle(publication, image)]
         surplus = generations.surplus(publication.images, publication.name, publication.settings.keep)
         removed = [*removed, *_deregister(publication, surplus), *_clean(publication)]
     except NotPublished:

@@ -91,6 +91,16 @@ def _rank(image: Image) -> tuple[int, int, str]:
     return generation(image), serial(image), image["id"]
 
 
+def in_order(images: Collection[Image], name: str) -> list[Image]:
+    """The generations of an image name, the current first, then the newest."""
+    current = published_of(images, name)
+
+    def rank(image: Image) -> tuple[bool, int, int]:
+        return image is current, generation(image), serial(image)
+
+    return sorted(roots_of(images, name), key=rank, reverse=True)
+
+
 def under_name(images: Collection[Image], name: str) -> list[Image]:
     """All images that the name finds, the newest first, the user's own images too."""
     found = [image for image in images if image["name"] == name]

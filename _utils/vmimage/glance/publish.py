@@ -212,17 +212,8 @@ def list_published(store: "Store", name: str | None = None) -> dict[str, list[di
     images = store.list_images()
     every = sorted({fact(image, "name") for image in images if generations.is_ours(image)})
     names = every if name is None else generations.names_of(name)
-    return {key: found for key in names if (found := _generations_of(images, key))}
-
-
-def _generations_of(images: Sequence[Image], name: str) -> list[dict[str, Any]]:
-    """The generations of an image name, described, the current first."""
-    current = generations.published_of(images, name)
-
-    def rank(image: Image) -> tuple[bool, int, int]:
-        return image is current, generations.generation(image), generations.serial(image)
-
-    return [generations.describe(image) for image in sorted(generations.roots_of(images, name), key=rank, reverse=True)]
+    found = {key: generations.in_order(images, key) for key in names}
+    return {key: [generations.describe(image) for image in of_name] for key, of_name in found.items() if of_name}
 
 
 def roll_back(build: PublishingBuild, store: "Store", to: str | None = None, test: bool = False) -> Result:

@@ -40,16 +40,16 @@ def disk_bytes(root_bytes: int) -> int:
     return ROOT_AT + -(-root_bytes // _MIB) * _MIB + _END
 
 
-def make_disk(root_image: Path, target: Path, loader: Loader, scratch: Path) -> int:
-    """Write a raw disk, with holes for zeros.
+def make_frame(root_bytes: int, target: Path, loader: Loader, scratch: Path) -> int:
+    """Write a raw disk without its root: a hole from :data:`ROOT_AT` on.
 
     :param target: the file to make
     :param scratch: a directory for what is needed meanwhile
     :returns: its size in bytes
     """
     target.unlink(missing_ok=True)
-    target.touch(mode=0o600)  # passwords of the root are in it
-    size = disk_bytes(root_image.stat().st_size)
+    target.touch(mode=0o600)  # passwords of the root will be in it
+    size = disk_bytes(root_bytes)
     os.truncate(target, size)
     table = scratch / "table"
     table.write_text(partition_table(loader, size), encoding="ascii")
@@ -58,7 +58,6 @@ def make_disk(root_image: Path, target: Path, loader: Loader, scratch: Path) -> 
     copy_into(_make_esp(loader, scratch / "esp"), target, _ESP_AT * _MIB)
     if BIOS in loader.firmware:
         install_bios(target, Path(loader.directory, BOOT).read_bytes(), Path(loader.directory, CORE).read_bytes())
-    copy_into(root_image, target, ROOT_AT)
     return size
 
 

@@ -1,7 +1,8 @@
 """A key by which root can log in to an instance that is booted for inspection, and the command that does it.
 
-The key comes to the instance as a credential of systemd on the kernel's command line, so the image needs no cloud-init and no other disk.
-systemd knows such credentials since its version 252 (Debian 12, Ubuntu 24.04).
+The key comes to the instance as a credential of systemd, so the image needs no cloud-init and no other disk: on the command line of a
+triplet's kernel, and in the tables of the machine (SMBIOS) where a disk has a command line of its own.  systemd reads both since its
+version 252 (Debian 12, Ubuntu 24.04).
 """
 
 import os
@@ -18,6 +19,7 @@ from vmimage.system.shell import run
 
 PORT = 22
 _PUBLIC = re.compile(r"((?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+)[ \t]+([A-Za-z0-9+/]{32,1400}={0,2})(?:\s|$)")
+_CREDENTIAL = "ssh.authorized_keys.root"
 #: the host key is new at each boot
 _OPTIONS = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
 
@@ -38,7 +40,12 @@ class Login:
     @property
     def words(self) -> str:
         """What gives it to the instance, for the kernel's command line."""
-        return f'"systemd.set_credential=ssh.authorized_keys.root:{self.public}"'
+        return f'"systemd.set_credential={_CREDENTIAL}:{self.public}"'
+
+    @property
+    def machine(self) -> list[str]:
+        """What gives it to the instance, for QEMU's."""
+        return ["-smbios", f"type=11,value=io.systemd.credential:{_CREDENTIAL}={self.public}"]
 
     def command(self, port: int) -> str:
         """The command that logs in by a port of the loopback."""

@@ -242,10 +242,10 @@ def look(
         end of the ``console``
     """
     forwards = {port: free_port() for port in [*ports, *([login_port] if login else [])]}
-    words = login.words if login else ""
-    with booted(
-        target, lambda text: "login:" in text, seconds, [(ours, port) for port, ours in forwards.items()], words=words
-    ) as up:
+    words = login.words if login and isinstance(target, Triplet) else ""
+    more = login.machine if login and isinstance(target, Disk) else []
+    pairs = [(ours, port) for port, ours in forwards.items()]
+    with booted(target, lambda text: "login:" in text, seconds, pairs, more, words) as up:
         begun, left = time.monotonic(), seconds - up.seconds
         answers = {}
         for port, ours in forwards.items():

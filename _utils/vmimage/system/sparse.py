@@ -50,13 +50,13 @@ def copy_into(source: StrPath, target: StrPath, at: int) -> None:
 def _filled(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]:
     """Where a file has more than zeros: ``(begin, end)``."""
     if facts.st_size < len(_ZEROS):
-        yield from _pieces(descriptor, facts)
+        yield from ranges_of_data(descriptor)
         return
     with mmap.mmap(descriptor, facts.st_size, prot=mmap.PROT_READ) as content:
         if content[_SWAP_AT : _SWAP_AT + len(_SWAP)] == _SWAP:
             yield 0, facts.st_size  # the kernel takes no swap file with holes
             return
-        for begin, end in _pieces(descriptor, facts):
+        for begin, end in ranges_of_data(descriptor):
             at = begin
             while at < end:
                 piece = content[at : min(at + len(_ZEROS), end)]
@@ -69,8 +69,9 @@ def _filled(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]
                 yield begin, end
 
 
-def _pieces(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]:
+def ranges_of_data(descriptor: int) -> Iterator[tuple[int, int]]:
     """Where a file has data: ``(begin, end)``; between them are holes."""
+    facts = os.fstat(descriptor)
     if facts.st_blocks * 512 >= facts.st_size:
         if facts.st_size:
             yield 0, facts.st_size
