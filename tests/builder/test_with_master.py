@@ -12,11 +12,12 @@ from variations import make_history
 pytestmark = pytest.mark.needs("hg")
 
 
-def test_a_master_has_a_repository_built_and_published_by_its_minion(emptied, bootstrapped, repositories, tmp_path):
+def test_a_master_has_a_repository_built_and_published_by_its_minion(emptied, light, repositories, tmp_path):
     """Who it is to the cloud stands in the minion's own configuration, and in no cache, log or event of either."""
     source = make_history("hg", repositories.top / tmp_path.name)
     asked, client = source.shown(source.nodes["second"]), emptied.client("alice", "RegionOne")
-    pillar = {"name": "web", "update": False, "cache": make_cache(tmp_path / "cache")}
+    pillar = {"name": "web", "update": False, "cache": make_cache(tmp_path / "cache", light)}
+    pillar |= {"base": light["ami.base"], "base_unverified": True}
     pillar |= {"hg_address_variation": repositories.address(source), "hg_rev_variation": asked}
     with cluster_running(pillar=pillar, minion=keystone_of(emptied)) as cluster:
         code, synced = cluster.salt("saltutil.sync_all")
