@@ -42,7 +42,7 @@ def test_a_variation_is_built_passes_its_gate_and_is_published(cloud, salt):
     password = cloud.users["alice"].password
     salt.pillar(f"keystone.password: {password}\nkeystone: {{password: {password}}}\n")
     where = salt.variation("web", variation=VARIATION)
-    built = salt.good("vm_create.create_variation", name="web", variation=where, revision="12:abcdef", gate=True)
+    built = salt.good("vm_create.create_variation", name="web", variation=where, revision="12:abcdef", gate=True, update=False)
     client = cloud.client("alice", "RegionOne")
     image = assert_published(client, Triplet(salt.output, "web"))
     assert built["published"]["image"] == image["id"]

@@ -139,7 +139,7 @@ class Run:
     def _built(self):
         name = f"case-{self.case.directory.name}"
         settings = {"name": name, "variation": str(self.directory), "update": False, **self._filled(self.case.settings)}
-        minion = self._filled(self.case.minion) | (self.light if self._script("light") else {})
+        minion = self._filled(self.case.minion) | (self.light if self.is_light else {})
         if self._script("make-base.sh"):
             settings |= {"base": str(self._make_base()), "base_unverified": True}
             minion |= {"ami.cache": str(self.salt.directory / "cache")}  # no other test wants this base
@@ -177,10 +177,10 @@ class Run:
         return value
 
     def _make_base(self):
-        """A base by the case's script, from the machine's prepared base with an overlay that takes what the script changes."""
+        """A base by the case's script, from a base of this machine with an overlay that takes what the script changes."""
         work = self.salt.directory / "base"
         made = work / "base"
-        with changeable(self.base.image, work) as root:
+        with changeable(self.light["ami.base"] if self.is_light else self.base.image, work) as root:
             words = {"$ROOT": root, "$FILE": made, "$WORK": work}
             self._good("make-base.sh", *(words.get(word, word) for word in self.case.make_base))
         return made
@@ -197,6 +197,10 @@ class Run:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
             process.stdout.close()
+
+    @property
+    def is_light(self):
+        return self._script("light") is not None
 
     def _script(self, name):
         path = self.case.scripts.get(name, self.directory / name)

@@ -62,6 +62,7 @@ def bootstrapped(tmp_path_factory):
         tmp_path_factory,
         "bootstrapped",
         lambda _: prepare.prepare_base(settings, locate_base(settings, progress), progress),
+        by_all_groups=True,
     )
 
 
