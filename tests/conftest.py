@@ -38,6 +38,7 @@ def lacking():
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(*programs): host programs that the test runs")
     config.addinivalue_line("markers", MARK)
+    config.addinivalue_line("markers", "light: builds start from the light base, for what is looked at is the same on any base")
 
 
 def pytest_collection_modifyitems(items):
@@ -55,8 +56,8 @@ def pytest_runtest_setup(item):
             lacks(f"the program {program} is not installed: apt-get install {_PACKAGE_OF.get(program, program)}")
 
 
-@pytest.fixture
-def tree(tmp_path):
+@pytest.fixture(scope="session")
+def tree():
     """A maker of files below a directory: ``tree(root, {"etc/a": "text", "bin/b": b"bytes", "lib": "-> usr/lib", "empty/": None})``."""
 
     def make(top, entries):

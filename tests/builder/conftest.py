@@ -6,7 +6,7 @@ from cloud_fixtures import cloud, no_proxy  # noqa: F401  fixtures
 from creation import creation  # noqa: F401
 from repository_fixtures import served  # noqa: F401
 from repository_server import Server
-from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401
+from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories  # noqa: F401
 
 
 def pytest_collection_modifyitems(items):
@@ -22,8 +22,8 @@ def repositories(served):  # noqa: F811
 
 
 @pytest.fixture
-def builder(tmp_path, bootstrapped):  # noqa: F811
-    builder = Builder(tmp_path / "builder")
+def builder(tmp_path, light):  # noqa: F811
+    builder = Builder(tmp_path / "builder", light)
     yield builder
     builder.stop()
 

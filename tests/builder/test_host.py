@@ -11,7 +11,7 @@ from looking import looked_into
 from store_watch import look_at
 from variations import make_history, page_of, text_of
 
-pytestmark = pytest.mark.needs("hg", "git")
+pytestmark = pytest.mark.needs("hg")
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,21 @@ class Runs:
     pages: list
 
 
-@pytest.fixture(scope="module", params=["hg", "git"])
-def runs(request, bootstrapped, cloud, repositories, tmp_path_factory):
-    kind, directory = request.param, tmp_path_factory.mktemp(request.param)
-    source = make_history(kind, repositories.top / directory.name, headroom_mib=5, room_mib=500, update="true")
-    builder, client = Builder(directory / "builder"), cloud.client("alice", "RegionOne")
+@pytest.fixture(scope="module")
+def runs(light, cloud, repositories, tmp_path_factory):
+    """Of hg; a variation of git is built by a builder in test_host_code."""
+    directory = tmp_path_factory.mktemp("hg")
+    source = make_history("hg", repositories.top / directory.name, headroom_mib=5, room_mib=500, update="true")
+    builder, client = Builder(directory / "builder", light), cloud.client("alice", "RegionOne")
     builder.pillar("ami: {room_mib: 600, update: true}\n")
-    settings = {"ami.name": "web", "ami.update": False, f"ami.{kind}_address_variation": repositories.address(source)}
+    settings = {"ami.name": "web", "ami.update": False, "ami.hg_address_variation": repositories.address(source)}
     settings |= keystone_of(cloud)
     asked = source.shown(source.nodes["second"])
     found = Runs(builder, source, cloud.users["alice"].password, [], [], [], [])
     for name, revision in (("asked", asked), ("new", "")):
         if name == "new":
             source.nodes["new"] = source.commit(variation__sls=text_of("new"))
-        found.ended.append(builder.run(settings | ({f"ami.{kind}_rev_variation": revision} if revision else {})))
+        found.ended.append(builder.run(settings | ({"ami.hg_rev_variation": revision} if revision else {})))
         assert found.ended[-1].code == 0, found.ended[-1]
         found.seen.append(look_at(client))
         found.manifests.append(builder.manifest("web"))

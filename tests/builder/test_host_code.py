@@ -3,7 +3,7 @@
 import pytest
 from builder_machine import copy_project, keystone_of
 from repository_server import SOURCES
-from variations import make_history
+from variations import make_history, page_of
 
 pytestmark = pytest.mark.needs("hg", "git")
 
@@ -29,10 +29,12 @@ def test_a_builder_runs_the_code_of_the_revision_that_was_asked_and_off_again_th
     project = make_project(kind, repositories.top / f"project-{tmp_path.name}")
     variation = make_history("git", repositories.top / tmp_path.name)
     settings = {"ami.name": "web", "ami.update": False, "ami.git_address_variation": repositories.address(variation)}
+    settings["ami.git_rev_variation"] = asked = variation.shown(variation.nodes["second"])
     revision = project.shown(project.nodes["first"])
     ended = builder.run(settings | {f"ami.{kind}_address": repositories.address(project), f"ami.{kind}_rev": revision})
     assert ended.code == 0, ended
     assert builder.manifest("web")["versions"]["salt-ami-cloud-builder"] == "9.9.9"
+    assert builder.manifest("web")["variation"]["revision"] == asked and page_of(builder.output / "web.img") == "second green"
     assert f"code: {repositories.address(project)} at {revision}" in ended.lines
 
     if kind == "hg":

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from building import Salt
-from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401  fixtures
+from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories, salt  # noqa: F401  fixtures
 
 
 def pytest_addoption(parser):
@@ -15,8 +14,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.root)
-
-
-@pytest.fixture
-def salt(tmp_path):
-    return Salt(tmp_path)

@@ -18,7 +18,7 @@ def _marks(case):
     return [pytest.mark.xfail(reason=case.known, strict=True, raises=pytest.fail.Exception)] if case.known else []
 
 
-def test_what_is_right_is_in_the_image(case, salt, bootstrapped):
-    wrong = Run(case, salt, bootstrapped).wrong()
+def test_what_is_right_is_in_the_image(case, salt, bootstrapped, light):
+    wrong = Run(case, salt, bootstrapped, light).wrong()
     if wrong:
         pytest.fail(wrong, pytrace=False)

@@ -5,8 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from building import Salt
-from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401  fixtures
+from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories, salt  # noqa: F401  fixtures
 
 _OF_THE_MACHINE = [f"/etc/{name}" for name in ("fstab", "hostname", "machine-id", "passwd", "resolv.conf", "shadow")]
 _OF_THE_KERNEL = [f"/proc/sys/kernel/{name}" for name in ("core_pattern", "hostname", "modprobe", "panic", "sysrq")]
@@ -85,8 +84,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.root)
-
-
-@pytest.fixture
-def salt(tmp_path):
-    return Salt(tmp_path)

@@ -213,6 +213,7 @@ def refused(salt, variation):
     return said
 
 
+@pytest.mark.light
 @pytest.mark.parametrize(
     ("text", "words"),
     [pytest.param(*rest, id=name, marks=pytest.mark.hostile(kind, refused=True)) for name, (kind, *rest) in BAD.items()],
@@ -223,6 +224,7 @@ def test_a_hostile_build_is_refused_by_name(salt, bootstrapped, text, words):
         assert word in said, said
 
 
+@pytest.mark.light
 @pytest.mark.hostile("deep trees", refused=True)
 def test_paths_that_are_too_long_are_refused_and_the_next_build_of_that_name_works(salt, bootstrapped):
     said = refused(salt, command(LONG))

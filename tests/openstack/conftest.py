@@ -2,6 +2,7 @@
 
 import pytest
 from cloud_fixtures import cloud, lane, no_proxy  # noqa: F401  fixtures
+from root_fixtures import bootstrapped, light, salt  # noqa: F401  fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-from building import Salt
 from looking import looked_into
 from looking_at import assert_published, images_of, named, sha256_of
 from root_fixtures import machine  # noqa: F401  a fixture of all these tests
@@ -37,18 +36,13 @@ def keystone_of(cloud, region="RegionOne"):
     return {f"keystone.{key}": value for key, value in known.items()}
 
 
-@pytest.fixture
-def salt(tmp_path):
-    return Salt(tmp_path)
-
-
 def test_a_variation_is_built_passes_its_gate_and_is_published(cloud, salt):
     """The credentials stand in the pillar, too: the root must not see them there either."""
     salt.configure(**keystone_of(cloud))
     password = cloud.users["alice"].password
     salt.pillar(f"keystone.password: {password}\nkeystone: {{password: {password}}}\n")
     where = salt.variation("web", variation=VARIATION)
-    built = salt.good("vm_create.create_variation", name="web", variation=where, revision="12:abcdef", gate=True)
+    built = salt.good("vm_create.create_variation", name="web", variation=where, revision="12:abcdef", gate=True, update=False)
     client = cloud.client("alice", "RegionOne")
     image = assert_published(client, Triplet(salt.output, "web"))
     assert built["published"]["image"] == image["id"]
@@ -68,6 +62,7 @@ def test_a_build_that_is_not_to_be_published_needs_no_cloud_and_a_build_that_is_
     assert plan["publish"] is False
 
 
+@pytest.mark.light
 def test_when_the_store_is_lost_after_the_build_the_triplet_stays(cloud, salt, lane):
     salt.configure(**keystone_of(cloud, lane.region))
     where = salt.variation("web", variation=VARIATION)
@@ -81,11 +76,11 @@ def test_when_the_store_is_lost_after_the_build_the_triplet_stays(cloud, salt, l
     assert_published(cloud.client("alice", "RegionOne"), triplet)
 
 
-def test_a_base_comes_from_the_store(cloud, salt, tmp_path):
+def test_a_base_comes_from_the_store(cloud, salt, light, tmp_path):
     """The first variation is the base of the second: an ami, whose kernel and ramdisk are of no matter."""
-    salt.configure(**keystone_of(cloud))
-    first = salt.variation("first", variation=VARIATION)
-    salt.good("vm_create.create_variation", name="first", variation=first, update=False)
+    salt.configure(**keystone_of(cloud), **{"ami.cache": light["ami.cache"]})
+    first, base = salt.variation("first", variation=VARIATION), {"base": light["ami.base"], "base_unverified": True}
+    salt.good("vm_create.create_variation", name="first", variation=first, update=False, **base)
     second = salt.variation("second", variation="a file:\n  file.managed:\n    - name: /etc/second\n    - contents: two\n")
     built = salt.good(
         "vm_create.create_variation", name="second", variation=second, base="glance:first-amd64", update=False, publish=False

@@ -3,17 +3,12 @@
 import pytest
 from building import Salt
 from once import made_once
-from root_fixtures import bootstrapped, machine, nothing_is_left, own_directories  # noqa: F401  fixtures
+from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories, salt  # noqa: F401  fixtures
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.root)
-
-
-@pytest.fixture
-def salt(tmp_path):
-    return Salt(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +18,7 @@ def sample(bootstrapped, tmp_path_factory):  # noqa: F811
 
 
 def build_sample(directory):
-    salt = Salt(directory / "minion")
+    salt = Salt(directory / "minion")  # noqa: F811
     salt.pillar("web: {title: Seen in a test, pinned: {lsb-release: '12.*'}}\n")
     salt.returned = salt.good("vm_create.create_variation")
     return salt

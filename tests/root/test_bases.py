@@ -5,13 +5,13 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from booting import HANGS_SECONDS, remember_accelerator
 from building import PROJECT
 from changeable import changeable
 from looking import looked_into
-from once import made_once
 from vmimage.image import qemu
 from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
@@ -23,7 +23,6 @@ the mark is there:
     - contents: {{ grains["os"] }} {{ grains["osrelease"] }} {{ grains["oscodename"] }}
 """
 MIB = 1 << 20
-ROOT_MIB = 500
 
 
 def run(*argv, **options):
@@ -42,26 +41,23 @@ def salt(salt):
     return salt
 
 
-@pytest.fixture(scope="session")
-def root_image(bootstrapped, tmp_path_factory):
-    """The bootstrapped root, without what a base need not have, as a plain ext4 image, to be read."""
-
-    def make(directory):
-        image = directory / "root.img"
-        with changeable(bootstrapped.image, directory / "work") as root:
-            run("bash", "-e", PROJECT / "tests/cases/small-root.sh", cwd=root)
-            run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", root, image, f"{ROOT_MIB}M")
-        return image
-
-    return made_once(tmp_path_factory, "root_image", make)
+@pytest.fixture
+def root_image(light):
+    """The root of the light base as a plain ext4 image, to be read."""
+    return Path(light["ami.base"])
 
 
-def make_disk(target, table, *filesystems):
-    """A raw disk with a partition table and file systems in its partitions."""
+def make_disk(target, label, *partitions):
+    """A raw disk with a partition table.
+
+    :param partitions: ``(its type, the image of its file system)``
+    """
+    filesystems = [image for _, image in partitions]
     sizes = [image.stat().st_size // MIB for image in filesystems]
     with open(target, "wb") as disk:
         disk.truncate((sum(sizes) + 4) * MIB)
-    run("sfdisk", target, input=table.encode())
+    lines = [f"size={size}M, type={kind}" for size, (kind, _) in zip(sizes, partitions, strict=True)]
+    run("sfdisk", target, input="\n".join([f"label: {label}", *lines, ""]).encode())
     starts = [
         partition["start"] * 512
         for partition in json.loads(run("sfdisk", "--json", target).stdout)["partitiontable"]["partitions"]
@@ -72,15 +68,13 @@ def make_disk(target, table, *filesystems):
 
 
 def as_gpt_qcow2(root_image, directory):
-    disk = make_disk(
-        directory / "disk.raw", f"label: gpt\nsize={ROOT_MIB}M, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709\n", root_image
-    )
+    disk = make_disk(directory / "disk.raw", "gpt", ("4f68bce3-e8cd-4db1-96e7-fbcaf984b709", root_image))
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, directory / "base.qcow2")
     return directory / "base.qcow2"
 
 
 def as_mbr_disk(root_image, directory):
-    return make_disk(directory / "base.raw", f"label: dos\nsize={ROOT_MIB}M, type=83, bootable\n", root_image)
+    return make_disk(directory / "base.raw", "dos", ("83, bootable", root_image))
 
 
 def as_tar_xz(root_image, directory):
@@ -92,7 +86,7 @@ def as_tar_xz(root_image, directory):
 
 
 def as_tar_of_disk(root_image, directory):
-    make_disk(directory / "disk.raw", f"label: gpt\nsize={ROOT_MIB}M, type=linux\n", root_image)
+    make_disk(directory / "disk.raw", "gpt", ("linux", root_image))
     run("tar", "-C", directory, "-c", "-S", "-f", directory / "base.tar.zst", "-I", "zstd -T0 -1", "disk.raw")
     return directory / "base.tar.zst"
 
@@ -115,14 +109,15 @@ def test_a_base_becomes_a_triplet(make, salt, root_image):
 
 
 @pytest.fixture(scope="module")
-def ubuntu_shaped(root_image, tmp_path_factory):
+def ubuntu_shaped(bootstrapped, tmp_path_factory):
     """A disk laid out as Ubuntu's: a root named cloudimg-rootfs, /boot on a partition of its own, an EFI line, a -generic kernel."""
     directory = tmp_path_factory.mktemp("ubuntu")
     point, boot = directory / "point", directory / "boot"
     point.mkdir(), boot.mkdir()
     image = directory / "root.img"
-    run("cp", "--sparse=always", root_image, image)
-    run("tune2fs", "-L", "cloudimg-rootfs", image)
+    with changeable(bootstrapped.image, directory / "work") as root:
+        run("bash", "-e", PROJECT / "tests/cases/small-root.sh", cwd=root)
+        run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "cloudimg-rootfs", "-d", root, image, "500M")
     with mounted(image, point):
         release = 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nPRETTY_NAME="Ubuntu 24.04 LTS"\n'
         (point / "usr/lib/os-release").write_text(release, encoding="utf-8")
@@ -136,8 +131,8 @@ def ubuntu_shaped(root_image, tmp_path_factory):
             shutil.copy(old, boot / f"{kind}-6.8.0-45-generic")
             old.unlink()
     run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "BOOT", "-d", boot, directory / "boot.img", "100M")
-    table = f"label: gpt\nsize={ROOT_MIB}M, type=linux\nsize=100M, type=bc13c2ff-59e6-4262-a352-b275fd6f7172\n"
-    disk = make_disk(directory / "disk.raw", table, image, directory / "boot.img")
+    boot_partition = "bc13c2ff-59e6-4262-a352-b275fd6f7172", directory / "boot.img"
+    disk = make_disk(directory / "disk.raw", "gpt", ("linux", image), boot_partition)
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, directory / "ubuntu.img")
     yield directory / "ubuntu.img"
     shutil.rmtree(directory)
@@ -211,9 +206,7 @@ def test_a_link_in_boot_of_a_base_leads_nothing_out_of_it(salt, root_image, tmp_
         (point / "etc/fstab").write_text("LABEL=root / ext4 defaults 0 1\nLABEL=BOOT /boot ext4 defaults 0 2\n", encoding="utf-8")
     (boot / "vmlinuz-1").write_text("from the boot partition", encoding="utf-8")
     run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "BOOT", "-d", boot, tmp_path / "boot.img", "20M")
-    disk = make_disk(
-        tmp_path / "disk.raw", f"label: gpt\nsize={ROOT_MIB}M, type=linux\nsize=20M, type=linux\n", image, tmp_path / "boot.img"
-    )
+    disk = make_disk(tmp_path / "disk.raw", "gpt", ("linux", image), ("linux", tmp_path / "boot.img"))
     variation = salt.variation("mark", variation=VARIATION)
     said = salt.bad(
         "vm_create.create_variation", name="mark", variation=variation, base=str(disk), base_unverified=True, update=False

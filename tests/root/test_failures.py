@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.light
+
 GOOD = "a file:\n  file.managed:\n    - name: /etc/mark\n    - contents: here\n"
 FAILING = (
     GOOD

@@ -44,14 +44,14 @@ DIFFERING = ("/srv/dated", "/var/cache/ldconfig/aux-cache", "/etc/shadow-", "/et
 
 
 @pytest.fixture
-def minion(tmp_path, bootstrapped):
+def minion(request, tmp_path, bootstrapped):
     """A minion, with ``minion.build(text or arguments of STATES, ...)``: what create_variation said on its way."""
-    return Minion(tmp_path)
+    return Minion(tmp_path, **(request.getfixturevalue("light") if request.node.get_closest_marker("light") else {}))
 
 
 class Minion(Salt):
-    def __init__(self, directory):
-        super().__init__(directory)
+    def __init__(self, directory, **own):
+        super().__init__(directory, **own)
         self.files = {"index.html": "<h1>{{ title }}</h1>\n", "files/a": "a", "files/b": "b"}
         self.configure(**{"ami.update": False, "ami.publish": False, "ami.headroom_mib": 8})
 
@@ -97,6 +97,7 @@ def test_an_incremental_build_gives_what_a_clean_build_gives(minion, tmp_path):
     assert ours["file_system"]["uuid"] == theirs["file_system"]["uuid"]
 
 
+@pytest.mark.light
 def test_generations_do_not_grow(minion):
     sizes = []
     for number in range(4):
@@ -113,6 +114,7 @@ def test_generations_do_not_grow(minion):
 MADE = "it is made:\n  cmd.run: [{{name: 'mkdir /srv/made && echo {} > /srv/made/said'}}]\n"
 
 
+@pytest.mark.light
 def test_a_state_that_fails_a_second_time_is_applied_to_the_base(minion):
     minion.build(MADE.format("one"))
     said = minion.build(MADE.format("one"))
@@ -120,6 +122,7 @@ def test_a_state_that_fails_a_second_time_is_applied_to_the_base(minion):
     assert minion.made is None
 
 
+@pytest.mark.light
 def test_an_incremental_build_that_fails_leaves_the_last_triplet(minion):
     minion.build(PLAIN.format("one"))
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in minion.output.iterdir()}
@@ -130,6 +133,7 @@ def test_an_incremental_build_that_fails_leaves_the_last_triplet(minion):
     assert "building clean" not in minion.build(PLAIN.format("three"))
 
 
+@pytest.mark.light
 def test_the_plan_tells_what_a_build_would_start_from_or_why_it_would_be_clean(minion):
     def planned(**settings):
         return minion.good("vm_create.plan", **{"name": "one", "variation": minion.written(PLAIN.format("one")), **settings})[
@@ -221,6 +225,7 @@ def test_newer_packages_come_to_a_clean_root(minion):
     assert minion.made is None
 
 
+@pytest.mark.light
 def test_several_variations_are_built_incrementally(minion):
     def both(text):
         return {name: {"variation": minion.variation(name, variation=text)} for name in ("one", "two")}

@@ -7,21 +7,25 @@ import time
 import pytest
 from building import LEFT_BEHIND_SECONDS, cache_with, groups_of, processes_inside, what_is_left
 
-# a daemon in a session of its own, as a careless maintainer script leaves it, and enough files to catch the packing
+# a daemon in a session of its own, as a careless maintainer script leaves it, and enough files to catch the packing;
+# and time to be stopped in
 VARIATION = """
 a daemon that nobody stops:
   cmd.run:
     - name: setsid sleep 300 >/dev/null 2>&1 & sleep 2
 many files:
   cmd.run:
-    - name: mkdir -p /srv/many && cd /srv/many && seq 1 2000 | xargs -n 1 -P 2 sh -c 'head -c 20000 /dev/zero > $0'
+    - name: mkdir -p /srv/many && cd /srv/many && head -c 40M /dev/zero | split -b 20000 -a 3 && sleep 2
 """
 
 
-@pytest.mark.parametrize("step", ["update", "variation", "pack"])
+@pytest.mark.parametrize(
+    "step", ["update", pytest.param("variation", marks=pytest.mark.light), pytest.param("pack", marks=pytest.mark.light)]
+)
 def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstrapped, tmp_path):
-    salt.configure(**{"ami.cache": cache_with(bootstrapped, tmp_path / "cache")})  # where apt has something to fetch
-    settings = {"name": "killed", "variation": salt.variation("killed", variation=VARIATION)}
+    settings = {"name": "killed", "variation": salt.variation("killed", variation=VARIATION), "update": step == "update"}
+    if step == "update":
+        salt.configure(**{"ami.cache": cache_with(bootstrapped, tmp_path / "cache")})  # where apt has something to fetch
     mounts, loops, _ = what_is_left()
     process = salt.start("vm_create.create_variation", **settings)
     wait_for(salt, step)
@@ -36,7 +40,7 @@ def test_a_killed_build_leaves_nothing_and_the_next_succeeds(step, salt, bootstr
     assert not processes_inside() and what_is_left()[:2] == (mounts, loops) and not groups_of(salt, "killed")
     assert not (salt.output / "killed.manifest.json").exists()
 
-    salt.good("vm_create.create_variation", **settings, update=False)
+    salt.good("vm_create.create_variation", **{**settings, "update": False})
     assert sorted(path.name for path in salt.output.iterdir()) == [
         "kernel_killed",
         "killed.build.json",
@@ -60,6 +64,7 @@ def wait_for(salt, step):
         time.sleep(0.02)
 
 
+@pytest.mark.light
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_stopped_build_says_so_and_does_not_end_well(number, salt, bootstrapped):
     process = salt.start(

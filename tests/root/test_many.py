@@ -7,6 +7,8 @@ import time
 import pytest
 from looking import looked_into
 
+pytestmark = pytest.mark.light
+
 GOOD = "a file is there:\n  file.managed: [{name: /srv/name, contents: '{{ grains.id }}'}]\n"
 BUILT_AGAIN = GOOD + "another, too:\n  file.managed: [{name: /srv/more, contents: x}]\n"
 BAD = "this fails:\n  cmd.run: [{name: exit 3}]\n"

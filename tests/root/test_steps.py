@@ -10,6 +10,7 @@ VARIATION = {
     "less is installed:\n  pkg.installed:\n    - name: less\n",
     "mark.jinja": "{{ grains['oscodename'] }}\n",
 }
+A_FILE = {"variation": "a file:\n  file.managed:\n    - name: /etc/mark\n    - contents: varied\n"}
 
 
 def _differing(first, second):
@@ -47,8 +48,9 @@ def test_step_by_step_gives_the_same_image_as_create_variation(salt, bootstrappe
     assert [step["step"] for step in stepped["steps"]] == [step["step"] for step in whole["steps"]]
 
 
+@pytest.mark.light
 def test_applying_pre_and_post_again_changes_nothing(salt, bootstrapped):
-    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    salt.configure(**{"ami.variation": salt.variation("web", **A_FILE)})
     salt.good("state.sls", "ami_creator_pre")
     again = salt.good("state.sls", "ami_creator_pre")
     assert not [state for state in again.values() if state["changes"]]
@@ -59,8 +61,9 @@ def test_applying_pre_and_post_again_changes_nothing(salt, bootstrapped):
     assert not [state for state in again.values() if state["changes"]] and salt.manifest() == before
 
 
+@pytest.mark.light
 def test_under_test_true_nothing_changes_and_what_would_is_shown(salt, bootstrapped):
-    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    salt.configure(**{"ami.variation": salt.variation("web", **A_FILE)})
     states = salt.good("state.sls", "ami_creator_pre", test=True)
     assert {state["result"] for state in states.values()} == {None}
     assert not list(salt.workspace.glob("*/begun.json"))
@@ -116,11 +119,11 @@ a step behind the triplet:
 """
 
 
+@pytest.mark.light
 def test_states_of_a_user_in_pre_and_post_run_at_their_place(salt, bootstrapped):
     for name, text in (("my_pre", PRE), ("my_post", POST)):
         (salt.states / f"{name}.sls").write_text(text, encoding="utf-8")
-    variation = salt.variation("web", variation="/etc/mark:\n  file.managed:\n    - contents: varied\n")
-    salt.configure(**{"ami.variation": variation, "ami.pre": "my_pre", "ami.post": "my_post"})
+    salt.configure(**{"ami.variation": salt.variation("web", **A_FILE), "ami.pre": "my_pre", "ami.post": "my_post"})
     salt.good("vm_create.create_variation", update=False)
     with looked_into(salt.output / "variation.img") as image:
         assert (image / "srv/seen").read_text(encoding="utf-8") == "before\nvaried\n"

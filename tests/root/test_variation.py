@@ -129,6 +129,7 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
     assert SECRET not in written
 
 
+@pytest.mark.light
 def test_states_of_the_minion_are_applied_under_the_id_that_top_and_pillar_see(salt, bootstrapped):
     (salt.states / "users").mkdir()
     (salt.states / "users/init.sls").write_text(
@@ -146,6 +147,7 @@ def test_states_of_the_minion_are_applied_under_the_id_that_top_and_pillar_see(s
         assert (root / "etc/mark").read_text(encoding="utf-8") == "web1 is me\n"
 
 
+@pytest.mark.light
 def test_a_highstate_of_the_minions_file_roots_is_applied_under_an_id(salt, bootstrapped):
     (salt.states / "top.sls").write_text("base:\n  'web1':\n    - page\n", encoding="utf-8")
     (salt.states / "page.sls").write_text("/etc/mark:\n  file.managed:\n    - contents: by top\n", encoding="utf-8")
@@ -153,6 +155,7 @@ def test_a_highstate_of_the_minions_file_roots_is_applied_under_an_id(salt, boot
     assert [state["sls"] for state in salt.manifest()["states"]] == ["page"]
 
 
+@pytest.mark.light
 @pytest.mark.parametrize("where", ["directory", "salt://"])
 def test_a_top_file_is_applied_as_highstate(salt, bootstrapped, where):
     files = {"top.sls": "base:\n  'web':\n    - page\n", "page.sls": "/etc/mark:\n  file.managed:\n    - contents: by top\n"}

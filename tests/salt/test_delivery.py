@@ -7,6 +7,7 @@ import tarfile
 import venv
 
 import pytest
+from builder_machine import copy_project
 from minions import PROJECT, Minion
 
 OURS = [
@@ -71,9 +72,11 @@ def test_without_the_project_there_is_no_vm_create(minion, bare_salt):
     assert code != 0 and "vm_create" in said
 
 
-def test_synced_from_file_roots_it_works(minion, bare_salt):
+def test_synced_from_file_roots_it_works(minion, bare_salt, tmp_path):
     salt_call = bare_salt[0] / "bin/salt-call"
-    ours = minion(file_roots={"base": [str(PROJECT), str(PROJECT / "states")]})
+    served = tmp_path / "served"
+    copy_project(served)  # and not the environments of the tests, which lie in the checkout: each call would list their files
+    ours = minion(file_roots={"base": [str(served), str(served / "states")]})
     synced = ours.good("saltutil.sync_all", salt_call=salt_call)
     assert "modules.vm_create" in synced["modules"] and "states.vm_image" in synced["states"]
     assert any("vmimage" in name for name in synced["utils"])

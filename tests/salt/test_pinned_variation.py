@@ -45,9 +45,13 @@ the root is open:
 """
 
 
-@pytest.fixture(params=sorted(SOURCES))
+#: for what each kind of repository does in its own way; all else is seen with git
+each_kind = pytest.mark.parametrize("source", sorted(SOURCES), indirect=True)
+
+
+@pytest.fixture
 def source(request, tmp_path):
-    source = SOURCES[request.param](tmp_path / "source")
+    source = SOURCES[getattr(request, "param", "git")](tmp_path / "source")
     source.write({"ami.yaml": SETTINGS})
     source.first = source.commit(variation__sls="first")
     return source
@@ -82,6 +86,7 @@ def committing(source, tmp_path):
     return f"between={sys.executable} {script}"
 
 
+@each_kind
 def test_what_the_repository_tells_reaches_template_function_and_state_of_an_sls(ours, source):
     answer = ours.call("probe.hand", "seen", "keep=2")[1]
     settings, seen = answer["settings"], comments(answer)
@@ -100,6 +105,7 @@ def test_an_argument_of_a_state_weighs_most(ours):
     assert "state.sls the_pre_of_an_argument" in comments(ours.call("probe.hand", "seen")[1])["the root is open"]
 
 
+@each_kind
 def test_what_is_committed_while_it_builds_does_not_count(ours, source, committing):
     answer = ours.call("probe.hand", "seen", committing)[1]
     seen = json.loads(comments(answer)["what a function that is called reads"])
@@ -114,6 +120,7 @@ def test_the_next_build_takes_what_was_committed(ours, source, committing):
     assert settings["name"] == "other" and settings[f"{source.kind}_rev_variation"] == source.node()
 
 
+@each_kind
 def test_what_begins_nothing_reads_what_was_last_fetched_and_asks_nobody(ours, source):
     first = ours.good("probe.seen")
     source.path.rename(source.path.with_name("away"))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from building import CACHE, PROJECT, RELEASE
+from building import PROJECT
 from vmimage.system.shell import die_with_parent
 
 RUN_SECONDS = 300
@@ -36,14 +36,16 @@ class Builder:
     """A builder without an instance around it.
 
     :param Path directory: all that it writes, but for prepared bases
+    :param dict light: the settings of the light base
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, light):
+        self.base = {key: light[key] for key in ("ami.base", "ami.base_unverified")}
         self.directory, self.userdata = directory, directory.with_name(f"userdata of {directory.name}")
         self.etc, self.output, self.states = directory / "etc", directory / "output", directory / "states"
         for path in (self.etc, self.states, directory / "pillar", directory / "home"):
             path.mkdir(parents=True)
-        make_cache(directory / "cache")
+        make_cache(directory / "cache", light)
         self.started = []
         copy_project(directory / "home/project")
         (directory / "home/current").symlink_to("project")
@@ -67,7 +69,7 @@ class Builder:
             "log_granular_levels": {"salt": "warning"},
             "log_level_logfile": "debug",
             **{f"ami.{key}": str(self.directory / key) for key in ("output", "workspace", "cache", "root")},
-            "ami.release": RELEASE,
+            **self.base,
             **more,
         }
         (self.etc / "minion").write_text(json.dumps(config), encoding="utf-8")
@@ -121,10 +123,10 @@ def copy_project(path):
         shutil.copytree(PROJECT / part, path / part, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def make_cache(path):
-    """A cache with the prepared bases of this machine and nothing else in it; returns its path as a str."""
+def make_cache(path, light):
+    """A cache with the prepared light base and nothing else in it; returns its path as a str."""
     path.mkdir()
-    (path / "bases").symlink_to(f"{CACHE}/bases")
+    (path / "bases").symlink_to(f"{light['ami.cache']}/bases")
     return str(path)
 
 

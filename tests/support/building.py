@@ -2,11 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from salt_calls import salt_call
 from signals import as_from_a_terminal
 from vmimage.settings.schema import Settings
 from vmimage.system.groups import group_name
@@ -79,10 +79,11 @@ class Salt:
     """A masterless minion of its own.
 
     :param Path directory: its configuration, workspace, output and pillar
+    :param own: of its configuration, such as the fixture ``light``
     """
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, directory, **own):
+        self.directory, self.own = directory, own
         self.output = directory / "output"
         self.workspace = directory / "workspace"
         self.states = directory / "states"
@@ -103,6 +104,7 @@ class Salt:
             "ami.cache": CACHE,
             "ami.root": str(self.directory / "root"),
             "ami.release": RELEASE,
+            **self.own,
             **more,
         }
         (self.directory / "etc/minion").write_text(json.dumps(config), encoding="utf-8")
@@ -144,15 +146,13 @@ class Salt:
         return subprocess.Popen(argv, text=True, start_new_session=True, preexec_fn=as_from_a_terminal, **pipes)
 
     def call(self, function, *arguments, **settings):
-        """``(exit code, data, stderr)`` of a call; the data is None where it returned none."""
-        process = self.start(function, *arguments, **settings)
-        try:
-            out, err = process.communicate(timeout=600)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+        """``(exit code, data, stderr)`` of a call; the data is None where it returned none.
+
+        It is salt-call but for its start (:mod:`salt_calls`); :meth:`start` starts the program itself.
+        """
+        code, out, err = salt_call(self.argv(function, *arguments, **settings))
         data = json.loads(out)["local"] if out.strip().startswith("{") else None
-        return process.returncode, data, err
+        return code, data, err
 
     def good(self, function, *arguments, **settings):
         """The data of a call that must succeed."""

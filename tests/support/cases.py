@@ -7,6 +7,7 @@ A case is a directory with ``case.md`` and some of these files:
 * ``make-files.sh``: writes into the case's (copied) directory what would not do in a repository
 * ``make-base.sh ROOT FILE``: makes a base from a root that it may change
 * ``serve.sh``: serves something on the loopback until it is ended; it prints a line when it is ready
+* ``light``: the case is right on any base, and takes the light base; it says why
 * ``run.env``: UMASK of the builder, BUILDS for more than one build of the same name, LC_ALL and the like
 * ``call.sh``: what to do in place of a build; exit code 0 is right
 * ``check.sh ROOT MANIFEST RAMDISK``: looks at the mounted image; what is wrong is printed, and the exit code is not 0
@@ -28,6 +29,7 @@ import yaml
 from building import CACHE, PROJECT
 from changeable import changeable
 from looking import looked_into
+from salt_calls import salt_call
 
 #: where the words that the scripts of cases share are
 WORDS = PROJECT / "tests/cases"
@@ -111,10 +113,11 @@ class Run:
     :param Case case:
     :param salt: :class:`building.Salt`, new
     :param base: the prepared base of this machine
+    :param dict light: the settings of the light base
     """
 
-    def __init__(self, case, salt, base):
-        self.case, self.salt, self.base = case, salt, base
+    def __init__(self, case, salt, base, light):
+        self.case, self.salt, self.base, self.light = case, salt, base, light
         self.directory = salt.directory / case.directory.name
         shutil.copytree(case.directory, self.directory, symlinks=True)
         subprocess.run(["chmod", "-R", "u+w", self.directory], check=True)
@@ -136,7 +139,7 @@ class Run:
     def _built(self):
         name = f"case-{self.case.directory.name}"
         settings = {"name": name, "variation": str(self.directory), "update": False, **self._filled(self.case.settings)}
-        minion = self._filled(self.case.minion)
+        minion = self._filled(self.case.minion) | (self.light if self.is_light else {})
         if self._script("make-base.sh"):
             settings |= {"base": str(self._make_base()), "base_unverified": True}
             minion |= {"ami.cache": str(self.salt.directory / "cache")}  # no other test wants this base
@@ -145,7 +148,7 @@ class Run:
         builder = dict(self.environment)
         mask, builds = builder.pop("UMASK", "022"), int(builder.pop("BUILDS", "1"))
         while True:
-            done = self._run(argv, mask, **builder)
+            done = self._run(argv, mask, **builder) if self.environment else self._called(argv)
             builds -= 1
             if done.returncode or not builds:
                 break
@@ -174,10 +177,10 @@ class Run:
         return value
 
     def _make_base(self):
-        """A base by the case's script, from the machine's prepared base with an overlay that takes what the script changes."""
+        """A base by the case's script, from a base of this machine with an overlay that takes what the script changes."""
         work = self.salt.directory / "base"
         made = work / "base"
-        with changeable(self.base.image, work) as root:
+        with changeable(self.light["ami.base"] if self.is_light else self.base.image, work) as root:
             words = {"$ROOT": root, "$FILE": made, "$WORK": work}
             self._good("make-base.sh", *(words.get(word, word) for word in self.case.make_base))
         return made
@@ -194,6 +197,10 @@ class Run:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
             process.stdout.close()
+
+    @property
+    def is_light(self):
+        return self._script("light") is not None
 
     def _script(self, name):
         path = self.case.scripts.get(name, self.directory / name)
@@ -219,6 +226,10 @@ class Run:
             process.communicate()
             raise
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+    def _called(self, argv):
+        """As the program does it, but for its start (:mod:`salt_calls`): for a builder with the usual environment."""
+        return subprocess.CompletedProcess(argv, *salt_call(argv, directory=self.directory))
 
     def _run_script(self, name, *words, before=()):
         script = self._script(name)

@@ -272,7 +272,6 @@ class Cloud:
         *,
         store_directory=None,
         token_cache_seconds=300,
-        size_cap_bytes=1 << 40,
         storage_quota=0,
         tls=None,
         endpoint=None,
@@ -283,13 +282,12 @@ class Cloud:
         :param str region: a name that no other has now
         :param Path store_directory: where the bytes of images go, default a directory of its own
         :param int token_cache_seconds: how long a token is believed without asking Keystone; -1: never
-        :param int size_cap_bytes: of one image
         :param str storage_quota: of all images of a project, such as "100MB"
         :param tls: the paths of a certificate and its key
         :param str endpoint: the address for the catalog, default its own
         :param dict import_plugins: ``{plugin: (section, its options)}`` of imports, which are off without it
         """
-        options = {"image_size_cap": size_cap_bytes, "user_storage_quota": storage_quota}
+        options = {"user_storage_quota": storage_quota}
         more = {}
         if import_plugins:
             options["enabled_import_methods"] = "[glance-direct]"

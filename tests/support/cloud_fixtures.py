@@ -35,7 +35,7 @@ def cloud(lacking, tmp_path_factory):
     """A :class:`cloud.Cloud` with a Glance in RegionOne."""
     if not (SERVERS / "installed").exists():
         lacking("no Keystone and no Glance: ./run-tests openstack installs them")
-    template = made_once(tmp_path_factory, "cloud", lambda directory: make_template(directory, SERVERS))
+    template = made_once(tmp_path_factory, "cloud", lambda directory: make_template(directory, SERVERS), by_all_groups=True)
     with Cloud(tmp_path_factory.mktemp("cloud"), SERVERS, template=template) as cloud:
         cloud.glance("RegionOne")
         yield cloud

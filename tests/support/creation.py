@@ -23,7 +23,7 @@ NAME = "ami-creation"
 @pytest.fixture(scope="session")
 def creation(bootstrapped, tmp_path_factory):
     """The minion that made the image, with what create_variation returned as ``returned``."""
-    return made_once(tmp_path_factory, "creation", lambda directory: build_creation(directory / "minion"))
+    return made_once(tmp_path_factory, "creation", lambda directory: build_creation(directory / "minion"), by_all_groups=True)
 
 
 def build_creation(directory, **settings):

@@ -188,9 +188,9 @@ def answered(account, event, answer):
 
 
 def killed_at(account, event, number):
-    """Publish in a child that is killed at the nth request: when it is about to be sent, or when it has been answered.
+    """Publish in a child that is killed at the nth request that changes something: when it is about to be sent, or has been answered.
 
-    :param str event: ``before-send``, of each request; or ``response-received``, of those that change something
+    :param str event: ``before-send`` or ``response-received``
     :returns: the operation at which it was killed, or an empty string where it ended before
     """
     ours, theirs = os.pipe()
@@ -200,8 +200,8 @@ def killed_at(account, event, number):
 
         def strike(event_name, **_):
             operation = event_name.rpartition(".")[2]
-            if event == "response-received" and operation.startswith(READS):
-                return  # the same as before the next request
+            if operation.startswith(READS):
+                return  # the same as before the next request that changes something
             with lock:
                 seen.append(operation)
                 if len(seen) == number:

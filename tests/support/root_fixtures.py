@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, RELEASE, what_is_left
+from building import CACHE, LEFT_BEHIND_SECONDS, OWN_DIRECTORIES, OWNER, RELEASE, Salt, what_is_left
+from light_base import light_settings
 from once import made_once
 from vmimage.base import prepare
 from vmimage.base.locate import locate_base
@@ -61,4 +62,17 @@ def bootstrapped(tmp_path_factory):
         tmp_path_factory,
         "bootstrapped",
         lambda _: prepare.prepare_base(settings, locate_base(settings, progress), progress),
+        by_all_groups=True,
     )
+
+
+@pytest.fixture(scope="session")
+def light(bootstrapped, tmp_path_factory):
+    """Settings of a base that is read and packed in half of the time (:mod:`light_base`), which all groups share."""
+    return made_once(tmp_path_factory, "light", lambda directory: light_settings(bootstrapped, directory), by_all_groups=True)
+
+
+@pytest.fixture
+def salt(request, tmp_path, bootstrapped):
+    """A minion of the test's own; where the test is marked as ``light``, with the light base."""
+    return Salt(tmp_path, **(request.getfixturevalue("light") if request.node.get_closest_marker("light") else {}))

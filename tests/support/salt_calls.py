@@ -6,10 +6,13 @@ A call runs all that the program salt-call runs, in a process of its own that no
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+HANGS_SECONDS = 600
 
 
 def serve():
@@ -24,10 +27,14 @@ def serve():
     import salt.utils.jinja
     import salt.utils.yaml  # noqa: F401
 
+    del sys.path[0]  # the helpers of the tests: salt-call does not see them
     for line in sys.stdin:
         call = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            os.setsid()
+            signal.alarm(HANGS_SECONDS)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it, and so do we
             _be_salt_call(salt.scripts.salt_call, **call)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
@@ -68,21 +75,21 @@ class _SaltCalls:
         self._child.stdin.close()
         self._child.wait()
 
-    def __call__(self, argv, environment=None):
-        """``(exit code, stdout, stderr)``"""
+    def __call__(self, argv, environment=None, directory=None):
+        """``(exit code, stdout, stderr)``; by default in the environment and the directory of the tests."""
         if self._child is None:
             self._start()
-        with tempfile.TemporaryDirectory() as directory:
-            out, err = Path(directory, "out"), Path(directory, "err")
+        with tempfile.TemporaryDirectory() as scratch:
+            out, err = Path(scratch, "out"), Path(scratch, "err")
             out.touch(), err.touch()
             call = {
                 "argv": [str(word) for word in argv],
                 "environment": dict(environment or os.environ),
-                "directory": os.getcwd(),
+                "directory": os.fspath(directory or os.getcwd()),
             }
             print(json.dumps({**call, "out": str(out), "err": str(err)}), file=self._child.stdin, flush=True)
             code = int(self._child.stdout.readline())
-            return code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+            return code, *(path.read_text(encoding="utf-8", errors="replace") for path in (out, err))
 
 
 salt_call = _SaltCalls()

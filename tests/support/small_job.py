@@ -11,24 +11,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from building import Salt, what_is_left
-from changeable import changeable
 from faulting import Caller
+from light_base import make_light_base
 from looking import looked_into, tree_of
 from vmimage.image.triplet import Triplet
 from vmimage.system.digest import digest_of_file, read_record
 
-#: what makes a base of 80 MB of the usual base; run in its root
-SMALLER = r"""
-rm -rf usr/lib/python3* usr/bin/python3* usr/lib/*/perl usr/lib/*/gconv usr/lib/udev usr/lib/modules usr/lib/firmware usr/lib/locale \
-    usr/lib/*/libpython* usr/lib/klibc usr/lib/initramfs-tools usr/lib/openssh usr/bin/ssh* var/cache/apt/*.bin var/lib/apt/lists/* \
-    var/log/*.log boot/config* boot/System.map* etc/apt/sources.list.d/* var/lib/dpkg/info/*.{md5sums,symbols,shlibs,templates} \
-    usr/lib/systemd/system/*.service.d usr/bin/perl* usr/lib/*/libperl* usr/sbin/dhclient usr/bin/openssl usr/bin/*zstd
-find usr/share -mindepth 1 -maxdepth 1 ! -name dpkg ! -name debconf ! -name adduser ! -name base-files ! -name base-passwd -exec rm -rf {} +
-for file in boot/vmlinuz-* boot/initrd.img-*; do
-    head -c 200000 "$file" > boot/short && cat boot/short > "$file" && rm boot/short
-done
-echo "deb [trusted=yes] $ADDRESS/archive ./" > etc/apt/sources.list
-"""
 PACKAGE = """
 mkdir -p own/DEBIAN own/usr/share/own
 head -c 3000000 /dev/urandom > own/usr/share/own/content
@@ -73,9 +61,7 @@ def make_sources(base, directory, address):
     archive.mkdir(parents=True)
     subprocess.run(["bash", "-ec", PACKAGE], cwd=archive, check=True)
     image = directory / "base.img"
-    with changeable(base.image, directory.with_name("work")) as root:
-        subprocess.run(["bash", "-ec", SMALLER], cwd=root, env={**os.environ, "ADDRESS": address}, check=True)
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-d", root, image, "160M"], check=True)
+    make_light_base(base, image, directory.with_name("work"), f"{address}/archive")
     (directory / "SHA256SUMS").write_text(f"{digest_of_file(image).partition(':')[2]}  base.img\n", encoding="utf-8")
 
 

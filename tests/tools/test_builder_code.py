@@ -38,10 +38,14 @@ def builder(tmp_path, tree):
     return found
 
 
-@pytest.fixture(params=sorted(SOURCES))
+#: for what each kind of repository does in its own way; all else is seen with git
+each_kind = pytest.mark.parametrize("code", sorted(SOURCES), indirect=True)
+
+
+@pytest.fixture
 def code(request, tmp_path):
     """A repository of this project, with two revisions."""
-    source = SOURCES[request.param](tmp_path / "code")
+    source = SOURCES[getattr(request, "param", "git")](tmp_path / "code")
     nodes = []
     for text in ("first", "second"):
         source.write({RUN: text})
@@ -59,6 +63,7 @@ def test_off_by_default_it_runs_what_it_came_with(builder):
     assert not builder.switch()
 
 
+@each_kind
 def test_the_link_is_switched_to_the_revision_and_the_line_says_which(builder, code):
     builder.switch()
     assert builder.switch(**settings_of(code, code.nodes[0]))
@@ -66,6 +71,7 @@ def test_the_link_is_switched_to_the_revision_and_the_line_says_which(builder, c
     assert f"code: {code.address} at {code.shown(code.nodes[0])}" in builder.said
 
 
+@each_kind
 def test_the_same_revision_once_more_switches_nothing(builder, code):
     assert builder.switch(**settings_of(code))
     before = os.lstat(builder.home / "current").st_ino
@@ -90,6 +96,7 @@ def test_an_earlier_revision_may_follow_a_later_revision(builder, code):
     assert builder.switch(**settings_of(code, code.nodes[0])) and builder.runs == "first"
 
 
+@each_kind
 def test_what_is_not_this_project_is_refused_and_the_link_stays(builder, code):
     builder.switch(**settings_of(code))
     stranger = SOURCES[code.kind](builder.cache.parent / "stranger", {"variation__sls": "x"})
@@ -100,6 +107,7 @@ def test_what_is_not_this_project_is_refused_and_the_link_stays(builder, code):
     assert builder.runs == "second" and not (builder.home / "current.partial").is_symlink()
 
 
+@each_kind
 def test_a_revision_that_is_not_there_is_refused_by_its_name_and_the_link_stays(builder, code):
     builder.switch(**settings_of(code))
     with pytest.raises(RepositoryWrong, match="has no revision nowhere"):
@@ -107,6 +115,7 @@ def test_a_revision_that_is_not_there_is_refused_by_its_name_and_the_link_stays(
     assert builder.runs == "second"
 
 
+@each_kind
 def test_a_repository_that_cannot_be_reached_leaves_the_link_unless_the_user_allows_what_was_last_fetched(builder, code):
     builder.switch(**settings_of(code))
     code.path.rename(code.path.with_name("away"))
@@ -136,6 +145,7 @@ def test_code_may_come_to_a_machine_without_a_home(tmp_path, code):
     assert machine.switch(**settings_of(code)) and machine.runs == "second"
 
 
+@each_kind
 def test_no_subrepository_of_the_code_is_fetched(builder, code, tmp_path):
     """What a builder runs is one revision of one repository, whatever it refers to."""
     (code.path / {"hg": ".hgsub", "git": ".gitmodules"}[code.kind]).write_text("[submodule x]\n" if code.kind == "git" else "")

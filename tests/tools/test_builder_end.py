@@ -80,7 +80,8 @@ def failed_at(step, lines):
     return "\n".join(lines[lines.index(f"vm_create: {step}") + 1 :])
 
 
-def test_a_script_is_nothing_to_build_and_no_failure(machine):
+def test_a_script_is_nothing_to_build_and_no_failure_and_the_machine_goes_off_where_the_pillar_asks(machine):
+    machine.configure(**{"ami.when_done": "poweroff"})
     code, lines = machine.run("#!/bin/sh\n")
     assert (code, lines[-1]) == (0, "vm_create: nothing to build: the userdata is script, and ami.variation is not set")
     assert [line for line in lines if line.startswith("vm_create: ")][:3] == [
@@ -89,19 +90,13 @@ def test_a_script_is_nothing_to_build_and_no_failure(machine):
         "vm_create: code",
     ]
     assert not (machine.top / "etc/grains").exists() and not list(machine.top.glob("etc/minion.d/*-userdata.conf"))
+    assert machine.is_off
 
 
 def test_where_the_minion_config_names_a_repository_a_script_is_no_reason_not_to_build(machine, tmp_path):
     machine.configure(**{"ami.hg_address_variation": str(tmp_path / "nowhere"), "ami.tries": 1})
     code, lines = machine.run("#!/bin/sh\n")
     assert code == 1 and f"{tmp_path}/nowhere" in failed_at("variation", lines)
-
-
-def test_a_highstate_that_fails_is_named_with_its_state_and_nothing_is_built(machine):
-    machine.highstate("test.fail_without_changes: []")
-    code, lines = machine.run("ami.name: web\n")
-    assert code == 1 and "'a builder is ready' (ready)" in failed_at("highstate", lines)
-    assert not machine.is_off and not (machine.top / "workspace").exists()
 
 
 def test_under_test_true_of_the_minion_config_it_works_all_the_same(machine, tmp_path):
@@ -111,12 +106,12 @@ def test_under_test_true_of_the_minion_config_it_works_all_the_same(machine, tmp
     assert (tmp_path / "there").exists()
 
 
-def test_a_failed_machine_goes_off_where_that_is_asked(machine):
+def test_a_highstate_that_fails_is_named_nothing_is_built_and_the_machine_goes_off_where_that_is_asked(machine):
     machine.highstate("test.fail_without_changes: []")
     code, lines = machine.run(OFF)
     assert code == 1 and machine.is_off
     assert lines.index("vm_create: this machine is switched off after the next line (ami.when_done)") < len(lines) - 1
-    failed_at("highstate", lines)
+    assert "'a builder is ready' (ready)" in failed_at("highstate", lines) and not (machine.top / "workspace").exists()
 
 
 def test_a_failed_machine_that_is_kept_for_a_look_stays_on(machine):
@@ -125,27 +120,16 @@ def test_a_failed_machine_that_is_kept_for_a_look_stays_on(machine):
     assert not machine.is_off
 
 
-def test_a_machine_without_anything_to_build_goes_off_where_the_pillar_asks(machine):
-    machine.configure(**{"ami.when_done": "poweroff"})
-    assert machine.run("#!/bin/sh\n")[0] == 0 and machine.is_off
-
-
-def test_a_machine_whose_salt_is_broken_goes_off_as_its_userdata_asks(machine):
-    (machine.top / "etc/minion").write_text("a: [\n")
-    code, lines = machine.run(OFF)
-    assert code == 1 and "Error parsing configuration file" in failed_at("sync", lines)
-    assert machine.is_off
-
-
-def test_a_run_begins_with_the_code_that_the_builder_came_with(machine):
+def test_a_machine_whose_salt_is_broken_goes_off_as_its_userdata_asks_and_has_the_code_again_that_it_came_with(machine):
     """Code that was fetched and cannot run must not keep the next run from other code."""
     home = machine.top / "home"
     (home / "fetched").mkdir(parents=True)
     (home / "project").symlink_to(PROJECT)
     (home / "current").symlink_to("fetched")
     (machine.top / "etc/minion").write_text("a: [\n")
-    failed_at("sync", machine.run("ami.name: web\n")[1])
-    assert (home / "current").resolve() == PROJECT
+    code, lines = machine.run(OFF)
+    assert code == 1 and "Error parsing configuration file" in failed_at("sync", lines)
+    assert machine.is_off and (home / "current").resolve() == PROJECT
 
 
 def test_what_was_published_before_is_said_to_be_there_already(machine):
@@ -154,6 +138,7 @@ def test_what_was_published_before_is_said_to_be_there_already(machine):
     code, lines = machine.run("ami.name: web\n")
     parts = "image one, kernel two, ramdisk three"
     assert (code, lines[-1]) == (0, f"vm_create: web-amd64 was already published: {parts}, from 249:9ed741a55f17")
+    assert not machine.is_off
 
 
 def test_settings_that_contradict_each_other_are_named_by_key_and_place(machine):
@@ -161,6 +146,7 @@ def test_settings_that_contradict_each_other_are_named_by_key_and_place(machine)
     code, lines = machine.run("ami.hg_address_variation: /srv/hg\n")
     said = failed_at("sync", lines)
     assert code == 1 and "ami.variation in the minion config is '/srv/web'" in said and "keep one" in said
+    assert not machine.is_off
 
 
 def test_a_run_that_is_stopped_says_so_and_leaves_the_machine_to_who_stopped_it(machine, tmp_path):
