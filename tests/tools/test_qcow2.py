@@ -74,11 +74,23 @@ def test_a_disk_of_many_tables(write):
     write(size, {(8 << 30) - 5: b"z" * 10, size - CLUSTER: b"end"})
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_tables_and_counts_that_fill_many_clusters(write, monkeypatch, kind):
+@pytest.fixture
+def small_clusters(monkeypatch):
+    """Clusters of 512 bytes: a table leads to 64 of them, and 256 are counted in one."""
     for name, value in {"_BITS": 9, "CLUSTER": 512, "_ZEROS": bytes(512), "_SECTORS_AT": 61}.items():
         monkeypatch.setattr(qcow2, name, value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_and_counts_that_fill_many_clusters(write, small_clusters, kind):
     write(8 << 20, {0: os.urandom(1 << 20), 2 << 20: b"text" * 500000}, kind)
+
+
+def test_counts_that_begin_another_cluster_count_it_too(write, small_clusters):
+    sizes = set()
+    for clusters in range(240, 260):
+        sizes.add(write(512 * clusters, {0: os.urandom(512 * clusters)}, "none")["image-end-offset"] // 512)
+    assert min(sizes) < 256 < max(sizes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
