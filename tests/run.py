@@ -225,30 +225,50 @@ def imports_of(path):
     return found
 
 
+def importers_of(modules):
+    """Names of the modules of the project that import some modules, or a module that imports them."""
+    imports = {path.stem: set() for path in TOP.glob("_utils/**/*.py")}
+    for path in TOP.glob("_utils/**/*.py"):
+        imports[path.stem] |= imports_of(path)
+    found = set(modules)
+    while more := {name for name, known in imports.items() if known & found} - found:
+        found |= more
+    return found
+
+
 #: groups that are light enough for the daily loop; of the heavy groups, the files that show a whole build
 DAILY = ("unit", "tools", "salt")
 #: what pages are made of, besides their own files and the code
 PAGES = ("README.rst", "CONTRIBUTING.md", "CHANGELOG.md", "userdata.example", "pillar.example", "quickstart", "run-tests")
-SMOKE = ("tests/root/test_sample.py",)
+#: what Salt and the pages are told by; other code is seen through by a few files of these groups
+FACES = ("_modules", "_states", "states", *(f"_utils/vmimage/{part}" for part in ("host.py", "delivery.py", "errors.py")))
+FACES += tuple(f"_utils/vmimage/{room}" for room in ("settings", "build", "instance", "repository"))
+SMOKE = {
+    "root": ("test_sample.py",),
+    "salt": ("test_delivery.py", "test_sls.py"),
+    "docs": ("test_functions.py", "test_messages.py"),
+}
 
 
 def touched(changed, groups):
     """``{group: test files}`` of what a change touches, by the imports of the tests.
 
-    A test file is touched when it, or something that it imports (directly), has changed; where code of the builds has
-    changed, the sample is built, too, and the pages are checked, as where they have changed themselves.
+    A test file is touched when it, or something that it imports directly, has changed; in the group unit, or indirectly.  Where code has changed, the sample is built,
+    too, the faces are loaded and the messages on the pages compared; where a face has, or a page, all of these groups is run.
     """
     modules = {path.stem for path in changed if path.suffix == ".py"}
     code = any(path.relative_to(TOP).parts[0] in ("_utils", "_modules", "_states", "states") for path in changed)
+    faces = any(path.is_relative_to(TOP / face) for path in changed for face in FACES)
     pages = any(path.is_relative_to(TOP / "docs") or os.fspath(path.relative_to(TOP)) in PAGES for path in changed)
     found = {}
     for group in groups:
         paths = sorted((TOP / "tests" / group).glob("test_*.py"))
-        chosen = [path for path in paths if path in changed or group in DAILY and imports_of(path) & modules]
-        if group == "salt" and code or group == "docs" and (code or pages):
+        wanted = importers_of(modules) if group == "unit" else modules
+        chosen = [path for path in paths if path in changed or group in DAILY and imports_of(path) & wanted]
+        if code and group in SMOKE:
+            chosen = sorted({*chosen, *(TOP / "tests" / group / name for name in SMOKE[group])})
+        if group == "salt" and faces or group == "docs" and (faces or pages):
             chosen = paths
-        if group == "root" and code:
-            chosen = sorted({*chosen, *(TOP / name for name in SMOKE)})
         if chosen:
             found[group] = chosen
     return found

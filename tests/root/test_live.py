@@ -118,7 +118,6 @@ def test_a_machine_leaves_in_the_image_only_what_the_states_do(salt, bootstrappe
     assert {path for path in trees[0].keys() | trees[1].keys() if trees[0].get(path) != trees[1].get(path)} == set()
 
 
-@pytest.mark.light
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
 def test_killed_in_the_middle_a_machine_leaves_nothing_and_the_next_build_succeeds(number, salt, bootstrapped):
     text = "it goes on:\n  cmd.run: [{name: 'sleep 300'}, {require: [{file: /etc/shop.conf}]}]\n"
@@ -142,7 +141,6 @@ def test_killed_in_the_middle_a_machine_leaves_nothing_and_the_next_build_succee
     salt.good("vm_create.create_variation", variation=salt.variation("killed", variation=SHOP), **settings)
 
 
-@pytest.mark.light
 @pytest.mark.parametrize("how", ["poweroff", "reboot"])
 def test_a_state_that_ends_the_machine_fails_the_build(how, salt, bootstrapped):
     text = f"it ends:\n  cmd.run: [{{name: systemctl {how}; sleep 60}}]\n"
@@ -152,7 +150,6 @@ def test_a_state_that_ends_the_machine_fails_the_build(how, salt, bootstrapped):
     assert not groups_of(salt, "powers-off") and not list(salt.output.glob("*"))
 
 
-@pytest.mark.light
 def test_the_journal_of_a_service_that_fails_is_in_the_log_and_the_hint_names_no_setting(salt, bootstrapped):
     text = SHOP.replace("echo started >> /srv/shop", "echo no goods today; exit 3")
     settings = {"name": "closed", "update": False, "publish": False, "live": True}

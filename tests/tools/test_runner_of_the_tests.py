@@ -1,5 +1,6 @@
-"""The program that runs the groups of tests, when it is stopped."""
+"""The program that runs the groups of tests: what a change touches, and when it is stopped."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -32,3 +33,28 @@ def test_a_stopped_run_ends_what_its_groups_have_started(tmp_path):
         runner.send_signal(signal.SIGTERM)
         assert runner.wait(60) == 128 + signal.SIGTERM
     assert programs_in(tmp_path) == [] and sorted(path.name for path in tmp_path.iterdir()) == ["log"]
+
+
+def touched_by(name):
+    """``{group: names of test files}`` of a changed file."""
+    spec = importlib.util.spec_from_file_location("tests_run", TOP / "tests/run.py")
+    runner = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = runner  # as dataclasses want it
+    spec.loader.exec_module(runner)
+    found = runner.touched([TOP / name], ["unit", "tools", "salt", "docs", "root", "builder"])
+    return {group: {path.name for path in paths} for group, paths in found.items()}
+
+
+def test_a_change_of_code_touches_what_imports_it_and_a_whole_build():
+    touched = touched_by("_utils/vmimage/image/usage.py")
+    assert touched["unit"] >= {"test_usage.py", "test_report.py"}, "directly, and by the report"
+    assert touched["root"] == {"test_sample.py"} and "test_delivery.py" in touched["salt"] and "builder" not in touched
+
+
+def test_a_change_of_a_face_touches_all_that_looks_at_it():
+    touched = touched_by("_modules/vm_create.py")
+    assert touched["salt"] == {path.name for path in TOP.glob("tests/salt/test_*.py")} and "test_pages.py" in touched["docs"]
+
+
+def test_a_change_of_a_test_touches_it_alone():
+    assert touched_by("tests/builder/test_host.py") == {"builder": {"test_host.py"}}
