@@ -2,7 +2,8 @@
 
 Each contest runs once with empty caches (cold), then in each round once warm, every round in another order: what it keeps,
 and its programs, are in the page cache when its time begins.  All start from the same base.tar; downloading that is not timed.  The
-time ends when image, kernel and ramdisk are on the disk (fsync).
+time ends when image, kernel and ramdisk are on the disk (fsync).  A contest that fails leaves the race, which says why and goes on; then
+the exit code is 1.
 """
 
 import statistics
@@ -28,23 +29,24 @@ def race(chosen):
     contests = [make(track) for make in CONTESTS if is_wanted(make, chosen)]
     track.make_base(say)
     contests, absent = install(contests)
-    laps = {contest.name: [] for contest in contests}
     with counted(track.proxy_port) as traffic:
-        for contest in contests:
-            if not (chosen.warm_only and track.has_cache(contest.name)):
-                track.empty_cache(contest.name)
-                laps[contest.name].append(run_lap(track, contest, traffic, 0))
-        for number in range(1, chosen.rounds + 1):
-            start = (number - 1) % len(contests)
-            for contest in contests[start:] + contests[:start]:
-                laps[contest.name].append(run_lap(track, contest, traffic, number))
-    summaries = {contest.name: summarize(contest, laps[contest.name]) for contest in contests}
+        is_cold = [contest for contest in contests if not (chosen.warm_only and track.has_cache(contest.name))]
+        for contest in is_cold:
+            track.empty_cache(contest.name)
+        laps, failed = run_laps(
+            contests, is_cold, chosen.rounds, lambda contest, number: run_lap(track, contest, traffic, number)
+        )
+    for contest in is_cold:
+        if contest.name in failed:  # what is there is not what a warm run finds
+            track.empty_cache(contest.name)
+    summaries = {contest.name: summarize(contest, laps[contest.name]) for contest in contests if contest.name not in failed}
     return {
         "job": " ".join(__doc__.split("\n\n")[0].split()),
         "machine": machine.describe(chosen.directory),
         "memory_means": meter.MEANS,
         "downloads_counted": track.counts_downloads(),
         "absent": absent,
+        "failed": failed,
         "packages": check.compare_packages(summaries),
         "contests": summaries,
         "targets": targets.measure(summaries),
@@ -70,6 +72,29 @@ def install(contests):
             say((error.stderr or b"").decode(errors="replace"))
             absent[contest.name] = f"could not be installed: {Path(error.cmd[0]).name} failed"
     return ready, absent
+
+
+def run_laps(contests, is_cold, rounds, run):
+    """All laps in their order; a contest of which one fails runs no more.
+
+    :param list is_cold: the contests that begin with a cold lap
+    :param run: measures a lap, given contest and number; 0 is the cold lap
+    :returns: ``({name: laps}, {name: in which lap it failed, and why})``
+    """
+    order = [(contest, 0) for contest in is_cold]
+    for number in range(1, rounds + 1):
+        start = (number - 1) % max(1, len(contests))
+        order += [(contest, number) for contest in contests[start:] + contests[:start]]
+    laps, failed = {contest.name: [] for contest in contests}, {}
+    for contest, number in order:
+        if contest.name in failed:
+            continue
+        try:
+            laps[contest.name].append(run(contest, number))
+        except (VmImageError, subprocess.CalledProcessError, OSError) as error:
+            failed[contest.name] = f"failed in {f'round {number}' if number else 'its cold run'}: {error}"
+            say(f"{contest.name} {failed[contest.name]}")
+    return laps, failed
 
 
 def run_lap(track, contest, traffic, number):
@@ -136,6 +161,8 @@ def main():
         clear_leftovers(chosen.directory)
     print(table.render(found))
     options.write(chosen, found, plot.draw)
+    if found["failed"] or not found["contests"]:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ _FIGURES = (726, 794, 872)  # right ends of: warm, times the reference, cold
 def draw(found):
     """The picture, an SVG document."""
     contests = found["contests"]
+    if not contests:
+        return document("The race", "no contest has a result", _WIDTH, _TOP, [])
     reference = reference_of(contests)
     most = max(seconds_each(contest, lap) for contest in contests.values() for lap in contest["warm"])
     step = step_of(most)

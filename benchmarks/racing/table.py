@@ -10,6 +10,8 @@ _MOST_NAMED = 12
 def render(found):
     """Plain text: the job, the machine, the table, the targets, and notes."""
     contests = found["contests"]
+    if not contests:
+        return "\n".join([found["job"], "", *_without_result(found)])
     reference = reference_of(contests)
     rows = [_COLUMNS, *(_row(contest, reference) for contest in contests.values())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -82,9 +84,13 @@ def _notes(found, reference):
         if found["downloads_counted"]
         else "MB down: not measured: no http mirror."
     )
-    yield from (f"{name}: {why}." for name, why in found["absent"].items())
+    yield from _without_result(found)
     for contest in found["contests"].values():
         yield f"{contest['title']}: {'; '.join([contest['note'], *_differences(contest, reference)])}."
+
+
+def _without_result(found):
+    yield from (f"{name}: {why}." for name, why in (found["absent"] | found.get("failed", {})).items())
 
 
 def _differences(contest, reference):

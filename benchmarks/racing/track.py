@@ -134,9 +134,22 @@ class Lap:
         try:
             yield
         finally:
-            if in_memory:
-                subprocess.run(["umount", self.memory], check=False)
+            unmount_below(self.directory)
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def unmount_below(directory):
+    """Unmount all that is mounted below a directory: a contest that failed may have left the machine's /dev there.
+
+    :raises OSError: if something stays: what is removed there would be removed on the machine
+    """
+    for _ in range(2):
+        points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+        below = [point for point in points if Path(point).is_relative_to(directory)]
+        for point in reversed(below):  # the last is on top
+            subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+    if below:
+        raise OSError(f"{below[-1]} cannot be unmounted")
 
 
 def clear_leftovers(directory):

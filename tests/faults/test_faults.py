@@ -55,6 +55,7 @@ NOTED = (
     *(f"rename workspace/job/record.json #{number}" for number in range(1, 28, 2)),
     "rename workspace/job/changes/apt.partial/known.json",
     "rename workspace/job/changes/apt",
+    "rename workspace/job/changes/apt/known.json",
     "rename stub-resolv.conf",
     "rename said",
     "rename policy-rc.d",

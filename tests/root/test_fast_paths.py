@@ -6,6 +6,7 @@ from shutil import rmtree
 import pytest
 from building import Salt, cache_with
 from looking import looked_into, tree_of
+from vmimage.system.digest import digest_of_file, read_record
 
 VARIATION = """
 a package is installed:
@@ -82,7 +83,7 @@ def builds(bootstrapped, tmp_path_factory):
 
     Two at a time fill it: a build with its changes on disk, another that changes its sources.  Then, of the same
     variation, a build with its changes in memory, and two whose memory is too small: for apt's lists, and for what the variation
-    needs for a while.
+    needs for a while.  At last a build changes its sources whose lists are those of the cache.
     """
     top = tmp_path_factory.mktemp("fast")
     cache = cache_with(bootstrapped, top / "cache")
@@ -94,7 +95,7 @@ def builds(bootstrapped, tmp_path_factory):
             rmtree(top / name, ignore_errors=True)
             salt = Salt(top / name)
             salt.configure(**{"ami.cache": cache})
-            files = {"variation": SOURCES, "handle.py": HANDLE} if name == "sources" else {"variation": VARIATION}
+            files = {"variation": SOURCES, "handle.py": HANDLE} if name.startswith("sources") else {"variation": VARIATION}
             running[name] = salt, started(salt, name, variation=salt.variation(name, **files), **settings)
         for name, (salt, build) in running.items():
             found[name] = salt.output / f"{name}.img", ended(build)
@@ -105,6 +106,7 @@ def builds(bootstrapped, tmp_path_factory):
         together(memory={"memory": True}, tiny={"memory": 40}, tight={"memory": 600})
         if all(offered(found[name][0]) == offered(found["disk"][0]) for name in ("memory", "tiny", "tight")):
             break
+    together(sources_shared={"memory": True})
     found["cache"] = top / "cache/apt"
     return found
 
@@ -162,11 +164,19 @@ def test_builds_at_the_same_time_leave_one_cache_and_nothing_half_made(builds):
     assert not list(builds["cache"].rglob("*partial*"))
 
 
-def test_an_update_is_skipped_right_after_the_update_only(builds):
-    assert text_of(builds, "sources", "etc/first") == ""
-    assert "file:/srv/own" in text_of(builds, "sources", "etc/second")
-    assert "Package: own" in text_of(builds, "sources", "etc/own")
-    assert "Get:" in text_of(builds, "sources", "etc/third")
+@pytest.mark.parametrize("name", ["sources", "sources_shared"])
+def test_an_update_is_skipped_right_after_the_update_only(builds, name):
+    assert text_of(builds, name, "etc/first") == ""
+    assert "file:/srv/own" in text_of(builds, name, "etc/second")
+    assert "Package: own" in text_of(builds, name, "etc/own")
+    assert "Get:" in text_of(builds, name, "etc/third")
+
+
+def test_lists_that_a_variation_has_removed_are_in_the_cache_as_they_were(builds):
+    (record,) = builds["cache"].glob("*/record.json")
+    digests = read_record(record)["digests"]
+    assert {name: digest_of_file(record.parent / name) for name in digests} == digests
+    assert any(name.endswith("_Packages") for name in digests)
 
 
 def test_a_variation_cannot_open_files_of_the_machine_by_their_numbers(builds):

@@ -9,7 +9,7 @@ import traceback
 from contextlib import contextmanager
 
 import pytest
-from vmimage.apt import cache as apt_cache
+from vmimage.apt import lists as apt_lists
 from vmimage.apt import unpacked as apt_unpacked
 from vmimage.apt.cache import AptCache
 from vmimage.system import syscalls
@@ -319,7 +319,7 @@ def test_lists_that_cannot_be_shared_whole_are_not_shared_and_leave_nothing(apt,
 
     apt.keep_lists()
     (apt.own / "lists/other_InRelease").touch()
-    monkeypatch.setattr(apt_cache, "run", full)
+    monkeypatch.setattr(apt_lists, "run", full)
     with pytest.raises(OSError, match="No space"):
         apt.keep_lists()
     assert [path.name for path in (apt.shared / "lists").iterdir()] == [LIST]
@@ -388,7 +388,7 @@ def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
     download(apt)
     apt.keep_lists()
     apt.keep_archives()
-    monkeypatch.setattr(apt_cache, "digest_of_file", fail)
+    monkeypatch.setattr(apt_lists, "digest_of_file", fail)
     said = []
     assert apt._drop_damaged(said.append) and len(said) == 2 and kept(apt) == []
 
@@ -399,7 +399,8 @@ def test_a_flipped_byte_in_lists_is_said_and_they_are_fetched_again(apt, tmp_pat
     flip(apt.shared / place)
     said = []
     cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
-    cache._begin(said.append)
+    cache.begin()
+    assert cache.drop_damaged_lists(said.append)
     assert len(said) == 1 and str(apt.shared / place) in said[0]
     assert not list(cache.own.glob("lists/*")) and not list(cache.own.glob("bin/*.bin")) and not apt.shared.exists()
     assert cache.known() == {"offered": None, "newest": None}

@@ -7,7 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-from racing import check, plot, table, targets  # noqa: E402
+import race  # noqa: E402
+from peers.contest import Contest  # noqa: E402
+from racing import check, plot, table, targets, track  # noqa: E402
 
 MACHINE = {
     "date": "2026-11-21",
@@ -153,3 +155,64 @@ def test_the_plot_has_a_bar_as_long_as_the_median_and_a_dot_for_each_run():
     widths = [float(part.split('width="')[1].split('"')[0]) for part in drawn.split("<rect")[2:]]
     assert widths[1] / widths[0] == pytest.approx(20 / 11, rel=0.01) and widths[1] == widths[-1]
     assert "ten &amp; more" in drawn and "ten & more" not in drawn
+
+
+def named_contests(*names):
+    made = [Contest(None) for _ in names]
+    for contest, name in zip(made, names, strict=True):
+        contest.name = contest.title = name
+    return made
+
+
+def test_a_contest_that_fails_runs_no_more_and_the_others_go_on():
+    contests, ran = named_contests("a", "b", "c"), []
+
+    def run(contest, number):
+        ran.append(f"{contest.name}{number}")
+        if contest.name == "b" and number == 1:
+            raise check.ResultWrong("there is no user")
+        return {"round": number}
+
+    laps, failed = race.run_laps(contests, contests[:2], 3, run)
+    assert ran == ["a0", "b0", "a1", "b1", "c1", "c2", "a2", "c3", "a3"]
+    assert failed == {"b": "failed in round 1: there is no user"}
+    assert [lap["round"] for lap in laps["a"]] == [0, 1, 2, 3] and len(laps["c"]) == 3
+
+
+def test_an_error_that_is_not_a_contests_ends_the_race():
+    def run(contest, number):
+        raise KeyError("a mistake of the race")
+
+    with pytest.raises(KeyError):
+        race.run_laps(named_contests("a"), [], 1, run)
+
+
+@pytest.mark.parametrize("failed", [{}, {"mkosi": "failed in its cold run: no such package"}])
+def test_a_race_of_which_a_contest_failed_names_it_and_ends_with_1(monkeypatch, capsys, tmp_path, failed):
+    result = {**found(), "failed": failed}
+    monkeypatch.setattr(sys, "argv", ["race", "--directory", str(tmp_path), "--json", str(tmp_path / "race.json")])
+    monkeypatch.setattr(race, "run_privately", lambda work: result)
+    monkeypatch.setattr(race, "clear_leftovers", lambda directory: None)
+    if failed:
+        with pytest.raises(SystemExit) as ended:
+            race.main()
+        assert ended.value.code == 1
+    else:
+        race.main()
+    said = capsys.readouterr().out
+    assert ("mkosi: failed in its cold run: no such package." in said) is bool(failed)
+    assert (tmp_path / "race.json").exists()
+
+
+def test_where_all_have_failed_the_table_and_the_plot_say_so():
+    nothing = {**found(), "contests": {}, "failed": {"ours": "failed in round 1: no room"}}
+    assert "ours: failed in round 1: no room." in table.render(nothing)
+    assert plot.draw(nothing).startswith("<svg")
+
+
+def test_nothing_is_removed_below_what_cannot_be_unmounted(monkeypatch, tmp_path):
+    table_of_mounts = f"1 1 0:1 / {tmp_path}/lap/memory/dev rw - devtmpfs dev rw\n"
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: table_of_mounts)
+    monkeypatch.setattr(track.subprocess, "run", lambda *_, **__: None)
+    with pytest.raises(OSError, match="memory/dev cannot be unmounted"):
+        track.unmount_below(tmp_path / "lap")

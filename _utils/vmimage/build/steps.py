@@ -145,6 +145,8 @@ def begin_copy_of_base(build: Build) -> None:
     if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
         build.beside["reading"] = prepare.begin_reading(Path(origin.image))
+        if build.is_open() and build.record.base:
+            build.beside["reading packages"] = _apt_cache(build).begin_reading_packages()
 
 
 def check_origin(build: Build) -> None:
@@ -173,9 +175,10 @@ def update(build: Build) -> PackageChanges:
     with build.step("update") as say:
         build.note_change_of_root()
         apt = _apt_cache(build)
+        apt.begin(by_overlay=build.is_whole)
 
         def work() -> tuple[PackageChanges, dict[str, Any], str]:
-            apt.show_lists(build.progress.note)
+            apt.show_lists()
             known = apt.known()
             is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"], build.progress.note)
             state = state_of_update(build.root)
@@ -183,6 +186,8 @@ def update(build: Build) -> PackageChanges:
             if is_fresh and (basis.offered == known["offered"] if basis else is_newest):
                 say("the archives offer nothing that is newer")
                 return changed_packages({}, {}), known, state
+            if apt.drop_damaged_lists(build.progress.note):
+                is_fresh = False
             apt.show_packages(build.progress.note)
             changed = update_packages(build.root, say, apt.recognize_lists, is_fresh=is_fresh)
             state = state_of_update(build.root)
@@ -190,10 +195,13 @@ def update(build: Build) -> PackageChanges:
             newest = None if any(changed.values()) else digest_of_packages(build.root, state)
             return changed, {"offered": offered, "newest": newest}, state
 
-        with swept(build.settings):
-            changes, known, state = work_inside(
-                build.root, work, kind_of_network=build.network(), group=group_name(build.settings)
-            )
+        def work_in_root() -> tuple[PackageChanges, dict[str, Any], str]:
+            return work_inside(build.root, work, kind_of_network=build.network(), group=group_name(build.settings))
+
+        with swept(build.settings), apt.begin_reading_lists() as reading:
+            changes, known, state = work_in_root()
+            if apt.drop_damaged_lists(build.progress.note, reading.finish):  # and no program has read them
+                changes, known, state = work_in_root()
         if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
             _share(build, lambda: apt.keep_lists(known))
         build.note(updated=Updated(changes, known["offered"], state, time.time()))
@@ -222,6 +230,7 @@ def variate(build: Build) -> list[StateResult]:
         found = find_variation(build.settings, build.host)
         build.note_change_of_root()
         apt, updated, basis = _apt_cache(build), build.record.updated, build.record.basis
+        apt.begin(by_overlay=build.is_whole)
         is_fresh = updated is not None and time.time() - updated.at < _FRESH_SECONDS
 
         def apply() -> tuple[list[StateResult], list[dict[str, Any]] | None]:
@@ -230,6 +239,8 @@ def variate(build: Build) -> list[StateResult]:
             return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
 
         known = basis.states if basis else None
+        if "reading packages" in build.beside:
+            apt.has_read(build.beside.pop("reading packages").finish())
         with BackgroundTask(lambda: found.digest, "reading the variation") as reading:
             group = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
             with swept(build.settings):
@@ -245,6 +256,7 @@ def variate(build: Build) -> list[StateResult]:
         remove_copies(build.root, build.workspace.upper, build.network())
         free_jobs(build.root, build.workspace.upper)
         _share(build, lambda: apt.keep_archives(spare_mib=2 * build.settings.room_mib))
+        apt.end()
         build.note(varied=Varied(found.reference, digest, found.id, build.settings.revision, results, states))
     return results
 

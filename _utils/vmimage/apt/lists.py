@@ -1,0 +1,265 @@
+"""What apt downloads of lists, shared by builds and kept out of images.
+
+CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt computed from them; KEY is a digest of
+                               the base and of the root's sources, so that no root reads lists that another base vouched for
+CACHE/apt/KEY/record.json      what the archives offered then, which packages are the newest by that, and digests of both
+CACHE/apt/left-*               lists that are no longer shared, until no build is shown them
+
+A root is shown an overlay over them, or copies where there can be none: what its variation does to them stays with the build.
+No program of a root reads any before all are read here: what is damaged, or has no digest, is removed and comes again.
+"""
+
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from filecmp import cmp
+from pathlib import Path
+from typing import Any
+
+from vmimage.errors import CommandFailed
+from vmimage.root import files
+from vmimage.root.mounts import escaped_option, unmount
+from vmimage.system import syscalls
+from vmimage.system.aliases import Say, StrPath
+from vmimage.system.background import BackgroundTask
+from vmimage.system.digest import digest_of_file, read_record, write_record
+from vmimage.system.lock import locked
+from vmimage.system.shell import run
+from vmimage.system.trees import remove_tree
+from vmimage.system.whole_files import read_json, sync, write_json
+
+_LISTED = ("lists", "bin")
+_LISTS, CACHE = "/var/lib/apt/lists", "/var/cache/apt"
+_UNKNOWN: dict[str, Any] = {"offered": None, "newest": None}
+#: of what is known of the lists: what they must be by their digests, or what is damaged without reading any; until they are read
+_UNREAD = frozenset(["digests", "damaged"])
+# neither owner nor mode: what a root calls setuid is nothing for a directory of the machine that all may read
+_COPY = ["cp", "--no-dereference", "--preserve=timestamps", "--reflink=auto"]
+
+
+class AptLists:
+    """The lists of a build.
+
+    :param cache: the directory ``apt`` is made in it
+    :param own: of the build: where what it changes of them is
+    :param root: mounted
+    """
+
+    def __init__(self, cache: StrPath, own: StrPath, root: StrPath, base_digest: str) -> None:
+        self.top, self.own, self.root = Path(cache) / "apt", Path(own), root
+        self.key = hashlib.sha256("\n".join([base_digest, *_sources(root)]).encode()).hexdigest()[:32]
+        self.shared = self.top / self.key
+
+    def show_lists(self) -> None:
+        """Show the build's lists to the root; before a program there reads any, :meth:`drop_damaged_lists` has been called."""
+        syscalls.mount(self.own / "lists", files.own_directory(self.root, _LISTS), flags=syscalls.MS_BIND)
+        syscalls.mount(self.own / "bin", files.own_directory(self.root, CACHE), flags=syscalls.MS_BIND)
+
+    def begin(self, *, by_overlay: bool = False) -> None:
+        """Give the build what is shared of lists, unless it has them.
+
+        :param by_overlay: of what is shared and of what the build changes: for a process whose mounts go with it, and which does all
+            that is done to the root.  Where none can be mounted, copies
+        """
+        if self.own.exists():
+            return
+        partial = self.own.with_name(f"{self.own.name}.partial")
+        remove_tree(partial, ignore_errors=True)  # of a run that was killed
+        names = ("lists", "bin", "bin/archives", "archives", "archives/partial", "work")
+        for name in (*names, *(f"{kind}/{name}" for kind in ("changed", "lists-work") for name in names[:3])):
+            (partial / name).mkdir(parents=True)
+            (partial / name).chmod(0o755)  # apt looks into them as another user
+        with self.locked():
+            damaged: list[Path] = []
+            record = read_record(self.shared / "record.json", damaged.append)
+            known = {"digests": {}, **record} if record else {"damaged": [*map(os.fspath, damaged)]}
+            write_json(partial / "known.json", known, lasts=False)
+            if record and not (by_overlay and self._mount_lists(partial)):
+                for name in _LISTED:
+                    with suppress(CommandFailed):  # what a disk cannot read is damaged, too
+                        _copy(plain_files(self.shared / name), partial / name)
+        partial.rename(self.own)
+
+    def _mount_lists(self, own: Path) -> bool:
+        """Mount the shared lists, and over them what the build changes; returns whether that can be."""
+        try:
+            fcntl.flock(os.open(self.shared, os.O_RDONLY), fcntl.LOCK_SH)  # until this process ends nothing is removed there
+            for name in _LISTED:
+                mount_overlay(self.shared / name, own / "changed" / name, own / "lists-work" / name, own / name)
+        except OSError:
+            self._unmount_lists(own)
+            return False
+        return True
+
+    @staticmethod
+    def _unmount_lists(own: Path) -> None:
+        for name in _LISTED:
+            unmount(own / name)
+
+    def end(self) -> None:
+        """Unmount what :meth:`begin` has mounted."""
+        self._unmount_lists(self.own)
+
+    def begin_reading_lists(self) -> BackgroundTask[list[str]]:
+        """Read the build's lists beside other work, while nobody writes there; what comes of it is for :meth:`drop_damaged_lists`."""
+        return BackgroundTask(self._find_damaged_lists, f"reading {self.shared}")
+
+    def _find_damaged_lists(self) -> list[str]:
+        """The paths of shared lists that are not what was shared."""
+        known = read_json(self.own / "known.json")
+        if "digests" not in known:
+            return known["damaged"]
+        expected, found = (
+            known["digests"],
+            digests_below([path for name in _LISTED for path in plain_files(self.own / name)], self.own),
+        )
+        return [os.fspath(self.shared / name) for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)]
+
+    def drop_damaged_lists(self, say: Say, find: Callable[[], list[str]] | None = None) -> bool:
+        """Remove all lists if any is not what was shared; they are read once in a build.
+
+        :param find: finishes :meth:`begin_reading_lists`; default: they are read now
+        :returns: whether there was such a list
+        """
+        known = read_json(self.own / "known.json")
+        if not known.keys() & _UNREAD:
+            return False
+        found = sorted((find or self._find_damaged_lists)())
+        if found:
+            say(f"{found[0]} is damaged: apt's lists are removed from the cache, and fetched again")
+            for path in [path for name in _LISTED for path in plain_files(self.own / name)]:
+                path.unlink()
+            with suppress(OSError), self.locked():  # the cache is only read
+                self._set_lists_aside()
+        kept = {key: value for key, value in known.items() if key not in _UNREAD and not found}
+        write_json(self.own / "known.json", kept, lasts=False)
+        return bool(found)
+
+    def _set_lists_aside(self) -> None:
+        """Take the shared lists away; a build that is shown them keeps them until it ends."""
+        if self.shared.exists():
+            self.shared.rename(self.top / f"left-{uuid.uuid4().hex}")
+        self._remove_lists([*self.top.glob("left-*")])
+
+    def _remove_lists(self, directories: Iterable[Path]) -> None:
+        for directory in directories:
+            with unless_shown(directory) as free:
+                if free:
+                    remove_tree(directory)
+
+    def known(self) -> dict[str, Any]:
+        """What was known when the lists that are shown were fetched: a dict of
+
+        ``offered``: what the archives offered, as of :func:`vmimage.apt.releases.note_offers`, or None;
+        ``newest``: packages of which nothing newer was to be had, as of :func:`vmimage.apt.packages.digest_of_packages`, or None.
+        """
+        known = read_json(self.own / "known.json")
+        return {key: known.get(key) for key in _UNKNOWN}
+
+    def locked(self) -> AbstractContextManager[None]:
+        return locked(self.top / "lock", "the cache of apt", wait=True, doing="used")
+
+    def recognize_lists(self) -> None:
+        """Give lists that are what they were their old times: then apt need not compute from them again.
+
+        Apt fetches some again where a server does not say since when they have not changed.
+        """
+        with self.locked():
+            for shared in plain_files(self.shared / "lists", "*_*"):
+                own, facts = self.own / "lists" / shared.name, shared.stat()
+                if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
+                    os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
+
+    def keep_lists(self, known: dict[str, Any] | None = None) -> None:
+        """Share the lists after an update, before the variation could change them.
+
+        :param known: by these lists, as of :meth:`known`
+        """
+        known = known or _UNKNOWN
+        if (self.own / "varied").exists():
+            return
+        with self.locked():
+            for left in self.top.glob("partial-*"):  # of a run that was killed
+                remove_tree(left)
+            record = read_record(self.shared / "record.json")
+            if record and _state(self.own / "lists") == _state(self.shared / "lists"):
+                if record != {**record, **known}:
+                    write_record(self.shared / "record.json", {**record, **known})
+                os.utime(self.shared)
+                return
+            partial = self.top / f"partial-{uuid.uuid4().hex}"
+            try:
+                for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
+                    (partial / name).mkdir(parents=True)
+                    _copy(plain_files(self.own / name, pattern), partial / name)
+                for path in (partial / "lists").iterdir():
+                    sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
+                digests = digests_below([path for name in _LISTED for path in plain_files(partial / name)], partial)
+                write_record(partial / "record.json", {**known, "digests": digests})
+                self._set_lists_aside()
+                partial.rename(self.shared)
+            finally:
+                remove_tree(partial, ignore_errors=True)
+
+
+@contextmanager
+def unless_shown(directory: Path) -> Iterator[bool]:
+    """Whether no root is shown what is in a directory; none is for the time of the block."""
+    descriptor, is_free = os.open(directory, os.O_RDONLY), False
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = True
+        yield is_free
+    finally:
+        os.close(descriptor)
+
+
+def mount_overlay(lower: Path, upper: Path, work: Path, point: StrPath) -> None:
+    places = {"lowerdir": lower, "upperdir": upper, "workdir": work}
+    options = ",".join(["volatile", *(f"{option}={escaped_option(place)}" for option, place in places.items())])
+    syscalls.mount("vm_create-apt", point, "overlay", 0, options)
+
+
+def digests_below(files: Collection[Path], top: Path) -> dict[str, str]:
+    """``{path below a directory: digest}``"""
+    return dict(zip((os.fspath(path.relative_to(top)) for path in files), digests_of(files), strict=True))
+
+
+def digests_of(files: Collection[Path]) -> list[str]:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(_digest, files))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_of_file(path)
+    except OSError:  # what a disk cannot read is damaged, too
+        return "unreadable"
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def plain_files(directory: Path, pattern: str = "*") -> list[Path]:
+    return [path for path in directory.glob(pattern) if _is_file(path)]
+
+
+def _copy(paths: Collection[Path], target: Path) -> None:
+    if paths:
+        run([*_COPY, *paths, target])
+
+
+def _sources(root: StrPath) -> list[str]:
+    names = [f"/etc/apt/sources.list.d/{name}" for name in sorted(files.list_directory(root, "/etc/apt/sources.list.d"))]
+    return [files.read_text(root, name, "") for name in ("/etc/apt/sources.list", *names)]
+
+
+def _state(directory: Path) -> dict[str, tuple[int, int]]:
+    """What is the same where lists are the same: names, sizes and times."""
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in plain_files(directory, "*_*")}
