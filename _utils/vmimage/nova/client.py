@@ -50,13 +50,13 @@ class Cloud:
         self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
         connection, self._errors = _openstack()
         try:
-            auth = loading.get_plugin_loader(credentials.auth_type).load_from_options(**credentials.auth)
+            auth: Any = loading.get_plugin_loader(credentials.auth_type).load_from_options(**credentials.auth)
         except (TypeError, keystone_errors.ClientException) as error:
             raise CredentialsWrong(
                 f"cannot sign in: {credentials.origin} is not fit for {credentials.auth_type}: {self._described(error)}",
                 hint="correct its auth_type or its options",
             ) from error
-        session = Session(auth=auth, verify=False if credentials.insecure else credentials.cacert or True)
+        session: Any = Session(auth=auth, verify=False if credentials.insecure else credentials.cacert or True)
         session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)  # to connect, and of silence
         options = {"interface": credentials.interface, "image_endpoint_override": credentials.image_endpoint or None}
         with self._translated("read the credentials"):
