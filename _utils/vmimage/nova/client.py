@@ -87,22 +87,29 @@ class Cloud:
         :raises CloudRefused: if there is none, or there are several
         """
         calls: dict[str, Callable[[], Iterable[Any]]] = {
-            "image": self._cloud.image.images,
+            "image": lambda: self._cloud.image.images(name=wanted),  # there may be thousands
             "flavor": self._cloud.compute.flavors,
             "network": self._cloud.network.networks,
             "keypair": self._cloud.compute.keypairs,
             "security group": self._cloud.network.security_groups,
         }
         things = self._call(f"list each {kind}", lambda: [_plain(thing) for thing in calls[kind]()])
+        if kind == "image" and not things:
+            with suppress(Gone, CloudRefused):
+                things = [self._call(f"look at the image {wanted}", lambda: _plain(self._cloud.image.get_image(wanted)))]
         by_id = [thing for thing in things if thing["id"] == wanted]
         found = by_id[:1] or [thing for thing in things if thing["name"] == wanted]
         if not found:
-            near = ", ".join(sorted({str(thing["name"]) for thing in things})[:20]) or "none"
-            raise Gone(f"the cloud has no {kind} {wanted}", hint=f"it has: {near}")
+            near = ", ".join(sorted({str(thing["name"]) for thing in things})[:20])
+            raise Gone(f"the cloud has no {kind} {wanted}", hint=f"it has: {near}" if near else "name it exactly, or by its id")
         if len(found) > 1:
             ids = ", ".join(thing["id"] for thing in found)
             raise CloudRefused(f"the cloud has {len(found)} times a {kind} {wanted}", hint=f"name it by its id: {ids}")
         return found[0]
+
+    def has_keypair(self, name: str) -> bool:
+        """Whether there is a key of that name."""
+        return any(key.name == name for key in self._call("list keys", lambda: list(self._cloud.compute.keypairs())))
 
     def list_ports(self, **filters: str) -> list[Thing]:
         """Ports of networks, by Neutron's own filters."""
