@@ -114,9 +114,9 @@ class Instances:
         return self._open_cloud()
 
     def free(self, claims: Sequence[Claim]) -> list[str]:
-        """The kind, as many times as there is room: an instance has its name from its claim."""
+        """An empty name for each that there is room for: an instance has its name from its claim."""
         numbers = {str(claim.number) for claim in claims} | {self._number(server) for server in self._servers()}
-        return [self._kind] * max(0, self._facts.limit - len(numbers))
+        return [""] * max(0, self._facts.limit - len(numbers))
 
     def start(self, claim: Claim) -> str:
         """Boot the instance of a claim, unless there is one; it may not run as yet."""
