@@ -39,10 +39,7 @@ from vmimage.glance.outputs import image_name
 from vmimage.host import Host
 from vmimage.image import qemu
 from vmimage.image.login import PORT, login_key
-from vmimage.nova.client import Cloud
-from vmimage.nova.trial import Trial
 from vmimage.settings.schema import KEYS
-from vmimage.settings.trial import read_trial
 from vmimage.system.namespace import stoppable
 
 log = logging.getLogger("vm_create")
@@ -372,6 +369,10 @@ def untry(name=None, test=None, **settings):
 
 
 def _trial(name, given):
+    from vmimage.nova.client import Cloud  # with the clients of OpenStack, which take long to import
+    from vmimage.nova.trial import Trial
+    from vmimage.settings.trial import read_trial
+
     host = _host()
     settings = host.settings(name=name, **given)
     cloud = Cloud(host.credentials(settings, wanted=True), tries=settings.tries, say=log.info)

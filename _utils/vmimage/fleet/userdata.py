@@ -1,6 +1,7 @@
 """The userdata of an instance that builds for the fleet: the settings of a claim, and an application credential of its own."""
 
 import json
+import re
 
 from vmimage.fleet.order import arguments_of
 from vmimage.fleet.records import Claim
@@ -8,6 +9,9 @@ from vmimage.glance.credentials import Credentials
 
 #: of the master or of a builder that stays
 _NOT_OF_INSTANCES = ("cloud", "incremental", "jobs", "variations")
+
+#: what JSON takes as it is in a text, and YAML as the end of a line, or not at all
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def render_userdata(claim: Claim, credentials: Credentials, application: tuple[str, str]) -> bytes:
@@ -38,4 +42,5 @@ def render_userdata(claim: Claim, credentials: Credentials, application: tuple[s
 
 def _text(value: object) -> str:
     """A value of any type as JSON: YAML reads each text in it as a text."""
-    return json.dumps(value, ensure_ascii=False, default=list)
+    text = json.dumps(value, ensure_ascii=False, default=list)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
