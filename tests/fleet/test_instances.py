@@ -54,6 +54,7 @@ def claim_of(number=17, since=None, **more):
 
 @pytest.fixture(scope="module")
 def image(nova):  # noqa: F811
+    nova.cloud.remove_images()
     yield upload_image(nova, IMAGE)
     nova.cloud.remove_images()
 
@@ -245,7 +246,7 @@ def test_an_instance_that_runs_beyond_its_deadline_has_ended(nova, running, flee
 
 def test_an_instance_that_the_cloud_cannot_place_is_lost_with_the_words_of_the_cloud(nova, fleet):  # noqa: F811
     admin = nova.connection("admin").compute
-    huge = admin.create_flavor(name="huge", ram=64, vcpus=4096, disk=1)
+    huge = admin.create_flavor(name="huge", ram=64, vcpus=1, disk=1 << 20)
     builders, claim = fleet(InstanceKind(image=IMAGE, flavor="huge", network=(NETWORK,))), claim_of()
     job = builders.start(claim)
     assert until(lambda: admin.get_server(job).status == "ERROR")

@@ -276,13 +276,14 @@ class NovaCloud:
                 admin.endpoints.create(service, url, interface, self.region)
 
     def _has_host(self):
-        self._manage("nova-manage", "nova.conf", "cell_v2", "discover_hosts")
+        """Whether the compute host is up, has what the scheduler asks for, and belongs to the cell: in this order, each needs the one before."""
         with suppress(Exception):
             admin = self.connection("admin")
-            up = [service for service in admin.compute.services(binary="nova-compute") if service.state == "up"]
-            return bool(up) and any(
-                list(admin.placement.resource_provider_inventories(found)) for found in admin.placement.resource_providers()
-            )
+            up = any(service.state == "up" for service in admin.compute.services(binary="nova-compute"))
+            providers = list(admin.placement.resource_providers()) if up else []
+            if any(list(admin.placement.resource_provider_inventories(provider)) for provider in providers):
+                self._manage("nova-manage", "nova.conf", "cell_v2", "discover_hosts")
+                return True
         return False
 
     def _make_flavors(self):

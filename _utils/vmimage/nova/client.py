@@ -83,7 +83,7 @@ class Cloud:
     def find(self, kind: str, wanted: str) -> Thing:
         """The thing of exactly that name or id.
 
-        :param kind: image, flavor, network, keypair or security group
+        :param kind: image, flavor, network, keypair, security group or availability zone
         :raises CloudRefused: if there is none, or there are several
         """
         calls: dict[str, Callable[[], Iterable[Any]]] = {
@@ -92,8 +92,9 @@ class Cloud:
             "network": self._cloud.network.networks,
             "keypair": self._cloud.compute.keypairs,
             "security group": self._cloud.network.security_groups,
+            "availability zone": self._cloud.compute.availability_zones,
         }
-        things = self._call(f"list each {kind}", lambda: [_plain(thing) for thing in calls[kind]()])
+        things = self._call(f"list {kind}s", lambda: [_plain(thing) for thing in calls[kind]()])
         if kind == "image" and not things:
             with suppress(Gone, CloudRefused):
                 things = [self._call(f"look at the image {wanted}", lambda: _plain(self._cloud.image.get_image(wanted)))]
@@ -104,7 +105,7 @@ class Cloud:
             raise Gone(f"the cloud has no {kind} {wanted}", hint=f"it has: {near}" if near else "name it exactly, or by its id")
         if len(found) > 1:
             ids = ", ".join(thing["id"] for thing in found)
-            raise CloudRefused(f"the cloud has {len(found)} times a {kind} {wanted}", hint=f"name it by its id: {ids}")
+            raise CloudRefused(f"the cloud has {len(found)} {kind}s of the name {wanted}", hint=f"name it by its id: {ids}")
         return found[0]
 
     def has_keypair(self, name: str) -> bool:

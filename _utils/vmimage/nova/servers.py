@@ -73,7 +73,7 @@ def _body(cloud: Cloud, request: ServerRequest) -> Thing:
     if request.security_groups:
         body["security_groups"] = [{"name": cloud.find("security group", group)["id"]} for group in request.security_groups]
     if request.zone:
-        body["availability_zone"] = request.zone
+        body["availability_zone"] = cloud.find("availability zone", request.zone)["name"]
     if not request.volume_gb:
         return {**body, "image_id": image["id"]}
     volume = {

@@ -108,7 +108,17 @@ class Trial:
         for key in ("flavor", "network"):
             if not getattr(self._settings, key):
                 raise SettingsWrong(f"ami.trial has no {key}", hint="ami.trial: {flavor: m1.small, network: private, key: mine}")
-        return self._cloud.find("image", self._image)
+        image = self._cloud.find("image", self._image)
+        self._cloud.find("flavor", self._settings.flavor)
+        for network in filter(None, (self._settings.network, self._settings.floating_ip_network)):
+            self._cloud.find("network", network)
+        for group in self._settings.security_groups:
+            self._cloud.find("security group", group)
+        if self._has_own_key:
+            self._public_key()
+        elif self._settings.key:
+            self._cloud.find("keypair", self._settings.key)
+        return image
 
     def _request(self, image: Thing, found: dict[str, list[Thing]]) -> ServerRequest:
         return ServerRequest(
@@ -127,18 +137,18 @@ class Trial:
         if found["key"] and not found["server"]:  # of an earlier trial: it may be another key
             self._cloud.delete_keypair(self.name)
         if not found["server"]:
-            try:
-                public = Path(self._settings.key).read_text(encoding="ascii").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsWrong(
-                    f"key of ami.trial: {self._settings.key} cannot be read: {error}", hint="a public key"
-                ) from None
-            if "PRIVATE KEY" in public:
-                raise SettingsWrong(
-                    f"key of ami.trial: {self._settings.key} is a private key", hint=f"give {self._settings.key}.pub"
-                )
-            self._cloud.create_keypair(self.name, public)
+            self._cloud.create_keypair(self.name, self._public_key())
         return self.name
+
+    def _public_key(self) -> str:
+        path = self._settings.key
+        try:
+            public = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsWrong(f"key of ami.trial: {path} cannot be read: {error}", hint="the path of a public key") from None
+        if "PRIVATE KEY" in public:
+            raise SettingsWrong(f"key of ami.trial: {path} is a private key", hint=f"give the public key: {path}.pub")
+        return public
 
     def _own_group(self, found: dict[str, list[Thing]]) -> str:
         """The id of a security group of its own; its rules are completed where a killed call has left it without."""
@@ -174,10 +184,10 @@ class Trial:
     # waiting
 
     def _await_active(self, server: Thing, deadline: float) -> Thing:
-        while server["status"] != "ACTIVE":
+        while server.get("status") != "ACTIVE":  # the answer to its creation has no status
             if error := error_of(server):
                 raise ServerFailed(error, hint="salt-call vm_create.untry removes it")
-            if self._clock() > deadline or server["status"] == "SHUTOFF":
+            if server["status"] == "SHUTOFF" or server["status"] and self._clock() > deadline:
                 raise self._failed(server, f"{self.name} is {server['status']} after {self._settings.seconds} s")
             self._cloud.sleep(_PAUSE_SECONDS)
             found = self._cloud.find_server(server["id"])
