@@ -340,7 +340,7 @@ def try_(name=None, test=None, **settings):
     .. code-block:: bash
 
         salt-call vm_create.try web
-        salt-call vm_create.try web trial='{flavor: m1.small, network: private, key: mine, floating_ip_network: public}'
+        salt-call vm_create.try web trial='{flavor: m1.small, network: private, keypair: mine, floating_ip_network: public}'
     """
     with _salt_errors():
         trial = _trial(name, settings)

@@ -11,7 +11,6 @@ import time
 
 import keystoneauth1.exceptions
 import pytest
-from cloud_fixtures import cloud, no_proxy  # noqa: F401  fixtures
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 from minions import Minion
@@ -422,7 +421,7 @@ def trial(nova, web, key):  # noqa: F811
             known = {
                 "flavor": FLAVOR,
                 "network": NETWORK,
-                "key": key,
+                "keypair": key,
                 "floating_ip_network": OUTSIDE,
                 "port": answering.port,
                 "seconds": 60,
@@ -514,7 +513,7 @@ def test_what_is_named_and_not_there_is_said_before_anything_is_made(nova, trial
         "flavor": "none such",
         "network": "none such",
         "floating_ip_network": "none such",
-        "key": "none such",
+        "keypair": "none such",
     }.items():  # noqa: F402
         with pytest.raises(CloudRefused, match="none such"):
             trial(**{key: value}).start()

@@ -101,13 +101,15 @@ class Trial:
 
     @property
     def _has_own_key(self) -> bool:
-        return self._settings.key.startswith("/")
+        return self._settings.keypair.startswith("/")
 
     def _check(self) -> Thing:
         """The image; all that the settings name is there before anything is made."""
         for key in ("flavor", "network"):
             if not getattr(self._settings, key):
-                raise SettingsWrong(f"ami.trial has no {key}", hint="ami.trial: {flavor: m1.small, network: private, key: mine}")
+                raise SettingsWrong(
+                    f"ami.trial has no {key}", hint="ami.trial: {flavor: m1.small, network: private, keypair: mine}"
+                )
         image = self._cloud.find("image", self._image)
         self._cloud.find("flavor", self._settings.flavor)
         for network in filter(None, (self._settings.network, self._settings.floating_ip_network)):
@@ -116,8 +118,8 @@ class Trial:
             self._cloud.find("security group", group)
         if self._has_own_key:
             self._public_key()
-        elif self._settings.key:
-            self._cloud.find("keypair", self._settings.key)
+        elif self._settings.keypair:
+            self._cloud.find("keypair", self._settings.keypair)
         return image
 
     def _request(self, image: Thing, found: dict[str, list[Thing]]) -> ServerRequest:
@@ -127,13 +129,13 @@ class Trial:
             flavor=self._settings.flavor,
             network=(self._settings.network,),
             mark=self._mark,
-            key=self._key(found) if self._settings.key else "",
+            key=self._key(found) if self._settings.keypair else "",
             security_groups=self._settings.security_groups or (self._own_group(found),),
         )
 
     def _key(self, found: dict[str, list[Thing]]) -> str:
         if not self._has_own_key:
-            return self._settings.key
+            return self._settings.keypair
         if found["key"] and not found["server"]:  # of an earlier trial: it may be another key
             self._cloud.delete_keypair(self.name)
         if not found["server"]:
@@ -141,13 +143,15 @@ class Trial:
         return self.name
 
     def _public_key(self) -> str:
-        path = self._settings.key
+        path = self._settings.keypair
         try:
             public = Path(path).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsWrong(f"key of ami.trial: {path} cannot be read: {error}", hint="the path of a public key") from None
+            raise SettingsWrong(
+                f"keypair of ami.trial: {path} cannot be read: {error}", hint="the path of a public key"
+            ) from None
         if "PRIVATE KEY" in public:
-            raise SettingsWrong(f"key of ami.trial: {path} is a private key", hint=f"give the public key: {path}.pub")
+            raise SettingsWrong(f"keypair of ami.trial: {path} is a private key", hint=f"give the public key: {path}.pub")
         return public
 
     def _own_group(self, found: dict[str, list[Thing]]) -> str:

@@ -215,7 +215,7 @@ class Settings:
     )
     trial: dict = _setting(
         {},
-        "for vm_create.try: {flavor: m1.small, network: private, key: NAME or PATH, security_groups: [...], floating_ip_network: public, port: 22, seconds: 300, user: root}",
+        "for vm_create.try: {flavor: m1.small, network: private, keypair: NAME or PATH, security_groups: [...], floating_ip_network: public, port: 22, seconds: 300, user: root}",
         shapes_image=False,
     )
     tries: int = _setting(

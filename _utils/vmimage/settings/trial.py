@@ -21,7 +21,7 @@ class TrialSettings:
 
     flavor: str = _field("", "of the server")
     network: str = _field("", "that the server is in")
-    key: str = _field(
+    keypair: str = _field(
         "", "by which its user logs in: the name of a key in the cloud, or the absolute path of a public key on the builder"
     )
     security_groups: tuple[str, ...] = _field((), "default: a group of its own that lets in port, 22 and ping")
