@@ -117,7 +117,8 @@ def test_the_application_credential_of_an_instance_can_do_what_it_must_until_the
     assert session.get(f"{url}/v2/images?limit=1").status_code == 200
     alice = nova.connection("alice")
     made = alice.identity.get_application_credential(alice.session.get_user_id(), keystone["application_credential_id"])
-    assert ([role["name"] for role in made.roles], made.unrestricted) == (["member"], False)
+    assert {"member"} <= {role["name"] for role in made.roles} <= {"member", "reader"}  # Keystone adds what a role implies
+    assert made.unrestricted is False
     expires = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(claim.since + KIND.deadline))
     assert made.expires_at.startswith(expires)
     with pytest.raises(keystoneauth1.exceptions.Forbidden):
@@ -245,15 +246,14 @@ def test_an_instance_that_runs_beyond_its_deadline_has_ended(nova, running, flee
 
 def test_an_instance_that_the_cloud_cannot_place_is_lost_with_the_words_of_the_cloud(nova, fleet):  # noqa: F811
     admin = nova.connection("admin").compute
-    huge = admin.create_flavor(name="huge", ram=64, vcpus=1, disk=1 << 20)
-    builders, claim = fleet(InstanceKind(image=IMAGE, flavor="huge", network=(NETWORK,))), claim_of()
+    huge = admin.find_flavor("huge") or admin.create_flavor(name="huge", ram=64, vcpus=1, disk=1 << 20)
+    builders, claim = fleet(InstanceKind(image=IMAGE, flavor=huge.name, network=(NETWORK,))), claim_of()
     job = builders.start(claim)
     assert until(lambda: admin.get_server(job).status == "ERROR")
     sight = builders.look([claim])[17]
     assert (sight.seen, sight.is_lost) == (Seen.ENDED, True)
     assert "No valid host" in sight.error
     builders.stop(claim)
-    admin.delete_flavor(huge)
     assert everything(nova) == {}
 
 
@@ -452,7 +452,9 @@ def test_an_image_is_tried_once_and_all_of_it_is_removed(nova, trial):  # noqa: 
     }
     assert trial().plan()["makes"] == []
     group = next(group for group in nova.connection("alice").network.security_groups() if group.name == "try-web-amd64")
-    rules = {(rule["protocol"], rule["port_range_min"]) for rule in group.security_group_rules if rule["direction"] == "ingress"}
+    rules = {
+        (rule["protocol"], rule.get("port_range_min")) for rule in group.security_group_rules if rule["direction"] == "ingress"
+    }
     assert rules == {("tcp", 22), ("tcp", seen["port"]), ("icmp", None)}
     removed = trial().remove()
     assert [text.split(" ")[0] for text in removed] == ["server", "floating", "security", "key"]
@@ -460,25 +462,13 @@ def test_an_image_is_tried_once_and_all_of_it_is_removed(nova, trial):  # noqa: 
     assert trial().remove() == []
 
 
-def test_a_trial_that_is_killed_at_any_change_is_completed_and_removed(nova, trial, line):  # noqa: F811
-    for number in range(40):
-        done = []
-
-        def kill_after(at, method, path, number=number, done=done):
-            if method in ("POST", "PUT", "DELETE") and "auth/tokens" not in path:
-                done.append(path)
-                if len(done) > number:
-                    kill()
-
-        line.before = kill_after
-        try:
+def test_a_trial_that_is_killed_behind_anything_that_it_makes_goes_on_and_is_removed(nova, trial, line):  # noqa: F811
+    for what in ("os-keypairs", "security-groups", "security-group-rules", "servers", "floatingips"):
+        line.after = lambda at, method, path, what=what: kill() if method == "POST" and path.endswith(what) else None
+        with pytest.raises(Killed):
             trial().start()
-        except Killed:
-            continue
-        finally:
-            line.before = None
-        break
-    assert number > 5, "key, group, three rules, server, floating IP"
+    line.after = None
+    trial().start()
     there = everything(nova)
     assert [len(there[kind]) for kind in ("servers", "keys", "groups", "floating IPs")] == [1, 1, 1, 1]
     trial().remove()
@@ -486,16 +476,18 @@ def test_a_trial_that_is_killed_at_any_change_is_completed_and_removed(nova, tri
 
 
 def test_a_port_that_does_not_answer_is_an_error_with_the_console(nova, trial, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("vmimage.nova.trial._answers", lambda address, port: False)
-    job = []
+    now = [0]
 
-    def say(text):
-        job.extend(server.id for server in nova.connection("alice").compute.servers())
-        print_on_console(nova, job[0], "Failed to start ssh.service")
+    def refuse(address, port):
+        now[0] += 100
+        (server,) = nova.connection("alice").compute.servers()
+        print_on_console(nova, server.id, "Failed to start ssh.service")
+        return False
 
-    slow = trial(seconds=1)
-    slow._say = say
-    with pytest.raises(ServerFailed, match="did not answer in 1 s\n.*Failed to start ssh.service"):
+    monkeypatch.setattr("vmimage.nova.trial._answers", refuse)
+    slow = trial(seconds=150)
+    slow._clock = lambda: now[0]
+    with pytest.raises(ServerFailed, match="did not answer in 150 s\n.*Failed to start ssh.service"):
         slow.start()
     assert everything(nova)["servers"] == ["try-web-amd64"]
 

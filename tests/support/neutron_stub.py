@@ -83,6 +83,8 @@ def made(table, given):
         }
     if table == "security-groups":
         thing["security_group_rules"] = []
+    if table == "security-group-rules":
+        thing = {"protocol": None, "port_range_min": None, "port_range_max": None, **thing}
     return thing
 
 

@@ -70,7 +70,7 @@ class NovaCloud:
         self.ports = {name: free_port() for name in ("pg", "rabbit", "epmd", "dist", "nova", "placement", "neutron")}
         self.urls = {name: f"http://127.0.0.1:{self.ports[name]}" for name in ("nova", "placement", "neutron")}
         self._children, self._starter = {}, ThreadPoolExecutor(1)  # the kernel ends a child with the thread that started it
-        self.seconds = 0.0
+        self.seconds, self._connections = 0.0, {}
 
     def __enter__(self):
         begun = time.monotonic()
@@ -294,4 +294,7 @@ class NovaCloud:
         from openstack.config.cloud_region import from_session
         from openstack.connection import Connection
 
-        return Connection(config=from_session(self.cloud.session(name), region_name=self.region))
+        if name not in self._connections:
+            config = from_session(self.cloud.session(name), region_name=self.region)
+            self._connections[name] = Connection(config=config)
+        return self._connections[name]
