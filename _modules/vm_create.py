@@ -44,6 +44,7 @@ from vmimage.system.namespace import stoppable
 log = logging.getLogger("vm_create")
 
 __virtualname__ = "vm_create"
+__func_alias__ = {"try_": "try"}  # a keyword of Python
 
 
 def __virtual__():
@@ -319,6 +320,67 @@ def rollback(name=None, to=None, test=None, **settings):
         build = _new_build(name, **settings)
         is_test = test or (test is None and __opts__.get("test"))
         return publishing.roll_back(build, to, test=bool(is_test))
+
+
+def try_(name=None, test=None, **settings):
+    """
+    Boot the published image of a variation as a server in the user's cloud, as ``ami.trial`` says: with a key, a security group and, where it
+    is asked for, a floating IP. Wait until its port answers, and print on stderr how it is reached. A second call makes nothing twice.
+
+    :param str name: of the variation
+    :param bool test: only show what would be made
+    :param settings: any setting, see :func:`settings`; credentials are found as by :func:`upload`
+    :return: dict of ``name``, ids of ``server`` and ``image``, ``address``, ``port``, ``reach``, ``seconds``, and ``changed`` (False: it ran
+        already); under test of ``name``, ``image`` and ``makes``
+    :raises CommandExecutionError: if there is no such image, flavor, network or key, or the port does not answer in time; what was made stays
+        to be looked at
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.try web
+        salt-call vm_create.try web trial='{flavor: m1.small, network: private, keypair: mine, floating_ip_network: public}'
+    """
+    with _salt_errors():
+        trial = _trial(name, settings)
+        return trial.plan() if _is_test(test) else trial.start()
+
+
+def untry(name=None, test=None, **settings):
+    """
+    Remove the server that :func:`try_` has booted, with its floating IP, security group and key. It may be gone already, or half of it.
+
+    :param str name: of the variation
+    :param bool test: only show what would be removed
+    :param settings: any setting, see :func:`settings`
+    :return: list of what was removed, by kind and name; empty if there was nothing
+    :raises CommandExecutionError: if the cloud refuses; then another call goes on
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.untry web
+    """
+    with _salt_errors():
+        trial = _trial(name, settings)
+        return trial.described(trial.found()) if _is_test(test) else trial.remove()
+
+
+def _trial(name, given):
+    from vmimage.nova.client import Cloud  # with the clients of OpenStack, which take long to import
+    from vmimage.nova.trial import Trial
+    from vmimage.settings.trial import read_trial
+
+    host = _host()
+    settings = host.settings(name=name, **given)
+    cloud = Cloud(host.credentials(settings, wanted=True), tries=settings.tries, say=log.info)
+    return Trial(cloud, image_name(settings), read_trial(settings.trial), say=_print_now)
+
+
+def _is_test(test):
+    return bool(test or (test is None and __opts__.get("test")))
 
 
 def status(**settings):

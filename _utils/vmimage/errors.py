@@ -172,6 +172,18 @@ class CredentialsWrong(VmImageError):
     """OpenStack credentials are missing, contradictory or refused."""
 
 
+class CloudRefused(VmImageError):
+    """The cloud (Nova, Neutron, Cinder, Keystone) refuses a request, and would refuse it again."""
+
+
+class CloudUnreachable(VmImageError):
+    """The cloud or the network to it failed, after all tries."""
+
+
+class ServerFailed(VmImageError):
+    """A server did not come up, or its port did not answer in time."""
+
+
 class UserdataWrong(VmImageError):
     """The instance's userdata cannot be used."""
 

@@ -7,7 +7,9 @@ import pytest
 from pages import PROJECT
 
 MODULE = ast.parse((PROJECT / "_modules/vm_create.py").read_text(encoding="utf-8"))
-FUNCTIONS = {node.name: node for node in MODULE.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
+FUNCTIONS = {
+    node.name.rstrip("_"): node for node in MODULE.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+}
 
 
 def parameters_of(function):

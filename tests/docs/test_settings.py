@@ -7,6 +7,8 @@ import yaml
 from minions import PROJECT
 from pages import blocks
 from vmimage.errors import VmImageError
+from vmimage.fleet.configuration import read_configuration
+from vmimage.fleet.instances import read_kind
 from vmimage.glance.credentials import gather_credentials
 from vmimage.instance.userdata import sort_userdata
 from vmimage.settings.gather import gather_settings
@@ -32,6 +34,10 @@ def check_settings(text, tmp_path):
         for name in data["clouds"]:
             assert gather_credentials([], cloud=name, environment=environment)
         return "clouds"
+    if tops == {"ami_fleet"}:
+        for kind, facts in read_configuration(data).instances.items():
+            assert read_kind(kind, facts)
+        return "fleet"
     assert tops <= {"file_roots", "pillar_roots"}, f"neither settings nor options of a minion: {tops}"
     for root in data.get("file_roots", {}).get("base", []):
         _, ours, below = root.partition("/salt-ami-cloud-builder")

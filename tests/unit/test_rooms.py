@@ -16,7 +16,7 @@ FLOORS = (
     ("apt",),
     ("image",),
     ("base", "variation", "glance"),
-    ("ec2",),
+    ("ec2", "nova"),
     ("instance", "build"),
     ("report",),
     ("fleet",),

@@ -88,6 +88,8 @@ def _judge_ended(claim: Claim, sight: Sight, shelf: Shelf) -> Verdict:
     """A build that has ended, and has nothing in the store that waits for its name."""
     if sight.error or sight.result is None:
         error = sight.error or "it returned nothing"
+        if sight.is_lost:
+            return Verdict(Act.END, Ending.LOST, _first_line(error))
         if _STOPPED in error:
             return Verdict(Act.END, Ending.LOST, f"somebody stopped it: {_first_line(error)}")
         return Verdict(Act.END, Ending.FAILED, _first_line(error))

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from vmimage.fleet.builders import Builders
 from vmimage.fleet.configuration import MINIONS, Configuration
+from vmimage.fleet.instances import Instances, read_kind
 from vmimage.fleet.minions import Client, Minions
 from vmimage.glance.credentials import Credentials
+from vmimage.nova.client import Cloud
+from vmimage.system.aliases import Say
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,17 @@ class Means:
     credentials: Callable[[str], Credentials]
 
 
-def builders_of(configuration: Configuration, means: Means) -> dict[str, Builders]:
-    """``{kind: builders}`` of a fleet."""
+def builders_of(configuration: Configuration, means: Means, say: Say = lambda text: None) -> dict[str, Builders]:
+    """``{kind: builders}`` of a fleet.
+
+    :raises SettingsWrong: naming the key of an instance that cannot be meant
+    """
     found: dict[str, Builders] = {}
     if configuration.builders.target:
         found[MINIONS] = Minions(means.client, configuration.name, configuration.builders)
+    cloud = str(configuration.defaults.get("cloud") or "")
+    for kind, facts in configuration.instances.items():
+        found[kind] = Instances(
+            configuration.name, kind, read_kind(kind, facts), cloud, lambda: Cloud(means.credentials(cloud), say=say)
+        )
     return found

@@ -111,6 +111,7 @@ class Sight:
     :ivar percent: of the step, where it is known
     :ivar result: what ``vm_create.create_variation`` has returned, of an ended build
     :ivar error: why it failed, of an ended build; empty: it did not
+    :ivar is_lost: the builder is to blame for the error, and not what was built
     """
 
     seen: Seen
@@ -118,3 +119,4 @@ class Sight:
     percent: int | None = None
     result: Mapping[str, Any] | None = None
     error: str = ""
+    is_lost: bool = False

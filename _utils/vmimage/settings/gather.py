@@ -12,6 +12,7 @@ from vmimage.errors import SettingsWrong
 from vmimage.settings.ec2 import check_ec2
 from vmimage.settings.lookup import Placed, Source, known_key, look_up
 from vmimage.settings.schema import KEYS, PREFIX, Settings
+from vmimage.settings.trial import check_trial
 from vmimage.settings.validate import check_settings
 
 #: the types of settings, in words
@@ -34,6 +35,8 @@ def gather_settings(sources: Sequence[Source], arguments: Mapping[str, Any] | No
     check_settings(settings, {key: place for key, (_, place) in found.items()})
     if "ec2" in found:
         check_ec2(settings.ec2, found["ec2"].place)
+    if "trial" in found:
+        check_trial(settings.trial, found["trial"].place)
     return settings
 
 

@@ -214,6 +214,11 @@ class Settings:
         "for ec2 among the outputs: {region: eu-west-1, profile: NAME, accounts: [...], boot_mode: uefi, tpm: true, volume_gib: 8, parallel: 16, endpoint: ADDRESS}; credentials are found by boto3",
         shapes_image=False,
     )
+    trial: dict = _setting(
+        {},
+        "for vm_create.try: {flavor: m1.small, network: private, keypair: NAME or PATH, security_groups: [...], floating_ip_network: public, port: 22, seconds: 300, user: root}",
+        shapes_image=False,
+    )
     tries: int = _setting(
         7,
         "how often a call to the cloud or a repository is tried; the pauses between are 1, 2, 4, ... seconds, 60 at most",
