@@ -44,6 +44,10 @@ def check_targets(build: PublishingBuild, wanted: Wanted | None = None) -> Targe
             "ami.gate boots what goes to Glance, and this build goes to EC2 alone",
             hint="leave out ami.gate, and try the image in an instance before its users do",
         )
+    if asks_ec2 and not build.settings.promote:
+        raise SettingsWrong(
+            "ami.promote is false, and in EC2 an image has its name at once", hint="leave ec2 out of ami.outputs, or ami.promote"
+        )
     cloud = ec2.open_cloud(build) if asks_ec2 else None
     return Targets(store, cloud) if store or cloud else None
 

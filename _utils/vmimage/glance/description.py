@@ -26,7 +26,7 @@ def part_image(settings: Settings, manifest: Manifest, role: str, builder: str) 
         "container_format": PARTS[role],
         "visibility": "private",
         "architecture": manifest["architecture"],
-        **_marks(manifest, role, image_name(settings), manifest["files"][role]["sha256"], builder),
+        **_marks(settings, manifest, role, image_name(settings), manifest["files"][role]["sha256"], builder),
         f"{MARK}kernel_version": manifest["files"][KERNEL]["version"],
     }
 
@@ -64,7 +64,7 @@ def main_image(
         "os_type": "linux",
         **_room(output, configured),
         **ids,
-        **_marks(manifest, output.role, output.name, output.sha256, builder),
+        **_marks(settings, manifest, output.role, output.name, output.sha256, builder),
         f"{MARK}state": NEW,
         f"{MARK}serial": str(serial),
         **{f"{MARK}{key}": value for key, value in origin.items() if value},
@@ -146,7 +146,8 @@ def _described(incremental: Mapping[str, Any] | None) -> str:
     return f"generation {incremental['generation']} of {incremental['of']}" if incremental else ""
 
 
-def _marks(manifest: Manifest, role: str, name: str, sha256: str, builder: str) -> dict[str, str]:
+def _marks(settings: Settings, manifest: Manifest, role: str, name: str, sha256: str, builder: str) -> dict[str, str]:
     """The properties by which a later run knows the image; its creation adds ``vm_create_self``, the image's own id."""
     facts = {"role": role, "name": name, "build": manifest["build"], "builder": builder, "sha256": sha256}
-    return {f"{MARK}{key}": value for key, value in facts.items()}
+    facts |= {"number": str(settings.number or ""), "order": settings.order}
+    return {f"{MARK}{key}": value for key, value in facts.items() if value}

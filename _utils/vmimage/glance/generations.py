@@ -11,6 +11,8 @@ The state of a main image, which has such a name:
     published   has taken the name; ``vm_create_replaces`` says from which images
     archived    had the name before
     broken      did not pass its gate
+
+A new image whose build leaves the names to a fleet says in ``vm_create_complete`` that nothing of the build is missing.
 """
 
 from collections.abc import Collection, Mapping
@@ -73,6 +75,11 @@ def serial(image: Image) -> int:
     return int(fact(image, "serial") or 0)
 
 
+def number(image: Image) -> int:
+    """The number of the build that made an image, 0 where it has none."""
+    return int(fact(image, "number") or 0)
+
+
 def published_of(images: Collection[Image], name: str) -> Image | None:
     """The image that took the name last and still has it, or None."""
     taken = [image for image in roots_of(images, name) if fact(image, "state") == PUBLISHED and image["name"] == name]
@@ -132,8 +139,8 @@ def leftovers(images: Collection[Image], name: str, *, build: str, builder: str,
     """
 
     def is_left_over(image: Image) -> bool:
-        if image.get("protected"):
-            return False  # somebody wants to keep it
+        if image.get("protected") or fact(image, "complete"):
+            return False  # somebody wants to keep it, or a fleet is to give it its name
         if fact(image, "build") == build:
             return image["status"] != "active"
         return is_abandoned(image, builder, now)
@@ -197,6 +204,8 @@ def describe(image: Image) -> dict[str, Any]:
         "kernel_version",
         "made_with",
         "rolled_back",
+        "number",
+        "order",
     )
     origin = {key: fact(image, key) for key in facts if fact(image, key)}
     place = {

@@ -19,6 +19,7 @@ from vmimage.glance.generations import (
     fact,
     generation,
     is_ours,
+    number,
     predecessor_of,
     published_of,
     replaced_by,
@@ -42,6 +43,27 @@ def prepare_promotion(store: "Store", settings: Settings, image: Image, name: st
     """
     _check_whole(store, image)
     return carry_over(store, settings, predecessor_of(store.list_images(), name), image, properties=properties)
+
+
+class OlderNumber(NotPublished):
+    """An image with a greater number has had the name."""
+
+
+def refuse_older(store: "Store", image: Image, name: str) -> None:
+    """Refuse an image whose build was ordered before that of an image which has or had the name.
+
+    An image without a number is somebody's who publishes by hand, and knows.
+
+    :raises OlderNumber: naming both numbers
+    """
+    own = number(image)
+    before = [other for other in roots_of(store.list_images(), name) if fact(other, "state") in (PUBLISHED, ARCHIVED)]
+    newest = max(map(number, before), default=0)
+    if own and own < newest:
+        raise OlderNumber(
+            f"the image {image['id']} is of build {own}, and {name} has had an image of build {newest}",
+            hint="nothing is to be done: what is newer is published",
+        )
 
 
 def take_name(store: "Store", image: Image, name: str, rolls_back: str | None = None) -> None:

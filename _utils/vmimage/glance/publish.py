@@ -19,6 +19,7 @@ from vmimage.glance.outputs import Output, kinds_of, parts_of
 from vmimage.glance.prune import prune
 from vmimage.glance.publication import Publication, PublishingBuild, Wanted
 from vmimage.glance.upload import is_same
+from vmimage.glance.waiting import mark_complete
 from vmimage.settings.properties import NUMBERS, properties_of
 from vmimage.settings.schema import Settings
 
@@ -90,7 +91,7 @@ def open_store(build: PublishingBuild, wanted: Wanted | None = True) -> "Store |
 
 
 def publish(build: PublishingBuild, store: "Store") -> Result:
-    """Upload what was built into the store and let the names point to it.
+    """Upload what was built into the store and let the names point to it; without ``ami.promote`` leave the names to a fleet.
 
     :raises NotPublished, StoreRefused, StoreUnreachable: then the names point to the same images as before, and nothing of the build
         is in the store, or the message says what is
@@ -107,6 +108,9 @@ def publish(build: PublishingBuild, store: "Store") -> Result:
         with whole_or_nothing(publication):
             mains, reused = upload_outputs(publication, outputs)
             _pass_gate(publication, mains)
+            if not publication.settings.promote:
+                mark_complete(store, mains, current)
+                return _result(publication, mains, changed=True, reused=reused, archived=finished, removed=cleaned)
             pending = _promote(publication, mains)
         mains = {kind: mains.get(kind) or current[kind] for kind in publication.names}
         return _finish(publication, mains, changed=True, reused=reused, archived=finished, pending=pending, removed=cleaned)
@@ -282,6 +286,8 @@ def _promote(publication: Publication, mains: Mapping[str, Image], rolled_back: 
     with publication.progress.step("promote"):
         store.look_again()  # the last moment to see what others have done
         pending: set[str] = set()
+        for kind, image in mains.items() if rolled_back is None else ():
+            promote.refuse_older(store, image, names[kind])
         for kind, image in mains.items():
             pending |= {
                 *promote.prepare_promotion(store, publication.settings, image, names[kind], properties=rolled_back is None)

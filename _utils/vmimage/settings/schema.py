@@ -165,6 +165,17 @@ class Settings:
         "publish what is built: true, false, or auto: to Glance where ami.cloud or a key of keystone is set, and to EC2 where ec2 is among ami.outputs",
         shapes_image=False,
     )
+    promote: bool = _setting(
+        True,
+        "let the names point to what was uploaded to Glance; false: it stays under names of its own, until a fleet gives it the names",
+        shapes_image=False,
+    )
+    number: int = _setting(
+        0,
+        "number of the build, which its images carry: no image takes a name that one with a greater number has had; default: none",
+        shapes_image=False,
+    )
+    order: str = _setting("", "what a fleet has ordered, as a digest, which the images carry", shapes_image=False)
     cloud: str = _setting("", "entry of clouds.yaml with the OpenStack credentials", shapes_image=False)
     kernel_id: str = _setting(
         "", "id of a kernel (aki) in the store to use instead of the triplet's", shapes_image=False, repository_may_set=True

@@ -1,0 +1,214 @@
+"""
+A fleet of builders
+===================
+
+Compares what the repositories ask for with what the store has, and has built what is missing, by the builders that ``ami_fleet`` of the
+master's configuration names. It can be called at any moment, twice at once, or after any crash: the end is the same.
+
+:configuration: ``ami_fleet``
+
+    .. code-block:: yaml
+
+        ami_fleet:
+          repositories:
+            web: {hg: https://hg.example.org/web}
+          builders: {target: "G@role:ami-builder"}
+"""
+
+import contextlib
+import functools
+import logging
+
+import salt.cache
+import salt.client
+from salt.exceptions import CommandExecutionError
+from vmimage.errors import VmImageError, printable
+from vmimage.fleet import fleet as _fleet
+from vmimage.fleet.configuration import read_configuration
+
+log = logging.getLogger(__name__)
+
+__virtualname__ = "vm_fleet"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+@contextlib.contextmanager
+def _salt_errors():
+    try:
+        yield
+    except VmImageError as error:
+        raise CommandExecutionError(str(error)) from error
+    except OSError as error:
+        log.exception("a file or system call failed")
+        raise CommandExecutionError(printable(f"{type(error).__name__}: {error}")) from error
+
+
+def _open():
+    """The fleet of the master's configuration."""
+    client = functools.partial(salt.client.get_local_client, mopts=__opts__)
+    return _fleet.Fleet(read_configuration(__opts__), __opts__, salt.cache.factory(__opts__), client)
+
+
+def plan():
+    """
+    Show of each variation whether its image is as its repository asks, and why not. Changes nothing.
+
+    :return: dict of each image name with a dict of ``state`` (fine, missing, stale, building, waiting, parked, paused), ``reason``,
+        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked
+    :raises CommandExecutionError: if ``ami_fleet`` is wrong
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.plan
+    """
+    with _salt_errors():
+        return _open().plan()
+
+
+def reconcile():
+    """
+    Judge the builds that are under way, publish those that have ended well, and begin what is missing or stale. Does not wait for builds.
+    Where another call does that already, it is left a note to look once more, and this call ends at once.
+
+    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``problems``, ``passes``; or ``busy``: True
+    :raises CommandExecutionError: if ``ami_fleet`` is wrong
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.reconcile
+    """
+    with _salt_errors():
+        return _open().reconcile()
+
+
+def status():
+    """
+    List what is under way, what waits, and how the last build of each variation ended.
+
+    :return: dict of ``plan`` (as of :func:`plan`), ``running`` (a list of dicts), ``last`` (the newest result of each image), ``paused``
+    :raises CommandExecutionError: if ``ami_fleet`` is wrong
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.status
+    """
+    with _salt_errors():
+        return _open().status()
+
+
+def history(name=None, limit=50):
+    """
+    List how builds ended, the newest first.
+
+    :param str name: of an image, such as ``web-amd64``; default: all
+    :param int limit: how many
+    :return: list of dicts of ``number``, ``name``, ``revision``, ``builder``, ``ending``, ``reason``, ``seconds``, ``at`` and ``facts``
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.history web-amd64
+    """
+    with _salt_errors():
+        return _open().history(name, int(limit))
+
+
+def log_(number):
+    """
+    What a build printed: of one that runs what its builder has of it, of one that has ended what was kept.
+
+    :param int number: of the build
+    :return: the text
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.log 17
+    """
+    with _salt_errors():
+        return _open().log(int(number))
+
+
+def cancel(number):
+    """
+    Stop a build. Its input is not built again until it changes, or :func:`retry` is called.
+
+    :param int number: of the build
+    :return: as of :func:`reconcile`
+    :raises CommandExecutionError: if no such build is under way
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.cancel 17
+    """
+    with _salt_errors():
+        return _open().cancel(int(number))
+
+
+def retry(name):
+    """
+    Forget that builds of an image failed or were cancelled, and build it.
+
+    :param str name: of the image, such as ``web-amd64``
+    :return: as of :func:`reconcile`
+    :raises CommandExecutionError: if there is no such image in the fleet
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.retry web-amd64
+    """
+    with _salt_errors():
+        return _open().retry(name)
+
+
+def pause(name=None):
+    """
+    Begin no more builds. Those that run go on, and are published.
+
+    :param str name: of an image; default: of the whole fleet
+    :return: True
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.pause
+        salt-run vm_fleet.pause web-amd64
+    """
+    with _salt_errors():
+        return _open().pause(name)
+
+
+def resume(name=None):
+    """
+    Take :func:`pause` back.
+
+    :param str name: of an image; default: of the whole fleet; what was paused by its name stays paused
+    :return: True if it was paused
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.resume
+    """
+    with _salt_errors():
+        return _open().resume(name)
+
+
+__func_alias__ = {"log_": "log"}

@@ -1,0 +1,147 @@
+"""Standing minions as builders: Salt's jobs, each with an id that follows from its claim.
+
+A job is sent once and never waited for.  What runs is asked once in a pass, of all minions at once; who does not answer in time is silent.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from vmimage.errors import CallFailed, printable
+from vmimage.fleet.configuration import Standing
+from vmimage.fleet.order import FUNCTION, arguments_of
+from vmimage.fleet.records import Claim, Seen, Sight
+from vmimage.system.aliases import Sleep
+
+#: a keyword argument that no setting has: whose build a job is
+_MARK = "__fleet"
+_ANSWER_SECONDS, _LOG_SECONDS, _LOOK_SECONDS = 4.0, 10.0, 0.05
+
+
+class Client(Protocol):
+    """Salt's jobs (:class:`salt.client.LocalClient`), as far as they are used here."""
+
+    def run_job(self, tgt: Any, fun: str, arg: Any = (), tgt_type: str = "glob", **more: Any) -> Any:
+        """Send a job; ``jid`` and ``minions`` of it, or nothing where no minion is meant."""
+
+    def get_cache_returns(self, jid: str) -> dict[str, Any]:
+        """What minions have returned."""
+
+
+def job_id(claim: Claim) -> str:
+    """The id of a claim's job, which has the form of Salt's own: 20 digits, first those of a time."""
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(claim.since)) + f"{claim.number % 10**6:06d}"
+
+
+class Minions:
+    """The minions of a target.
+
+    :param fleet: its name: a minion may serve two of them
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        fleet: str,
+        standing: Standing,
+        *,
+        sleep: Sleep = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client, self._fleet, self._standing = client, fleet, standing
+        self._sleep, self._clock = sleep, clock
+        self._jobs: dict[str, list[Mapping[str, Any]]] | None = None
+
+    def free(self, claims: Sequence[Claim]) -> list[str]:
+        """Minions that answer and have room, those first that have most; whoever works for nobody that is known has none."""
+        open_numbers = {claim.number for claim in claims}
+        room = {}
+        for minion, jobs in self._running().items():
+            others = sum(1 for job in jobs if job.get("fun") == FUNCTION and self._number(job) not in open_numbers)
+            room[minion] = self._standing.per_builder - others - sum(1 for claim in claims if claim.builder == minion)
+        turns = range(max(room.values(), default=0), 0, -1)
+        return [minion for turn in turns for minion in sorted(room) if room[minion] >= turn]
+
+    def start(self, claim: Claim) -> str:
+        """Send the job of a claim, unless its minion has it."""
+        jid = job_id(claim)
+        if self._runs(claim) or self._returned(claim) is not None:
+            return jid
+        arguments = {**arguments_of(claim), _MARK: self._fleet}
+        sent = self._client.run_job([claim.builder], FUNCTION, tgt_type="list", jid=jid, kwarg=arguments)
+        if not sent or claim.builder not in sent.get("minions", ()):
+            raise CallFailed(
+                f"no minion {claim.builder} is known to the master", hint="salt-key lists the minions that are accepted"
+            )
+        return jid
+
+    def look(self, claims: Sequence[Claim]) -> dict[int, Sight]:
+        """What runs and what has been returned; asks the minions again."""
+        self._jobs = None
+        running = self._running() if claims else {}
+        return {claim.number: self._sight(claim, claim.builder in running) for claim in claims}
+
+    def _sight(self, claim: Claim, answers: bool) -> Sight:
+        if self._runs(claim):
+            return Sight(Seen.RUNNING)
+        returned = self._returned(claim)  # after the look at what runs: a job that ended in between has returned by now
+        if returned is None:
+            return Sight(Seen.GONE if answers else Seen.SILENT)
+        if isinstance(returned, Mapping):
+            return Sight(Seen.ENDED, result=returned)
+        return Sight(Seen.ENDED, error=printable(returned).strip() or "it returned nothing")
+
+    def stop(self, claim: Claim) -> None:
+        """End the job with SIGTERM, by which a build leaves nothing."""
+        self._client.run_job([claim.builder], "saltutil.term_job", [job_id(claim)], tgt_type="list")
+
+    def log(self, claim: Claim) -> str:
+        """What the build has printed, from the minion's own file."""
+        answers = self._ask([claim.builder], "list", "vm_create.build_log", [claim.wanted.variation, claim.number], _LOG_SECONDS)
+        text = answers.get(claim.builder)
+        return text if isinstance(text, str) and not text.startswith("'vm_create.build_log' is not available") else ""
+
+    def sweep(self, claims: Sequence[Claim]) -> list[str]:
+        """End jobs of this fleet whose builds it has given up."""
+        open_numbers, ended = {claim.number for claim in claims}, []
+        for minion, jobs in self._running().items():
+            for job in jobs:
+                number = self._number(job)
+                if number is not None and number not in open_numbers:
+                    self._client.run_job([minion], "saltutil.term_job", [job["jid"]], tgt_type="list")
+                    ended.append(f"the job {job['jid']} of {minion}")
+        return ended
+
+    def _running(self) -> dict[str, list[Mapping[str, Any]]]:
+        """``{minion: its jobs}`` of those that answer, asked once in a pass."""
+        if self._jobs is None:
+            answers = self._ask(self._standing.target, "compound", "saltutil.running", (), _ANSWER_SECONDS)
+            self._jobs = {minion: jobs for minion, jobs in answers.items() if isinstance(jobs, list)}
+        return self._jobs
+
+    def _runs(self, claim: Claim) -> bool:
+        return any(job.get("jid") == job_id(claim) for job in self._running().get(claim.builder, ()))
+
+    def _returned(self, claim: Claim) -> Any:
+        """What the job has returned, of any type, or None."""
+        found = self._client.get_cache_returns(job_id(claim)).get(claim.builder)
+        return None if found is None else found.get("ret") if found.get("ret") is not None else ""
+
+    def _number(self, job: Mapping[str, Any]) -> int | None:
+        """The number of the build that a job of this fleet makes."""
+        words = [word for word in job.get("arg") or () if isinstance(word, Mapping)]
+        if job.get("fun") != FUNCTION or not any(word.get(_MARK) == self._fleet for word in words):
+            return None
+        return next((word["number"] for word in words if "number" in word), None)
+
+    def _ask(self, target: str | list[str], kind: str, function: str, words: Sequence[Any], seconds: float) -> dict[str, Any]:
+        """``{minion: answer}`` of those that answer in time."""
+        sent = self._client.run_job(target, function, list(words), tgt_type=kind)
+        if not sent:
+            return {}
+        deadline, answers = self._clock() + seconds, {}
+        while True:
+            answers = self._client.get_cache_returns(sent["jid"])
+            if len(answers) >= len(sent["minions"]) or self._clock() > deadline:
+                return {minion: answer.get("ret") for minion, answer in answers.items()}
+            self._sleep(_LOOK_SECONDS)
