@@ -23,9 +23,16 @@ setup(
         "vmimage": "_utils/vmimage",
         "vmimage.salt_modules": "_modules",
         "vmimage.salt_states": "_states",
+        "vmimage.salt_runners": "_runners",
         "vmimage.salt_sls": "states",
     },
-    packages=[*find_packages(str(HERE / "_utils")), "vmimage.salt_modules", "vmimage.salt_states", "vmimage.salt_sls"],
+    packages=[
+        *find_packages(str(HERE / "_utils")),
+        "vmimage.salt_modules",
+        "vmimage.salt_states",
+        "vmimage.salt_runners",
+        "vmimage.salt_sls",
+    ],
     package_data={"vmimage.salt_sls": ["*.sls"]},
     entry_points={"salt.loader": ["salt_ami_cloud_builder = vmimage.delivery:salt_loader"]},
 )

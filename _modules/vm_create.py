@@ -31,6 +31,7 @@ from vmimage import delivery
 from vmimage.build import parallel as _many
 from vmimage.build import pipeline as _build
 from vmimage.build import publishing, steps, visit
+from vmimage.build.kept import read_build
 from vmimage.build.record import owner_of, read_record
 from vmimage.errors import SettingsWrong, VmImageError, printable
 from vmimage.glance import publish
@@ -460,6 +461,30 @@ def report(name=None, path=None, **settings):
     with _salt_errors():
         build = _named_build(name, **settings)
         return str(write_report(build.triplet, build.workspace, os.path.abspath(path) if path else None))
+
+
+def build_log(name=None, number=None, **settings):
+    """
+    What the programs of the newest build of a variation have printed, also of a build that runs or has failed; the end of it, where it is
+    long.
+
+    :param str name: of the variation
+    :param int number: of the build (``ami.number``): nothing is returned of another build
+    :param settings: ``output`` and ``workspace``, if they are not the default
+    :return: the text; empty where there is none
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call vm_create.build_log web
+    """
+    with _salt_errors():
+        build = _named_build(name, **settings)
+        found = read_build(build.triplet, build.workspace) or {}
+        if number is not None and (found.get("manifest") or {}).get("settings", {}).get("number") != int(number):
+            return ""
+        return (found.get("kept") or {}).get("log") or ""
 
 
 def settings(name=None, **arguments):

@@ -16,15 +16,13 @@ master's configuration names. It can be called at any moment, twice at once, or 
 """
 
 import contextlib
-import functools
 import logging
 
 import salt.cache
 import salt.client
-from salt.exceptions import CommandExecutionError
-from vmimage.errors import VmImageError, printable
-from vmimage.fleet import fleet as _fleet
-from vmimage.fleet.configuration import read_configuration
+from salt.exceptions import CommandExecutionError, SaltException
+from vmimage.errors import CallFailed, VmImageError, printable
+from vmimage.fleet import fleet
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +44,32 @@ def _salt_errors():
         raise CommandExecutionError(printable(f"{type(error).__name__}: {error}")) from error
 
 
+class _Client:
+    """Salt's jobs, whose errors are those of the machinery."""
+
+    def __init__(self, opts):
+        self._client = salt.client.get_local_client(mopts=opts)
+
+    def run_job(self, *target, **job):
+        with _called():
+            return self._client.run_job(*target, **job)
+
+    def get_cache_returns(self, jid):
+        with _called():
+            return self._client.get_cache_returns(jid)
+
+
+@contextlib.contextmanager
+def _called():
+    try:
+        yield
+    except SaltException as error:
+        raise CallFailed(f"Salt's job system fails: {error}", hint="is the master running, and is this its user?") from error
+
+
 def _open():
     """The fleet of the master's configuration."""
-    client = functools.partial(salt.client.get_local_client, mopts=__opts__)
-    return _fleet.Fleet(read_configuration(__opts__), __opts__, salt.cache.factory(__opts__), client)
+    return fleet.Fleet(__opts__, salt.cache.factory(__opts__), _Client(__opts__))
 
 
 def plan():
@@ -70,11 +90,12 @@ def plan():
         return _open().plan()
 
 
-def reconcile():
+def reconcile(repository=None):
     """
     Judge the builds that are under way, publish those that have ended well, and begin what is missing or stale. Does not wait for builds.
     Where another call does that already, it is left a note to look once more, and this call ends at once.
 
+    :param str repository: of ``ami_fleet`` that has changed; default: all are asked
     :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``problems``, ``passes``; or ``busy``: True
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
@@ -85,7 +106,7 @@ def reconcile():
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
-        return _open().reconcile()
+        return _open().reconcile(repository)
 
 
 def status():

@@ -33,8 +33,9 @@ EXTRAS = {"ec2": ("boto3>=1.28,<2",)}
 
 
 def salt_loader() -> dict[str, list[str]]:
-    """The directories of our modules and states, for the entry point ``salt.loader``."""
+    """The directories of our modules, states and runners, for the entry point ``salt.loader``."""
     found = {"modules": modules_directory(), "states": _holding("vm_image.py", _HERE / "salt_states", TOP / "_states")}
+    found["runners"] = _holding("vm_fleet.py", _HERE / "salt_runners", TOP / "_runners")
     return {kind: [str(path)] for kind, path in found.items() if path.is_dir()}
 
 

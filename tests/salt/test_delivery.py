@@ -24,6 +24,7 @@ OURS = [
     "setting",
     "project",
     "report",
+    "build_log",
     "shell",
 ]
 

@@ -11,7 +11,7 @@ The reconciler alone writes, under its lock; people write below ``asked``, each 
 known from the store, the numbers go on from those in it, and what was under way is built again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -99,15 +99,16 @@ class Claims:
         found = (self.result(number) for number in reversed(self._numbers("results")))
         return [result for result in found if result]
 
-    def prune(self, keep: int) -> None:
-        """Keep the newest results and logs of each variation."""
-        seen: dict[str, int] = {}
-        for result in self.results():
-            seen[result.name] = seen.get(result.name, 0) + 1
-            if seen[result.name] > keep:
-                for part in ("logs", "results"):
-                    if str(result.number) in (self._cache.list(self._bank(part)) or ()):
-                        self._cache.flush(self._bank(part), str(result.number))
+    def prune(self, results: Sequence[Result], keep: int) -> None:
+        """Forget results of an image, and their logs.
+
+        :param results: of the image, the newest first
+        :param keep: how many stay
+        """
+        for result in results[keep:]:
+            for part in ("logs", "results"):
+                if str(result.number) in (self._cache.list(self._bank(part)) or ()):
+                    self._cache.flush(self._bank(part), str(result.number))
 
     def write_log(self, number: int, text: str) -> None:
         """Keep what a build printed; what is kept already stays."""

@@ -51,13 +51,15 @@ def mark_complete(store: "Store", mains: Mapping[str, Image], current: Mapping[s
         store.change_image(image["id"], **{f"{MARK}complete": words})
 
 
-def find_waiting(images: Collection[Image], name: str, wanted: int) -> Waiting | None:
+def find_waiting(images: Collection[Image], name: str, wanted: int, order: str = "") -> Waiting | None:
     """The images of a build, if all of them are there; None where any is missing, or has lost its name to a newer image.
 
     :param name: of the variation: ``web-amd64``
     :param wanted: the build's number
+    :param order: what was ordered with it: where a fleet has lost its memory, another build may have the same number
     """
     mains = [image for own in names_of(name) for image in roots_of(images, own) if number(image) == wanted and _may_stand(image)]
+    mains = [image for image in mains if not order or fact(image, "order") == order]
     for build in sorted({fact(image, "build") for image in mains}):
         own = [image for image in mains if fact(image, "build") == build]
         words = fact(own[0], "complete").split()
@@ -78,19 +80,20 @@ def _kind(image: Image) -> str:
     return next(kind for kind, role in generations.MAIN_ROLES.items() if role == fact(image, "role"))
 
 
-def promote_uploaded(store: "Store", settings: Settings, name: str, wanted: int) -> dict[str, Any]:
+def promote_uploaded(store: "Store", settings: Settings, name: str, wanted: int, order: str = "") -> dict[str, Any]:
     """Give the images of a build their names, archive what had them, and prune; whatever of that is done already stays done.
 
     :param settings: ``visibility``, ``carry_over`` and ``keep`` of them
     :param name: of the variation: ``web-amd64``
     :param wanted: the build's number
+    :param order: as of :func:`find_waiting`
     :returns: ``outputs`` (kind: name and image), ``changed`` (False: all was done), ``archived``, ``removed``, ``pending``
     :raises NotPublished: the build is not there, or :class:`vmimage.glance.promote.OlderNumber`; then no name has moved
     :raises StoreRefused, StoreUnreachable: the next call goes on
     """
     store.look_again()
     archived = [title for own in names_of(name) for title in complete_promotion(store, own)]
-    waiting = find_waiting(store.list_images(), name, wanted)
+    waiting = find_waiting(store.list_images(), name, wanted, order)
     if waiting is None:
         raise NotPublished(f"the images of build {wanted} of {name} are not all in the store", hint="build it again")
     new = {kind: image for kind, image in waiting.mains.items() if fact(image, "state") == NEW}
