@@ -11,7 +11,7 @@ def result(number, ending="published", name="web-amd64", **more):
 
 def running(number=17, name="web-amd64", **more):
     """A build under way as plain data."""
-    facts = {"number": number, "name": name, "builder": "b1", "phase": "sent", "since": NOW - 42.0, "step": "", "percent": None}
+    facts = {"number": number, "name": name, "builder": "b1", "phase": "sent", "seconds": 42.0, "step": "", "percent": None}
     return {**facts, **more}
 
 
@@ -36,6 +36,7 @@ def status(**more):
             "mail-amd64": result(9, "failed", "mail-amd64", reason="no exim9"),
         },
         "paused": [],
+        "problems": {},
         "published": {"cache-amd64": NOW - 7200.0},
     }
     return {**whole, **more}

@@ -31,8 +31,7 @@ def test_builds_by_their_ending_and_their_seconds_are_counted():
 
 
 def test_images_by_state_builds_under_way_and_problems():
-    more = {"plan": {**status()["plan"], "problems": {"x": "wrong"}}}
-    found = samples(make_metrics("main", status(**more), {}, NOW))
+    found = samples(make_metrics("main", status(problems={"x": "wrong"}), {}, NOW))
     assert {key[1]: value for key, value in found.items() if key[0] == "vm_fleet_images"} == {
         "fine": 1, "waiting": 1, "parked": 1, "building": 1, "missing": 0, "stale": 0, "paused": 0,
     }  # fmt: skip

@@ -35,7 +35,7 @@ HOSTILE = '<script>alert(1)</script><img src=x onerror="a()">\x1b[31m'
         {"plan": {"web": image(HOSTILE)}},
         {"plan": {"web": image("stale", HOSTILE)}},
         {"plan": {"web": image(repository=HOSTILE)}},
-        {"plan": {"problems": {HOSTILE: HOSTILE}}},
+        {"problems": {HOSTILE: HOSTILE}},
         {"running": [running(name=HOSTILE, builder=HOSTILE, step=HOSTILE)]},
         {"history": [result(1, HOSTILE, HOSTILE, reason=HOSTILE, builder=HOSTILE)]},
         {"links": {1: {HOSTILE: f'"{HOSTILE}'}}, "history": [result(1)]},
@@ -56,4 +56,4 @@ def test_a_build_leads_to_what_is_known_of_it():
 
 def test_a_fleet_that_is_paused_and_one_that_has_problems_say_so():
     assert ">paused</span>" in page(paused=["fleet"]) and ">paused</span>" not in page()
-    assert "it has no address" in page(plan={"problems": {"db": "it has no address"}})
+    assert "it has no address" in page(problems={"db": "it has no address"})

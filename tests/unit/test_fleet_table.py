@@ -3,7 +3,7 @@
 from fleet_status import NOW, image, result, running, status
 from vmimage.fleet.table import age_words, make_table
 
-EMPTY = {"plan": {}, "running": [], "last": {}, "paused": []}
+EMPTY = {"plan": {}, "running": [], "last": {}, "paused": [], "problems": {}}
 
 
 def test_it_has_what_runs_what_waits_and_what_has_ended():

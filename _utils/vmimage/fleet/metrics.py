@@ -70,7 +70,7 @@ class _Fleet:
         problems = GaugeMetricFamily(
             "vm_fleet_problems", "Repositories that are left out or could not be asked", labels=["fleet"]
         )
-        problems.add_metric([fleet], len(status.get("problems") or status["plan"].get("problems") or {}))
+        problems.add_metric([fleet], len(status["problems"]))
         yield problems
 
         age = GaugeMetricFamily(

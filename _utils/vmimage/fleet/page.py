@@ -48,7 +48,7 @@ def _headline(title: str, status: Mapping[str, Any], when: str) -> Markup:
 
 
 def _problems(status: Mapping[str, Any]) -> Markup | None:
-    problems = status.get("problems") or status["plan"].get("problems") or {}
+    problems = status["problems"]
     if not problems:
         return None
     rows = [(element("code", key), text) for key, text in problems.items()]
@@ -67,7 +67,7 @@ def _images(status: Mapping[str, Any]) -> Markup:
 
 def _running(status: Mapping[str, Any], at: float) -> Markup | None:
     rows = [
-        (build["number"], build["name"], build["builder"], step_words(build), seconds_words(max(0.0, at - build["since"])))
+        (build["number"], build["name"], build["builder"], step_words(build), seconds_words(build["seconds"]))
         for build in status["running"]
     ]
     heads = ["#Build", "Image", "Builder", "Step", "#Since"]

@@ -27,7 +27,7 @@ def count_states(status: Mapping[str, Any]) -> dict[str, int]:
 
 def images_of(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What is known of each image, by its name."""
-    return {name: facts for name, facts in sorted(status["plan"].items()) if name != "problems"}
+    return dict(sorted(status["plan"].items()))
 
 
 def step_words(build: Mapping[str, Any]) -> str:
@@ -50,9 +50,9 @@ def _lines(status: Mapping[str, Any], at: float) -> Iterator[str]:
     states = ", ".join(f"{count} {state}" for state, count in count_states(status).items())
     yield f"images: {states or 'none'}"
     if status.get("paused"):
-        yield f"paused: {printable(_words(status['paused']))}"
+        yield f"paused: {printable(', '.join(status['paused']))}"
     running = [
-        (f"#{build['number']}", build["name"], build["builder"], step_words(build), seconds_words(max(0.0, at - build["since"])))
+        (f"#{build['number']}", build["name"], build["builder"], step_words(build), seconds_words(build["seconds"]))
         for build in status["running"]
     ]
     yield from _part("running", running)
@@ -70,24 +70,10 @@ def _lines(status: Mapping[str, Any], at: float) -> Iterator[str]:
             f"{age_words(at - result['at'])} ago",
             result.get("reason") or "",
         )
-        for result in sorted(_results(status), key=lambda result: -result["number"])
+        for result in sorted(status["last"].values(), key=lambda result: -result["number"])
     ]
     yield from _part("last builds", last)
-    yield from _part("problems", [(key, text) for key, text in _problems(status)])
-
-
-def _results(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    last = status["last"]
-    return list(last.values()) if isinstance(last, Mapping) else list(last)
-
-
-def _problems(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    problems = status.get("problems") or status["plan"].get("problems") or {}
-    yield from problems.items()
-
-
-def _words(paused: object) -> str:
-    return ", ".join(map(str, paused)) if isinstance(paused, Sequence | Mapping) and not isinstance(paused, str) else str(paused)
+    yield from _part("problems", list(status["problems"].items()))
 
 
 def _part(title: str, rows: Sequence[Sequence[object]]) -> Iterator[str]:
