@@ -17,13 +17,13 @@ def running(number=17, name="web-amd64", **more):
 
 def image(state="fine", reason="", **more):
     """What is known of an image."""
-    return {"state": state, "reason": reason, "revision": "0123456789abcdef", "repository": "web", **more}
+    return {"state": state, "reason": reason, "revision": "0123456789abcdef", "repository": "web", "published_at": 0.0, **more}
 
 
 def status(**more):
     """A status with an image in most states."""
     plan = {
-        "cache-amd64": image(),
+        "cache-amd64": image(published_at=NOW - 7200.0),
         "db-amd64": image("waiting", "no builder is free"),
         "mail-amd64": image("parked", "failed 3 times: the package exim9 does not exist"),
         "web-amd64": image("building", "the revision is another"),
@@ -37,6 +37,5 @@ def status(**more):
         },
         "paused": [],
         "problems": {},
-        "published": {"cache-amd64": NOW - 7200.0},
     }
     return {**whole, **more}

@@ -33,20 +33,29 @@ def test_builds_by_their_ending_and_their_seconds_are_counted():
 def test_images_by_state_builds_under_way_and_problems():
     found = samples(make_metrics("main", status(problems={"x": "wrong"}), {}, NOW))
     assert {key[1]: value for key, value in found.items() if key[0] == "vm_fleet_images"} == {
-        "fine": 1, "waiting": 1, "parked": 1, "building": 1, "missing": 0, "stale": 0, "paused": 0,
+        "fine": 1, "waiting": 1, "parked": 1, "building": 1, "missing": 0, "stale": 0, "paused": 0, "unknown": 0,
     }  # fmt: skip
     assert found[("vm_fleet_running",)] == 1 and found[("vm_fleet_problems",)] == 1
 
 
 def test_a_published_image_has_an_age():
-    found = samples(make_metrics("main", status(published={"cache-amd64": NOW - 7200, "new": NOW + 9}), {}, NOW))
+    found = samples(
+        make_metrics(
+            "main",
+            status(
+                plan={"cache-amd64": image(published_at=NOW - 7200), "new": image(published_at=NOW + 9), "none": image("missing")}
+            ),
+            {},
+            NOW,
+        )
+    )
     ages = {key[1]: value for key, value in found.items() if key[0] == "vm_fleet_published_age_seconds"}
     assert ages == {"cache-amd64": 7200, "new": 0}
 
 
 def test_strange_names_stay_within_their_label():
     name = 'a"} 1\n# EOF\\'
-    found = samples(make_metrics("main", status(plan={name: image(name)}, published={name: NOW - 1}), {}, NOW))
+    found = samples(make_metrics("main", status(plan={name: image(name, published_at=NOW - 1)}), {}, NOW))
     assert found[("vm_fleet_published_age_seconds", name)] == 1 and found[("vm_fleet_images", name)] == 1
 
 

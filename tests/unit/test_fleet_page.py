@@ -4,7 +4,8 @@ import re
 
 import pytest
 from fleet_status import NOW, image, result, running, status
-from vmimage.fleet.page import make_page
+from vmimage.errors import SettingsWrong
+from vmimage.fleet.page import make_page, report_links
 
 
 def page(links=None, history=(), **more):
@@ -57,3 +58,18 @@ def test_a_build_leads_to_what_is_known_of_it():
 def test_a_fleet_that_is_paused_and_one_that_has_problems_say_so():
     assert ">paused</span>" in page(paused=["fleet"]) and ">paused</span>" not in page()
     assert "it has no address" in page(problems={"db": "it has no address"})
+
+
+def test_the_address_of_a_report_is_filled_in_and_what_a_builder_is_called_stays_a_part_of_it():
+    builds = [result(4, builder="b/../1", facts={"variation": "web"}), result(3)]
+    links = report_links(builds, "https://{builder}.example.org/{variation}-{number}.html?{name}")
+    assert links[4] == {"report": "https://b%2F..%2F1.example.org/web-4.html?web-amd64"}
+    assert report_links(builds, "") == {} and len(links) == 2
+
+
+@pytest.mark.parametrize(
+    "template", ["javascript:alert({number})", "data:text/html,{name}", "file:///etc/{name}", "JavaScript:x"]
+)
+def test_a_page_leads_to_pages_alone(template):
+    with pytest.raises(SettingsWrong, match="no address of a page"):
+        report_links([result(1)], template)

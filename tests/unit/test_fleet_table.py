@@ -36,9 +36,7 @@ def test_what_is_paused_is_named():
 
 
 def test_a_repository_that_is_left_out_is_among_the_problems():
-    text = make_table(
-        status(plan={"web-amd64": image(), "problems": {"db": "ami_fleet.repositories.db: it has no address"}}), NOW
-    )
+    text = make_table(status(plan={"web-amd64": image()}, problems={"db": "ami_fleet.repositories.db: it has no address"}), NOW)
     assert text.startswith("images: 1 fine\n") and "problems\n  db  ami_fleet.repositories.db: it has no address\n" in text
 
 

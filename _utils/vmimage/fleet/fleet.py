@@ -1,7 +1,8 @@
 """The fleet as its commands see it: one reconciler at a time, and a note for it where another call wants a look as well."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from vmimage.errors import SettingsWrong, WorkspaceBusy
 from vmimage.fleet.claims import Cache, Claims
 from vmimage.fleet.configuration import Configuration, read_configuration
+from vmimage.fleet.deliveries import Deliveries
 from vmimage.fleet.kinds import Means, builders_of
 from vmimage.fleet.minions import Client
+from vmimage.fleet.notify import Returner, read_notify
 from vmimage.fleet.reconcile import Done, Reconciler
 from vmimage.fleet.wanted import Repositories
 from vmimage.glance.credentials import Credentials, gather_credentials
@@ -19,6 +22,8 @@ from vmimage.system.lock import locked
 
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
+
+log = logging.getLogger("vm_fleet")
 
 _POKE = "poke"
 
@@ -35,6 +40,7 @@ class Fleet:
         self.configuration: Configuration = read_configuration(options)
         self.claims = Claims(cache, self.configuration.name)
         self._directory = Path(options["cachedir"]) / "vm_fleet"
+        self.deliveries = Deliveries(cache, self.configuration.name, self._directory)
         self._lock = self._directory / f"{self.configuration.name}.lock"
         self._means = Means(client, self._credentials)
 
@@ -64,6 +70,7 @@ class Fleet:
                 "reason": due.reason,
                 "revision": due.wanted.revision,
                 "repository": due.wanted.repository,
+                "published_at": due.published_at,
             }
             for due in planned
         }
@@ -95,6 +102,29 @@ class Fleet:
                 return {"busy": True, "passes": passes, **asdict(total)}
             if not self._pokes():  # who came while the lock was being let go has seen it held
                 return {"busy": False, "passes": passes, **asdict(total)}
+
+    def hook(self, repositories: Sequence[str], digest: str = "") -> dict[str, Any]:
+        """Reconcile, for repositories have changed.
+
+        :param repositories: their names; none: any may have
+        :param digest: of a forge's call; empty: of a hook's poke
+        """
+        unknown = [name for name in repositories if name not in self.configuration.repositories]
+        if unknown:
+            raise SettingsWrong(
+                f"there is no repository {unknown[0]} in ami_fleet", hint=", ".join(self.configuration.repositories)
+            )
+        if digest and not self.deliveries.take(digest):
+            log.warning("a call of the fleet's webhook came again: nothing is done for it (sha256 of its body: %s)", digest)
+            return {"repeated": True}
+        for name in repositories[1:]:
+            self.claims.ask(f"{_POKE}.{name}", time.time())
+        return self.reconcile(repositories[0] if repositories else None)
+
+    def notify(self, call_returner: Returner) -> list[str]:
+        """Notify whoever is configured of failures and their ends."""
+        wanted = read_notify(self.configuration.notify)
+        return self.deliveries.notify(wanted, self.claims.results(), call_returner) if wanted.command or wanted.returner else []
 
     def _pokes(self) -> list[str]:
         return [key for key in self.claims.asked() if key == _POKE or key.startswith(f"{_POKE}.")]

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vmimage.errors import NotReady
+from vmimage.fleet.plan import State
 from vmimage.fleet.records import Ending
-from vmimage.fleet.table import count_states
+from vmimage.fleet.table import count_states, images_of
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-#: states of an image that a fleet may have, so that a series is there before the first image is in its state
-STATES = ("fine", "missing", "stale", "waiting", "building", "parked", "paused")
 
 
 def make_metrics(name: str, status: Mapping[str, Any], totals: Mapping[str, Mapping[str, float]], at: float) -> str:
@@ -59,7 +57,8 @@ class _Fleet:
         images = GaugeMetricFamily(
             "vm_fleet_images", "Images that the configuration asks for, by state", labels=["fleet", "state"]
         )
-        counted = {**dict.fromkeys(STATES, 0), **count_states(status)}
+        # each state, so that a series is there before the first image is in its state
+        counted = {**dict.fromkeys(map(str, State), 0), **count_states(status)}
         for state, count in counted.items():
             images.add_metric([fleet, state], count)
         yield images
@@ -76,6 +75,7 @@ class _Fleet:
         age = GaugeMetricFamily(
             "vm_fleet_published_age_seconds", "Age of the published image", labels=["fleet", "image"], unit="seconds"
         )
-        for image, uploaded in sorted((status.get("published") or {}).items()):
-            age.add_metric([fleet, image], max(0.0, self._at - uploaded))
+        for image, facts in images_of(status).items():
+            if facts["published_at"]:
+                age.add_metric([fleet, image], max(0.0, self._at - facts["published_at"]))
         yield age

@@ -1,13 +1,18 @@
 """The fleet as a single HTML page that loads nothing, with links to what is known of each build."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from vmimage.errors import SettingsWrong
 from vmimage.fleet.table import age_words, count_states, images_of, step_words
 from vmimage.report.document import make_document
 from vmimage.report.html import Content, Markup, element, joined, table
 from vmimage.report.timeline import seconds_words
+from vmimage.system.whole_files import write_whole
 
 #: classes of the style sheet
 _LOOKS = {
@@ -32,6 +37,32 @@ def make_page(
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
     sections = [_problems(status), _images(status), _running(status, at), _history(history, at, links)]
     return make_document(title, _headline(title, status, when), sections)
+
+
+def report_links(history: Sequence[Mapping[str, Any]], template: str) -> dict[int, dict[str, str]]:
+    """Where the report of each build is, by its number.
+
+    :param template: an address with ``{builder}``, ``{name}``, ``{variation}`` and ``{number}`` in it; empty: there is none
+    :raises SettingsWrong: if it is no address that a page may lead to
+    """
+    if not template:
+        return {}
+    if re.match(r"(?!https?://)[^/]*:", template):
+        raise SettingsWrong("report is no address of a page", hint="http://{builder}/images/{variation}.report.html")
+    return {result["number"]: {"report": _filled_in(template, result)} for result in history}
+
+
+def _filled_in(template: str, result: Mapping[str, Any]) -> str:
+    facts = {**{key: result[key] for key in ("builder", "name", "number")}, "variation": result["facts"].get("variation", "")}
+    return re.sub(r"\{(\w+)\}", lambda mark: quote(str(facts.get(mark[1], mark[0])), safe=""), template)
+
+
+def write_shown(path: str, text: str) -> str:
+    """Replace a file that others may read, such as a web server; returns its path."""
+    target = Path(path)
+    write_whole(target, text, lasts=False)
+    target.chmod(0o644)
+    return str(target)
 
 
 def _headline(title: str, status: Mapping[str, Any], when: str) -> Markup:

@@ -74,7 +74,7 @@ def accept_call(body: object, headers: object, secrets: Sequence[str], addresses
     :raises HookRefused: it is not signed, wrongly signed, too large, or about none of the repositories
     """
     if not isinstance(body, bytes) or not isinstance(headers, Mapping):
-        raise HookRefused("this is no call of a forge")
+        raise HookRefused("this is no call of a forge, or larger than the master's max_event_size")
     if len(body) > LIMIT_BYTES:
         raise HookRefused(f"a body of {len(body)} bytes, more than {LIMIT_BYTES}")
     if not secrets:
