@@ -72,7 +72,7 @@ class Fleet:
         """``ami_fleet``, by salt-call as it is before there is a master."""
         own = Minion(self.top / f"local-{len(os.listdir(self.top))}", file_roots={"base": [str(PROJECT / "states")]})
         webhook = {"address": "127.0.0.1", "port": self.port}
-        settings = {"directory": str(self.top / "master.d"), "every": 3600, "webhook": webhook, **more}
+        settings = {"directory": str(self.top / "master.d"), "every": 15, "webhook": webhook, **more}
         pillar = {"ami_fleet": self.configuration, "ami_fleet_master": settings}
         return own.good("state.apply", "ami_fleet", f"pillar={json.dumps(pillar)}")
 
@@ -90,14 +90,6 @@ class Fleet:
         self.wait_until_the_webhook_listens()
         self.wait_until_the_bus_is_heard()
 
-    def restart_master(self):
-        master = self.cluster.processes[0]
-        master.terminate()
-        master.wait(HANG_SECONDS)
-        log = open(self.top / "salt-master.log", "ab")  # noqa: SIM115  closed with the process
-        argv = [Path(sys.executable).parent / "salt-master", "-c", self.top / "master.d"]
-        self.cluster.processes[0] = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-
     def apply_hooks(self):
         """``ami_fleet_hg_hook`` and ``ami_fleet_git_hook``, by the minion that has a master."""
         wanted = {
@@ -105,9 +97,9 @@ class Fleet:
             "git": {"db": str(self.db), "tree": str(self.tree)},
             "program": str(self.poke),
         }
-        for sls in ("ami_fleet_hg_hook", "ami_fleet_git_hook"):
-            code, answer = self.cluster.salt("state.apply", sls, f"pillar={json.dumps({'ami_fleet_hook': wanted})}")
-            assert code == 0, answer
+        words = ["state.apply", "ami_fleet_hg_hook,ami_fleet_git_hook", f"pillar={json.dumps({'ami_fleet_hook': wanted})}"]
+        code, answer = self.cluster.salt(*words)
+        assert code == 0, answer
 
     def calls(self):
         """The calls of the runner so far, as ``(function, arguments by name)``."""
@@ -310,25 +302,27 @@ def test_a_push_succeeds_where_the_poke_cannot_be_sent(fleet):
         fleet.poke.write_text(text, encoding="utf-8")
 
 
-def test_a_hook_of_the_repositorys_own_stays_and_its_owner_is_asked(fleet):
-    own = fleet.tree / ".git/hooks/post-receive"
-    before = own.read_text(encoding="utf-8")
-    try:
-        own.write_text("#!/bin/sh\necho mine\n", encoding="utf-8")
-        wanted = {"git": {"tree": str(fleet.tree)}, "program": str(fleet.poke)}
-        words = ["state.apply", "ami_fleet_git_hook", f"pillar={json.dumps({'ami_fleet_hook': wanted})}"]
-        code, answer = fleet.cluster.salt(*words)
-        assert code != 0 and "add the line" in json.dumps(answer), answer
-        assert own.read_text(encoding="utf-8") == "#!/bin/sh\necho mine\n"
-        own.write_text(f"#!/bin/sh\necho mine\n{fleet.poke} tree\n", encoding="utf-8")
-        assert fleet.cluster.salt(*words)[0] == 0
-    finally:
-        own.write_text(before, encoding="utf-8")
+def test_a_hook_of_the_repositorys_own_stays_and_its_owner_is_asked_for_a_line(tmp_path):
+    tree, poke = tmp_path / "own", tmp_path / "poke"
+    run(["git", "init", "-q", tree], env=GIT)
+    own = tree / ".git/hooks/post-receive"
+    own.write_text("#!/bin/sh\necho mine\n", encoding="utf-8")
+    minion = Minion(tmp_path / "minion")
+    wanted = {"ami_fleet_hook": {"git": {"own": str(tree)}, "program": str(poke), "by": "master"}}
+    words = ["state.apply", "ami_fleet_git_hook", f"pillar={json.dumps(wanted)}"]
+    code, states, _ = minion.call(*words)
+    assert code != 0
+    assert [state["changes"]["stderr"] for state in states.values() if not state["result"]] == [
+        f"{own} is a hook of your own; add the line {poke} own"
+    ]
+    assert own.read_text(encoding="utf-8") == "#!/bin/sh\necho mine\n"
+    own.write_text(f"#!/bin/sh\necho mine\n{poke} own\n", encoding="utf-8")
+    minion.good(*words)
 
 
-def test_the_schedule_calls_the_runner(fleet):
-    """The master reads what the SLS has written with another interval: the schedule of the running master is an hour."""
-    before = len(fleet.calls())
-    fleet.apply_master(every=2)
-    fleet.restart_master()
-    fleet.wait_for(("vm_fleet.reconcile",), before)
+def test_the_schedule_looks_of_itself(fleet):
+    """The master's scheduler puts no event on the bus: that a look has begun is seen by its lock."""
+    lock = fleet.top / "master/var/cache/salt/master/vm_fleet/main.lock"
+    wait_until(lock.exists)
+    lock.unlink()
+    wait_until(lock.exists)
