@@ -1,5 +1,6 @@
 """The two ways to a minion, by file_roots and saltutil.sync_all, and by pip, in an environment that has Salt alone."""
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -44,7 +45,25 @@ def bare_salt(tmp_path_factory):
         f"#!{directory}/bin/python\nimport sys\nfrom salt.scripts import salt_call\nsys.exit(salt_call())\n", encoding="utf-8"
     )
     program.chmod(0o755)
+    runner = directory / "bin/salt-run"
+    runner.write_text(program.read_text(encoding="utf-8").replace("salt_call", "salt_run"), encoding="utf-8")
+    runner.chmod(0o755)
     return directory, site
+
+
+class Master:
+    """The configuration of a master that need not run: its runners are called from here."""
+
+    def __init__(self, directory, salt_run):
+        self.salt_run, self.etc = salt_run, directory / "etc"
+        self.etc.mkdir(parents=True)
+        options = {"root_dir": str(directory / "root"), "file_roots": {"base": [str(PROJECT)]}, "log_level": "error"}
+        (self.etc / "master").write_text(json.dumps(options), encoding="utf-8")
+
+    def run(self, *words):
+        """``(exit code, what it said)``"""
+        done = subprocess.run([self.salt_run, "-c", self.etc, *words], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
 
 
 def test_without_the_project_there_is_no_vm_create(minion, bare_salt):
@@ -61,12 +80,27 @@ def test_synced_from_file_roots_it_works(minion, bare_salt):
     works(ours, salt_call)
 
 
+def test_synced_from_file_roots_a_master_has_the_fleet(tmp_path, bare_salt):
+    master = Master(tmp_path / "master", bare_salt[0] / "bin/salt-run")
+    assert "is not available" in master.run("vm_fleet.plan")[1]
+    for function in ("saltutil.sync_utils", "saltutil.sync_runners"):
+        code, said = master.run(function)
+        assert code == 0 and ("vmimage" in said or "runners.vm_fleet" in said), said
+    has_the_fleet(master)
+
+
+def has_the_fleet(master):
+    """The runner is found, finds the machinery, and says what is missing."""
+    code, said = master.run("vm_fleet.plan")
+    assert code != 0 and "ami_fleet is not set" in said, said
+
+
 def test_installed_by_pip_it_works(tmp_path, bare_salt):
     directory, site = bare_salt
     target = tmp_path / "installed"
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
     copy = tmp_path / "source"  # a build writes into its source tree
-    names = ["_modules", "_states", "_utils", "states", "setup.py", "pyproject.toml", "README.rst", "LICENSE"]
+    names = ["_modules", "_runners", "_states", "_utils", "states", "setup.py", "pyproject.toml", "README.rst", "LICENSE"]
     copy.mkdir()
     subprocess.run(["cp", "-r", *(PROJECT / name for name in names), copy], check=True)
     subprocess.run([*pip, "--target", target, copy], check=True)
@@ -74,6 +108,7 @@ def test_installed_by_pip_it_works(tmp_path, bare_salt):
     try:
         ours = Minion(tmp_path / "minion", file_roots={"base": [str(target / "vmimage/salt_sls")]})
         works(ours, directory / "bin/salt-call")
+        has_the_fleet(Master(tmp_path / "master", directory / "bin/salt-run"))
     finally:
         (site / "installed.pth").unlink()
 
@@ -98,3 +133,13 @@ def test_every_function_tells_how_to_call_it(minion):
     assert set(documented) == {f"vm_create.{name}" for name in OURS}
     for name, text in documented.items():
         assert "CLI Example:" in text and f"salt-call {name}" in text, name
+
+
+def test_every_function_of_the_fleet_says_how_to_call_it(tmp_path, bare_salt):
+    master = Master(tmp_path / "master", PROJECT / ".venv/bin/salt-run")
+    documented = json.loads(master.run("sys.doc", "vm_fleet", "--out", "json")[1])
+    assert {
+        f"vm_fleet.{name}" for name in ("plan", "reconcile", "status", "history", "log", "cancel", "retry", "pause", "resume")
+    } <= {*documented}
+    for name, text in documented.items():
+        assert "CLI Example:" in text and f"salt-run {name}" in text, name

@@ -59,8 +59,8 @@ class Minions:
         for minion, jobs in self._running().items():
             others = sum(1 for job in jobs if job.get("fun") == FUNCTION and self._number(job) not in open_numbers)
             room[minion] = self._standing.per_builder - others - sum(1 for claim in claims if claim.builder == minion)
-        turns = range(max(room.values(), default=0), 0, -1)
-        return [minion for turn in turns for minion in sorted(room) if room[minion] >= turn]
+        places = sorted((given - room[minion], given, minion) for minion in room for given in range(max(room[minion], 0)))
+        return [minion for _, _, minion in places]
 
     def start(self, claim: Claim) -> str:
         """Send the job of a claim, unless its minion has it."""
@@ -92,7 +92,9 @@ class Minions:
         return Sight(Seen.ENDED, error=printable(returned).strip() or "it returned nothing")
 
     def stop(self, claim: Claim) -> None:
-        """End the job with SIGTERM, by which a build leaves nothing."""
+        """End the job with SIGTERM, by which a build leaves nothing; where it has returned there is nothing to end."""
+        if self._returned(claim) is not None:
+            return
         self._client.run_job([claim.builder], "saltutil.term_job", [job_id(claim)], tgt_type="list")
 
     def log(self, claim: Claim) -> str:

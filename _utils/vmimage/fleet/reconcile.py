@@ -188,24 +188,31 @@ class Reconciler:
         return claim.wanted.repository not in {*own.repositories, *own.problems}
 
     def _promote(self, done: Done, look: Look, claim: Claim, sight: Sight, verdict: Verdict) -> None:
+        wanted, now = claim.wanted, self._clock()
         if claim.phase is not Phase.PROMOTING:
-            claim = replace(claim, phase=Phase.PROMOTING)
+            claim = replace(claim, phase=Phase.PROMOTING, deadline=now + self._lease(wanted.builders))
             self._claims.write(claim)
-        wanted = claim.wanted
-        settings = gather_settings([], wanted.settings)
+        store, settings = self._store(_cloud_of(wanted)), gather_settings([], wanted.settings)
         try:
-            taken = promote_uploaded(self._store(_cloud_of(wanted)), settings, wanted.name, claim.number, wanted.digest)
+            taken = promote_uploaded(store, settings, wanted.name, claim.number, wanted.digest)
         except OlderNumber as error:
             self._end(done, look, claim, sight, Ending.SUPERSEDED, error.message)
         except (StoreUnreachable, CredentialsWrong):
             raise  # the next pass goes on
         except VmImageError as error:
-            self._end(done, look, claim, sight, Ending.FAILED, f"its images do not get their names: {error.message}")
+            waiting = look_at(store).waiting(wanted.name, claim.number, wanted.digest)
+            if waiting and waiting.has_begun and now <= claim.deadline:
+                raise  # a name has moved: the next pass goes on
+            if waiting and waiting.is_published:
+                reason = f"published, and the older images are not archived: {error.message}"
+                self._end(done, look, claim, sight, Ending.PUBLISHED, reason)
+            else:
+                self._end(done, look, claim, sight, Ending.FAILED, f"its images do not get their names: {error.message}")
         else:
             if verdict.is_ended:  # else its builder has yet to say how long each step took
                 ids = {kind: output["image"] for kind, output in taken["outputs"].items()}
                 facts = {"images": [*ids.values()], "outputs": ids, "pending": taken["pending"]}
-                self._end(done, look, claim, sight, Ending.PUBLISHED, f"published as {claim.wanted.name}", facts)
+                self._end(done, look, claim, sight, Ending.PUBLISHED, f"published as {wanted.name}", facts)
 
     def _end(
         self,

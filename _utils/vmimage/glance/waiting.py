@@ -38,6 +38,11 @@ class Waiting:
         """Whether each has its name."""
         return all(fact(image, "state") == PUBLISHED for image in self.mains.values())
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any has its name."""
+        return any(fact(image, "state") == PUBLISHED for image in self.mains.values())
+
 
 def mark_complete(store: "Store", mains: Mapping[str, Image], current: Mapping[str, Image]) -> None:
     """Say on each main image that all of the build is in the store.
