@@ -116,15 +116,7 @@ def test_a_body_that_was_changed_is_refused():
 def test_without_a_secret_nothing_is_accepted_and_an_empty_secret_is_none():
     with pytest.raises(HookRefused, match="no secret is configured"):
         call(secrets=(), sign=lambda body: {"X-Hub-Signature-256": f"sha256={signature(body, '')}"})
-    for empty in ({"secret": ""}, {"secret": []}, {}, {"secret": None}):
-        assert read_secrets_of(empty) == ()
-
-
-def read_secrets_of(hooks):
-    try:
-        return read_secrets(hooks)
-    except SettingsWrong:
-        return ()
+    assert read_secrets({}) == () and read_secrets({"secret": []}) == ()
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at():
@@ -200,12 +192,19 @@ def test_what_the_owner_of_a_repository_writes_about_it_is_no_address():
 @given(st.text(), st.text())
 def test_an_address_is_compared_with_any_text(address, more):
     same = normal_address(address)
-    assert normal_address(same) == same or "%" in address or ".git" in address or ":" in address
     assert address == "" or same != normal_address(f"{address.rstrip('/')}-{more}x")
 
 
 @pytest.mark.parametrize(
-    "hooks", [{"secret": "short"}, {"secret": 1234567890123456}, {"secret": [SECRET, "short"]}, {"secret": {"a": SECRET}}]
+    "hooks",
+    [
+        {"secret": "short"},
+        {"secret": ""},
+        {"secret": None},
+        {"secret": 1234567890123456},
+        {"secret": [SECRET, "short"]},
+        {"secret": {"a": SECRET}},
+    ],
 )
 def test_a_secret_that_could_be_guessed_is_refused_by_its_key(hooks):
     with pytest.raises(SettingsWrong, match="ami_fleet:hooks:secret") as refused:

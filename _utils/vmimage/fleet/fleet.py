@@ -2,20 +2,22 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmimage.errors import SettingsWrong, WorkspaceBusy
 from vmimage.fleet.claims import Cache, Claims
-from vmimage.fleet.configuration import Configuration, read_configuration
+from vmimage.fleet.configuration import MINIONS, Configuration, read_configuration
 from vmimage.fleet.deliveries import Deliveries
 from vmimage.fleet.kinds import Means, builders_of
-from vmimage.fleet.minions import Client
+from vmimage.fleet.minions import Client, Minions
 from vmimage.fleet.notify import Returner, read_notify
 from vmimage.fleet.reconcile import Done, Reconciler
+from vmimage.fleet.records import Claim, Phase
 from vmimage.fleet.wanted import Repositories
+from vmimage.fleet.watching import place_of, steps_of
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.settings.lookup import Source
 from vmimage.system.lock import locked
@@ -139,8 +141,15 @@ class Fleet:
         """What is under way, what is planned, and how the last build of each image ended."""
         now = time.time()
         last: dict[str, dict[str, Any]] = {}
+        facts: dict[str, list[Mapping[str, Any]]] = {}
         for result in self.claims.results():
             last.setdefault(result.name, _shown(asdict(result)))
+            facts.setdefault(result.name, []).append(result.facts)
+        claims = self.claims.open()
+        places = {
+            number: place_of(done, steps_of(facts.get(name, ())))
+            for number, name, done in self._steps_done([claim for claim in claims if claim.phase is Phase.SENT])
+        }
         running = [
             {
                 "number": claim.number,
@@ -150,13 +159,22 @@ class Fleet:
                 "phase": str(claim.phase),
                 "job": claim.job,
                 "seconds": round(now - claim.since, 1),
+                **dict(zip(("step", "percent"), places.get(claim.number, ("", None)), strict=True)),
             }
-            for claim in self.claims.open()
+            for claim in claims
         ]
         asked = self.claims.asked()
         paused = sorted(key for key in asked if key == "pause" or key.startswith("pause."))
         plan = self.plan()
         return {"plan": plan["images"], "problems": plan["problems"], "running": running, "last": last, "paused": paused}
+
+    def _steps_done(self, claims: Sequence[Claim]) -> Iterator[tuple[int, str, list[str]]]:
+        """Number, image and done steps of builds, as far as their builders can be asked."""
+        for builders in builders_of(self.configuration, self._means).values() if claims else ():
+            if isinstance(builders, Minions):
+                own = {claim.number: claim for claim in claims if claim.wanted.builders == MINIONS}
+                for number, done in builders.watch([*own.values()]).items() if own else ():
+                    yield number, own[number].wanted.name, done
 
     def history(self, name: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """How builds ended, the newest first."""

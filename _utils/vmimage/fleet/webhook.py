@@ -54,7 +54,7 @@ def read_secrets(hooks: Mapping[str, Any]) -> tuple[str, ...]:
     unknown = [key for key in hooks if key != "secret"]
     if unknown:
         raise SettingsWrong(f"ami_fleet:hooks has no key {unknown[0]}", hint="it has: secret")
-    given = hooks.get("secret") or ()
+    given = hooks.get("secret", [])
     secrets = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list) else (None,)
     if not all(isinstance(secret, str) and len(secret) >= _LEAST_SECRET for secret in secrets):
         raise SettingsWrong(
