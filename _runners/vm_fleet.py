@@ -17,12 +17,17 @@ master's configuration names. It can be called at any moment, twice at once, or 
 
 import contextlib
 import logging
+import time
 
 import salt.cache
 import salt.client
+import salt.minion
 from salt.exceptions import CommandExecutionError, SaltException
 from vmimage.errors import CallFailed, VmImageError, printable
 from vmimage.fleet import fleet
+from vmimage.fleet.metrics import make_metrics
+from vmimage.fleet.page import make_page, report_links, write_shown
+from vmimage.fleet.table import make_table
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +77,19 @@ def _open():
     return fleet.Fleet(__opts__, salt.cache.factory(__opts__), _Client(__opts__))
 
 
+def _notified(opened, work):
+    """What some work on the fleet returns, after whoever is configured was notified of what ended in it."""
+    done = work(opened)
+    opened.notify(_call_returner)
+    return done
+
+
+def _call_returner(name, job):
+    """Hand a job's return to a returner of Salt; it is loaded as a minion's, for its options are looked up as a minion's are."""
+    with salt.minion.MasterMinion(__opts__, states=False, rend=False) as minion:
+        minion.returners[f"{name}.returner"](job)
+
+
 def plan():
     """
     Show of each variation whether its image is as its repository asks, and why not. Changes nothing.
@@ -106,13 +124,35 @@ def reconcile(repository=None):
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
-        return _open().reconcile(repository)
+        return _notified(_open(), lambda opened: opened.reconcile(repository))
 
 
-def status():
+def hook(repositories=(), digest=""):
+    """
+    What the reactor calls when a repository has changed: :func:`reconcile` for these repositories. The reactor has checked who says so.
+
+    :param list repositories: of ``ami_fleet``, by their exact names; default: all are asked
+    :param str digest: sha256 of the body of a forge's call; a call that comes again changes nothing
+    :return: as of :func:`reconcile`; or ``repeated``: True
+    :raises CommandExecutionError: if there is no such repository, or ``ami_fleet`` is wrong
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.hook '[web]'
+    """
+    with _salt_errors():
+        return _notified(
+            _open(), lambda opened: opened.hook([repositories] if isinstance(repositories, str) else list(repositories), digest)
+        )
+
+
+def status(table=False):
     """
     List what is under way, what waits, and how the last build of each variation ended.
 
+    :param bool table: as a text for people
     :return: dict of ``plan`` (as of :func:`plan`), ``running`` (a list of dicts), ``last`` (the newest result of each image), ``paused``
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
@@ -121,9 +161,55 @@ def status():
     .. code-block:: bash
 
         salt-run vm_fleet.status
+        salt-run vm_fleet.status table=True
     """
     with _salt_errors():
-        return _open().status()
+        found = _open().status()
+        return make_table(found, time.time()) if table else found
+
+
+def page(path, report=""):
+    """
+    Write the fleet's page: images, builds under way, and how builds ended. It is a single file that loads nothing.
+
+    :param str path: of the page
+    :param str report: address of a build's report, with ``{builder}``, ``{name}``, ``{variation}`` and ``{number}`` in it; default: no links
+    :return: the path
+    :raises CommandExecutionError: if ``ami_fleet`` is wrong, or the page cannot be written
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.page /var/www/fleet.html
+        salt-run vm_fleet.page /var/www/fleet.html report='http://{builder}/images/{variation}.report.html'
+    """
+    with _salt_errors():
+        opened = _open()
+        ended = opened.history(limit=200)
+        text = make_page(opened.configuration.name, opened.status(), ended, time.time(), report_links(ended, report))
+        return write_shown(path, text)
+
+
+def metrics(path=None):
+    """
+    The fleet for Prometheus, as OpenMetrics text: builds by how they ended and their seconds, images by state, ages of those published.
+
+    :param str path: of a file to write instead, such as of node_exporter's textfile collector, ``.prom``; it is replaced at once
+    :return: the text, or the path
+    :raises CommandExecutionError: if ``ami_fleet`` is wrong, or prometheus_client is not installed
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run vm_fleet.metrics
+        salt-run vm_fleet.metrics /var/lib/prometheus/node-exporter/vm_fleet.prom
+    """
+    with _salt_errors():
+        opened = _open()
+        text = make_metrics(opened.configuration.name, opened.status(), opened.claims.totals(), time.time())
+        return write_shown(path, text) if path else text
 
 
 def history(name=None, limit=50):
@@ -176,7 +262,7 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
-        return _open().cancel(int(number))
+        return _notified(_open(), lambda opened: opened.cancel(int(number)))
 
 
 def retry(name):
@@ -194,7 +280,7 @@ def retry(name):
         salt-run vm_fleet.retry web-amd64
     """
     with _salt_errors():
-        return _open().retry(name)
+        return _notified(_open(), lambda opened: opened.retry(name))
 
 
 def pause(name=None):

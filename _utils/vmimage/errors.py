@@ -192,5 +192,9 @@ class RepositoryWrong(VmImageError):
     """A repository's address, revision or content is not what the settings ask for."""
 
 
+class HookRefused(VmImageError):
+    """A call of a forge that nobody with the shared secret has made, or about no repository of the fleet."""
+
+
 class CallFailed(VmImageError):
     """The builder's own Salt could not do what the run of the builder asked for."""

@@ -1,6 +1,7 @@
 """The YAML of the pages is good: settings of this project are known and have good values, states compile."""
 
 import os
+import re
 
 import pytest
 import yaml
@@ -9,6 +10,8 @@ from pages import blocks
 from vmimage.errors import VmImageError
 from vmimage.fleet.configuration import read_configuration
 from vmimage.fleet.instances import read_kind
+from vmimage.fleet.notify import read_notify
+from vmimage.fleet.webhook import read_secrets
 from vmimage.glance.credentials import gather_credentials
 from vmimage.instance.userdata import sort_userdata
 from vmimage.settings.gather import gather_settings
@@ -28,6 +31,8 @@ def check_settings(text, tmp_path):
         if "keystone" in tops:
             assert gather_credentials(source, environment={})
         return "settings"
+    if tops <= {"ami_fleet", "ami_fleet_master", "ami_fleet_hook"}:
+        return check_fleet(data)
     if tops == {"clouds"}:
         (tmp_path / "clouds.yaml").write_text(text, encoding="utf-8")
         environment = {"OS_CLIENT_CONFIG_FILE": os.fspath(tmp_path / "clouds.yaml"), "HOME": os.fspath(tmp_path)}
@@ -43,6 +48,20 @@ def check_settings(text, tmp_path):
         _, ours, below = root.partition("/salt-ami-cloud-builder")
         assert not ours or (PROJECT / below.lstrip("/")).is_dir()
     return "minion config"
+
+
+def check_fleet(data):
+    """The fleet of a master, with builders where the block leaves them out; keys of the states' pillars are those that the states name."""
+    if "ami_fleet" in data:
+        found = read_configuration({"ami_fleet": {"builders": {"target": "x"}, **data["ami_fleet"]}})
+        assert found.problems == {}
+        assert read_secrets(found.hooks) or not found.hooks
+        read_notify(found.notify)
+    for key, sls in (("ami_fleet_master", "ami_fleet"), ("ami_fleet_hook", "ami_fleet_poke")):
+        text = (PROJECT / f"states/{sls}.sls").read_text(encoding="utf-8")
+        known = re.search(r"if key not in \((.+?)\)", text)[1]
+        assert {f'"{name}"' for name in data.get(key) or {}} <= set(known.split(", "))
+    return "fleet"
 
 
 def looked_up(data, key):
@@ -81,6 +100,10 @@ def check_states(text, minion, tmp_path):
         "ami:\n  variations:\n    web: {varation: /srv/web}",
         "keystone.usr: alice",
         "keystone.user: alice",
+        "ami_fleet: {repositries: {}}",
+        "ami_fleet: {repositories: {web: {svn: https://svn.example.org}}}",
+        "ami_fleet: {hooks: {secret: short}}",
+        "ami_fleet_master: {evry: 3}",
         "file_rots: {}",
         "file_roots: {base: [/srv/salt-ami-cloud-builder/sates]}",
         "clouds: {mine: {auth: {auth_url: https://keystone.example.org}}}",

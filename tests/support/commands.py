@@ -73,7 +73,9 @@ def check_command(words):
     _check_files(words)
     program, rest = words[0], words[1:]
     if program in ("salt-call", "salt"):
-        return check_salt(rest[1:] if program == "salt" else rest)
+        return check_salt(_behind_target(rest) if program == "salt" else rest)
+    if program == "salt-run":
+        return check_runner(rest)
     if program == "./quickstart":
         return _check_quickstart(rest)
     if program == "./run-tests":
@@ -117,10 +119,34 @@ def check_salt(words):
     if module == "vm_create":
         _check_call(name, arguments, keywords)
     elif function in ("state.sls", "state.apply"):
-        unknown = [sls for sls in arguments if sls not in _STATES]
+        unknown = [sls for argument in arguments for sls in argument.split(",") if sls not in _STATES]
         if unknown or not isinstance(keywords.get("pillar", {}), dict):
             raise CommandWrong(f"states/ has no {unknown}, or the pillar is no mapping: {keywords}")
     return f"salt {function}"
+
+
+def _behind_target(words):
+    """What follows the target of salt, which may be a compound target."""
+    return words[2:] if words[0] == "-C" else words[1:]
+
+
+def check_runner(words):
+    """A function of a runner with its arguments; of runners other than vm_fleet those that a page may call."""
+    function, *given = words
+    module, _, name = function.partition(".")
+    if module != "vm_fleet":
+        if function not in ("saltutil.sync_all", "event.send"):
+            raise CommandWrong(f"{function} is no function of a runner that a page may call")
+        return f"runner {function}"
+    known = functions("_runners/vm_fleet.py")
+    if name not in known:
+        raise CommandWrong(f"there is no function vm_fleet.{name}")
+    arguments, keywords = _parsed(given)
+    try:
+        known[name].bind(*arguments, **keywords)
+    except TypeError as error:
+        raise CommandWrong(f"vm_fleet.{name}: {error}") from None
+    return f"runner {function}"
 
 
 def _parsed(given):
@@ -148,9 +174,9 @@ def _check_call(name, arguments, keywords):
 
 
 @functools.cache
-def functions():
-    """``{name: signature}`` of what _modules/vm_create.py offers; read, for a test that imports Salt imports no other test afterwards."""
-    tree = ast.parse((PROJECT / "_modules/vm_create.py").read_text(encoding="utf-8"))
+def functions(face="_modules/vm_create.py"):
+    """``{name: signature}`` of what a face offers; read, for a test that imports Salt imports no other test afterwards."""
+    tree = ast.parse((PROJECT / face).read_text(encoding="utf-8"))
     defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     return {node.name.rstrip("_"): _signature(node.args) for node in defined}  # try_ is try to Salt
 

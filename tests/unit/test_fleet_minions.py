@@ -133,3 +133,23 @@ def test_a_build_that_has_ended_is_not_ended_again(has_returned):
         salt.returned[job_id(claim())] = {"b1": {"ret": {}}}
     minions(salt).stop(claim())
     assert [sent[0] for sent in salt.sent] == ([] if has_returned else ["saltutil.term_job"])
+
+
+def test_the_steps_that_are_done_are_asked_once_of_all_builders_and_who_is_silent_says_none():
+    salt = Salt({"b1": [], "b2": []})
+    said = {
+        "b1": {"web": {"busy": True, "steps": ["base", "root"]}, "db": {"busy": True, "steps": []}},
+        "b2": {"web": {"busy": False}},
+    }
+
+    def run_job(tgt, fun, arg=(), **more):
+        salt.sent.append((fun, tgt, list(arg)))
+        salt.returned["j"] = {name: {"ret": builds} for name, builds in said.items()}
+        return {"jid": "j", "minions": list(tgt)}
+
+    salt.run_job = run_job
+    ours = minions(salt)
+    assert ours.watch([claim(7, "b1"), claim(8, "b2"), claim(9, "b3")]) == {7: ["base", "root"]}
+    assert salt.sent == [("vm_create.status", ["b1", "b2", "b3"], [])]
+    said["b1"] = "Minion did not return"
+    assert ours.watch([claim(7, "b1")]) == {}

@@ -79,8 +79,20 @@ class Claims:
         before = self.result(result.number)
         if before is None:
             self._cache.store(self._bank("results"), str(result.number), asdict(result))
+            self._count(result)
         self.forget(result.number)
         return before or result
+
+    def _count(self, result: Result) -> None:
+        totals = self.totals()
+        total = totals.setdefault(result.ending.value, {"builds": 0, "seconds": 0.0})
+        total["builds"] += 1
+        total["seconds"] += result.seconds
+        self._cache.store(self._bank("state"), "totals", totals)
+
+    def totals(self) -> dict[str, dict[str, float]]:
+        """``{ending: {"builds": how many, "seconds": of all of them}}`` since the fleet began; results that are no longer kept count, too."""
+        return dict(self._cache.fetch(self._bank("state"), "totals") or {})
 
     def forget(self, number: int) -> None:
         """Remove the claim of a build that has a result."""

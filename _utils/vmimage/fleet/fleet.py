@@ -1,24 +1,31 @@
 """The fleet as its commands see it: one reconciler at a time, and a note for it where another call wants a look as well."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmimage.errors import SettingsWrong, WorkspaceBusy
 from vmimage.fleet.claims import Cache, Claims
-from vmimage.fleet.configuration import Configuration, read_configuration
+from vmimage.fleet.configuration import MINIONS, Configuration, read_configuration
+from vmimage.fleet.deliveries import Deliveries
 from vmimage.fleet.kinds import Means, builders_of
-from vmimage.fleet.minions import Client
+from vmimage.fleet.minions import Client, Minions
+from vmimage.fleet.notify import Returner, read_notify
 from vmimage.fleet.reconcile import Done, Reconciler
+from vmimage.fleet.records import Claim, Phase
 from vmimage.fleet.wanted import Repositories
+from vmimage.fleet.watching import place_of, steps_of
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.settings.lookup import Source
 from vmimage.system.lock import locked
 
 if TYPE_CHECKING:
     from vmimage.glance.client import Store
+
+log = logging.getLogger("vm_fleet")
 
 _POKE = "poke"
 
@@ -35,6 +42,7 @@ class Fleet:
         self.configuration: Configuration = read_configuration(options)
         self.claims = Claims(cache, self.configuration.name)
         self._directory = Path(options["cachedir"]) / "vm_fleet"
+        self.deliveries = Deliveries(cache, self.configuration.name, self._directory)
         self._lock = self._directory / f"{self.configuration.name}.lock"
         self._means = Means(client, self._credentials)
 
@@ -64,6 +72,7 @@ class Fleet:
                 "reason": due.reason,
                 "revision": due.wanted.revision,
                 "repository": due.wanted.repository,
+                "published_at": due.published_at,
             }
             for due in planned
         }
@@ -96,6 +105,29 @@ class Fleet:
             if not self._pokes():  # who came while the lock was being let go has seen it held
                 return {"busy": False, "passes": passes, **asdict(total)}
 
+    def hook(self, repositories: Sequence[str], digest: str = "") -> dict[str, Any]:
+        """Reconcile, for repositories have changed.
+
+        :param repositories: their names; none: any may have
+        :param digest: of a forge's call; empty: of a hook's poke
+        """
+        unknown = [name for name in repositories if name not in self.configuration.repositories]
+        if unknown:
+            raise SettingsWrong(
+                f"there is no repository {unknown[0]} in ami_fleet", hint=", ".join(self.configuration.repositories)
+            )
+        if digest and not self.deliveries.take(digest):
+            log.warning("a call of the fleet's webhook came again: nothing is done for it (sha256 of its body: %s)", digest)
+            return {"repeated": True}
+        for name in repositories[1:]:
+            self.claims.ask(f"{_POKE}.{name}", time.time())
+        return self.reconcile(repositories[0] if repositories else None)
+
+    def notify(self, call_returner: Returner) -> list[str]:
+        """Notify whoever is configured of failures and their ends."""
+        wanted = read_notify(self.configuration.notify)
+        return self.deliveries.notify(wanted, self.claims.results(), call_returner) if wanted.command or wanted.returner else []
+
     def _pokes(self) -> list[str]:
         return [key for key in self.claims.asked() if key == _POKE or key.startswith(f"{_POKE}.")]
 
@@ -109,8 +141,15 @@ class Fleet:
         """What is under way, what is planned, and how the last build of each image ended."""
         now = time.time()
         last: dict[str, dict[str, Any]] = {}
+        facts: dict[str, list[Mapping[str, Any]]] = {}
         for result in self.claims.results():
             last.setdefault(result.name, _shown(asdict(result)))
+            facts.setdefault(result.name, []).append(result.facts)
+        claims = self.claims.open()
+        places = {
+            number: place_of(done, steps_of(facts.get(name, ())))
+            for number, name, done in self._steps_done([claim for claim in claims if claim.phase is Phase.SENT])
+        }
         running = [
             {
                 "number": claim.number,
@@ -120,13 +159,22 @@ class Fleet:
                 "phase": str(claim.phase),
                 "job": claim.job,
                 "seconds": round(now - claim.since, 1),
+                **dict(zip(("step", "percent"), places.get(claim.number, ("", None)), strict=True)),
             }
-            for claim in self.claims.open()
+            for claim in claims
         ]
         asked = self.claims.asked()
         paused = sorted(key for key in asked if key == "pause" or key.startswith("pause."))
         plan = self.plan()
         return {"plan": plan["images"], "problems": plan["problems"], "running": running, "last": last, "paused": paused}
+
+    def _steps_done(self, claims: Sequence[Claim]) -> Iterator[tuple[int, str, list[str]]]:
+        """Number, image and done steps of builds, as far as their builders can be asked."""
+        for builders in builders_of(self.configuration, self._means).values() if claims else ():
+            if isinstance(builders, Minions):
+                own = {claim.number: claim for claim in claims if claim.wanted.builders == MINIONS}
+                for number, done in builders.watch([*own.values()]).items() if own else ():
+                    yield number, own[number].wanted.name, done
 
     def history(self, name: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """How builds ended, the newest first."""

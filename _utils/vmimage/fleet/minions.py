@@ -91,6 +91,21 @@ class Minions:
             return Sight(Seen.ENDED, result=returned)
         return Sight(Seen.ENDED, error=printable(returned).strip() or "it returned nothing")
 
+    def watch(self, claims: Sequence[Claim]) -> dict[int, list[str]]:
+        """The steps that are done of builds, by their numbers, as far as their minions say them in time: asked once of all of them."""
+        found: dict[int, list[str]] = {}
+        workspaces = {str(claim.wanted.settings.get("workspace", "")) for claim in claims}
+        for workspace in workspaces:
+            own = [claim for claim in claims if claim.wanted.settings.get("workspace", "") == workspace]
+            words = [f"workspace={workspace}"] if workspace else []
+            answers = self._ask(sorted({claim.builder for claim in own}), "list", "vm_create.status", words, _ANSWER_SECONDS)
+            for claim in own:
+                builds = answers.get(claim.builder)
+                build = builds.get(claim.wanted.variation) if isinstance(builds, Mapping) else None
+                if isinstance(build, Mapping) and build.get("busy"):
+                    found[claim.number] = list(build.get("steps") or ())
+        return found
+
     def stop(self, claim: Claim) -> None:
         """End the job with SIGTERM, by which a build leaves nothing; where it has returned there is nothing to end."""
         if self._returned(claim) is not None:

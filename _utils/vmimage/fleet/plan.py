@@ -32,12 +32,14 @@ class Planned:
 
     :ivar reason: a sentence
     :ivar until: seconds since 1970, of what waits
+    :ivar published_at: when the oldest of its published images was uploaded, in seconds since 1970; 0: there is none
     """
 
     wanted: Wanted
     state: State
     reason: str
     until: float = 0.0
+    published_at: float = 0.0
 
     @property
     def is_due(self) -> bool:
@@ -48,6 +50,12 @@ class Planned:
 def kinds_of(wanted: Wanted) -> list[str]:
     """The outputs of an image that go to Glance."""
     return [kind for kind in GLANCE_KINDS if kind in wanted.settings.get("outputs", ("triplet",))]
+
+
+def published_at(wanted: Wanted, shelf: Shelf | None) -> float:
+    """When the oldest of the published images of a variation was uploaded, in seconds since 1970; 0: there is none."""
+    published = shelf.published(wanted.name, kinds_of(wanted)).values() if shelf else ()
+    return min((image.at for image in published if image), default=0.0)
 
 
 def plan_image(

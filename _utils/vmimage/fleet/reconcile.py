@@ -19,7 +19,7 @@ from vmimage.fleet.builders import Builders
 from vmimage.fleet.claims import Claims
 from vmimage.fleet.configuration import MINIONS, Configuration
 from vmimage.fleet.judge import Act, Verdict, judge
-from vmimage.fleet.plan import Planned, in_order, plan_image
+from vmimage.fleet.plan import Planned, in_order, plan_image, published_at
 from vmimage.fleet.published import Shelf, look_at
 from vmimage.fleet.records import Claim, Ending, Phase, Result, Seen, Sight, Wanted
 from vmimage.fleet.wanted import Ask, Asked
@@ -232,7 +232,7 @@ class Reconciler:
                     self._claims.write_log(claim.number, builders.log(claim))
             builders.stop(claim)
         now, wanted = self._clock(), claim.wanted
-        known = {**_facts(sight), **(facts or {}), "job": claim.job}
+        known = {**_facts(sight), **(facts or {}), "job": claim.job, "variation": wanted.variation}
         result = Result(claim.number, wanted.name, wanted.digest, wanted.revision, claim.builder, ending, reason, round(now - claim.since, 3), now, known)  # fmt: skip
         result = self._claims.end(result)
         look.results.setdefault(wanted.name, []).insert(0, result)
@@ -266,18 +266,12 @@ class Reconciler:
     def _plan(self, look: Look) -> list[Planned]:
         claims = {claim.wanted.name: claim for claim in look.claims}
         now = self._clock()
-        return [
-            plan_image(
-                wanted,
-                look.shelves.get(_cloud_of(wanted)),
-                claims.get(name),
-                look.results.get(name, ()),
-                look.wishes,
-                self._configuration,
-                now,
-            )
-            for name, wanted in look.asked.wanted.items()
-        ]
+        found = []
+        for name, wanted in look.asked.wanted.items():
+            shelf, results = look.shelves.get(_cloud_of(wanted)), look.results.get(name, ())
+            planned = plan_image(wanted, shelf, claims.get(name), results, look.wishes, self._configuration, now)
+            found.append(replace(planned, published_at=published_at(wanted, shelf)))
+        return found
 
     def _begin_due(self, done: Done, look: Look) -> None:
         """Give out what is due to builders that are free."""

@@ -1,11 +1,5 @@
-"""The report: all that is known of a build as a single HTML page.
+"""The report: all that is known of a build as a single HTML page."""
 
-It loads nothing: its policy forbids everything but the style sheet that is in it, whose digest it names.  Nothing in it is a
-script, so that what a log line or a state's comment says cannot become a script.
-"""
-
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +9,10 @@ from vmimage.errors import NotReady
 from vmimage.image.triplet import Manifest, Triplet
 from vmimage.report.changes import changes, signed_amount
 from vmimage.report.contents import contents
+from vmimage.report.document import make_document
 from vmimage.report.html import Markup, element, folded, joined, table
 from vmimage.report.log import failures, log, mark_lines
 from vmimage.report.machine import machine
-from vmimage.report.style import STYLE
 from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, total_seconds
 from vmimage.root.workspace import Workspace
 from vmimage.system.aliases import StrPath
@@ -64,19 +58,8 @@ def make_page(found: Mapping[str, Any]) -> str:
         log(lines),
         _settings(manifest),
     ]
-    style = Markup(STYLE)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    head = [
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{name}: {_OUTCOMES[found['outcome']]} {_time(manifest)}"),
-        element("style", style),
-    ]
-    body = element("main", _headline(found, name), _ways(sections), sections)
-    return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+    title = f"{name}: {_OUTCOMES[found['outcome']]} {_time(manifest)}"
+    return make_document(title, _headline(found, name), _ways(sections), sections)
 
 
 def _headline(found: Mapping[str, Any], name: str) -> Markup:

@@ -1,0 +1,27 @@
+"""A whole HTML page that loads nothing: its policy forbids everything but the style sheet that is in it, whose digest it names.
+
+Nothing in it is a script, so that what a log line or a state's comment says cannot become a script.
+"""
+
+import base64
+import hashlib
+
+from vmimage.report.html import Content, Markup, element
+from vmimage.report.style import STYLE
+
+
+def make_document(title: str, *content: Content) -> str:
+    """The page."""
+    style = Markup(STYLE)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        element("style", style),
+    ]
+    body = element("main", *content)
+    return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
