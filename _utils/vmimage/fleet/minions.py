@@ -98,7 +98,9 @@ class Minions:
         for workspace in workspaces:
             own = [claim for claim in claims if claim.wanted.settings.get("workspace", "") == workspace]
             words = [f"workspace={workspace}"] if workspace else []
-            answers = self._ask(sorted({claim.builder for claim in own}), "list", "vm_create.status", words, _ANSWER_SECONDS)
+            answers = self._ask(
+                sorted({claim.builder for claim in own}), "list", "vm_create.status", words, self._answer_seconds()
+            )
             for claim in own:
                 builds = answers.get(claim.builder)
                 build = builds.get(claim.wanted.variation) if isinstance(builds, Mapping) else None
@@ -132,10 +134,13 @@ class Minions:
     def _running(self) -> dict[str, list[Mapping[str, Any]]]:
         """``{minion: its jobs}`` of those that answer, asked once in a pass."""
         if self._jobs is None:
-            seconds = min(self._standing.lease / 8, _LONGEST_ANSWER_SECONDS)  # several looks in a lease
-            answers = self._ask(self._standing.target, "compound", "saltutil.running", (), seconds)
+            answers = self._ask(self._standing.target, "compound", "saltutil.running", (), self._answer_seconds())
             self._jobs = {minion: jobs for minion, jobs in answers.items() if isinstance(jobs, list)}
         return self._jobs
+
+    def _answer_seconds(self) -> float:
+        """How long an answer of minions is waited for: there are several looks in a lease."""
+        return min(self._standing.lease / 8, _LONGEST_ANSWER_SECONDS)
 
     def _runs(self, claim: Claim) -> bool:
         return any(job.get("jid") == job_id(claim) for job in self._running().get(claim.builder, ()))
