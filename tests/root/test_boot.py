@@ -2,15 +2,11 @@
 
 import hashlib
 import json
-import re
-import shlex
-import subprocess
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from booting import FACTS, HANGS_SECONDS
+from booting import FACTS, HANGS_SECONDS, asked_by_key
 from contained import METADATA, Contained
 from looking import looked_into
 from vmimage.image.triplet import Triplet
@@ -18,45 +14,32 @@ from vmimage.image.triplet import Triplet
 pytestmark = pytest.mark.boot
 
 
+#: the page that it serves
+PAGE = r"""
+exec 3<>/dev/tcp/127.0.0.1/80
+printf 'GET / HTTP/1.0\r\n\r\n' >&3
+echo "page=$(tr -d '\n' <&3)"
+"""
+
+
 @dataclass(frozen=True)
 class Instance:
-    """An instance of the sample that vm_create.boot has booted, by the key that it gave.
+    """An instance of the sample that vm_create.boot has booted.
 
-    :ivar facts: what it says of itself
-    :ivar page: that it serves
-    :ivar user: who the key lets in
-    :ivar key: the file of the key, while it ran
+    :ivar facts: what it says of itself to who logs in by the key
     :ivar seen: what vm_create.boot has returned
+    :ivar key: where the key was
     """
 
     facts: dict
-    page: str
-    user: str
-    key: Path
     seen: dict
+    key: Path
 
 
 @pytest.fixture(scope="module")
 def first(sample):
-    with sample.start("vm_create.boot", "variation", forward="80", ssh_key=True) as boot:
-
-        def line_with(words):
-            said = []
-            while not said or words not in said[-1]:
-                said.append(boot.stderr.readline())
-                assert said[-1], "".join(said)
-            return said[-1]
-
-        command = shlex.split(line_with("log in: ").removeprefix("log in: "))
-        port = re.search(r"port 80 is (127\.0\.0\.1:\d+)", line_with("it stays up "))[1]
-        told = subprocess.run([*command, f"id -un; {FACTS}"], check=True, capture_output=True, text=True).stdout.splitlines()
-        with urllib.request.urlopen(f"http://{port}/", timeout=60) as answer:
-            page = answer.read().decode()
-        subprocess.run([*command, "(sleep 1; systemctl poweroff) >/dev/null 2>&1 &"], check=True)
-        out, err = boot.communicate(timeout=HANGS_SECONDS)
-    assert boot.returncode == 0, f"{out}{err}"
-    key = Path(command[command.index("-i") + 1])
-    return Instance(dict(line.split("=", 1) for line in told[1:]), page, told[0], key, json.loads(out)["local"])
+    answer, seen, key = asked_by_key(sample, f"{FACTS}{PAGE}".strip(), forward="80")
+    return Instance(dict(line.split("=", 1) for line in answer.splitlines() if "=" in line), seen, Path(key))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +75,7 @@ def test_its_cloud_init_finds_its_cloud_and_ends_well(second):
 
 def test_it_has_an_address_by_dhcp_and_serves_the_page(first):
     assert first.facts["address"].startswith("10.0.2.15/")
-    assert "<h1>Seen in a test</h1>" in first.page
+    assert "<h1>Seen in a test</h1>" in first.facts["page"]
 
 
 def test_it_has_grown_to_its_disk(first):
@@ -113,7 +96,7 @@ def test_it_runs_the_kernel_of_the_triplet(first, sample):
 
 
 def test_vm_create_boot_shows_the_login_prompt_and_who_answers_and_lets_root_log_in_by_a_key(first, sample):
-    assert first.user == "root" and not first.key.exists()
+    assert first.facts["user"] == "root" and not first.key.exists()
     assert first.seen["answers"]["80"].startswith("HTTP/1.1 200") and first.seen["answers"]["22"].startswith("SSH-2.0")
     assert "login:" in first.seen["console"][-1]
     assert sample.manifest()["files"]["root_image"]["bytes"] == (sample.output / "variation.img").stat().st_size
