@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from builder_machine import as_userdata, keystone_of
@@ -27,7 +26,6 @@ from vmimage.base.prepare import prepare_base
 from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
-from vmimage.system.digest import digest_of_file
 from vmimage.system.progress import Progress
 
 pytestmark = [pytest.mark.boot, pytest.mark.needs("hg", "genisoimage")]
@@ -56,12 +54,9 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def small_base(request, light, tmp_path_factory):
-    """``(path, sha256)`` of the light base; where tests boot what is made of it, of a base that boots and has little else."""
-    if any(item.get_closest_marker("long") for item in request.session.items):
-        return make_small_base(Salt(tmp_path_factory.mktemp("base") / "small"))
-    image = Path(light["ami.base"])
-    return image, digest_of_file(image).removeprefix("sha256:")
+def small_base(bootstrapped, tmp_path_factory):
+    """``(path, sha256)`` of a base that boots and has little else."""
+    return make_small_base(Salt(tmp_path_factory.mktemp("base") / "small"))
 
 
 @pytest.fixture(scope="module")

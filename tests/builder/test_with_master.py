@@ -1,6 +1,5 @@
 """A builder that is a minion of a master: the master tells what to build, and sees it being built and published."""
 
-import json
 import subprocess
 
 import pytest
@@ -13,21 +12,16 @@ from variations import make_history
 pytestmark = pytest.mark.needs("hg")
 
 
-PAGE = "/etc/mark:\n  file.managed:\n    - contents: {{ pillar['colour'] }} {{ grains['id'] }}\n"
-
-
-def test_a_master_has_its_states_and_a_repository_built_and_published_by_its_minion(emptied, light, repositories, tmp_path):
+def test_a_master_has_a_repository_built_and_published_by_its_minion(emptied, light, repositories, tmp_path):
     """Who it is to the cloud stands in the minion's own configuration, and in no cache, log or event of either."""
     source = make_history("hg", repositories.top / tmp_path.name)
     asked, client = source.shown(source.nodes["second"]), emptied.client("alice", "RegionOne")
     pillar = {"name": "web", "update": False, "cache": make_cache(tmp_path / "cache", light)}
     pillar |= {"base": light["ami.base"], "base_unverified": True}
+    pillar |= {"hg_address_variation": repositories.address(source), "hg_rev_variation": asked}
     with cluster_running(pillar=pillar, minion=keystone_of(emptied)) as cluster:
         code, synced = cluster.salt("saltutil.sync_all")
-        assert code == 0 and "modules.vm_create" in synced["modules"], synced
-        builds_states_of_the_master(cluster)
-        cluster.set_pillar({**pillar, "hg_address_variation": repositories.address(source), "hg_rev_variation": asked})
-        assert cluster.salt("saltutil.refresh_pillar", "wait=True")[1] is True
+        assert code == 0, synced
         code, data = cluster.salt("vm_create.create_variation")
         assert code == 0, data
         image = look_at(client).named("web-amd64")
@@ -35,24 +29,9 @@ def test_a_master_has_its_states_and_a_repository_built_and_published_by_its_min
         with looked_into(cluster.directory / "output/web.img") as root:
             assert (root / "srv/page").read_text(encoding="utf-8").strip() == "second green"
         events = cluster.events()
-        for step in ("repository", "upload_root", "promote"):
+        for step in ("repository", "base", "variation", "triplet", "upload_root", "promote"):
             assert f"vm_create/web/{step}/done" in events, events[-3000:]
         password = emptied.users["alice"].password
         grep = ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", password, cluster.directory]
         found = subprocess.run(grep, capture_output=True, text=True, check=False).stdout.splitlines()
         assert found == [str(cluster.directory / "minion.d/minion")]
-
-
-def builds_states_of_the_master(cluster):
-    (cluster.states / "page.sls").write_text(PAGE, encoding="utf-8")
-    code, data = cluster.salt(
-        "vm_create.create_variation", f"variation={json.dumps({'states': ['page'], 'id': 'web1'})}", "publish=False"
-    )
-    assert code == 0, data
-    with looked_into(cluster.directory / "output/web.img") as root:
-        assert (root / "etc/mark").read_text(encoding="utf-8") == "green web1\n"
-    events = cluster.events()
-    for step in ("base", "root", "variation", "seal", "kernel", "pack", "close", "shrink", "triplet"):
-        assert f"vm_create/web/{step}/done" in events, events[-3000:]
-    code, said = cluster.salt("vm_create.create_variation", "variation=salt://nowhere", "publish=False")
-    assert code != 0 and "there is no variation salt://nowhere" in str(said)

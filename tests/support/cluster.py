@@ -29,7 +29,14 @@ class Cluster:
         for path in (self.states, directory / "pillar", directory / "master.d", directory / "minion.d"):
             path.mkdir(parents=True)
         (directory / "pillar/top.sls").write_text("base: {'builder': [all]}\n", encoding="utf-8")
-        self.set_pillar(pillar or {})
+        settings = {
+            "output": f"{directory}/output",
+            "workspace": f"{directory}/workspace",
+            "root": f"{directory}/root",
+            "cache": CACHE,
+            **(pillar or {}),
+        }
+        (directory / "pillar/all.sls").write_text(json.dumps({"colour": "green", "ami": settings}), encoding="utf-8")
         for part in ("_modules", "_states", "_utils"):
             shutil.copytree(PROJECT / part, directory / "project" / part, ignore=shutil.ignore_patterns("__pycache__"))
         publish, answer = free_port(), free_port()
@@ -37,12 +44,6 @@ class Cluster:
                        file_roots={"base": [str(self.states), str(directory / "project"), str(PROJECT / "states")]},
                        pillar_roots={"base": [str(directory / "pillar")]})  # fmt: skip
         self.configure("minion", id="builder", master="127.0.0.1", master_port=answer, publish_port=publish, **(minion or {}))
-
-    def set_pillar(self, settings):
-        """What the minion's pillar has below ``ami``, besides the directories."""
-        own = {"cache": CACHE} | {name: f"{self.directory}/{name}" for name in ("output", "workspace", "root")}
-        text = json.dumps({"colour": "green", "ami": {**own, **settings}})
-        (self.directory / "pillar/all.sls").write_text(text, encoding="utf-8")
 
     def configure(self, kind, **options):
         own = {"root_dir": str(self.directory / kind), "log_level": "warning", **options}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,6 +101,10 @@ class SmallSalt(Salt):
 
     def call(self, function, *arguments, **settings):
         """As that of :class:`building.Salt`, by a process that is in the group from its start."""
-        with self.start(function, *arguments, **settings) as process:
+        process = self.start(function, *arguments, **settings)
+        try:
             out, err = process.communicate(timeout=HANGS_SECONDS)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return process.returncode, json.loads(out)["local"] if out.strip().startswith("{") else None, err

@@ -1,3 +1,3 @@
 many:
   cmd.run:
-    - name: for d in $(seq 200); do mkdir /srv/$d && seq 200 | split -l 1 -a 3 - /srv/$d/ || exit 1; done
+    - name: perl -e 'for $d (1..600) { mkdir "/srv/$d"; for (1..200) { open F, ">/srv/$d/$_" or die $!; print F $_; close F } }'
