@@ -116,7 +116,7 @@ class AptCache(AptLists):
         """Read packages and their content beside other work, for :meth:`has_read`."""
 
         def read() -> Read:
-            os.nice(10)
+            os.nice(5)  # before the base is read, which is needed later
             states = _states(self._packages())
             return {path: (states[path], digest) for path, digest in zip(states, digests_of(states), strict=True)}
 
