@@ -3,7 +3,9 @@
 import fcntl
 import hashlib
 import os
+import pkgutil
 import shutil
+import signal
 import time
 import traceback
 from contextlib import contextmanager
@@ -88,6 +90,12 @@ def download(apt, content=None, name=NAME):
     (apt.own / "archives" / name).write_bytes(apt.deb if content is None else content)
 
 
+def keep_all(apt):
+    """As a build does: the content of the packages later, beside its last steps."""
+    apt.keep_archives()
+    apt.unpack()
+
+
 def unpacked(apt):
     return {path.name: path.read_bytes() for path in apt.unpacked.iterdir()}
 
@@ -118,16 +126,16 @@ def age(path):
 def test_a_package_that_the_lists_vouch_for_is_shared(apt):
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     assert kept(apt) == [NAME] and (apt.archives / NAME).read_bytes() == apt.deb
 
 
 def test_a_package_is_decompressed_once(apt, tmp_path):
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     then = (apt.unpacked / f"{NAME}.tar").stat().st_mtime_ns
-    apt.keep_archives()
+    keep_all(apt)
     assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
     assert (apt.unpacked / f"{NAME}.tar").stat().st_mtime_ns == then
 
@@ -140,7 +148,7 @@ def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt, tmp_pat
     (apt.archives / NAME).write_bytes(other)
     apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
     assert unpacked(apt) == {f"{NAME}.tar": content_of(other, tmp_path)}
-    apt.keep_archives()
+    keep_all(apt)
     assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
 
 
@@ -165,7 +173,7 @@ def test_a_package_that_cannot_be_decompressed_here_is_left_to_the_roots_dpkg(ap
 def test_a_package_that_is_not_what_the_lists_say_is_not_shared(apt, content):
     download(apt, content(apt.deb))
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     assert kept(apt) == []
 
 
@@ -175,7 +183,7 @@ def test_a_package_that_is_not_what_the_lists_say_is_not_shared(apt, content):
 def test_a_package_that_no_list_names_is_not_shared(apt, name):
     download(apt, name=name)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     assert kept(apt) == []
 
 
@@ -183,7 +191,7 @@ def test_lists_that_the_variation_changed_vouch_for_nothing(apt, tree):
     apt.keep_lists()
     tree(apt.own, {f"lists/{LIST}": stanza(b"a trap")})
     download(apt, b"a trap")
-    apt.keep_archives()
+    keep_all(apt)
     assert kept(apt) == []
 
 
@@ -198,7 +206,7 @@ def test_packed_lists_tell_nothing(apt, ending):
     (apt.own / "lists" / LIST).rename(apt.own / "lists" / f"{LIST}{ending}")
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     assert kept(apt) == []
 
 
@@ -265,7 +273,7 @@ def test_what_is_no_plain_file_is_never_followed_opened_or_shared(apt, root, tmp
     (apt.own / "lists/other_InRelease").touch()  # so that they are shared again
     apt.recognize_lists()
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     found = [path for path in apt.top.rglob("*") if path.name == os.path.basename(place)]
     assert found == []
     assert secret.read_text(encoding="utf-8") == "of the host" and secret.stat().st_mtime_ns == before.st_mtime_ns
@@ -276,7 +284,7 @@ def test_a_huge_file_with_holes_is_not_even_read(apt, monkeypatch):
     os.truncate(apt.own / "archives" / NAME, 1 << 42)
     apt.keep_lists()
     monkeypatch.setattr(shutil, "copyfile", lambda *arguments, **_: pytest.fail("it would fill the disk of the cache"))
-    apt.keep_archives()
+    keep_all(apt)
     assert kept(apt) == []
 
 
@@ -285,7 +293,7 @@ def test_a_package_cut_short_by_a_crash_of_the_machine_is_replaced(apt):
     apt.keep_lists()
     apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / NAME).touch()
-    apt.keep_archives()
+    keep_all(apt)
     assert (apt.archives / NAME).read_bytes() == apt.deb
 
 
@@ -299,7 +307,7 @@ def test_what_killed_builds_left_is_removed(apt, tree):
         },
     )
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     assert not list(apt.top.rglob("*partial*"))
 
 
@@ -329,7 +337,7 @@ def test_lists_that_cannot_be_shared_whole_are_not_shared_and_leave_nothing(apt,
 def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     other, shown = apt.top / ("0" * 32), apt.top / "archives/other"
     tree(other, {"lists/x_y": "old"})
     tree(shown, {"a_1_all.deb": "old"})
@@ -339,19 +347,19 @@ def test_old_packages_and_lists_go_unless_a_root_is_shown_them(apt, tree):
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         (apt.own / "archives" / NAME).unlink()
-        apt.keep_archives()
+        keep_all(apt)
         assert kept(apt) == [] and unpacked(apt) == {} and not other.exists() and apt.shared.exists()
         assert (shown / "a_1_all.deb").exists()
     finally:
         os.close(descriptor)
-    apt.keep_archives()
+    keep_all(apt)
     assert not list(shown.iterdir())
 
 
 def test_packages_are_not_shown_while_a_package_is_damaged_that_another_root_is_shown(apt):
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     flip(apt.archives / NAME)
     with open_and_locked(apt.archives):
         assert not apt._drop_damaged(lambda line: None)
@@ -362,7 +370,7 @@ def test_packages_of_which_nothing_is_known_are_not_shown(apt):
     """A build was killed before it noted what came, or an earlier version brought them."""
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     (record,) = apt.top.glob("digests/*.json")
     record.unlink()
     said = []
@@ -372,12 +380,12 @@ def test_packages_of_which_nothing_is_known_are_not_shown(apt):
 def test_a_flipped_byte_in_the_record_of_packages_is_said_and_they_come_again(apt):
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     (record,) = apt.top.glob("digests/*.json")
     flip(record)
     said = []
     assert apt._drop_damaged(said.append) and len(said) == 1 and str(record) in said[0] and kept(apt) == []
-    apt.keep_archives()
+    keep_all(apt)
     assert apt._drop_damaged(said.append) and len(said) == 1 and kept(apt) == [NAME]
 
 
@@ -387,7 +395,7 @@ def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
 
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     monkeypatch.setattr(apt_lists, "digest_of_file", fail)
     said = []
     assert apt._drop_damaged(said.append) and len(said) == 2 and kept(apt) == []
@@ -410,16 +418,16 @@ def test_a_flipped_byte_in_lists_is_said_and_they_are_fetched_again(apt, tmp_pat
 def test_a_flipped_byte_in_a_package_of_the_cache_is_found_and_said(apt, place):
     download(apt)
     apt.keep_lists()
-    apt.keep_archives()
+    keep_all(apt)
     path = next(getattr(apt, place).iterdir())
     flip(path)
-    apt.keep_archives()  # of another build, which had no look at it
+    keep_all(apt)  # of another build, which had no look at it
     said = []
     assert apt._drop_damaged(said.append)
     assert not path.exists() and len(said) == 1 and str(path) in said[0]
     assert apt._drop_damaged(said.append)
     assert len(said) == 1
-    apt.keep_archives()
+    keep_all(apt)
     assert [name for name in unpacked(apt) if place == "unpacked"] == [f"{NAME}.tar"] * (place == "unpacked")
 
 
@@ -429,7 +437,84 @@ def test_a_package_that_is_as_it_came_stays_and_so_does_a_package_that_was_repla
     other = made_package(tmp_path, "another package by this name" * 999)
     apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / NAME).write_bytes(other)
-    apt.keep_archives()
+    keep_all(apt)
     said = []
     apt._drop_damaged(said.append)
     assert said == [] and kept(apt) == [NAME] and list(unpacked(apt)) == [f"{NAME}.tar"]
+
+
+INSTANTS = ["unpacked.run", "unpacked.sync", "unpacked.os.replace", "cache.write_record", "cache.digests_below"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("instant", INSTANTS)
+def test_what_is_killed_while_it_decompresses_leaves_nothing_that_the_next_build_takes(apt, tmp_path, monkeypatch, instant, when):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    if os.fork() == 0:
+        module, _, name = instant.rpartition(".")
+        place = f"vmimage.apt.{module}.{name}"
+        call = pkgutil.resolve_name(place)
+
+        def die(*arguments, **options):
+            if when == "after":
+                call(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        monkeypatch.setattr(place, die)
+        try:
+            apt.unpack()
+        finally:
+            os._exit(0)
+    assert os.WIFSIGNALED(os.wait()[1]), "it never came there"
+    following = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    assert following._drop_damaged(pytest.fail) and kept(following) == [NAME]
+    assert set(unpacked(following)) <= {f"{NAME}.tar", f"{NAME}.tar.partial"}
+    begun(following)
+    keep_all(following)
+    assert unpacked(following) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
+    assert following._drop_damaged(pytest.fail) and list(unpacked(following)) == [f"{NAME}.tar"]
+
+
+def test_the_content_of_a_package_that_was_replaced_meanwhile_is_not_kept(apt, tmp_path, monkeypatch):
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    other = made_package(tmp_path, "another package by this name" * 999)
+
+    def run_and_replace(argv, **options):
+        found = run(argv, **options)
+        (tmp_path / "new.deb").write_bytes(other)
+        os.replace(tmp_path / "new.deb", apt.archives / NAME)
+        return found
+
+    monkeypatch.setattr(apt_unpacked, "run", run_and_replace)
+    apt.unpack()
+    assert unpacked(apt) == {}
+
+
+def test_packages_that_were_read_beside_the_build_are_read_again_only_where_they_are_others(apt, monkeypatch):
+    download(apt)
+    apt.keep_lists()
+    keep_all(apt)
+    read = apt.begin_reading_packages().finish()
+    assert {path.name for path in read} == {NAME, f"{NAME}.tar"}
+    apt.has_read(read)
+    monkeypatch.setattr(apt_lists, "digest_of_file", lambda path: pytest.fail(f"{path} was read before"))
+    assert apt._drop_damaged(pytest.fail)
+    monkeypatch.undo()
+    tar, said = apt.unpacked / f"{NAME}.tar", []
+    tar.rename(f"{tar}.before")
+    tar.write_bytes(b"another")
+    assert apt._drop_damaged(said.append) and len(said) == 1 and str(tar) in said[0] and not tar.exists()
+
+
+def test_a_package_that_is_damaged_when_it_is_read_beside_the_build_is_removed(apt):
+    download(apt)
+    apt.keep_lists()
+    keep_all(apt)
+    flip(apt.archives / NAME)
+    apt.has_read(apt.begin_reading_packages().finish())
+    said = []
+    assert apt._drop_damaged(said.append) and len(said) == 1 and kept(apt) == []

@@ -24,6 +24,7 @@ from vmimage.system.aging import is_old
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.background import BackgroundTask
 from vmimage.system.digest import digest_of_file, read_record, write_record
+from vmimage.system.lock import locked
 from vmimage.system.trees import remove_tree
 
 #: ``{path: (what it was like, digest)}`` of files that were read
@@ -65,24 +66,38 @@ class AptCache(AptLists):
             mount_overlay(self.archives, self.own / "archives", self.own / "work", point)
         show_unpacked(self.root, HOME, self.archives, self.unpacked)
 
-    def keep_archives(self, spare_mib: int = 0) -> None:
-        """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old.
-
-        :param spare_mib: MiB that must stay free when they are decompressed
-        """
+    def keep_archives(self) -> None:
+        """Share the packages that were downloaded, each if it is what the shared lists say of it; remove what is old."""
         with self.locked():
             self.archives.mkdir(parents=True, exist_ok=True)
-            for left in [*self.archives.glob("*.partial"), *self.unpacked.glob("*.partial")]:  # of a run that was killed
+            for left in self.archives.glob("*.partial"):  # of a run that was killed
                 left.unlink()
-            known, before = read_record(self._record) or {}, _states(self._packages())
+            before = _states(self._packages())
             found = {path.name: path for path in plain_files(self.own / "archives", "*.deb")}
             for name, facts in (_listed(self.shared / "lists", set(found)) if found else {}).items():
                 self._keep_archive(found[name], *facts)
             self._remove_old()
-            unpack_packages(self.archives, self.unpacked, spare_mib)
-            now = _states(self._packages())
-            came = [path for path, state in now.items() if before.get(path) != state]
-            digests = {name: known[name] for name in map(self._name, now) if name in known} | digests_below(came, self.top)
+            self._note_what_came(before)
+
+    def unpack(self, spare_mib: int = 0) -> None:
+        """Decompress the shared packages that are not yet; another build may go on meanwhile, and a kill leaves nothing half made.
+
+        :param spare_mib: MiB that must stay free
+        """
+        with locked(self.top / "unpacking", "the cache of apt", wait=True, doing="used"):
+            for left in self.unpacked.glob("*.partial"):  # of a run that was killed
+                left.unlink()
+            before = _states(self._packages())
+            unpack_packages(self.archives, self.unpacked, spare_mib, self.locked)
+            with self.locked():
+                self._note_what_came(before)
+
+    def _note_what_came(self, before: dict[Path, tuple[int, ...]]) -> None:
+        """Note the digests of packages, and of their content, that are there since then."""
+        known, now = read_record(self._record) or {}, _states(self._packages())
+        came = [path for path, state in now.items() if before.get(path) != state]
+        digests = {name: known[name] for name in map(self._name, now) if name in known} | digests_below(came, self.top)
+        if digests != known:
             self._record.parent.mkdir(exist_ok=True)
             write_record(self._record, digests, lasts=False)
 
@@ -101,7 +116,7 @@ class AptCache(AptLists):
         """Read packages and their content beside other work, for :meth:`has_read`."""
 
         def read() -> Read:
-            os.nice(10)
+            os.nice(5)  # before the base is read, which is needed later
             states = _states(self._packages())
             return {path: (states[path], digest) for path, digest in zip(states, digests_of(states), strict=True)}
 

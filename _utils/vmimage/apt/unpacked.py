@@ -4,13 +4,15 @@ Decompressing nginx, postgresql-15 and what they need takes 3.5 s of a core, as 
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from vmimage.errors import CommandFailed
 from vmimage.root.mounts import bind_read_only
 from vmimage.system.aliases import StrPath
+from vmimage.system.digest import identity_of
 from vmimage.system.shell import run
 from vmimage.system.whole_files import sync
 
@@ -30,30 +32,39 @@ exec /usr/bin/dpkg-deb "$@"
 """
 
 
-def unpack_packages(packages: Path, unpacked: Path, spare_mib: int = 0) -> None:
+def unpack_packages(
+    packages: Path, unpacked: Path, spare_mib: int = 0, holding: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> None:
     """Decompress every package of a directory that is not yet.
 
     :param packages: of ``NAME.deb``
     :param unpacked: gets ``NAME.deb.tar``
     :param spare_mib: MiB that must stay free there
+    :param holding: makes a context in which nobody else changes these packages; only in that a tar gets its name
     """
     unpacked.mkdir(parents=True, exist_ok=True)
     missing = [path for path in packages.glob("*.deb") if not (unpacked / f"{path.name}.tar").exists()]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        list(pool.map(lambda path: _unpack(path, unpacked / f"{path.name}.tar", spare_mib), missing))
+        list(pool.map(lambda path: _unpack(path, unpacked / f"{path.name}.tar", spare_mib, holding), missing))
 
 
-def _unpack(package: Path, target: Path, spare_mib: int) -> None:
+def _unpack(package: Path, target: Path, spare_mib: int, holding: Callable[[], AbstractContextManager[object]]) -> None:
     facts = os.statvfs(target.parent)
     if facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
         return
     partial = target.with_name(f"{target.name}.partial")
     try:
+        before = identity_of(package)
         with open(partial, "wb") as file:
             run(["dpkg-deb", "--fsys-tarfile", package], stdout=file)
         sync(partial)  # half a tar would be half a package, and dpkg would not know
-        os.replace(partial, target)
-    except CommandFailed:  # packed in a way that this machine does not know: the root's dpkg will unpack it
+        with holding():
+            if identity_of(package) == before:  # else it is of another package by this name
+                os.replace(partial, target)
+    except (
+        CommandFailed,
+        FileNotFoundError,
+    ):  # packed in a way that this machine does not know, or gone: the root's dpkg will unpack it
         pass
     finally:
         partial.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ and a file that came over the network before it is prepared.
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,9 +119,12 @@ def prepare_base(settings: Settings, located: Located, progress: Progress) -> Ba
             raise
         finally:
             remove_tree(scratch)
-        sync(partial)
+        with ThreadPoolExecutor(1) as pool:  # what is read for its digest goes to the disk meanwhile
+            synced = pool.submit(sync, partial)
+            record = _record_of(partial, facts)
+            synced.result()
         os.replace(partial, image)
-        write_json(image.with_suffix(".digest"), _record_of(image, facts))
+        write_json(image.with_suffix(".digest"), record)
         write_json(image.with_suffix(".json"), facts)
     prepared = find_prepared(settings, located)
     assert prepared is not None

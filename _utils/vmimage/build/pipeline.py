@@ -12,6 +12,7 @@ from typing import Any
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
 from vmimage.build import steps
+from vmimage.build.apt_of_build import finish_unpacking
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import failed_data, failed_path, keep
@@ -166,6 +167,7 @@ def _in_order(build: Build) -> Manifest:
     manifest = build.triplet.manifest()
     if not manifest or manifest["build"] != made(build.record.begun).build:
         raise VmImageError(f"{settings.post} made no triplet", hint="it must end with vm_image.delivered")
+    finish_unpacking(build)
     remember(build, {settings.pre, settings.post, *(state["sls"] for state in applied)})
     return manifest
 

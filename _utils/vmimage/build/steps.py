@@ -3,18 +3,18 @@
 import platform
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vmimage.apt.cache import AptCache
 from vmimage.apt.packages import PackageChanges, changed_packages, digest_of_packages, list_packages, update_packages
 from vmimage.apt.releases import is_offered_to, note_offers
 from vmimage.apt.wrapper import recall_update, state_of_update
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
+from vmimage.build.apt_of_build import apt_cache, begin_unpacking, finish_unpacking, share
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
@@ -23,7 +23,7 @@ from vmimage.build.output_steps import make_outputs, take_loader
 from vmimage.build.preflight import check_machine
 from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
 from vmimage.build.unchanged import digest_inputs
-from vmimage.errors import CommandFailed, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
+from vmimage.errors import KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import boot_files, drawn, ext4, host_keys
 from vmimage.image.machine import describe_machine, users_before
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
@@ -146,7 +146,7 @@ def begin_copy_of_base(build: Build) -> None:
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
         build.beside["reading"] = prepare.begin_reading(Path(origin.image))
         if build.is_open() and build.record.base:
-            build.beside["reading packages"] = _apt_cache(build).begin_reading_packages()
+            build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
 
 
 def check_origin(build: Build) -> None:
@@ -174,7 +174,7 @@ def update(build: Build) -> PackageChanges:
     basis = build.record.basis
     with build.step("update") as say:
         build.note_change_of_root()
-        apt = _apt_cache(build)
+        apt = apt_cache(build)
         apt.begin(by_overlay=build.is_whole)
 
         def work() -> tuple[PackageChanges, dict[str, Any], str]:
@@ -203,24 +203,12 @@ def update(build: Build) -> PackageChanges:
             if apt.drop_damaged_lists(build.progress.note, reading.finish):  # and no program has read them
                 changes, known, state = work_in_root()
         if not basis:  # else its programs are the variation's: what they say of lists is not for other variations
-            _share(build, lambda: apt.keep_lists(known))
+            share(build, lambda: apt.keep_lists(known))
         build.note(updated=Updated(changes, known["offered"], state, time.time()))
     brought = [name for kind in changes.values() for name in kind]
     if brought and basis:  # they would come to stand beside what only their older versions needed
         raise NeedsCleanBuild(f"newer packages are on offer ({', '.join(sorted(brought)[:3])}{', ...' if brought[3:] else ''})")
     return changes
-
-
-def _apt_cache(build: Build) -> AptCache:
-    return AptCache(build.settings.cache, build.workspace.changes / "apt", build.root, made(build.record.base).digest)
-
-
-def _share(build: Build, keep: Callable[[], object]) -> None:
-    """Share what was downloaded; a cache that cannot take it (full, read-only) is no fault of the image."""
-    try:
-        keep()
-    except (OSError, CommandFailed) as error:
-        build.progress.note(f"the cache of apt in {build.settings.cache} takes nothing: {error}")
 
 
 def variate(build: Build) -> list[StateResult]:
@@ -229,7 +217,7 @@ def variate(build: Build) -> list[StateResult]:
     with build.step("variation") as say:
         found = find_variation(build.settings, build.host)
         build.note_change_of_root()
-        apt, updated, basis = _apt_cache(build), build.record.updated, build.record.basis
+        apt, updated, basis = apt_cache(build), build.record.updated, build.record.basis
         apt.begin(by_overlay=build.is_whole)
         is_fresh = updated is not None and time.time() - updated.at < _FRESH_SECONDS
 
@@ -255,8 +243,11 @@ def variate(build: Build) -> list[StateResult]:
             digest = reading.finish()
         remove_copies(build.root, build.workspace.upper, build.network())
         free_jobs(build.root, build.workspace.upper)
-        _share(build, lambda: apt.keep_archives(spare_mib=2 * build.settings.room_mib))
+        share(build, apt.keep_archives)
         apt.end()
+        begin_unpacking(build, apt)
+        if not build.is_whole:
+            finish_unpacking(build)
         build.note(varied=Varied(found.reference, digest, found.id, build.settings.revision, results, states))
     return results
 
