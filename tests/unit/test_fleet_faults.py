@@ -71,7 +71,9 @@ def disturbed(count, kind):
 )
 def test_the_reconciler_is_killed(count):
     world = disturbed(count, Killed)
-    assert {*world.builders.started} <= {claim.number for claim in world.claims.open()} | {result.number for result in world.claims.results()}
+    assert {*world.builders.started} <= {claim.number for claim in world.claims.open()} | {
+        result.number for result in world.claims.results()
+    }
     go_on(world)
     assert world.problems_of_end() == []
     assert world.claims.next_number() > max(result.number for result in world.claims.results())
