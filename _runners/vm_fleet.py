@@ -77,6 +77,7 @@ def _open():
     return fleet.Fleet(__opts__, salt.cache.factory(__opts__), _Client(__opts__))
 
 
+<<<<<<< HEAD
 def _notified(opened, work):
     """What some work on the fleet returns, after whoever is configured was notified of what ended in it."""
     done = work(opened)
@@ -88,6 +89,11 @@ def _call_returner(name, job):
     """Hand a job's return to a returner of Salt; it is loaded as a minion's, for its options are looked up as a minion's are."""
     with salt.minion.MasterMinion(__opts__, states=False, rend=False) as minion:
         minion.returners[f"{name}.returner"](job)
+=======
+def _judged(found):
+    """A result whose problems are seen in the exit code, too."""
+    return {**found, "retcode": 1 if found.get("problems") else 0}
+>>>>>>> fleet
 
 
 def plan():
@@ -95,7 +101,8 @@ def plan():
     Show of each variation whether its image is as its repository asks, and why not. Changes nothing.
 
     :return: dict of each image name with a dict of ``state`` (fine, missing, stale, building, waiting, parked, paused), ``reason``,
-        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked
+        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked;
+        then the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
     CLI Example:
@@ -105,7 +112,7 @@ def plan():
         salt-run vm_fleet.plan
     """
     with _salt_errors():
-        return _open().plan()
+        return _judged(_open().plan())
 
 
 def reconcile(repository=None):
@@ -114,7 +121,8 @@ def reconcile(repository=None):
     Where another call does that already, it is left a note to look once more, and this call ends at once.
 
     :param str repository: of ``ami_fleet`` that has changed; default: all are asked
-    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``problems``, ``passes``; or ``busy``: True
+    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``passes``, ``busy`` (another call does it) and
+        ``problems``, with which the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
     CLI Example:
@@ -124,7 +132,11 @@ def reconcile(repository=None):
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
+<<<<<<< HEAD
         return _notified(_open(), lambda opened: opened.reconcile(repository))
+=======
+        return _judged(_open().reconcile(repository))
+>>>>>>> fleet
 
 
 def hook(repositories=(), digest=""):
@@ -262,7 +274,11 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
+<<<<<<< HEAD
         return _notified(_open(), lambda opened: opened.cancel(int(number)))
+=======
+        return _judged(_open().cancel(int(number)))
+>>>>>>> fleet
 
 
 def retry(name):
@@ -280,7 +296,11 @@ def retry(name):
         salt-run vm_fleet.retry web-amd64
     """
     with _salt_errors():
+<<<<<<< HEAD
         return _notified(_open(), lambda opened: opened.retry(name))
+=======
+        return _judged(_open().retry(name))
+>>>>>>> fleet
 
 
 def pause(name=None):
