@@ -404,7 +404,7 @@ class Passes:
 
     def reconcile(self):
         kinds = {"small": {"image": IMAGE, "flavor": FLAVOR, "network": NETWORK}}
-        configuration = Configuration(instances=kinds, retry=0.001, attempts=9)
+        configuration = Configuration(instances=kinds, retry=3600)
         means = Means(None, lambda cloud: credentials_of(self.nova.cloud))
         ask = lambda names: Asked(self.wanted, {"web"}, {})  # noqa: E731
         stores = lambda cloud: Store(credentials_of(self.nova.cloud))  # noqa: E731
@@ -452,8 +452,9 @@ def test_a_commit_becomes_a_published_image_and_no_instance_is_left_in_any_endin
     assert done.ended["web-amd64"]["ending"] == "failed"
     assert "nginx: no such package" in done.ended["web-amd64"]["reason"]
     assert "FAILED at variation" in passes.claims.log(2)
-    remove_everything(nova)
+    assert everything(nova) == {}
 
+    passes.commit("third")
     passes.reconcile()
     nova.connection("alice").compute.delete_server(passes.server())
     assert until(lambda: not list(nova.connection("alice").compute.servers()))
