@@ -535,6 +535,7 @@ def build_log(name=None, number=None, **settings):
     :param int number: of the build (``ami.number``): nothing is returned of another build
     :param settings: ``output`` and ``workspace``, if they are not the default
     :return: the text; empty where there is none
+    :raises CommandExecutionError: if a setting is wrong
 
     CLI Example:
 

@@ -72,12 +72,18 @@ def _open():
     return fleet.Fleet(__opts__, salt.cache.factory(__opts__), _Client(__opts__))
 
 
+def _judged(found):
+    """A result whose problems are seen in the exit code, too."""
+    return {**found, "retcode": 1 if found["problems"] else 0}
+
+
 def plan():
     """
     Show of each variation whether its image is as its repository asks, and why not. Changes nothing.
 
     :return: dict of each image name with a dict of ``state`` (fine, missing, stale, building, waiting, parked, paused), ``reason``,
-        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked
+        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked;
+        then the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
     CLI Example:
@@ -87,7 +93,7 @@ def plan():
         salt-run vm_fleet.plan
     """
     with _salt_errors():
-        return _open().plan()
+        return _judged(_open().plan())
 
 
 def reconcile(repository=None):
@@ -96,7 +102,8 @@ def reconcile(repository=None):
     Where another call does that already, it is left a note to look once more, and this call ends at once.
 
     :param str repository: of ``ami_fleet`` that has changed; default: all are asked
-    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``problems``, ``passes``; or ``busy``: True
+    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``passes``, ``busy`` (another call does it) and
+        ``problems``, with which the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
     CLI Example:
@@ -106,7 +113,7 @@ def reconcile(repository=None):
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
-        return _open().reconcile(repository)
+        return _judged(_open().reconcile(repository))
 
 
 def status():
@@ -176,7 +183,7 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
-        return _open().cancel(int(number))
+        return _judged(_open().cancel(int(number)))
 
 
 def retry(name):
@@ -194,7 +201,7 @@ def retry(name):
         salt-run vm_fleet.retry web-amd64
     """
     with _salt_errors():
-        return _open().retry(name)
+        return _judged(_open().retry(name))
 
 
 def pause(name=None):
