@@ -326,6 +326,7 @@ def try_(name=None, test=None, **settings):
     """
     Boot the published image of a variation as a server in the user's cloud, as ``ami.trial`` says: with a key, a security group and, where it
     is asked for, a floating IP. Wait until its port answers, and print on stderr how it is reached. A second call makes nothing twice.
+    Salt calls it ``vm_create.try``, without the underscore that Python needs.
 
     :param str name: of the variation
     :param bool test: only show what would be made

@@ -77,7 +77,6 @@ def _open():
     return fleet.Fleet(__opts__, salt.cache.factory(__opts__), _Client(__opts__))
 
 
-<<<<<<< HEAD
 def _notified(opened, work):
     """What some work on the fleet returns, after whoever is configured was notified of what ended in it."""
     done = work(opened)
@@ -89,11 +88,11 @@ def _call_returner(name, job):
     """Hand a job's return to a returner of Salt; it is loaded as a minion's, for its options are looked up as a minion's are."""
     with salt.minion.MasterMinion(__opts__, states=False, rend=False) as minion:
         minion.returners[f"{name}.returner"](job)
-=======
+
+
 def _judged(found):
     """A result whose problems are seen in the exit code, too."""
     return {**found, "retcode": 1 if found.get("problems") else 0}
->>>>>>> fleet
 
 
 def plan():
@@ -132,11 +131,7 @@ def reconcile(repository=None):
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
-<<<<<<< HEAD
-        return _notified(_open(), lambda opened: opened.reconcile(repository))
-=======
-        return _judged(_open().reconcile(repository))
->>>>>>> fleet
+        return _judged(_notified(_open(), lambda opened: opened.reconcile(repository)))
 
 
 def hook(repositories=(), digest=""):
@@ -274,11 +269,7 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
-<<<<<<< HEAD
-        return _notified(_open(), lambda opened: opened.cancel(int(number)))
-=======
-        return _judged(_open().cancel(int(number)))
->>>>>>> fleet
+        return _judged(_notified(_open(), lambda opened: opened.cancel(int(number))))
 
 
 def retry(name):
@@ -296,11 +287,7 @@ def retry(name):
         salt-run vm_fleet.retry web-amd64
     """
     with _salt_errors():
-<<<<<<< HEAD
-        return _notified(_open(), lambda opened: opened.retry(name))
-=======
-        return _judged(_open().retry(name))
->>>>>>> fleet
+        return _judged(_notified(_open(), lambda opened: opened.retry(name)))
 
 
 def pause(name=None):

@@ -149,6 +149,7 @@ class LinkNames(SphinxTransform):
         (re.compile(r"(?:vm_create|vm_image|vm_fleet)\.[a-z]\w*$"), "py", "obj"),
     )
     FILES = {"ami.yaml", "vm_create.service"}  # names of files, not of settings or functions
+    ALIASES = {"vm_create.try": "vm_create.try_"}  # what Salt calls a function whose name is a keyword of Python
 
     def apply(self, **_keywords):
         for literal in list(self.document.findall(nodes.literal)):
@@ -163,7 +164,7 @@ class LinkNames(SphinxTransform):
                         "",
                         refdomain=domain,
                         reftype=kind,
-                        reftarget=found[0],
+                        reftarget=self.ALIASES.get(found[0], found[0]),
                         refdoc=self.env.docname,
                         refwarn=True,
                         refexplicit=True,

@@ -8,9 +8,11 @@ import json
 import logging
 import socket
 import time
+from dataclasses import dataclass, field
 
 import keystoneauth1.exceptions
 import pytest
+from fleet_world import MemoryCache
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 from minions import Minion
@@ -20,6 +22,7 @@ from nova_fixtures import (
     NETWORK,
     OUTSIDE,
     Killed,
+    credentials_of,
     everything,
     line,  # noqa: F401  a fixture
     nova,  # noqa: F401  a fixture
@@ -29,9 +32,18 @@ from nova_fixtures import (
     upload_image,
 )
 from servers import until
+from triplets import make_triplet, publishing_build
+from vmimage.builder import _summed_up
 from vmimage.errors import CloudRefused, CloudUnreachable, ServerFailed
+from vmimage.fleet.claims import Claims
+from vmimage.fleet.configuration import Configuration
 from vmimage.fleet.instances import InstanceKind, Instances
+from vmimage.fleet.kinds import Means, builders_of
+from vmimage.fleet.reconcile import Reconciler
 from vmimage.fleet.records import Claim, Seen, Wanted
+from vmimage.fleet.wanted import Asked
+from vmimage.glance import publish
+from vmimage.glance.client import Store
 from vmimage.instance.userdata import sort_userdata
 from vmimage.nova.trial import Trial
 from vmimage.settings.trial import TrialSettings
@@ -137,12 +149,13 @@ def test_the_secret_is_in_the_userdata_and_nowhere_else(nova, fleet, caplog):  #
         assert password not in text
 
 
-def test_the_same_claim_started_twice_is_one_instance(nova, fleet):  # noqa: F811
+def test_the_same_claim_started_twice_is_one_instance_that_keeps_its_credential(nova, fleet):  # noqa: F811
     claim = claim_of()
     first = fleet().start(claim)
     assert fleet().start(claim) == first
     assert everything(nova)["servers"] == ["web-amd64-17"]
     assert everything(nova)["credentials"] == ["vm_fleet/main/small/17"]
+    assert sign_in(nova, sort_userdata(userdata_of(nova, first)).secrets["keystone"]).get_token()
 
 
 def test_an_answer_that_is_lost_is_no_second_instance(nova, fleet, line):  # noqa: F811
@@ -369,6 +382,91 @@ def test_a_cloud_that_is_away_is_said_and_not_taken_for_an_end(nova, fleet, line
         builders.look([claim])
 
 
+# whole passes of a fleet
+
+
+@dataclass
+class Passes:
+    """A fleet with a single variation that instances build; each pass as a new process does it."""
+
+    nova: object
+    directory: object
+    cache: object = field(default_factory=MemoryCache)
+    wanted: dict = field(default_factory=dict)
+
+    def commit(self, digest):
+        settings = {"architecture": "amd64", "git_address_variation": "https://git.example.org/web"}
+        self.wanted["web-amd64"] = Wanted("web-amd64", "web", "web", "0" * 40, settings, "small", digest)
+
+    @property
+    def claims(self):
+        return Claims(self.cache, "main")
+
+    def reconcile(self):
+        kinds = {"small": {"image": IMAGE, "flavor": FLAVOR, "network": NETWORK}}
+        configuration = Configuration(instances=kinds, retry=3600)
+        means = Means(None, lambda cloud: credentials_of(self.nova.cloud))
+        ask = lambda names: Asked(self.wanted, {"web"}, {})  # noqa: E731
+        stores = lambda cloud: Store(credentials_of(self.nova.cloud))  # noqa: E731
+        return Reconciler(configuration, self.claims, builders_of(configuration, means), stores, ask).reconcile()
+
+    def server(self):
+        (server,) = self.nova.connection("alice").compute.servers()
+        return server
+
+    def build(self):
+        """What an instance does, as its userdata say: it uploads, says its last line, and switches itself off."""
+        found = sort_userdata(userdata_of(self.nova, self.server().id))
+        keystone = found.secrets["keystone"]
+        names = ("auth_url", "application_credential_id", "application_credential_secret")
+        environment = {f"OS_{name.upper()}": keystone[name] for name in names} | {"OS_REGION_NAME": keystone["region"]}
+        make_triplet(self.directory)
+        build = publishing_build(self.directory, environment, **found.grains["ami"])
+        published = publish.publish(build, publish.open_store(build))
+        self.say(f"vm_create: {_summed_up({'published': published, 'variation': {}})}")
+
+    def say(self, line):  # noqa: F811
+        assert until(lambda: self.server().status == "ACTIVE")
+        print_on_console(self.nova, self.server().id, line)
+        self.nova.connection("alice").compute.stop_server(self.server())
+        assert until(lambda: self.server().status == "SHUTOFF")
+
+
+def test_a_commit_becomes_a_published_image_and_no_instance_is_left_in_any_ending(nova, fleet, tmp_path):  # noqa: F811
+    passes = Passes(nova, tmp_path / "output")
+    passes.commit("first")
+    assert list(passes.reconcile().began) == ["web-amd64"]
+    assert passes.server().name == "web-amd64-1"
+    assert passes.reconcile().began == {}
+    passes.build()
+    done = passes.reconcile()
+    assert (done.problems, done.ended["web-amd64"]["ending"]) == ({}, "published")
+    (image,) = [image for image in nova.connection("alice").image.images() if image.name == "web-amd64"]
+    assert image.properties["vm_create_number"] == "1"
+    assert everything(nova) == {}
+
+    passes.commit("second")
+    passes.reconcile()
+    passes.say("vm_create: FAILED at variation: nginx: no such package")
+    done = passes.reconcile()
+    assert done.ended["web-amd64"]["ending"] == "failed"
+    assert "nginx: no such package" in done.ended["web-amd64"]["reason"]
+    assert "FAILED at variation" in passes.claims.log(2)
+    assert everything(nova) == {}
+
+    passes.commit("third")
+    passes.reconcile()
+    nova.connection("alice").compute.delete_server(passes.server())
+    assert until(lambda: not list(nova.connection("alice").compute.servers()))
+    (claim,) = passes.claims.open()
+    passes.claims.ask(f"cancel.{claim.number}", time.time())
+    del passes.wanted["web-amd64"]
+    done = passes.reconcile()
+    assert (done.problems, done.ended["web-amd64"]["ending"]) == ({}, "cancelled")
+    assert everything(nova) == {}
+    assert passes.claims.open() == []
+
+
 # images that are tried
 
 
@@ -472,6 +570,15 @@ def test_a_trial_that_is_killed_behind_anything_that_it_makes_goes_on_and_is_rem
     there = everything(nova)
     assert [len(there[kind]) for kind in ("servers", "keys", "groups", "floating IPs")] == [1, 1, 1, 1]
     trial().remove()
+    assert everything(nova) == {}
+
+
+def test_of_a_trial_whose_server_somebody_has_deleted_nothing_stays(nova, trial):  # noqa: F811
+    job = trial().start()["server"]
+    alice = nova.connection("alice").compute
+    alice.delete_server(job)
+    alice.wait_for_delete(alice.get_server(job), interval=0.2, wait=120)
+    assert [text.split(" ")[0] for text in trial().remove()] == ["floating", "security", "key"]
     assert everything(nova) == {}
 
 

@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 from vmimage.errors import SettingsWrong
+from vmimage.fleet.configuration import Configuration
 from vmimage.fleet.console import last_line, read_console
 from vmimage.fleet.instances import InstanceKind, Instances, read_kind
+from vmimage.fleet.kinds import Means, builders_of
 from vmimage.fleet.records import Claim, Seen, Wanted
 from vmimage.fleet.userdata import render_userdata
 from vmimage.glance.credentials import Credentials
@@ -179,3 +181,13 @@ def test_what_a_console_does_to_a_terminal_is_not_passed_on():
     assert seen.error.isprintable()
     assert len(seen.error) <= 500
     assert last_line("one\n\x07two\n\n") == "\\x07two"
+
+
+def test_a_fleet_with_instances_opens_no_cloud_until_it_needs_it():
+    def refuse(cloud):
+        pytest.fail("no cloud is to be opened")
+
+    found = builders_of(Configuration(instances={"small": GOOD, "large": {**GOOD, "limit": 2}}), Means(None, refuse))
+    assert [*found] == ["small", "large"]
+    with pytest.raises(SettingsWrong, match="ami_fleet.instances.small.flavour"):
+        builders_of(Configuration(instances={"small": {**GOOD, "flavour": "x"}}), Means(None, refuse))

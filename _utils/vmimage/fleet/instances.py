@@ -184,10 +184,12 @@ class Instances:
         seen: set[str] = set()
         work = []
         for server in self._cloud.list_servers({_FLEET: self._fleet}):
-            number = self._number(server)
-            is_kept = number in held and number not in seen if self._is_ours(server) else not self._is_abandoned(server)
             if self._is_ours(server):
+                number = self._number(server)
+                is_kept = number in held and number not in seen
                 seen.add(number)
+            else:
+                is_kept = not self._is_abandoned(server)
             if not is_kept:
                 work.append(functools.partial(remove_server, self._cloud, server))
                 removed.append(f"the server {server['name']}")

@@ -191,7 +191,9 @@ class Trial:
         while server.get("status") != "ACTIVE":  # the answer to its creation has no status
             if error := error_of(server):
                 raise ServerFailed(error, hint="salt-call vm_create.untry removes it")
-            if server["status"] == "SHUTOFF" or server["status"] and self._clock() > deadline:
+            if server["status"] == "SHUTOFF":
+                raise self._failed(server, f"{self.name} is switched off")
+            if server["status"] and self._clock() > deadline:
                 raise self._failed(server, f"{self.name} is {server['status']} after {self._settings.seconds} s")
             self._cloud.sleep(_PAUSE_SECONDS)
             found = self._cloud.find_server(server["id"])
