@@ -71,8 +71,9 @@ class Settings:
     )
     variations: dict = _setting(
         {},
-        "for create_variations: {web: {variation: DIR}, db: {...}}, settings of each variation by its name",
+        "for create_variations: {web: {variation: DIR}, db: {...}}, settings of each variation by its name; in a repository's ami.yaml: what a fleet builds of it",
         shapes_image=False,
+        repository_may_set=True,
     )
     jobs: int = _setting(
         0, "how many variations create_variations builds at a time; default: as cores and memory allow", shapes_image=False
