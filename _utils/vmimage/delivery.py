@@ -29,7 +29,7 @@ TOP = IMPORTED_FROM.parent
 _MODULES = ("vm_create.py", "vm_sysctl.py")  # by name: they may lie among those of others
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 #: what pip installs where it is asked for, by the name of the extra
-EXTRAS = {"ec2": ("boto3>=1.28,<2",)}
+EXTRAS = {"ec2": ("boto3>=1.28,<2",), "metrics": ("prometheus_client>=0.17,<1",)}
 
 
 def salt_loader() -> dict[str, list[str]]:
