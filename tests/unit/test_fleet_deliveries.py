@@ -57,6 +57,11 @@ def test_each_result_is_notified_of_once(ours):
     assert notified(ours, build(1, "failed"), build(2, "published")) == []
 
 
+def test_what_became_of_another_image_says_nothing_of_this_one(ours):
+    notified(ours)
+    assert notified(ours, build(1, "failed", "db"), build(2, "published")) == ["failed db"]
+
+
 def test_a_build_that_ends_after_a_later_one_is_notified_of_too(ours):
     notified(ours)
     assert notified(ours, build(7, "published", "db")) == []
