@@ -29,7 +29,11 @@ TOP = IMPORTED_FROM.parent
 _MODULES = ("vm_create.py", "vm_sysctl.py")  # by name: they may lie among those of others
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 #: what pip installs where it is asked for, by the name of the extra
-EXTRAS = {"ec2": ("boto3>=1.28,<2",), "fleet": ("openstacksdk>=4,<5",)}
+EXTRAS = {
+    "ec2": ("boto3>=1.28,<2",),
+    "fleet": ("openstacksdk>=4,<5",),
+    "metrics": ("prometheus_client>=0.17,<1",),  # an older Salt does not bring it
+}
 
 
 def salt_loader() -> dict[str, list[str]]:

@@ -326,3 +326,12 @@ def test_the_schedule_looks_of_itself(fleet):
     wait_until(lock.exists)
     lock.unlink()
     wait_until(lock.exists)
+
+
+def test_the_fleet_is_shown_as_a_table_a_page_and_metrics(fleet, tmp_path):
+    salt_run = [Path(sys.executable).parent / "salt-run", "-c", fleet.top / "master.d"]
+    assert "images: " in run([*salt_run, "vm_fleet.status", "table=True"])
+    run([*salt_run, "vm_fleet.page", tmp_path / "fleet.html"])
+    run([*salt_run, "vm_fleet.metrics", tmp_path / "fleet.prom"])
+    assert "<h1>Fleet main</h1>" in (tmp_path / "fleet.html").read_text(encoding="utf-8")
+    assert 'vm_fleet_builds_total{ending="published",fleet="main"} 0' in (tmp_path / "fleet.prom").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vmimage.delivery import EXTRAS
 from vmimage.errors import NotReady
 from vmimage.fleet.plan import State
 from vmimage.fleet.records import Ending
@@ -26,7 +27,8 @@ def make_metrics(name: str, status: Mapping[str, Any], totals: Mapping[str, Mapp
         from prometheus_client.openmetrics.exposition import generate_latest
     except ImportError:
         raise NotReady(
-            "the Python package prometheus_client is not installed", hint="salt-pip install prometheus_client"
+            "the Python package prometheus_client is not installed",
+            hint=f"salt-pip install '{EXTRAS['metrics'][0]}'",
         ) from None
     registry = CollectorRegistry()
     registry.register(_Fleet(name, status, totals, at))

@@ -15,7 +15,7 @@ from vmimage.system.aliases import Sleep
 
 #: a keyword argument that no setting has: whose build a job is
 _MARK = "__fleet"
-_LONGEST_ANSWER_SECONDS, _LOG_SECONDS, _LOOK_SECONDS = 10.0, 10.0, 0.05
+_WATCH_SECONDS, _LONGEST_ANSWER_SECONDS, _LOG_SECONDS, _LOOK_SECONDS = 4.0, 10.0, 10.0, 0.05
 
 
 class Client(Protocol):
@@ -98,9 +98,7 @@ class Minions:
         for workspace in workspaces:
             own = [claim for claim in claims if claim.wanted.settings.get("workspace", "") == workspace]
             words = [f"workspace={workspace}"] if workspace else []
-            answers = self._ask(
-                sorted({claim.builder for claim in own}), "list", "vm_create.status", words, self._answer_seconds()
-            )
+            answers = self._ask(sorted({claim.builder for claim in own}), "list", "vm_create.status", words, _WATCH_SECONDS)
             for claim in own:
                 builds = answers.get(claim.builder)
                 build = builds.get(claim.wanted.variation) if isinstance(builds, Mapping) else None

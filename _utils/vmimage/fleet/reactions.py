@@ -26,7 +26,7 @@ def react_to_poke(options: Mapping[str, Any], data: Mapping[str, Any]) -> Reacti
     try:
         sent = data.get("data") if isinstance(data.get("data"), Mapping) else data
         name = (sent or {}).get("repository")
-        if name is not None and name not in read_configuration(options).repositories:
+        if name is not None and not (isinstance(name, str) and name in read_configuration(options).repositories):
             raise HookRefused("it names no repository of ami_fleet", hint="the name must be that in ami_fleet, letter by letter")
     except VmImageError as error:
         log.warning("a poke of the fleet was refused: %s", error)
