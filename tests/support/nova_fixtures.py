@@ -117,6 +117,8 @@ def remove_everything(nova, name="alice"):
     for server in list(cloud.compute.servers()):
         cloud.compute.delete_server(server)
         cloud.compute.wait_for_delete(server, interval=0.2, wait=120)
+    for port in list(cloud.network.ports()):  # Nova may leave that of a server which was deleted while it was built
+        cloud.network.delete_port(port)
     for address in list(cloud.network.ips()):
         cloud.network.delete_ip(address)
     for group in list(cloud.network.security_groups()):

@@ -103,7 +103,8 @@ class Removing:
         self.deleted, self._gone_after, self.sleep = [], gone_after, lambda seconds: None
 
     def list_ports(self, **filters):
-        return [{"id": "p"}] if filters == {"device_id": "1"} else []
+        late = [{"id": "made late"}] if self._gone_after < 0 else []
+        return [{"id": "p"}, *late] if filters == {"device_id": "1"} else []
 
     def list_floating_ips(self, **filters):
         return [{"id": "f"}] if filters == {"port_id": "p"} else []
@@ -120,7 +121,7 @@ def test_a_server_goes_with_its_port_floating_ip_and_volume_but_not_with_a_volum
     cloud = Removing(gone_after=2)
     volumes = [{"id": "v", "delete_on_termination": True}, {"id": "kept", "delete_on_termination": False}]
     remove_server(cloud, {"id": "1", "name": "web-17", "attached_volumes": volumes})
-    assert cloud.deleted == [("floating_ip", "f"), ("server", "1"), ("port", "p"), ("volume", "v")]
+    assert cloud.deleted == [("floating_ip", "f"), ("server", "1"), ("port", "made late"), ("port", "p"), ("volume", "v")]
 
 
 def test_a_server_that_does_not_go_is_said(monkeypatch):

@@ -123,7 +123,8 @@ def remove_server(cloud: Cloud, server: Thing) -> None:
                 hint="look at it in the cloud; another run removes it",
             )
         cloud.sleep(_PAUSE_SECONDS)
-    for port in ports:
+    # also those that Nova made meanwhile, for a server that was deleted while it was built
+    for port in sorted(ports | {port["id"] for port in cloud.list_ports(device_id=server["id"])}):
         cloud.delete_port(port)
     for volume in volumes:
         _delete_volume(cloud, volume)
