@@ -81,7 +81,7 @@ def _notified(opened, work):
     """What some work on the fleet returns, after whoever is configured was notified of what ended in it."""
     done = work(opened)
     opened.notify(_call_returner)
-    return done
+    return _judged(done)
 
 
 def _call_returner(name, job):
@@ -90,12 +90,18 @@ def _call_returner(name, job):
         minion.returners[f"{name}.returner"](job)
 
 
+def _judged(found):
+    """A result whose problems are seen in the exit code, too."""
+    return {**found, "retcode": 1 if found.get("problems") else 0}
+
+
 def plan():
     """
     Show of each variation whether its image is as its repository asks, and why not. Changes nothing.
 
     :return: dict of each image name with a dict of ``state`` (fine, missing, stale, building, waiting, parked, paused), ``reason``,
-        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked
+        ``revision`` and ``repository``; and below ``problems`` what is wrong with the configuration, or could not be asked;
+        then the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
     CLI Example:
@@ -105,7 +111,7 @@ def plan():
         salt-run vm_fleet.plan
     """
     with _salt_errors():
-        return _open().plan()
+        return _judged(_open().plan())
 
 
 def reconcile(repository=None):
@@ -114,7 +120,8 @@ def reconcile(repository=None):
     Where another call does that already, it is left a note to look once more, and this call ends at once.
 
     :param str repository: of ``ami_fleet`` that has changed; default: all are asked
-    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``problems``, ``passes``; or ``busy``: True
+    :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``passes``, ``busy`` (another call does it) and
+        ``problems``, with which the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
 
     CLI Example:

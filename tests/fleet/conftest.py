@@ -3,8 +3,10 @@
 import json
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
+import msgpack
 import pytest
 from builder_machine import keystone_of
 from cloud_fixtures import cloud, no_proxy  # noqa: F401  fixtures
@@ -13,6 +15,7 @@ from looking_at import assert_nothing_unfinished, images_of
 from repository_server import SOURCES
 from root_fixtures import bootstrapped, machine, own_directories  # noqa: F401  fixtures
 from small_job import make_sources, served
+from vmimage.fleet.claims import Claims
 
 #: repository: kind; each is a variation of its name
 REPOSITORIES = {"web": "hg", "db": "git", "mail": "hg", "proxy": "git", "cache": "hg"}
@@ -22,6 +25,22 @@ STATES = "a file is there:\n  file.managed: [{{name: /srv/said, contents: '{}'}}
 def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.root)
+
+
+class Files:
+    """Salt's cache ``localfs``, to be read: importing Salt would change how pytest imports."""
+
+    def __init__(self, top):
+        self.top = top
+
+    def list(self, bank):
+        return [path.stem for path in (self.top / bank).glob("*.p")]
+
+    def fetch(self, bank, key):
+        try:
+            return msgpack.unpackb((self.top / bank / f"{key}.p").read_bytes())
+        except FileNotFoundError:
+            return {}
 
 
 class Running:
@@ -55,15 +74,16 @@ class Running:
             time.sleep(0.5)
         return time.monotonic() - begun
 
-    def wait_settled(self, seconds=600):
+    def wait_settled(self, seconds=900):
         """Until nothing is under way and nothing is due; returns the status."""
         deadline = time.monotonic() + seconds
         while True:
+            while self.claims() and time.monotonic() < deadline:
+                time.sleep(0.5)
             status = self.status()
             if not status["running"] and all(image["state"] in ("fine", "parked") for image in status["plan"].values()):
                 return status
             assert time.monotonic() < deadline, json.dumps(status, indent=1)[:4000]
-            time.sleep(1)
 
     def wait_running(self, name, seconds=300, *, step=None):
         """Until a variation is built, at a step where that is asked; returns its claim as the status has it."""
@@ -71,31 +91,29 @@ class Running:
         while True:
             for claim in self.claims():
                 log = self.cluster.directory / claim["builder"] / "work" / name / "build.log"
-                if claim["name"] == f"{name}-amd64" and claim["phase"] == "sent" and (step is None or log.exists()):
+                if claim["wanted"]["variation"] == name and claim["phase"] == "sent" and (step is None or log.exists()):
                     return claim
             assert time.monotonic() < deadline, self.status()
             time.sleep(0.1)
 
-    def claims(self):
-        """Open claims, read as they lie in the master's cache: no program is started."""
-        import salt.payload
+    @property
+    def memory(self):
+        """What the fleet remembers, read as it lies in the master's cache: no program is started."""
+        return Claims(Files(self.cluster.directory / "master/var/cache/salt/master"), "main")
 
-        found = []
-        for path in sorted((self.cluster.directory / "master/var/cache/salt/master/vm_fleet/main/claims").glob("*.p")):
-            try:
-                data = salt.payload.loads(path.read_bytes())
-            except (FileNotFoundError, ValueError):
-                continue
-            found.append(
-                {"number": data["number"], "name": data["wanted"]["name"], "builder": data["builder"], "phase": data["phase"]}
-            )
-        return found
+    def claims(self):
+        return [asdict(claim) for claim in self.memory.open()]
+
+    def history(self, name=None):
+        """As of ``vm_fleet.history``."""
+        return [asdict(result) for result in self.memory.results() if name is None or result.name == f"{name}-amd64"]
+
+    def log(self, name):
+        """What the last build of a variation has printed."""
+        return self.memory.log(self.history(name)[0]["number"])
 
     def status(self):
         return self.cluster.run("vm_fleet.status")
-
-    def history(self, name=None):
-        return self.cluster.run("vm_fleet.history", *([f"{name}-amd64"] if name else []))
 
     def assert_clean(self):
         """Each name points to a single image, and nothing is left in the store."""

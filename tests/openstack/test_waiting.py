@@ -37,7 +37,7 @@ def test_what_is_left_to_a_fleet_takes_no_name_until_the_fleet_gives_it(alice):
 def test_an_older_number_takes_no_name_in_any_way(alice):
     triplet, build, store, _ = uploaded(alice, 7)
     promote_uploaded(store, build.settings, "web-amd64", 7)
-    old, _, _, _ = uploaded(alice, 6, root_image=b"an older root" * 500)
+    old, _, _, _ = uploaded(alice, 6, ramdisk=b"another ramdisk")
     with pytest.raises(OlderNumber, match="of build 6, and web-amd64 has had an image of build 7"):
         promote_uploaded(store, build.settings, "web-amd64", 6)
     with pytest.raises(NotPublished, match="of build 6"):

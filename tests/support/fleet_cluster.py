@@ -125,7 +125,7 @@ class FleetCluster(Cluster):
     def run(self, function, *words, ok=True):
         """What a runner returns."""
         argv = [BIN / "salt-run", "-c", self.directory / "master.d", "--out", "json", function, *map(str, words)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
         if ok:
             assert done.returncode == 0, done.stdout + done.stderr
             return json.loads(done.stdout)

@@ -71,6 +71,9 @@ def disturbed(count, kind):
 )
 def test_the_reconciler_is_killed(count):
     world = disturbed(count, Killed)
+    assert {*world.builders.started} <= {claim.number for claim in world.claims.open()} | {
+        result.number for result in world.claims.results()
+    }
     go_on(world)
     assert world.problems_of_end() == []
     assert world.claims.next_number() > max(result.number for result in world.claims.results())
@@ -164,6 +167,24 @@ def test_a_build_fails(phase, error):
     failed = [result for result in world.claims.results() if result.ending is Ending.FAILED]
     assert len(failed) == (error == "the state x failed" and phase != "uploaded")  # all that matters lies in the store
     note(f"build ends with: {error}", phase)
+
+
+def test_a_build_that_ends_in_the_midst_of_a_pass_is_published():
+    """Between the look at the builders and that at the store, or in the first: it is no build without images."""
+    for moment in ("look at builders", "list"):
+        world = world_with_a_commit()
+        world.reconcile()
+
+        def end(request, world=world, moment=moment):
+            if request == moment:
+                world.fault = None
+                world.builders.finish_all()
+
+        world.fault = end
+        world.reconcile()
+        world.reconcile()
+        assert world.problems_of_end() == [] and world.builders.started == [1, 2], moment
+        note("builder ends in the midst of a pass", moment)
 
 
 @pytest.mark.parametrize("count", range(1, 6))
