@@ -74,24 +74,30 @@ class Running:
             time.sleep(0.5)
         return time.monotonic() - begun
 
+    def wait_idle(self, seconds=900):
+        """Until no build is under way: a name moves before its result is written."""
+        deadline = time.monotonic() + seconds
+        while claims := self.claims():
+            assert time.monotonic() < deadline, claims
+            time.sleep(0.5)
+
     def wait_settled(self, seconds=900):
         """Until nothing is under way and nothing is due; returns the status."""
         deadline = time.monotonic() + seconds
         while True:
-            while self.claims() and time.monotonic() < deadline:
-                time.sleep(0.5)
+            self.wait_idle(seconds)
             status = self.status()
             if not status["running"] and all(image["state"] in ("fine", "parked") for image in status["plan"].values()):
                 return status
             assert time.monotonic() < deadline, json.dumps(status, indent=1)[:4000]
 
-    def wait_running(self, name, seconds=300, *, step=None):
-        """Until a variation is built, at a step where that is asked; returns its claim as the status has it."""
+    def wait_running(self, name, node, seconds=900):
+        """Until a commit is built, and has begun to print; returns its claim."""
         deadline = time.monotonic() + seconds
         while True:
             for claim in self.claims():
                 log = self.cluster.directory / claim["builder"] / "work" / name / "build.log"
-                if claim["wanted"]["variation"] == name and claim["phase"] == "sent" and (step is None or log.exists()):
+                if claim["wanted"]["variation"] == name and claim["wanted"]["revision"] == node and log.exists():
                     return claim
             assert time.monotonic() < deadline, self.status()
             time.sleep(0.1)

@@ -45,9 +45,10 @@ def test_a_commit_is_published_without_a_further_hand(fleet):
 def test_a_minion_is_killed_in_the_midst_of_a_build(fleet):
     """With all its processes, as a machine loses its power; another minion builds, and what comes of the first is never published."""
     node = fleet.commit("db", "killed", SLOW)
-    claim = fleet.wait_running("db", step=True)
+    claim = fleet.wait_running("db", node)
     fleet.cluster.kill(claim["builder"])
     fleet.wait_published({"db": node})
+    fleet.wait_idle()
     fleet.cluster.start_minion(claim["builder"])
     endings = {
         result["number"]: (result["ending"], result["builder"]) for result in fleet.history("db") if result["revision"] == node
@@ -59,10 +60,11 @@ def test_a_minion_is_killed_in_the_midst_of_a_build(fleet):
 def test_a_minion_is_stopped_for_longer_than_its_lease(fleet):
     """Its build is given to another; when it goes on, it publishes nothing."""
     node = fleet.commit("mail", "stopped", SLOW)
-    claim = fleet.wait_running("mail", step=True)
+    claim = fleet.wait_running("mail", node)
     fleet.cluster.signal(claim["builder"], signal.SIGSTOP)
     try:
         fleet.wait_published({"mail": node})
+        fleet.wait_idle()
     finally:
         fleet.cluster.signal(claim["builder"], signal.SIGCONT)
     image = fleet.history("mail")[0]
@@ -75,17 +77,18 @@ def test_a_minion_is_stopped_for_longer_than_its_lease(fleet):
 
 def test_the_master_is_killed_in_the_midst_of_a_build(fleet):
     node = fleet.commit("proxy", "master", SLOW)
-    claim = fleet.wait_running("proxy", step=True)
+    claim = fleet.wait_running("proxy", node)
     fleet.cluster.kill("master")
     time.sleep(5)
     fleet.cluster.start_master()
     fleet.wait_published({"proxy": node})
+    fleet.wait_idle()
     assert claim["number"] in {result["number"] for result in fleet.history("proxy") if result["revision"] == node}
 
 
 def test_the_store_is_away_for_a_while(fleet):
     node = fleet.commit("cache", "away", SLOW)
-    fleet.wait_running("cache", step=True)
+    fleet.wait_running("cache", node)
     glance = fleet.cloud.glances["RegionOne"]
     glance.kill()
     time.sleep(45)

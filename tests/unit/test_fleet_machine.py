@@ -103,6 +103,7 @@ class Fleet(RuleBasedStateMachine):
         """All heals, and people want all of it: a few passes later each name points to what is wanted, and nothing is left."""
         world = self.world
         world.fault, world.unknown, world.builders.silent = None, set(), set()
+        world.reconcile()  # who has been asked to cancel a build has done it: what is asked from here on is asked later
         for name in NAMES:
             world.claims.ask(f"retry.{name}-amd64", world.now + 1)
         world.now += 2

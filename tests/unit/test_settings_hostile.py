@@ -46,7 +46,7 @@ NAMES = (
     "disk_format",
     "compression",
 )
-NAMES += ("output_mode", "kernel_id", "ramdisk_id", "initrd_id")
+NAMES += ("output_mode", "kernel_id", "ramdisk_id", "initrd_id", "order")
 PATHS = ("root", "output", "workspace", "cache", "repository_credentials")
 ADDRESSES = ("hg_address", "git_address", "hg_address_variation", "git_address_variation")
 FREE = {"kernel_command_line", "base_hash", "base_keyring", "variation", "base", "pre", "post", "revision", "cloud", "mirror"}

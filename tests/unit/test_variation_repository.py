@@ -97,7 +97,8 @@ def test_what_follows_a_forgotten_space_is_not_shown(checkout):
 #: what a repository may tell; a new setting is the builder's until somebody thought about it
 MAY_BE_SET = set(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
-    headroom_mib outputs disk_format compression kernel_command_line live properties carry_over keep gate kernel_id ramdisk_id initrd_id""".split()
+    headroom_mib outputs disk_format compression kernel_command_line live properties carry_over keep gate kernel_id ramdisk_id initrd_id
+    variations""".split()
 )
 
 

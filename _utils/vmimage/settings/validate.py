@@ -195,8 +195,8 @@ def _check_publishing(settings: Settings, refuse: _Refuse) -> None:
         refuse("keep", "a number of generations, not negative")
     if settings.number < 0:
         refuse("number", "a number, not negative")
-    if not re.fullmatch(r"[\w.:/-]{0,200}", settings.order):
-        refuse("order", "letters, digits and . : / _ -")
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]{0,200}", settings.order):
+        refuse("order", "letters, digits and . : _ -")
     if not 1 <= settings.tries <= 20:
         refuse("tries", "a number from 1 to 20")
     if settings.ramdisk_id and settings.initrd_id and settings.ramdisk_id != settings.initrd_id:
