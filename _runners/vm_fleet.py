@@ -81,7 +81,7 @@ def _notified(opened, work):
     """What some work on the fleet returns, after whoever is configured was notified of what ended in it."""
     done = work(opened)
     opened.notify(_call_returner)
-    return done
+    return _judged(done)
 
 
 def _call_returner(name, job):
@@ -131,7 +131,7 @@ def reconcile(repository=None):
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
-        return _judged(_notified(_open(), lambda opened: opened.reconcile(repository)))
+        return _notified(_open(), lambda opened: opened.reconcile(repository))
 
 
 def hook(repositories=(), digest=""):
@@ -269,7 +269,7 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
-        return _judged(_notified(_open(), lambda opened: opened.cancel(int(number))))
+        return _notified(_open(), lambda opened: opened.cancel(int(number)))
 
 
 def retry(name):
@@ -287,7 +287,7 @@ def retry(name):
         salt-run vm_fleet.retry web-amd64
     """
     with _salt_errors():
-        return _judged(_notified(_open(), lambda opened: opened.retry(name)))
+        return _notified(_open(), lambda opened: opened.retry(name))
 
 
 def pause(name=None):
