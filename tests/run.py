@@ -31,9 +31,9 @@ WORKERS = {
     "root": ["-n", "2", *_FILES],
     "hostile": ["-n", "2", *_FILES, "-m", "hostile and not long"],
     "cases": ["-n", "2", "--dist", "load"],
+    "fleet": ["-n", "1"],  # a master, four minions and a cloud are enough for two cores
     "parity": ["-n", "2", "--dist", "load"],
     "faults": ["-n", "2", "--dist", "load"],
-    "fleet": ["-n", "1"],  # a master, four minions and a cloud are enough for two cores
     "disk": ["-n", "2", "--dist", "load"],  # each is mostly one emulated boot
 }
 #: files that take longest, to be begun first
@@ -51,7 +51,7 @@ LONG = (
 GROUPS = tuple(WORKERS)
 #: run beside the groups that follow it: with one worker that waits for an emulated machine it leaves room
 BESIDE = "builder"
-BY_NAME_ALONE = ("parity", "faults", "fleet", "disk")  # "all groups" begins to hold a group when its name goes from here
+BY_NAME_ALONE = ("parity", "faults", "disk")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
 NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"]}
