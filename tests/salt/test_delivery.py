@@ -58,6 +58,7 @@ class Master:
     def __init__(self, directory, salt_run):
         self.salt_run, self.etc = salt_run, directory / "etc"
         self.etc.mkdir(parents=True)
+        (directory / "root/var/cache/salt/master/proc").mkdir(parents=True)  # a master makes it
         options = {"root_dir": str(directory / "root"), "file_roots": {"base": [str(PROJECT)]}, "log_level": "error"}
         (self.etc / "master").write_text(json.dumps(options), encoding="utf-8")
 
@@ -140,9 +141,6 @@ def test_every_function_tells_how_to_call_it(minion):
 
 def test_every_function_of_the_fleet_says_how_to_call_it(tmp_path, bare_salt):
     master = Master(tmp_path / "master", PROJECT / ".venv/bin/salt-run")
-    documented = json.loads(master.run("sys.doc", "vm_fleet", "--out", "json")[1])
-    assert {
-        f"vm_fleet.{name}" for name in ("plan", "reconcile", "status", "history", "log", "cancel", "retry", "pause", "resume")
-    } <= {*documented}
-    for name, text in documented.items():
-        assert "CLI Example:" in text and f"salt-run {name}" in text, name
+    code, said = master.run("-d", "vm_fleet")
+    for name in ("plan", "reconcile", "status", "history", "log", "cancel", "retry", "pause", "resume"):
+        assert code == 0 and f"vm_fleet.{name}:" in said and f"salt-run vm_fleet.{name}" in said, name
