@@ -49,7 +49,19 @@ NAMES = (
 NAMES += ("output_mode", "kernel_id", "ramdisk_id", "initrd_id", "order")
 PATHS = ("root", "output", "workspace", "cache", "repository_credentials")
 ADDRESSES = ("hg_address", "git_address", "hg_address_variation", "git_address_variation")
-FREE = {"kernel_command_line", "base_hash", "base_keyring", "variation", "base", "pre", "post", "revision", "cloud", "mirror"}
+FREE = {
+    "kernel_command_line",
+    "order",
+    "base_hash",
+    "base_keyring",
+    "variation",
+    "base",
+    "pre",
+    "post",
+    "revision",
+    "cloud",
+    "mirror",
+}
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
