@@ -207,7 +207,7 @@ def test_an_address_is_compared_with_any_text(address, more):
     ],
 )
 def test_a_secret_that_could_be_guessed_is_refused_by_its_key(hooks):
-    with pytest.raises(SettingsWrong, match="ami_fleet:hooks:secret") as refused:
+    with pytest.raises(SettingsWrong, match="ami_fleet.hooks.secret") as refused:
         read_secrets(hooks)
     assert "short" not in str(refused.value) and SECRET not in str(refused.value)
 

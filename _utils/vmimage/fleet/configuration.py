@@ -3,13 +3,13 @@
 A key of the fleet itself that is wrong ends the call; a repository that is wrong is left out, with a sentence that names the key.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from vmimage.errors import RepositoryWrong, SettingsWrong, VmImageError
+from vmimage.fleet.checks import check_keys, check_name, count, mapping, refuse, seconds_of
 from vmimage.repository.address import KINDS, check_address, parse_revision
 from vmimage.settings.gather import gather_settings
 from vmimage.settings.schema import KEYS, Settings, keys_that
@@ -19,8 +19,6 @@ KEY = "ami_fleet"
 MINIONS = "minions"
 #: what the fleet itself says of each build
 OWN_SETTINGS = frozenset(("name", "promote", "number", "order", "publish", "variations"))
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_UNITS = {"": 1, "s": 1, "second": 1, "m": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "week": 604800}
 _KEYS = ("name", "repositories", "defaults", "builders", "instances", "attempts", "retry", "max_age", "supersede", "limit", "keep_logs", "hooks", "notify")  # fmt: skip
 _REPOSITORY = (*KINDS, "revision", "variations", "credentials", "builder")
 _BUILDERS = ("target", "per_builder", "lease")
@@ -103,45 +101,45 @@ def read_configuration(options: Mapping[str, Any]) -> Configuration:
     :param options: the master's, or what stands in for them: ``ami_fleet`` is read
     :raises SettingsWrong: naming the key of the fleet that is wrong or missing
     """
-    own = _mapping(options.get(KEY), KEY)
+    own = mapping(options.get(KEY), KEY)
     if not own:
         raise SettingsWrong(
             f"{KEY} is not set", hint=f"{KEY}: {{repositories: {{web: {{hg: https://...}}}}, builders: {{target: ...}}}}"
         )
-    _check_keys(own, _KEYS, KEY)
-    defaults = _mapping(own.get("defaults"), f"{KEY}.defaults")
+    check_keys(own, _KEYS, KEY)
+    defaults = mapping(own.get("defaults"), f"{KEY}.defaults")
     check_variation_settings(defaults, f"{KEY}.defaults")
-    builders, instances = _standing(own.get("builders")), _mapping(own.get("instances"), f"{KEY}.instances")
+    builders, instances = _standing(own.get("builders")), mapping(own.get("instances"), f"{KEY}.instances")
     for kind in instances:
-        _check_name(kind, f"{KEY}.instances")
+        check_name(kind, f"{KEY}.instances")
         if kind == MINIONS:
-            _refuse(f"{KEY}.instances.{kind}", "the name is that of standing minions", "another name")
+            refuse(f"{KEY}.instances.{kind}", "the name is that of standing minions", "another name")
     kinds = [*([MINIONS] if builders.target else []), *instances]
     if not kinds:
-        _refuse(f"{KEY}.builders", "nobody builds", "builders: {target: 'G@role:ami-builder'}, or instances")
+        refuse(f"{KEY}.builders", "nobody builds", "builders: {target: 'G@role:ami-builder'}, or instances")
     repositories: dict[str, Repository] = {}
     problems: dict[str, str] = {}
-    for name, facts in _mapping(own.get("repositories"), f"{KEY}.repositories").items():
+    for name, facts in mapping(own.get("repositories"), f"{KEY}.repositories").items():
         try:
             repositories[name] = _repository(name, facts, defaults, kinds)
         except VmImageError as error:
             problems[str(name)] = str(error)
-    retry, max_age = (_seconds(own.get(key, default), f"{KEY}.{key}") for key, default in (("retry", 60), ("max_age", 0)))
+    retry, max_age = (seconds_of(own.get(key, default), f"{KEY}.{key}") for key, default in (("retry", 60), ("max_age", 0)))
     supersede = own.get("supersede", "wait")
     if supersede not in ("wait", "stop"):
-        _refuse(f"{KEY}.supersede", f"{supersede!r}", "wait or stop")
-    counts = {key: _count(own.get(key, default), f"{KEY}.{key}", least) for key, default, least in (("attempts", 3, 1), ("limit", 0, 0), ("keep_logs", 20, 1))}  # fmt: skip
+        refuse(f"{KEY}.supersede", f"{supersede!r}", "wait or stop")
+    counts = {key: count(own.get(key, default), f"{KEY}.{key}", least) for key, default, least in (("attempts", 3, 1), ("limit", 0, 0), ("keep_logs", 20, 1))}  # fmt: skip
     return Configuration(
-        name=_check_name(own.get("name", "main"), f"{KEY}.name"),
+        name=check_name(own.get("name", "main"), f"{KEY}.name"),
         repositories=repositories,
         defaults=defaults,
         builders=builders,
-        instances={kind: _mapping(facts, f"{KEY}.instances.{kind}") for kind, facts in instances.items()},
+        instances={kind: mapping(facts, f"{KEY}.instances.{kind}") for kind, facts in instances.items()},
         retry=retry,
         max_age=max_age,
         supersede=supersede,
-        hooks=_mapping(own.get("hooks"), f"{KEY}.hooks"),
-        notify=_mapping(own.get("notify"), f"{KEY}.notify"),
+        hooks=mapping(own.get("hooks"), f"{KEY}.hooks"),
+        notify=mapping(own.get("notify"), f"{KEY}.notify"),
         problems=problems,
         **counts,
     )
@@ -153,10 +151,10 @@ def check_variation_settings(settings: Mapping[str, Any], place: str, *, of_repo
     :param of_repository: it may say what is built, and nothing of the builder
     :returns: them, with the defaults of all others
     """
-    _check_keys(settings, KEYS, place)
+    check_keys(settings, KEYS, place)
     for key in settings:
         if key in OWN_SETTINGS or of_repository and key not in keys_that("repository_may_set"):
-            _refuse(
+            refuse(
                 f"{place}.{key}",
                 "this cannot be set here",
                 "the fleet itself says it" if key in OWN_SETTINGS else "set it in ami_fleet",
@@ -169,12 +167,12 @@ def check_variation_settings(settings: Mapping[str, Any], place: str, *, of_repo
 
 def _repository(name: Any, facts: Any, defaults: Mapping[str, Any], kinds: Collection[str]) -> Repository:
     place = f"{KEY}.repositories.{name}"
-    _check_name(name, f"{KEY}.repositories")
-    own = _mapping(facts, place)
-    _check_keys(own, _REPOSITORY, place)
+    check_name(name, f"{KEY}.repositories")
+    own = mapping(facts, place)
+    check_keys(own, _REPOSITORY, place)
     asked = [kind for kind in KINDS if own.get(kind)]
     if len(asked) != 1:
-        _refuse(place, "it has two addresses" if asked else "it has no address", "hg: ADDRESS, or git: ADDRESS")
+        refuse(place, "it has two addresses" if asked else "it has no address", "hg: ADDRESS, or git: ADDRESS")
     kind, revision, credentials = asked[0], own.get("revision", ""), own.get("credentials", "")
     try:
         check_address(kind, own[kind], f"{place}.{kind}")
@@ -182,7 +180,7 @@ def _repository(name: Any, facts: Any, defaults: Mapping[str, Any], kinds: Colle
     except RepositoryWrong as wrong:
         raise SettingsWrong(wrong.message, hint=wrong.hint) from None
     if not isinstance(credentials, str) or credentials and not credentials.startswith("/"):
-        _refuse(f"{place}.credentials", "this is no absolute path", "a directory on the master")
+        refuse(f"{place}.credentials", "this is no absolute path", "a directory on the master")
     variations = None
     if "variations" in own:
         variations = check_variations(own["variations"], f"{place}.variations", defaults, kinds)
@@ -197,17 +195,17 @@ def check_variations(
     :param kinds: of builders
     """
     found = {}
-    for name, settings in _mapping(given, place).items():
-        own, where = _mapping(settings, f"{place}.{name}"), f"{place}.{name}"
+    for name, settings in mapping(given, place).items():
+        own, where = mapping(settings, f"{place}.{name}"), f"{place}.{name}"
         builder = {"builder": _builder(own["builder"], where, kinds)} if "builder" in own else {}
         own = {key: value for key, value in own.items() if key != "builder"}
         check_variation_settings(own, where, of_repository=of_repository)
         check_variation_settings({**defaults, **own}, where)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", str(name)):
-            _refuse(place, f"{name!r} is no name of a variation", "letters, digits and . _ + -")
+            refuse(place, f"{name!r} is no name of a variation", "letters, digits and . _ + -")
         found[str(name)] = {**own, **builder}
     if not found:
-        _refuse(place, "there is none", "{web: {}, db: {variation: {id: db}}}")
+        refuse(place, "there is none", "{web: {}, db: {variation: {id: db}}}")
     return found
 
 
@@ -215,59 +213,19 @@ def _builder(kind: Any, place: str, kinds: Collection[str]) -> str:
     if kind is None:
         return MINIONS if MINIONS in kinds else [*kinds][0]
     if kind not in kinds:
-        _refuse(f"{place}.builder", f"there are no builders {kind!r}", f"the kinds are {', '.join(kinds)}")
+        refuse(f"{place}.builder", f"there are no builders {kind!r}", f"the kinds are {', '.join(kinds)}")
     return str(kind)
 
 
 def _standing(given: Any) -> Standing:
     place = f"{KEY}.builders"
-    own = _mapping(given, place)
-    _check_keys(own, _BUILDERS, place)
+    own = mapping(given, place)
+    check_keys(own, _BUILDERS, place)
     target = own.get("target", "")
     if not isinstance(target, str) or own and not target:
-        _refuse(f"{place}.target", "this is no target", "a compound target, such as 'G@role:ami-builder'")
-    per_builder = _count(own.get("per_builder", 1), f"{place}.per_builder", 1)
-    lease = _seconds(own.get("lease", Standing.lease), f"{place}.lease")
+        refuse(f"{place}.target", "this is no target", "a compound target, such as 'G@role:ami-builder'")
+    per_builder = count(own.get("per_builder", 1), f"{place}.per_builder", 1)
+    lease = seconds_of(own.get("lease", Standing.lease), f"{place}.lease")
     if lease < 5:
-        _refuse(f"{place}.lease", "too short", "at least 5 seconds: a builder is asked once in a pass")
+        refuse(f"{place}.lease", "too short", "at least 5 seconds: a builder is asked once in a pass")
     return Standing(target, per_builder, lease)
-
-
-def _mapping(value: Any, place: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        _refuse(place, "this is no mapping", "KEY: VALUE")
-    return dict(value)
-
-
-def _check_keys(given: Mapping[str, Any], known: Collection[str], place: str) -> None:
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {place}.{near[0]}?" if near else f"the keys are {', '.join(sorted(known))}"
-            raise SettingsWrong(f"unknown key {place}.{key}", hint=hint)
-
-
-def _check_name(name: Any, place: str) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        _refuse(place, f"{name!r} is no name", "letters, digits and . _ -, and first a letter or digit")
-    return name
-
-
-def _count(value: Any, place: str, least: int) -> int:
-    if type(value) is not int or value < least:
-        _refuse(place, f"{value!r}", f"a whole number, {least} or more")
-    return int(value)
-
-
-def _seconds(value: Any, place: str) -> float:
-    """A time: a number of seconds, or ``30 days``."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*?)s?", str(value)) if not isinstance(value, bool) else None
-    if found is None or found[2] not in _UNITS:
-        _refuse(place, f"{value!r} is no time", "seconds, or a text such as 30 days or 12 hours")
-    return float(found[1]) * _UNITS[found[2]]
-
-
-def _refuse(place: str, why: str, hint: str) -> NoReturn:
-    raise SettingsWrong(f"{place}: {why}", hint=hint)

@@ -17,7 +17,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from vmimage.errors import CloudRefused, CloudUnreachable, SettingsWrong, VmImageError
-from vmimage.fleet.configuration import KEY, _check_keys, _count, _refuse, _seconds
+from vmimage.fleet.checks import check_keys, count, refuse, seconds_of
+from vmimage.fleet.configuration import KEY
 from vmimage.fleet.console import last_line, read_console
 from vmimage.fleet.records import Claim, Seen, Sight
 from vmimage.fleet.userdata import render_userdata
@@ -61,30 +62,30 @@ def read_kind(name: str, values: Mapping[str, Any]) -> InstanceKind:
     :raises SettingsWrong: naming the key
     """
     place = f"{KEY}.instances.{name}"
-    _check_keys(values, [setting.name for setting in fields(InstanceKind)], place)
+    check_keys(values, [setting.name for setting in fields(InstanceKind)], place)
     found: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
     for key in ("image", "flavor", "network"):
         if not found.get(key):
-            _refuse(f"{place}.{key}", "it is missing", "{image: ami-creation-amd64, flavor: m1.medium, network: private}")
+            refuse(f"{place}.{key}", "it is missing", "{image: ami-creation-amd64, flavor: m1.medium, network: private}")
     for key in ("image", "flavor", "key", "zone"):
         if not isinstance(found.get(key, ""), str):
-            _refuse(f"{place}.{key}", "this is no text", "put it in quotes")
+            refuse(f"{place}.{key}", "this is no text", "put it in quotes")
     for key in ("network", "security_groups", "roles"):
         if key in found:
             found[key] = _texts(found[key], f"{place}.{key}")
     for key, default, least in (("volume_gb", 0, 0), ("limit", 1, 1)):
-        found[key] = _count(found.get(key, default), f"{place}.{key}", least)
+        found[key] = count(found.get(key, default), f"{place}.{key}", least)
     if "deadline" in found:
-        found["deadline"] = _seconds(found["deadline"], f"{place}.deadline")
+        found["deadline"] = seconds_of(found["deadline"], f"{place}.deadline")
         if found["deadline"] < 60:
-            _refuse(f"{place}.deadline", "too short", "at least 60 seconds: an instance boots first")
+            refuse(f"{place}.deadline", "too short", "at least 60 seconds: an instance boots first")
     return InstanceKind(**found)
 
 
 def _texts(value: Any, place: str) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) and text for text in texts):
-        _refuse(place, "this is no list of texts", "a name, or [NAME, ...]")
+        refuse(place, "this is no list of texts", "a name, or [NAME, ...]")
     return tuple(texts)
 
 

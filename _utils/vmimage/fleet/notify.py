@@ -28,7 +28,7 @@ Returner = Callable[[str, Mapping[str, Any]], object]
 
 @dataclass(frozen=True)
 class Notify:
-    """``ami_fleet:notify``.
+    """``ami_fleet.notify``.
 
     :ivar command: a program and its words; empty: none
     :ivar returner: of Salt, by its name: ``slack``; empty: none
@@ -47,18 +47,18 @@ def read_notify(given: Mapping[str, Any]) -> Notify:
     """
     unknown = [key for key in given if key not in _KEYS]
     if unknown:
-        raise SettingsWrong(f"ami_fleet:notify has no key {unknown[0]}", hint=f"it has: {', '.join(_KEYS)}")
+        raise SettingsWrong(f"ami_fleet.notify has no key {unknown[0]}", hint=f"it has: {', '.join(_KEYS)}")
     command, returner, seconds = given.get("command") or [], given.get("returner") or "", given.get("seconds", 30)
     if not isinstance(command, list) or not all(isinstance(word, str) and "\0" not in word for word in command):
         raise SettingsWrong(
-            "ami_fleet:notify:command is no list of texts", hint="command: [/usr/local/bin/tell, team@example.org]"
+            "ami_fleet.notify.command is no list of texts", hint="command: [/usr/local/bin/tell, team@example.org]"
         )
     if command and not command[0].startswith("/"):
-        raise SettingsWrong("ami_fleet:notify:command does not begin with an absolute path", hint="it is run without a shell")
+        raise SettingsWrong("ami_fleet.notify.command does not begin with an absolute path", hint="it is run without a shell")
     if not isinstance(returner, str):
-        raise SettingsWrong("ami_fleet:notify:returner is no name", hint="returner: slack")
+        raise SettingsWrong("ami_fleet.notify.returner is no name", hint="returner: slack")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 600:
-        raise SettingsWrong("ami_fleet:notify:seconds is no number from 1 to 600")
+        raise SettingsWrong("ami_fleet.notify.seconds is no number from 1 to 600")
     return Notify(tuple(command), returner, float(seconds))
 
 

@@ -47,18 +47,18 @@ class Accepted:
 
 
 def read_secrets(hooks: Mapping[str, Any]) -> tuple[str, ...]:
-    """The shared secrets of ``ami_fleet:hooks``; several while an old secret is replaced.
+    """The shared secrets of ``ami_fleet.hooks``; several while an old secret is replaced.
 
     :raises SettingsWrong: naming the key, never the secret
     """
     unknown = [key for key in hooks if key != "secret"]
     if unknown:
-        raise SettingsWrong(f"ami_fleet:hooks has no key {unknown[0]}", hint="it has: secret")
+        raise SettingsWrong(f"ami_fleet.hooks has no key {unknown[0]}", hint="it has: secret")
     given = hooks.get("secret", [])
     secrets = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list) else (None,)
     if not all(isinstance(secret, str) and len(secret) >= _LEAST_SECRET for secret in secrets):
         raise SettingsWrong(
-            f"ami_fleet:hooks:secret is no text, or list of texts, of {_LEAST_SECRET} characters at least",
+            f"ami_fleet.hooks.secret is no text, or list of texts, of {_LEAST_SECRET} characters at least",
             hint="openssl rand -hex 32 makes a secret",
         )
     return secrets
@@ -78,7 +78,7 @@ def accept_call(body: object, headers: object, secrets: Sequence[str], addresses
     if len(body) > LIMIT_BYTES:
         raise HookRefused(f"a body of {len(body)} bytes, more than {LIMIT_BYTES}")
     if not secrets:
-        raise HookRefused("no secret is configured, so that nobody can sign", hint="set ami_fleet:hooks:secret")
+        raise HookRefused("no secret is configured, so that nobody can sign", hint="set ami_fleet.hooks.secret")
     _check_signatures(body, {str(key).lower(): str(value) for key, value in headers.items()}, secrets)
     named = {normal_address(address) for address in _addresses_of(body)}
     found = tuple(sorted(name for name, address in addresses.items() if normal_address(address) in named))
@@ -98,7 +98,7 @@ def _check_signatures(body: bytes, headers: Mapping[str, str], secrets: Sequence
     if _TOKEN in headers:
         judged.append(_is_any(_bytes(headers[_TOKEN]), keys))
     if not judged:
-        raise HookRefused("not signed", hint="give the forge the secret of ami_fleet:hooks")
+        raise HookRefused("not signed", hint="give the forge the secret of ami_fleet.hooks")
     if not all(judged):
         raise HookRefused("signed by another secret, or changed on its way")
 
