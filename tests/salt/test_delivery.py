@@ -28,6 +28,8 @@ OURS = [
     "report",
     "build_log",
     "shell",
+    "try",
+    "untry",
 ]
 
 

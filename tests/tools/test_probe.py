@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from vmimage.image import qemu
 from vmimage.image.login import Login
+from vmimage.image.triplet import Triplet
 
 
 @contextmanager
@@ -77,14 +78,14 @@ def looked(monkeypatch, tmp_path):
         said, stayed = [], []
 
         @contextmanager
-        def booted(*_, words):
+        def booted(target, is_up, seconds, forwards, more, words):
             said.append(words)
             (tmp_path / "console").write_text("guest login: ", encoding="utf-8")
             yield qemu.Running("tcg", 1.0, tmp_path / "console", SimpleNamespace(wait=stayed.append))
 
         monkeypatch.setattr(qemu, "booted", booted)
         monkeypatch.setattr(qemu, "probe", lambda *_: answer)
-        seen = qemu.look(None, 10, [80], say=said.append, **how)
+        seen = qemu.look(Triplet(tmp_path, "web"), 10, [80], say=said.append, **how)
         return seen["answers"], said, stayed
 
     return look
