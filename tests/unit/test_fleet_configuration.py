@@ -48,6 +48,7 @@ def test_times_are_seconds_or_words(written, seconds):
         ({"builders": {}}, r"ami_fleet\.builders: nobody builds"),
         ({"builders": {"target": "*", "per_builders": 2}}, r"unknown key ami_fleet\.builders\.per_builders"),
         ({"builders": {"target": "*", "lease": 1}}, r"ami_fleet\.builders\.lease: too short"),
+        ({"builders": {"target": "*", "deadline": 5}}, r"ami_fleet\.builders\.deadline: too short"),
         ({"builders": {"per_builder": 2}}, r"ami_fleet\.builders\.target"),
         ({"defaults": {"clud": "x"}}, r"unknown key ami_fleet\.defaults\.clud.*did you mean ami_fleet\.defaults\.cloud"),
         ({"defaults": {"keep": "three"}}, r"ami_fleet\.defaults: .*keep"),

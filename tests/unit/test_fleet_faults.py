@@ -228,3 +228,21 @@ def test_the_table_has_its_rows():
         pytest.skip("only some rows were asked for")
     processes = sorted({process for process, _ in ROWS})
     print("\n".join(f"{process:50} {sum(1 for row in ROWS if row[0] == process):4}" for process in processes))
+
+
+def test_a_build_that_hangs_is_stopped_at_its_deadline_has_failed_and_is_tried_again():
+    world = world_with_a_commit()
+    world.reconcile()
+    (claim,) = world.claims.open()
+    deadline = world.configuration.builders.deadline
+    while world.now + LEASE < claim.since + deadline:  # it is seen to run all the time
+        world.now += LEASE / 2
+        world.reconcile()
+    assert [claim.number for claim in world.claims.open()] == [claim.number]
+    world.now += 2 * LEASE
+    world.reconcile()
+    result = world.claims.result(claim.number)
+    assert result.ending is Ending.FAILED and f"did not end within {deadline:.0f} s" in result.reason
+    assert world.builders.jobs[claim.number].state == "ended"
+    go_on(world, passes=3)
+    assert world.problems_of_end() == []

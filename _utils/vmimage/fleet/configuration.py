@@ -21,7 +21,7 @@ MINIONS = "minions"
 OWN_SETTINGS = frozenset(("name", "promote", "number", "order", "publish", "variations"))
 _KEYS = ("name", "repositories", "defaults", "builders", "instances", "attempts", "retry", "max_age", "supersede", "limit", "keep_logs", "hooks", "notify")  # fmt: skip
 _REPOSITORY = (*KINDS, "revision", "variations", "credentials", "builder")
-_BUILDERS = ("target", "per_builder", "lease")
+_BUILDERS = ("target", "per_builder", "lease", "deadline")
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,13 @@ class Standing:
     :ivar target: a compound target
     :ivar per_builder: builds at a time on each
     :ivar lease: seconds without a sight of its builder after which a build is lost
+    :ivar deadline: seconds after which a build that still runs is stopped, and has failed
     """
 
     target: str = ""
     per_builder: int = 1
     lease: float = 120.0
+    deadline: float = 6 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -228,4 +230,7 @@ def _standing(given: Any) -> Standing:
     lease = seconds_of(own.get("lease", Standing.lease), f"{place}.lease")
     if lease < 5:
         refuse(f"{place}.lease", "too short", "at least 5 seconds: a builder is asked once in a pass")
-    return Standing(target, per_builder, lease)
+    deadline = seconds_of(own.get("deadline", Standing.deadline), f"{place}.deadline")
+    if deadline < 60:
+        refuse(f"{place}.deadline", "too short", "at least 60 seconds: a build takes that long")
+    return Standing(target, per_builder, lease, deadline)

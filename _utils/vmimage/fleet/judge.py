@@ -48,6 +48,7 @@ def judge(
     asked: Mapping[str, float],
     supersede: str,
     lease: float,
+    deadline: float,
     now: float,
 ) -> Verdict:
     """What has become of a build.
@@ -56,6 +57,8 @@ def judge(
     :param shelf: None: the store cannot be asked
     :param wanted: what is wanted of this name now, or None
     :param is_known: whether its repository has said what it wants
+    :param lease: seconds without a sight of its builder until it is lost
+    :param deadline: seconds that it may take; 0: as its builder says
     """
     if f"cancel.{claim.number}" in asked:
         return Verdict(Act.END, Ending.CANCELLED, "cancelled by a person")
@@ -73,6 +76,8 @@ def judge(
     if wanted and wanted.digest != claim.wanted.digest and (supersede == "stop" or claim.phase is Phase.CLAIMED):
         return Verdict(Act.END, Ending.SUPERSEDED, f"{wanted.revision[:12]} is wanted now")
     if sight.seen is Seen.RUNNING:
+        if deadline and now - claim.since > deadline:
+            return Verdict(Act.END, Ending.FAILED, f"it did not end within {deadline:.0f} s, and was stopped")
         return Verdict(Act.WAIT, is_seen=True)
     if sight.seen is Seen.GONE and claim.phase is Phase.CLAIMED:
         return Verdict(Act.START)

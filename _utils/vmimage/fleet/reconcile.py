@@ -158,7 +158,8 @@ class Reconciler:
     def _settle(self, done: Done, look: Look, claim: Claim) -> None:
         """Judge a build, and do what follows."""
         wanted, now = look.asked.wanted.get(claim.wanted.name), self._clock()
-        lease = self._lease(claim.wanted.builders)
+        own = self._configuration.builders
+        lease = own.lease
         sight = look.sights.get(claim.number, _SILENT)
         verdict = judge(
             claim,
@@ -169,6 +170,7 @@ class Reconciler:
             asked=look.wishes,
             supersede=self._configuration.supersede,
             lease=lease,
+            deadline=own.deadline if claim.wanted.builders == MINIONS else 0,  # an instance has its own
             now=now,
         )
         if verdict.act is Act.PROMOTE:
@@ -190,7 +192,7 @@ class Reconciler:
     def _promote(self, done: Done, look: Look, claim: Claim, sight: Sight, verdict: Verdict) -> None:
         wanted, now = claim.wanted, self._clock()
         if claim.phase is not Phase.PROMOTING:
-            claim = replace(claim, phase=Phase.PROMOTING, deadline=now + self._lease(wanted.builders))
+            claim = replace(claim, phase=Phase.PROMOTING, deadline=now + self._configuration.builders.lease)
             self._claims.write(claim)
         store, settings = self._store(_cloud_of(wanted)), gather_settings([], wanted.settings)
         try:
@@ -239,10 +241,6 @@ class Reconciler:
         self._claims.take_back(f"cancel.{claim.number}")
         log.info("build %s of %s: %s (%s)", claim.number, wanted.name, result.ending, result.reason)
         done.ended[wanted.name] = {"number": claim.number, "ending": str(result.ending), "reason": result.reason}
-
-    def _lease(self, kind: str) -> float:
-        own = self._configuration.instances.get(kind, {})
-        return float(own.get("lease", self._configuration.builders.lease))
 
     # what nobody waits for
 
@@ -303,7 +301,7 @@ class Reconciler:
     def _begin(self, done: Done, look: Look, planned: Planned, builder: str, last: int) -> None:
         now, wanted, number = self._clock(), planned.wanted, self._claims.next_number(last)
         builder = builder or f"{wanted.name}-{number}"
-        claim = Claim(number, wanted, builder, now, now + self._lease(wanted.builders))
+        claim = Claim(number, wanted, builder, now, now + self._configuration.builders.lease)
         self._claims.write(claim)
         log.info("build %s of %s by %s: %s", number, wanted.name, builder, planned.reason)
         done.began[wanted.name] = {"number": number, "builder": builder, "revision": wanted.revision, "reason": planned.reason}
