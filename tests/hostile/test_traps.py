@@ -14,7 +14,7 @@ import pytest
 import yaml
 from building import PROJECT
 from root_fixtures import leaving_nothing
-from vmimage.apt.cache import _sources
+from vmimage.apt.lists import _sources
 from vmimage.apt.packages import digest_of_packages, list_packages
 from vmimage.errors import VmImageError
 from vmimage.image import drawn, host_keys

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from booting import visited
+from booting import asked_by_key
 from building import RELEASE, Salt
 from disks import HANGS_SECONDS, SETTINGS, build_disks, lacking_firmware
 from looking import looked_into, tree_of
@@ -96,7 +96,7 @@ def test_a_disk_boots_by_uefi_has_grown_and_lets_root_log_in_by_a_key(outputs, l
         lacking(lacking_firmware())
     asked = "df -BM --output=size / | tail -1; findmnt -no SOURCE /; ls /boot/efi; findmnt -t vfat -no SOURCE /boot/efi"
     asked += "; systemctl --failed --plain --no-legend; ls -d /sys/firmware/efi"
-    instance = visited(outputs, asked, firmware="uefi", seconds=HANGS_SECONDS)
-    size, *others = instance.answer.split()
+    answer, seen, _ = asked_by_key(outputs, asked, forward="80", firmware="uefi", seconds=HANGS_SECONDS)
+    size, *others = answer.split()
     assert int(size.rstrip("M")) > 18000 and others == ["/dev/vda1", "EFI", "/dev/vda15", "/sys/firmware/efi"]
-    assert instance.seen["answers"]["80"].startswith("HTTP/1.1 200") and instance.seen["failed"] == []
+    assert seen["answers"]["80"].startswith("HTTP/1.1 200") and seen["failed"] == []

@@ -72,8 +72,7 @@ def test_a_shell_has_a_terminal_of_its_own_and_hands_on_keys_size_and_exit_code(
         push = 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b"x")'
         typist.types(f"python3 -c '{push}' 2>&1 | tail -n 1; sleep 1000; echo code $?\n")
         typist.waits_for("Operation not permitted")
-        typist.types("\x03")
-        typist.waits_for("root@web")
+        typist.interrupts("root@web")
         typist.types("echo $HISTFILE-; echo typed > /srv/typed; exit 9\n")
         assert typist.ends() == 9
         assert termios.tcgetattr(typist.terminal) == before
@@ -88,8 +87,7 @@ def test_where_there_is_no_bash_it_is_sh_and_ctrl_c_reaches_what_runs_in_it(open
             typist.waits_for("# ")
             typist.types("echo sh''own; sleep 1000\n")
             assert "job control turned off" not in typist.waits_for("shown")
-            typist.types("\x03")
-            typist.waits_for("# ")
+            typist.interrupts("# ")
             typist.types("exit 3\n")
             assert typist.ends() == 3
     finally:

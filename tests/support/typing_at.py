@@ -26,12 +26,21 @@ class Typist:
     def types(self, text):
         os.write(self.terminal, text.encode())
 
-    def waits_for(self, words):
-        """Read until these words are shown, after those that were waited for before; returns what was shown since then."""
+    def interrupts(self, words):
+        """Press Ctrl-C until these words are shown: between two programs of a line it ends neither."""
+        self.types("\x03")
+        return self.waits_for(words, idle=lambda: self.types("\x03"))
+
+    def waits_for(self, words, idle=lambda: None):
+        """Read until these words are shown, after those that were waited for before; returns what was shown since then.
+
+        :param idle: called for each second in which nothing is shown
+        """
         begun, deadline = self._looked_at, time.monotonic() + HANGS_SECONDS
         while words not in self.seen[begun:]:
             assert time.monotonic() < deadline, f"{words!r} is not shown:\n{self.seen}"
             if not select.select([self.terminal], [], [], 1)[0]:
+                idle()
                 continue
             try:
                 self.seen += os.read(self.terminal, 4096).decode(errors="replace")
