@@ -51,7 +51,7 @@ LONG = (
 GROUPS = tuple(WORKERS)
 #: run beside the groups that follow it: with one worker that waits for an emulated machine it leaves room
 BESIDE = "builder"
-BY_NAME_ALONE = ("parity", "faults", "disk")  # "all groups" begins to hold a group when its name goes from here
+BY_NAME_ALONE = ("parity", "faults", "fleet", "disk")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
 NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"]}
