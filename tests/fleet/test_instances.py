@@ -436,13 +436,14 @@ def test_a_commit_becomes_a_published_image_and_no_instance_is_left_in_any_endin
     passes = Passes(nova, tmp_path / "output")
     passes.commit("first")
     assert list(passes.reconcile().began) == ["web-amd64"]
-    assert passes.server().name == "web-amd64-1"
+    (claim,) = passes.claims.open()  # its number goes on from those in the store
+    assert passes.server().name == f"web-amd64-{claim.number}"
     assert passes.reconcile().began == {}
     passes.build()
     done = passes.reconcile()
     assert (done.problems, done.ended["web-amd64"]["ending"]) == ({}, "published")
     (image,) = [image for image in nova.connection("alice").image.images() if image.name == "web-amd64"]
-    assert image.properties["vm_create_number"] == "1"
+    assert image.properties["vm_create_number"] == str(claim.number)
     assert everything(nova) == {}
 
     passes.commit("second")
@@ -451,7 +452,7 @@ def test_a_commit_becomes_a_published_image_and_no_instance_is_left_in_any_endin
     done = passes.reconcile()
     assert done.ended["web-amd64"]["ending"] == "failed"
     assert "nginx: no such package" in done.ended["web-amd64"]["reason"]
-    assert "FAILED at variation" in passes.claims.log(2)
+    assert "FAILED at variation" in passes.claims.log(claim.number + 1)
     assert everything(nova) == {}
 
     passes.commit("third")
