@@ -1,7 +1,4 @@
-"""Each process of a fleet dies or fails at each of its phases: after at most two passes each name points to what is wanted, once.
-
-A table of the rows, by process and fault, ends each run that shows output (-s).
-"""
+"""Each process of a fleet dies or fails at each of its phases: after at most two passes each name points to what is wanted, once."""
 
 import itertools
 
@@ -9,8 +6,6 @@ import pytest
 from fleet_world import LEASE, Killed, World
 from vmimage.errors import CallFailed, StoreRefused, StoreUnreachable
 from vmimage.fleet.records import Ending
-
-ROWS = []
 
 
 def world_with_a_commit():
@@ -49,10 +44,6 @@ def go_on(world, passes=2):
         world.reconcile()
 
 
-def note(process, phase):
-    ROWS.append((process, phase))
-
-
 def disturbed(count, kind):
     """A build of the second commit in which a request is the last of its process, or fails."""
     world = world_with_a_commit()
@@ -77,7 +68,6 @@ def test_the_reconciler_is_killed(count):
     go_on(world)
     assert world.problems_of_end() == []
     assert world.claims.next_number() > max(result.number for result in world.claims.results())
-    note("reconciler killed", REQUESTS[count - 1])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +92,6 @@ def test_a_service_does_not_answer(count):
         world.builders.finish_all()
     go_on(world)
     assert world.problems_of_end() == []
-    note("service fails", REQUESTS[count - 1])
 
 
 def builder_dies_with_its_machine(world, claim):
@@ -148,7 +137,6 @@ def test_a_builder_vanishes(death, phase):
         world.reconcile()
     assert world.problems_of_end() == []
     assert [result.ending for result in world.claims.results() if result.ending is Ending.FAILED] == []
-    note(f"{death.__name__.replace('_', ' ')}", phase)
 
 
 @pytest.mark.parametrize("phase", ["building", "uploading", "uploaded"])
@@ -166,7 +154,6 @@ def test_a_build_fails(phase, error):
     assert world.problems_of_end() == []
     failed = [result for result in world.claims.results() if result.ending is Ending.FAILED]
     assert len(failed) == (error == "the state x failed" and phase != "uploaded")  # all that matters lies in the store
-    note(f"build ends with: {error}", phase)
 
 
 def test_a_build_that_ends_in_the_midst_of_a_pass_is_published():
@@ -184,7 +171,6 @@ def test_a_build_that_ends_in_the_midst_of_a_pass_is_published():
         world.reconcile()
         world.reconcile()
         assert world.problems_of_end() == [] and world.builders.started == [1, 2], moment
-        note("builder ends in the midst of a pass", moment)
 
 
 @pytest.mark.parametrize("count", range(1, 6))
@@ -203,7 +189,6 @@ def test_the_store_refuses(count):
     world.reconcile()
     go_on(world, passes=3)
     assert world.problems_of_end() == []
-    note("store refuses", f"change {count}")
 
 
 @pytest.mark.parametrize("bank", ["state", "claims", "results", "logs", "asked"])
@@ -220,14 +205,6 @@ def test_the_memory_is_lost(bank, when):
     go_on(world, passes=3)
     assert world.problems_of_end() == []
     assert world.published()["triplet"][0] >= before
-    note(f"memory lost: {bank}", when)
-
-
-def test_the_table_has_its_rows():
-    if len(ROWS) < 60:
-        pytest.skip("only some rows were asked for")
-    processes = sorted({process for process, _ in ROWS})
-    print("\n".join(f"{process:50} {sum(1 for row in ROWS if row[0] == process):4}" for process in processes))
 
 
 def test_a_build_that_hangs_is_stopped_at_its_deadline_has_failed_and_is_tried_again():
