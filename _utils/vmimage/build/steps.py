@@ -85,11 +85,16 @@ def fetch_base(build: Build) -> Base:
         located = build.locate_base()
         _check_machine(build, located)
         try:
-            base = prepare.prepare_base(build.settings, located, build.progress)
+            base, keeping = prepare.begin_preparing(build.settings, located, build.progress)
         except KeptDamaged as damage:
             build.progress.note(f"{damage.message}; the base is looked for again")
-            base = prepare.prepare_base(build.settings, build.locate_base(), build.progress)
-        build.note(base=base, basis=_basis(build, base))
+            base, keeping = prepare.begin_preparing(build.settings, build.locate_base(), build.progress)
+        basis = _basis(build, base)
+        if keeping and build.is_whole and not basis:
+            build.beside["reading"] = keeping
+        elif keeping:
+            keeping.finish()
+        build.note(base=base, basis=basis)
     return base
 
 
@@ -144,7 +149,8 @@ def begin_copy_of_base(build: Build) -> None:
     origin = build.record.origin
     if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
-        build.beside["reading"] = prepare.begin_reading(Path(origin.image))
+        if "reading" not in build.beside:
+            build.beside["reading"] = prepare.begin_reading(Path(origin.image))
         if build.is_open() and build.record.base:
             build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
 

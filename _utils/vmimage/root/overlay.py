@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.errors import CommandFailed, NotReady, StillMounted
-from vmimage.root.mounts import escaped_option, is_mounted, mount_image, source_of, unmount
+from vmimage.root.mounts import escaped_option, is_mounted, mount_image, mount_memory, source_of, unmount
 from vmimage.root.workspace import Workspace
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
@@ -49,7 +49,7 @@ def prepare_root(workspace: Workspace, base_image: Path, root: Path, *, memory_m
         )
     if root.exists() and any(root.iterdir()):
         raise NotReady(f"{root} is not empty", hint="set ami.root to an empty or new directory")
-    in_memory = bool(memory_mib) and _mount_memory(workspace.changes, memory_mib)
+    in_memory = bool(memory_mib) and mount_memory(workspace.changes, memory_mib)
     for directory in (workspace.lower, workspace.upper, workspace.work, root):
         directory.mkdir(parents=True, exist_ok=True)
     # below /dev, where programs look for the device of a root
@@ -83,19 +83,6 @@ def mount_root(workspace: Workspace, opened: Opened, *, kept: bool = False) -> N
             f"no overlay can be mounted over {workspace.path}: {error.output.strip()}",
             hint="set ami.workspace to a directory on ext4, xfs or tmpfs; the kernel must have overlay (modprobe overlay)",
         ) from error
-
-
-def _mount_memory(path: Path, mib: int) -> bool:
-    """A tmpfs, if this kernel's takes all that a disk would; returns whether."""
-    path.mkdir(parents=True, exist_ok=True)
-    run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nodev", "vm_create", path])
-    try:
-        os.setxattr(path, "user.vm_create", b"1")
-    except OSError:  # before Linux 6.6
-        unmount(path)
-        return False
-    os.removexattr(path, "user.vm_create")
-    return True
 
 
 def is_open(opened: Opened | None) -> bool:
