@@ -1,7 +1,9 @@
 """The cache of apt as a build uses it: what it shares, and what it does beside its steps."""
 
 import os
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from vmimage.apt.cache import AptCache
 from vmimage.build.build import Build
@@ -23,14 +25,32 @@ def share(build: Build, keep: Callable[[], object]) -> None:
         build.progress.note(f"the cache of apt in {build.settings.cache} takes nothing: {error}")
 
 
-def begin_unpacking(build: Build, apt: AptCache) -> None:
-    """Decompress packages for the next builds beside the rest of this build, which has no use for it."""
+@contextmanager
+def sharing_packages(build: Build, apt: AptCache) -> Iterator[None]:
+    """Share the packages that come during the block, and decompress them: beside the root's dpkg, and at last for the next builds.
 
-    def unpack() -> None:
+    :func:`finish_unpacking` waits for the rest; nothing of the build does.
+    """
+    asked, ended = os.pipe()
+    spare_mib = 2 * build.settings.room_mib
+
+    def follow() -> None:
+        apt.follow(lambda: bool(select.select([asked], [], [], 0)[0]), spare_mib)
         os.nice(10)
-        apt.unpack(spare_mib=2 * build.settings.room_mib)
+        apt.unpack(spare_mib)
 
-    build.beside["unpacking"] = BackgroundTask(unpack, "decompressing packages")
+    def end() -> None:
+        with apt.locked(), suppress(BrokenPipeError):  # from now on it does not look where the root's changes are
+            os.write(ended, b"1")
+        apt.keep_archives()
+
+    build.beside["unpacking"] = BackgroundTask(follow, "decompressing packages")
+    os.close(asked)
+    try:
+        yield
+        share(build, end)
+    finally:
+        os.close(ended)
 
 
 def finish_unpacking(build: Build) -> None:

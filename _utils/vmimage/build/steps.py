@@ -14,7 +14,7 @@ from vmimage.apt.wrapper import recall_update, state_of_update
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
-from vmimage.build.apt_of_build import apt_cache, begin_unpacking, finish_unpacking, share
+from vmimage.build.apt_of_build import apt_cache, finish_unpacking, share, sharing_packages
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
@@ -237,7 +237,7 @@ def variate(build: Build) -> list[StateResult]:
             apt.has_read(build.beside.pop("reading packages").finish())
         with BackgroundTask(lambda: found.digest, "reading the variation") as reading:
             group = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
-            with swept(build.settings):
+            with sharing_packages(build, apt), swept(build.settings):
                 results, states = work_inside(
                     build.root,
                     apply,
@@ -249,9 +249,7 @@ def variate(build: Build) -> list[StateResult]:
             digest = reading.finish()
         remove_copies(build.root, build.workspace.upper, build.network())
         free_jobs(build.root, build.workspace.upper)
-        share(build, apt.keep_archives)
         apt.end()
-        begin_unpacking(build, apt)
         if not build.is_whole:
             finish_unpacking(build)
         build.note(varied=Varied(found.reference, digest, found.id, build.settings.revision, results, states))
