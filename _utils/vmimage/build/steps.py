@@ -23,7 +23,7 @@ from vmimage.build.output_steps import make_outputs, take_loader
 from vmimage.build.preflight import check_machine
 from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
 from vmimage.build.unchanged import digest_inputs
-from vmimage.errors import KeptDamaged, NotReady, VmImageError, WorkspaceOpen
+from vmimage.errors import BuildDied, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import boot_files, drawn, ext4, host_keys
 from vmimage.image.machine import describe_machine, users_before
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
@@ -163,8 +163,13 @@ def check_origin(build: Build) -> None:
     origin = build.record.origin
     assert origin is not None
     basis, image = build.record.basis, Path(origin.image)
-    reading = build.beside.pop("reading", None) or prepare.begin_reading(image)
-    if prepare.is_as_it_was(image, reading, basis.digest if basis else ""):
+    reading, digest = build.beside.pop("reading", None) or prepare.begin_reading(image), basis.digest if basis else ""
+    try:
+        is_whole = prepare.is_as_it_was(image, reading, digest)
+    except BuildDied as death:  # a new base is then not kept, and prepared again by the next build
+        build.progress.note(f"{death.message}: it is read again")
+        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image), digest)
+    if is_whole:
         return
     if basis:
         what = f"the last root image {image} is damaged"
