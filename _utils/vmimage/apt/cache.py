@@ -137,14 +137,14 @@ class AptCache(AptLists):
 
     def _note(self, digests: dict[str, str]) -> None:
         """With the lock held: note the digests of packages, and of their content, that came, and forget those of what is gone."""
-        known, there = read_record(self._record) or {}, {self._name(path) for path in self._packages()}
+        known, there = read_record(self.record) or {}, {self._name(path) for path in self._packages()}
         noted = {name: digest for name, digest in {**known, **digests}.items() if name in there}
         if noted != known:
-            self._record.parent.mkdir(exist_ok=True)
-            write_record(self._record, noted, lasts=False)
+            self.record.parent.mkdir(exist_ok=True)
+            write_record(self.record, noted, lasts=False)
 
     @property
-    def _record(self) -> Path:
+    def record(self) -> Path:
         """The file of what packages and their content were when they came: apt looks at their size, dpkg-deb at nothing."""
         return self.top / "digests" / f"{self.archives.name}.json"
 
@@ -190,7 +190,7 @@ class AptCache(AptLists):
     def _damaged(self, paths: Iterable[Path]) -> dict[Path, bool]:
         """``{path: whether it is known what it was}`` of files that are not what came, the record of what came among them."""
         found = {}
-        known = read_record(self._record, lambda path: found.update({path: True})) or {}
+        known = read_record(self.record, lambda path: found.update({path: True})) or {}
         states = _states(self._read)
         read = {self._name(path): digest for path, (state, digest) in self._read.items() if states.get(path) == state}
         digests = read | digests_below([path for path in paths if self._name(path) in known.keys() - read.keys()], self.top)

@@ -11,7 +11,7 @@ and a file that came over the network before it is prepared.
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -99,9 +99,12 @@ def prepare_base(settings: Settings, located: Located, progress: Progress) -> Ba
     return base
 
 
-def begin_preparing(settings: Settings, located: Located, progress: Progress) -> tuple[Base, BackgroundTask[Read] | None]:
+def begin_preparing(
+    settings: Settings, located: Located, progress: Progress, meanwhile: Callable[[Path], None] = lambda files: None
+) -> tuple[Base, BackgroundTask[Read] | None]:
     """Turn a located base into a root image, if it is not there yet.
 
+    :param meanwhile: called in another process with the directory of the base's files, only to be read, while they are packed
     :returns: the base, to be used at once; and what reads a new image for its digest, sees it on the disk, and only then makes it a prepared
         base that others may use, to be finished as of :func:`begin_reading`.  A kill leaves an image that is prepared again
     :raises WorkspaceBusy: if another process prepares the same base now
@@ -125,7 +128,7 @@ def begin_preparing(settings: Settings, located: Located, progress: Progress) ->
         remove_tree(scratch, ignore_errors=True)  # of a run that was killed
         scratch.mkdir()
         try:
-            facts = run_privately(lambda: _prepare(located, partial, scratch, memory_for(settings), progress))
+            facts = run_privately(lambda: _prepare(located, partial, scratch, memory_for(settings), progress, meanwhile))
             if located.path and located.identity:  # what was prepared is what was verified: it stays in the cache for good
                 check_identity(located.path, located.identity)
         except BaseException:
@@ -304,14 +307,21 @@ def _remove_old(directory: Path) -> None:
                 image.unlink()
 
 
-def _prepare(located: Located, partial: Path, scratch: Path, memory_mib: int, progress: Progress) -> dict[str, Any]:
+def _prepare(
+    located: Located, partial: Path, scratch: Path, memory_mib: int, progress: Progress, meanwhile: Callable[[Path], None]
+) -> dict[str, Any]:
     """As a build needs it: a file system that ends at its content, so that a copy of it can become a root image."""
-    with _opened(located, scratch, memory_mib, progress) as base, fitting_paths(base.point):
+    with (
+        _opened(located, scratch, memory_mib, progress) as base,
+        fitting_paths(base.point),
+        BackgroundTask(lambda: meanwhile(base.point), f"reading {base.point}") as reading,
+    ):
         packages = list_packages(base.point)
         content = ext4.pack_image(
             base.point, partial, label=base.label, uuid=base.uuid, journal=False, spare_inodes=_SPARE_INODES
         )
-    ext4.cut_image(partial)
+        ext4.cut_image(partial)
+        reading.finish()
     size = content.blocks * ext4.BLOCK
     return asdict(Base("", located.format, located.digest, "", "", base.label, base.uuid, packages, size))
 

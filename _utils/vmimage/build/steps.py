@@ -14,7 +14,7 @@ from vmimage.apt.wrapper import recall_update, state_of_update
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
-from vmimage.build.apt_of_build import apt_cache, finish_unpacking, share, sharing_packages
+from vmimage.build.apt_of_build import apt_cache, begin_preparing, finish_unpacking, share, sharing_packages
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
@@ -81,14 +81,14 @@ def begin(build: Build, attempt: Attempt = FIRST_ATTEMPT) -> None:
 
 def fetch_base(build: Build) -> Base:
     """base: find it, verify it, prepare it once; or find what can be started from in its place."""
-    with build.step("base"):
+    with build.step("base") as say:
         located = build.locate_base()
         _check_machine(build, located)
         try:
-            base, keeping = prepare.begin_preparing(build.settings, located, build.progress)
+            base, keeping = begin_preparing(build, located, say)
         except KeptDamaged as damage:
             build.progress.note(f"{damage.message}; the base is looked for again")
-            base, keeping = prepare.begin_preparing(build.settings, build.locate_base(), build.progress)
+            base, keeping = begin_preparing(build, build.locate_base(), say)
         basis = _basis(build, base)
         if keeping and build.is_whole and not basis:
             build.beside["reading"] = keeping
