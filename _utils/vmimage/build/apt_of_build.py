@@ -105,6 +105,9 @@ def sharing_packages(build: Build, apt: AptCache) -> Iterator[None]:
     try:
         yield
         share(build, end)
+    except BaseException:
+        build.beside.pop("unpacking").stop()  # a minion lives on after a step that failed
+        raise
     finally:
         os.close(ended)
 
