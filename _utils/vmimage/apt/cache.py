@@ -30,7 +30,7 @@ from vmimage.system.trees import remove_tree
 
 #: ``{path: (what it was like, digest)}`` of files that were read
 Read = dict[Path, tuple[tuple[int, ...], str]]
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.1
 
 
 class AptCache(AptLists):
