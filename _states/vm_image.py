@@ -22,7 +22,7 @@ import logging
 
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
 from vmimage.base import prepare
-from vmimage.build import publishing, steps
+from vmimage.build import bake, publishing, steps
 from vmimage.build.build import Build, running_build
 from vmimage.errors import VmImageError, printable
 from vmimage.glance import publish
@@ -176,6 +176,25 @@ def sealed(name, remove=(), truncate=(), keep_written=False, **settings):
         return f"seal {steps.seal(build, remove, truncate, keep_written=keep_written, dry=True)}"
 
     return _ensure(name, settings, is_done, would, "sealed", work)
+
+
+def baked(name, **settings):
+    """
+    The root of a builder holds the bases, and apt's lists and packages, that the pillar ``ami_creator`` names: an instance finds
+    them in its cache. In any other root there is nothing to be done.
+
+    name
+        A sentence; not used otherwise.
+    """
+
+    def is_done(build):
+        if _delivered(build):
+            return _delivered(build)
+        if not build.is_open() or not bake.wanted_bases(build)[0]:
+            return "no bases are to be brought along"
+        return ""
+
+    return _ensure(name, settings, is_done, "bring bases along", "the bases are in the root", bake.bake, Build.needs_open)
 
 
 def extracted(name, **settings):

@@ -5,6 +5,10 @@
 # state.apply ami_creator_removed undoes that.
 {% set wanted = salt["pillar.get"]("ami_creator", {}) %}
 
+{% for key in wanted if key not in ["builder", "salt", "wheels", "extras", "pip", "master", "bases", "packages"] %}
+{{ raise("the pillar ami_creator has an unknown key " ~ key) }}
+{% endfor %}
+
 include:
   - ami_creator_tools
 {% if wanted.get("builder", grains.get("vm_create_inside", False)) %}

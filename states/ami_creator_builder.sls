@@ -6,6 +6,8 @@
 #     wheels: salt://wheels      wheels of all that is required: neither network nor compiler is needed
 #     extras: [ec2]              what a build needs that goes to EC2
 #     pip: ["--index-url", ...]  further words for pip; they stand in the manifest, so no password
+#     bases: [bookworm]          bases that the image brings prepared: releases, or mappings with release, type, mirror, packages, outputs
+#     packages: true             apt's lists of these bases, and the packages that builds of the machine that makes the image have downloaded
 #     master: salt.example.org   the builder is its minion; default: as this is applied: by salt-call --local, or in an image,
 #                                nobody's, and its states are those of the project
 {% set wanted = salt["pillar.get"]("ami_creator", {}) %}

@@ -5,11 +5,17 @@
 include:
   - ami_creator_seal
 
+what a builder brings along is there:
+  vm_image.baked:
+    - order: last
+    - require:
+      - sls: ami_creator_seal
+
 kernel and ramdisk are taken out:
   vm_image.extracted:
     - order: last
     - require:
-      - sls: ami_creator_seal
+      - vm_image: what a builder brings along is there
 
 the root image is packed:
   vm_image.packed:

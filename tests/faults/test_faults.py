@@ -21,6 +21,7 @@ KEPT = (
     "rename cache/bases/raw-*-4.json",
     "rename cache/apt/partial-*/record.json",
     "rename cache/apt/*",
+    "rename cache/apt/*/record.json",
     "rename cache/apt/archives/*/own_1_all.deb",
     "rename cache/apt/unpacked/*/own_1_all.deb.tar",
     "rename cache/apt/digests/*.json",
@@ -31,13 +32,13 @@ SYNCED = (
     "fsync cache/downloads/*-SHA256SUMS.partial.etag.partial",
     "fsync cache/downloads/*-SHA256SUMS.partial",
     "fsync cache/digests.json.partial",
-    "fsync cache/bases/raw-*-4.img.partial",
+    "fsync cache/bases/raw-*-4.img",
     "fsync cache/bases/raw-*-4.digest.partial",
     "fsync cache/bases/raw-*-4.json.partial",
     "fsync cache/apt/partial-*/lists/*Release",
     "fsync cache/apt/partial-*/lists/*Packages",
     "fsync cache/apt/partial-*/record.json.partial",
-    "fsync cache/apt/unpacked/*/own_1_all.deb.tar.partial",
+    "fsync cache/apt/*/record.json.partial",
     "fsync output/job.img.partial",
     "fsync output/kernel_job.partial",
     "fsync output/ramdisk_job.partial",
@@ -53,6 +54,8 @@ DELIVERED = (
 )
 NOTED = (
     *(f"rename workspace/job/record.json #{number}" for number in range(1, 28, 2)),
+    "rename workspace/job/fetching/apt.partial/known.json",
+    "rename workspace/job/fetching/apt",
     "rename workspace/job/changes/apt.partial/known.json",
     "rename workspace/job/changes/apt",
     "rename workspace/job/changes/apt/known.json",
@@ -60,7 +63,7 @@ NOTED = (
     "rename said",
     "rename policy-rc.d",
 )
-COLD = ("cache/", "before base")
+COLD = ("cache/", "fetching/", "before base")
 
 
 def places_of_faults():

@@ -7,9 +7,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from vmimage.base.convert import make_root_image
+from vmimage.base.convert import opened_base
 from vmimage.errors import BaseRefused, CommandFailed, VmImageError
-from vmimage.root.mounts import mounted
 from vmimage.system.namespace import run_privately
 
 pytestmark = pytest.mark.needs("tar", "mke2fs")
@@ -95,30 +94,36 @@ def kind_of(path):
     return ("file", path.read_text()) if facts.st_size < 1 << 20 else (f"file of {facts.st_size} bytes", "")
 
 
-def converted(source, directory):
+def opened(source, directory, memory_mib, look):
+    """What is seen of the files of a tar while they are mounted."""
     directory.mkdir()
-    target = directory / "root.img"
-    run_privately(lambda: make_root_image(source, "tar", target, directory))
-    return target
+
+    def seen():
+        with opened_base(source, "tar", directory, memory_mib) as base:
+            return look(base.point)
+
+    return run_privately(seen)
+
+
+IN_MEMORY = pytest.mark.parametrize("memory_mib", [0, 64], ids=["on the disk", "in memory"], scope="module")
 
 
 @pytest.fixture(scope="module")
-def unpacked(host, tmp_path_factory):
+def unpacked(host, tmp_path_factory, memory_mib):
     """What an archive with all tricks became: ``{trick: (kind, text)}``."""
     directory = tmp_path_factory.mktemp("archive")
     source = make_tar(directory / "base.tar", [make(host) for members, *_ in HELD.values() for make in members])
-    image, point = converted(source, directory / "work"), directory / "point"
-    point.mkdir()
-
-    def look():
-        with mounted(image, point, "ro"):
-            paths = {trick: path.format(host=host.directory) for trick, (_, path, _, _) in HELD.items()}
-            return {trick: kind_of(Path(f"{point}/{path}")) for trick, path in paths.items()}
-
-    return run_privately(look)
+    paths = {trick: path.format(host=host.directory) for trick, (_, path, _, _) in HELD.items()}
+    return opened(
+        source,
+        directory / "work",
+        memory_mib,
+        lambda point: {trick: kind_of(Path(f"{point}/{path}")) for trick, path in paths.items()},
+    )
 
 
 @pytest.mark.hostile("archives")
+@IN_MEMORY
 @pytest.mark.parametrize("trick", HELD)
 def test_a_member_lies_in_the_image_and_nowhere_else(unpacked, host, trick):
     kind, text = HELD[trick][2:]
@@ -156,11 +161,12 @@ REFUSED = {
 
 
 @pytest.mark.hostile("archives", refused=True)
+@IN_MEMORY
 @pytest.mark.parametrize("trick", REFUSED)
-def test_a_member_that_is_written_through_is_refused(host, tmp_path, trick):
+def test_a_member_that_is_written_through_is_refused(host, tmp_path, trick, memory_mib):
     source = make_tar(tmp_path / "base.tar", [make(host) for make in REFUSED[trick]])
     with pytest.raises(VmImageError) as caught:
-        converted(source, tmp_path / "work")
+        opened(source, tmp_path / "work", memory_mib, bool)
     assert "\x1b" not in str(caught.value) and caught.value.message
 
 
@@ -179,4 +185,4 @@ def test_an_archive_that_is_broken_is_refused(host, tmp_path, damage):
     source = make_tar(tmp_path / "base.tar", [member("etc/more", content=b"x" * 5000)])
     source.write_bytes(damage(source.read_bytes()))
     with pytest.raises((BaseRefused, CommandFailed)):
-        converted(source, tmp_path / "work")
+        opened(source, tmp_path / "work", 0, bool)

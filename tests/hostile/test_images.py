@@ -5,7 +5,7 @@ import struct
 import subprocess
 
 import pytest
-from vmimage.base.convert import make_root_image
+from vmimage.base.convert import opened_base
 from vmimage.base.locate import locate_base
 from vmimage.errors import VmImageError
 from vmimage.root.mounts import mounted
@@ -102,9 +102,13 @@ REFUSED = {
 
 def converted(path, directory, kind="raw"):
     directory.mkdir(exist_ok=True)
-    target = directory / "root.img"
-    run_privately(lambda: make_root_image(path, kind, target, directory))
-    return target
+
+    def convert():
+        with opened_base(path, kind, directory):
+            pass
+
+    run_privately(convert)
+    return directory / "loose.img"
 
 
 def looked_at(image, directory):
@@ -223,7 +227,7 @@ def test_another_format_is_no_base_whatever_it_refers_to(host, tmp_path, kind):
     with pytest.raises(VmImageError, match="no file system, disk, qcow2 or tar that is known"):
         locate_base(settings, Progress())
     with pytest.raises(VmImageError, match="is called disk and is nothing known"):
-        make_root_image(path, "disk", tmp_path / "root.img", tmp_path)
+        converted(path, tmp_path / "work", "disk")
 
 
 def a_loop_of_links(path):

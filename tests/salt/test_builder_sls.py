@@ -43,6 +43,11 @@ def test_inside_a_root_the_pillar_can_refuse_it(minion):
     assert {state["__sls__"] for state in low(minion(**INSIDE), builder=False).values()} == {"ami_creator_tools"}
 
 
+def test_a_key_that_nobody_knows_is_an_error(minion):
+    said = minion().bad("state.show_low_sls", "ami_creator", f"pillar={json.dumps({'ami_creator': {'base': ['trixie']}})}")
+    assert "the pillar ami_creator has an unknown key base" in said
+
+
 @pytest.mark.parametrize(("config", "made"), [({}, True), (INSIDE, False)], ids=["on a minion", "inside a root"])
 def test_the_directories_that_the_settings_name_are_for_the_minion_not_for_an_image(minion, config, made):
     found = low(minion(**{"ami.output": "/srv/of-the-maker"}, **config))

@@ -6,6 +6,7 @@ It is made once in a run, whoever asks for it, from wheels that are kept beside 
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -26,11 +27,14 @@ def creation(bootstrapped, tmp_path_factory):
     return made_once(tmp_path_factory, "creation", lambda directory: build_creation(directory / "minion"), by_all_groups=True)
 
 
-def build_creation(directory, **settings):
-    """Make the image below a directory; its files are in ``output``."""
+def build_creation(directory, brings=None, **settings):
+    """Make the image below a directory; its files are in ``output``.
+
+    :param dict brings: more of the pillar ``ami_creator``
+    """
     salt = Salt(Path(directory))
     salt.configure(file_roots={"base": [str(salt.states), str(PROJECT / "states"), str(wheels().parent)]})
-    salt.pillar("ami_creator: {wheels: salt://wheels}\n")
+    salt.pillar(json.dumps({"ami_creator": {"wheels": "salt://wheels", **(brings or {})}}))
     variation = {"states": ["ami_creator"], "id": NAME}
     salt.returned = salt.good("vm_create.create_variation", name=NAME, variation=variation, publish=False, **settings)
     return salt

@@ -96,6 +96,13 @@ def keep_all(apt):
     apt.unpack()
 
 
+def unpack_all(apt, **options):
+    """Without a cache that notes what comes."""
+    apt_unpacked.unpack_packages(
+        apt.archives, apt.unpacked, lambda package, before, partial, target: partial.rename(target), **options
+    )
+
+
 def unpacked(apt):
     return {path.name: path.read_bytes() for path in apt.unpacked.iterdir()}
 
@@ -146,7 +153,7 @@ def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt, tmp_pat
     apt.archives.mkdir(parents=True, exist_ok=True)
     other = made_package(tmp_path, "another package by this name" * 999)
     (apt.archives / NAME).write_bytes(other)
-    apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
+    unpack_all(apt)
     assert unpacked(apt) == {f"{NAME}.tar": content_of(other, tmp_path)}
     keep_all(apt)
     assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
@@ -155,7 +162,7 @@ def test_what_was_decompressed_goes_with_a_package_that_is_replaced(apt, tmp_pat
 def test_nothing_is_decompressed_where_that_would_take_the_images_room(apt):
     apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / NAME).write_bytes(apt.deb)
-    apt_unpacked.unpack_packages(apt.archives, apt.unpacked, spare_mib=1 << 40)
+    unpack_all(apt, spare_mib=1 << 40)
     assert unpacked(apt) == {}
 
 
@@ -163,7 +170,7 @@ def test_a_package_that_cannot_be_decompressed_here_is_left_to_the_roots_dpkg(ap
     apt.archives.mkdir(parents=True, exist_ok=True)
     (apt.archives / "strange.deb").touch()
     (apt.archives / NAME).write_bytes(apt.deb)
-    apt_unpacked.unpack_packages(apt.archives, apt.unpacked)
+    unpack_all(apt)
     assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
 
 
@@ -443,7 +450,7 @@ def test_a_package_that_is_as_it_came_stays_and_so_does_a_package_that_was_repla
     assert said == [] and kept(apt) == [NAME] and list(unpacked(apt)) == [f"{NAME}.tar"]
 
 
-INSTANTS = ["unpacked.run", "unpacked.sync", "unpacked.os.replace", "cache.write_record", "cache.digests_below"]
+INSTANTS = ["unpacked.run", "cache.remove_left", "cache.digest_of_file", "cache.os.replace", "cache.write_record"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -1,7 +1,7 @@
 """What vmimage.system.formats reads of files that the real programs made."""
 
 import pytest
-from vmimage.base.convert import make_root_image
+from vmimage.base.convert import opened_base
 from vmimage.errors import BaseRefused
 from vmimage.system import formats
 from vmimage.system.shell import run
@@ -72,7 +72,7 @@ def test_a_qcow2_that_needs_more_than_itself_is_refused(tmp_path, options, words
     with pytest.raises(BaseRefused, match=words):
         formats.check_qcow2(path)
     with pytest.raises(BaseRefused, match=words):
-        make_root_image(path, "qcow2", tmp_path / "root", tmp_path)
+        opened_base(path, "qcow2", tmp_path).__enter__()
 
 
 @pytest.mark.needs("sfdisk")
@@ -169,5 +169,5 @@ def test_a_tar_is_known_however_it_is_compressed(tmp_path, tree, option):
 @pytest.mark.parametrize("called", ["disk", "qcow2", "tar"])
 def test_a_base_that_is_not_what_it_is_called_is_refused_before_anything_is_made(tmp_path, ext4, called):
     with pytest.raises(BaseRefused, match=f"is called {called} and is raw"):
-        make_root_image(ext4, called, tmp_path / "target", tmp_path)
-    assert not (tmp_path / "target").exists()
+        opened_base(ext4, called, tmp_path / "scratch").__enter__()
+    assert not (tmp_path / "scratch").exists()

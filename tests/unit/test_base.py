@@ -131,6 +131,7 @@ def test_a_base_that_is_changed_between_its_digest_and_its_copy_is_not_cached(tm
         return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}
 
     monkeypatch.setattr(base, "run_privately", prepared)
+    monkeypatch.setattr(base, "BackgroundTask", AtOnce)
     if change.__name__ == "<lambda>":
         assert base.prepare_base(settings, located, Progress()).digest == located.digest
         return

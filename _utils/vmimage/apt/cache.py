@@ -12,23 +12,25 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from vmimage.apt.lists import CACHE, AptLists, digests_below, digests_of, mount_overlay, plain_files, unless_shown
-from vmimage.apt.unpacked import show_unpacked, unpack_packages
+from vmimage.apt.unpacked import largest_first, remove_left, show_unpacked, unpack_package, unpack_packages
 from vmimage.root import files
 from vmimage.root.runtime import HOME
 from vmimage.system.aging import is_old
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.background import BackgroundTask
-from vmimage.system.digest import digest_of_file, read_record, write_record
-from vmimage.system.lock import locked
+from vmimage.system.digest import digest_of_file, identity_of, read_record, write_record
 from vmimage.system.trees import remove_tree
 
 #: ``{path: (what it was like, digest)}`` of files that were read
 Read = dict[Path, tuple[tuple[int, ...], str]]
+_LOOK_SECONDS = 0.1
 
 
 class AptCache(AptLists):
@@ -61,7 +63,8 @@ class AptCache(AptLists):
             show_unpacked(self.root, HOME, self.own / "none", self.own / "none")
             return
         with suppress(OSError):  # then this build downloads for itself
-            self.archives.mkdir(parents=True, exist_ok=True)
+            for directory in (self.archives, self.unpacked):  # what comes there while the root is shown them is seen, too
+                directory.mkdir(parents=True, exist_ok=True)
             fcntl.flock(os.open(self.archives, os.O_RDONLY), fcntl.LOCK_SH)  # until this process ends nothing is removed there
             mount_overlay(self.archives, self.own / "archives", self.own / "work", point)
         show_unpacked(self.root, HOME, self.archives, self.unpacked)
@@ -72,37 +75,76 @@ class AptCache(AptLists):
             self.archives.mkdir(parents=True, exist_ok=True)
             for left in self.archives.glob("*.partial"):  # of a run that was killed
                 left.unlink()
-            before = _states(self._packages())
-            found = {path.name: path for path in plain_files(self.own / "archives", "*.deb")}
-            for name, facts in (_listed(self.shared / "lists", set(found)) if found else {}).items():
-                self._keep_archive(found[name], *facts)
+            self._keep_archives()
             self._remove_old()
-            self._note_what_came(before)
+            self._note({})
+
+    def follow(self, has_ended: Callable[[], bool], spare_mib: int = 0) -> None:
+        """Share packages while the variation downloads them, and decompress them beside its dpkg: it waits for that.
+
+        :param has_ended: says, with the cache's lock held, whether the build's own directory is not to be looked at any more
+        :param spare_mib: as for :meth:`unpack`
+        """
+        seen: dict[Path, tuple[int, ...]] = {}
+        kept: set[str] = set()
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            while True:
+                with self.locked():
+                    if has_ended():
+                        return
+                    before, seen = seen, _states(plain_files(self.own / "archives", "*.deb"))
+                    # all that come at once together: their sizes and digests are looked for in all lists
+                    came = largest_first(self._keep_archives()) if seen == before and {*map(_name_of, seen)} - kept else []
+                    if seen == before:
+                        kept = {*map(_name_of, seen)}
+                for package in came:
+                    pool.submit(unpack_package, package, self.unpacked, self._keep_unpacked, spare_mib)
+                time.sleep(_LOOK_SECONDS)
 
     def unpack(self, spare_mib: int = 0) -> None:
         """Decompress the shared packages that are not yet; another build may go on meanwhile, and a kill leaves nothing half made.
 
         :param spare_mib: MiB that must stay free
         """
-        with locked(self.top / "unpacking", "the cache of apt", wait=True, doing="used"):
-            for left in self.unpacked.glob("*.partial"):  # of a run that was killed
-                left.unlink()
-            before = _states(self._packages())
-            unpack_packages(self.archives, self.unpacked, spare_mib, self.locked)
-            with self.locked():
-                self._note_what_came(before)
+        remove_left(self.unpacked)
+        unpack_packages(self.archives, self.unpacked, self._keep_unpacked, spare_mib)
 
-    def _note_what_came(self, before: dict[Path, tuple[int, ...]]) -> None:
-        """Note the digests of packages, and of their content, that are there since then."""
-        known, now = read_record(self._record) or {}, _states(self._packages())
-        came = [path for path, state in now.items() if before.get(path) != state]
-        digests = {name: known[name] for name in map(self._name, now) if name in known} | digests_below(came, self.top)
-        if digests != known:
-            self._record.parent.mkdir(exist_ok=True)
-            write_record(self._record, digests, lasts=False)
+    def _keep_archives(self) -> list[Path]:
+        """With the lock held: share what was downloaded and is not shared; returns what came."""
+        found = {path.name: path for path in plain_files(self.own / "archives", "*.deb") if not self._has(path)}
+        listed = _listed(self.shared / "lists", set(found)) if found else {}
+        came = {
+            self.archives / name: digest
+            for name, (size, digest) in listed.items()
+            if self._keep_archive(found[name], size, digest)
+        }
+        if came:
+            self._note({self._name(path): f"sha256:{digest}" for path, digest in came.items()})
+        return [*came]
+
+    def _has(self, package: Path) -> bool:
+        """Whether a package of this name and size is shared: apt looks at nothing else."""
+        with suppress(FileNotFoundError):
+            return (self.archives / package.name).stat().st_size == package.stat().st_size
+        return False
+
+    def _keep_unpacked(self, package: Path, before: list[int], partial: Path, target: Path) -> None:
+        digest = digest_of_file(partial)
+        with self.locked():
+            if identity_of(package) == before:  # else it is of another package by this name
+                os.replace(partial, target)
+                self._note({self._name(target): digest})
+
+    def _note(self, digests: dict[str, str]) -> None:
+        """With the lock held: note the digests of packages, and of their content, that came, and forget those of what is gone."""
+        known, there = read_record(self.record) or {}, {self._name(path) for path in self._packages()}
+        noted = {name: digest for name, digest in {**known, **digests}.items() if name in there}
+        if noted != known:
+            self.record.parent.mkdir(exist_ok=True)
+            write_record(self.record, noted, lasts=False)
 
     @property
-    def _record(self) -> Path:
+    def record(self) -> Path:
         """The file of what packages and their content were when they came: apt looks at their size, dpkg-deb at nothing."""
         return self.top / "digests" / f"{self.archives.name}.json"
 
@@ -110,7 +152,7 @@ class AptCache(AptLists):
         return os.fspath(path.relative_to(self.top))
 
     def _packages(self) -> list[Path]:
-        return [path for directory in (self.archives, self.unpacked) for path in plain_files(directory, "*.deb*")]
+        return [*plain_files(self.archives, "*.deb"), *plain_files(self.unpacked, "*.deb.tar")]
 
     def begin_reading_packages(self) -> BackgroundTask[Read]:
         """Read packages and their content beside other work, for :meth:`has_read`."""
@@ -148,22 +190,24 @@ class AptCache(AptLists):
     def _damaged(self, paths: Iterable[Path]) -> dict[Path, bool]:
         """``{path: whether it is known what it was}`` of files that are not what came, the record of what came among them."""
         found = {}
-        known = read_record(self._record, lambda path: found.update({path: True})) or {}
+        known = read_record(self.record, lambda path: found.update({path: True})) or {}
         states = _states(self._read)
         read = {self._name(path): digest for path, (state, digest) in self._read.items() if states.get(path) == state}
         digests = read | digests_below([path for path in paths if self._name(path) in known.keys() - read.keys()], self.top)
         names = {path: self._name(path) for path in paths}
         return found | {path: name in known for path, name in names.items() if known.get(name, "") != digests.get(name)}
 
-    def _keep_archive(self, path: Path, size: str, digest: str) -> None:
+    def _keep_archive(self, path: Path, size: str, digest: str) -> bool:
         target, partial = self.archives / path.name, self.archives / f"{path.name}.partial"
         if str(path.stat().st_size) != size or target.exists() and str(target.stat().st_size) == size:
-            return
+            return False
         try:
             shutil.copyfile(path, partial, follow_symlinks=False)
-            if digest_of_file(partial) == f"sha256:{digest}":
-                (self.unpacked / f"{target.name}.tar").unlink(missing_ok=True)  # of another package by this name
-                os.replace(partial, target)
+            if digest_of_file(partial) != f"sha256:{digest}":
+                return False
+            (self.unpacked / f"{target.name}.tar").unlink(missing_ok=True)  # of another package by this name
+            os.replace(partial, target)
+            return True
         finally:
             partial.unlink(missing_ok=True)
 
@@ -186,6 +230,10 @@ def _states(paths: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
             fact = path.stat()
             found[path] = fact.st_ino, fact.st_size, fact.st_mtime_ns
     return found
+
+
+def _name_of(path: Path) -> str:
+    return path.name
 
 
 def _listed(lists: Path, names: Iterable[str]) -> dict[str, tuple[str, str]]:

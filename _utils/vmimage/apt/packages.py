@@ -33,17 +33,22 @@ def update_packages(
     """
     before = list_packages(root)
     if not is_fresh:
-        options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
-        try:
-            run_in_root(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
-        except CommandFailed as error:
-            error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
-            raise
+        update_lists(root, say)
         fetched()
     run_in_root(
         root, ["apt-get", "-q", "-y", *_WAIT, *_KEEP_CONFIGURATION, "dist-upgrade"], env=apt_environment(HOME), on_line=say
     )
     return changed_packages(before, list_packages(root))
+
+
+def update_lists(root: StrPath, say: Say) -> None:
+    """Fetch apt's lists; nothing is computed from them."""
+    options = ["-o", "APT::Update::Error-Mode=any", "-o", "pkgCacheFile::Generate=false"]
+    try:
+        run_in_root(root, ["apt-get", "-q", "-y", *_WAIT, "update", *options], on_line=say)
+    except CommandFailed as error:
+        error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
+        raise
 
 
 def list_packages(root: StrPath) -> Packages:

@@ -1,73 +1,106 @@
 """Packages that dpkg need not decompress again: of those that builds share the content is kept, too, as a plain tar.
 
 Decompressing nginx, postgresql-15 and what they need takes 3.5 s of a core, as long as all of dpkg's unpacking took: that waits for it.
+So a build that brings packages decompresses them beside its own dpkg, by all cores, from when they are downloaded.
 """
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from vmimage.errors import CommandFailed
 from vmimage.root.mounts import bind_read_only
 from vmimage.system.aliases import StrPath
 from vmimage.system.digest import identity_of
 from vmimage.system.shell import run
-from vmimage.system.whole_files import sync
 
 # apt would start systemd-logind only to keep the machine from being powered off
 _CONFIGURATION = """DPkg::Path "{home}/dpkg:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 DPkg::Inhibit-Shutdown "false";
 """
-# dpkg asks for the content of a package by this program; the package must be the very package that the tar is of
+# dpkg asks for the content of a package by this program; the package must be the very package that the tar is of.  Who decompresses it
+# now holds a lock: waiting for that is sooner done than decompressing it once more
 _PROGRAM = """#!/bin/sh
-# Of vm_create, for the time of the build: what an earlier build has decompressed need not be decompressed again.
+# Of vm_create, for the time of the build: what is decompressed already need not be decompressed again.
 if [ "$#" = 2 ] && [ "$1" = --fsys-tarfile ]; then
     package=$(readlink -f "$2")
     name=${{package##*/}}
+    [ ! -e "{home}/unpacked/$name.tar.partial" ] || flock -s "{home}/unpacked/$name.tar.partial" true 2> /dev/null
     [ -e "{home}/unpacked/$name.tar" ] && cmp -s "$package" "{home}/packages/$name" && exec cat "{home}/unpacked/$name.tar"
 fi
 exec /usr/bin/dpkg-deb "$@"
 """
+#: gives a tar its name: takes the package, what it was like before (:func:`vmimage.system.digest.identity_of`), the tar, and its place
+Keep = Callable[[Path, list[int], Path, Path], object]
 
 
-def unpack_packages(
-    packages: Path, unpacked: Path, spare_mib: int = 0, holding: Callable[[], AbstractContextManager[object]] = nullcontext
-) -> None:
-    """Decompress every package of a directory that is not yet.
+def unpack_packages(packages: Path, unpacked: Path, keep: Keep, spare_mib: int = 0) -> None:
+    """Decompress every package of a directory that is not yet, the largest first: dpkg waits for them longest.
 
     :param packages: of ``NAME.deb``
     :param unpacked: gets ``NAME.deb.tar``
     :param spare_mib: MiB that must stay free there
-    :param holding: makes a context in which nobody else changes these packages; only in that a tar gets its name
     """
     unpacked.mkdir(parents=True, exist_ok=True)
-    missing = [path for path in packages.glob("*.deb") if not (unpacked / f"{path.name}.tar").exists()]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        list(pool.map(lambda path: _unpack(path, unpacked / f"{path.name}.tar", spare_mib, holding), missing))
+        list(pool.map(lambda path: unpack_package(path, unpacked, keep, spare_mib), largest_first(packages.glob("*.deb"))))
 
 
-def _unpack(package: Path, target: Path, spare_mib: int, holding: Callable[[], AbstractContextManager[object]]) -> None:
-    facts = os.statvfs(target.parent)
-    if facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
+def largest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: (-path.stat().st_size, path.name))
+
+
+def unpack_package(package: Path, unpacked: Path, keep: Keep, spare_mib: int = 0) -> None:
+    """Decompress a package, unless that is done, or another process is at it.  A kill leaves half a tar by another name."""
+    target = unpacked / f"{package.name}.tar"
+    facts = os.statvfs(unpacked)
+    if target.exists() or facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
         return
     partial = target.with_name(f"{target.name}.partial")
-    try:
-        before = identity_of(package)
-        with open(partial, "wb") as file:
+    with suppress(CommandFailed, FileNotFoundError), _held(partial) as file:
+        # else packed in a way that this machine does not know, or gone: the root's dpkg will unpack it
+        if file and not target.exists():
+            before = identity_of(package)
             run(["dpkg-deb", "--fsys-tarfile", package], stdout=file)
-        sync(partial)  # half a tar would be half a package, and dpkg would not know
-        with holding():
-            if identity_of(package) == before:  # else it is of another package by this name
-                os.replace(partial, target)
-    except (
-        CommandFailed,
-        FileNotFoundError,
-    ):  # packed in a way that this machine does not know, or gone: the root's dpkg will unpack it
-        pass
-    finally:
-        partial.unlink(missing_ok=True)
+            keep(package, before, partial, target)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[IO[bytes] | None]:
+    """An empty file of this name, locked until the end of the block, and then gone; None where another process has it."""
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        if not _is_at(path, file):  # who had it has just given it its name
+            yield None
+            return
+        try:
+            file.truncate(0)
+            yield file
+        finally:
+            if _is_at(path, file):
+                path.unlink()
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def remove_left(unpacked: Path) -> None:
+    """Remove what killed builds left half decompressed."""
+    for left in unpacked.glob("*.partial"):
+        with _held(left):
+            pass
 
 
 def show_unpacked(root: StrPath, home: str, packages: Path, unpacked: Path) -> None:

@@ -1,29 +1,51 @@
-"""From what a base is published as (a disk, a qcow2, a tar, a file system) to an ext4 image with all of the root in it."""
+"""From what a base is published as (a disk, a qcow2, a tar, a file system) to its files: a mounted directory with all of the root in it."""
 
 import os
-from collections.abc import Collection, Container
+import resource
+import signal
+import uuid
+from collections.abc import Callable, Collection, Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.base.partitions import bring_along, copy_range, names_of, repair
-from vmimage.errors import BaseRefused, CommandFailed
+from vmimage.errors import BaseRefused, CommandFailed, VmImageError
 from vmimage.root import files, fstab
-from vmimage.root.mounts import mounted
+from vmimage.root.mounts import mount_memory, mounted, unmount
 from vmimage.system import formats
 from vmimage.system.formats import Partition
+from vmimage.system.memory import ran_full
 from vmimage.system.shell import run
 
-_TAR_IMAGE_GIB = 64  # sparse: only what the tar holds takes space
+_DISK_GIB = 64  # sparse: only what is written takes space
+_LARGEST_FILE = (1 << 44) - 4096  # bytes: of ext4 with blocks of 4 KiB
 _DISK_NAMES = (".raw", ".img", ".qcow2")
 _COPIED = ["cp", "--archive", "--sparse=always", "--reflink=auto"]
 
 
-def make_root_image(source: Path, kind: str, target: Path, scratch: Path) -> None:
-    """Turn a base into a root image.  For a private namespace: mounts things.
+@dataclass(frozen=True)
+class BaseFiles:
+    """The files of a base.
+
+    :ivar point: where they are mounted
+    :ivar label: that their file system has, or shall have
+    :ivar uuid: likewise
+    """
+
+    point: Path
+    label: str
+    uuid: str
+
+
+@contextmanager
+def opened_base(source: Path, kind: str, scratch: Path, memory_mib: int = 0) -> Iterator[BaseFiles]:
+    """The files of a base for the time of the block.  For a private namespace: mounts things.
 
     :param source: the base, only read
     :param kind: raw, disk, qcow2 or tar; must be what its header says
-    :param target: the image to make
     :param scratch: an empty directory on a disk
+    :param memory_mib: as for :func:`filled`
     :raises BaseRefused: if the base is not what it is called, or has no root
     """
     found = formats.read_format(source)
@@ -31,13 +53,73 @@ def make_root_image(source: Path, kind: str, target: Path, scratch: Path) -> Non
         raise BaseRefused(
             f"{source} is called {kind} and is {found or 'nothing known'}", hint="correct ami.base_format, or leave it out"
         )
-    {"raw": _from_raw, "disk": _from_disk, "qcow2": _from_qcow2, "tar": _from_tar}[kind](source, target, scratch)
+    if kind == "tar":
+        with filled(lambda point: _extract(source, point), scratch, memory_mib) as point:
+            disk = _only_disk(point)
+            if not disk:
+                yield _named(point)
+                return
+            inner = scratch / "inner.img"
+            run([*_COPIED, point / disk, inner])
+        source, kind = inner, formats.read_format(inner) or ""
+        if kind not in _MAKERS:
+            raise BaseRefused(f"the tar holds {disk}, which is no disk that is known", hint="give the disk image itself")
+    image, point = scratch / "loose.img", scratch / "point"
+    _MAKERS[kind](source, image, scratch)
+    ext = formats.read_ext(image)
+    with mounted(image, point, "ro"):
+        assert ext is not None  # it is mounted
+        yield BaseFiles(point, ext.label, ext.uuid)
+
+
+@contextmanager
+def filled(fill: Callable[[Path], object], scratch: Path, memory_mib: int = 0) -> Iterator[Path]:
+    """A file system with nothing in it but what a callable writes there, for the time of the block.
+
+    :param fill: called with the directory where it is mounted; again where the memory was too small
+    :param memory_mib: MiB of memory that it may take; what does not fit goes to the disk, and with 0 everything does
+    """
+    point = scratch / "files"
+    point.mkdir()
+    if memory_mib and mount_memory(point, memory_mib):
+        try:
+            if _fits(fill, point):
+                yield point
+                return
+        finally:
+            unmount(point)
+    image = scratch / "files.img"
+    with open(image, "xb") as file:
+        file.truncate(_DISK_GIB << 30)
+    run(["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", image])
+    with mounted(image, point):
+        fill(point)
+    with mounted(image, point):
+        yield point
+
+
+def _fits(fill: Callable[[Path], object], point: Path) -> bool:
+    try:
+        fill(point)
+    except (VmImageError, OSError) as error:
+        if ran_full(point, f"{error}"):
+            return False
+        raise
+    return True
+
+
+def _named(point: Path) -> BaseFiles:
+    """The files of a tar, with names of a file system that their fstab knows."""
+    names = fstab.names_of_root(files.read_text(point, "/etc/fstab", ""))
+    label, identity = names.get("LABEL", ""), names.get("UUID", "") or str(uuid.uuid4())
+    _settle(point, label, identity)
+    return BaseFiles(point, label, identity)
 
 
 def _from_raw(source: Path, target: Path, scratch: Path) -> None:
     run([*_COPIED, "--no-preserve=mode,ownership", source, target])
     repair(target)
-    _settle(target, scratch)
+    _settle_image(target, scratch)
 
 
 def _from_qcow2(source: Path, target: Path, scratch: Path) -> None:
@@ -49,43 +131,25 @@ def _from_qcow2(source: Path, target: Path, scratch: Path) -> None:
         raise BaseRefused(
             f"{source} holds neither a partition table nor an ext4 file system", hint="other file systems are not supported"
         )
-    make_root_image(flat, kind, target, scratch)
+    _MAKERS[kind](flat, target, scratch)
     flat.unlink(missing_ok=True)
-
-
-def _from_tar(source: Path, target: Path, scratch: Path) -> None:
-    point = make_empty_image(target, scratch)
-    with mounted(target, point):
-        _extract(source, point)
-        disk = _only_disk(point)
-        if disk:
-            inner = scratch / "inner.img"
-            run([*_COPIED, point / disk, inner])
-    if disk:
-        target.unlink()
-        kind = formats.read_format(inner)
-        if kind not in ("raw", "disk", "qcow2"):
-            raise BaseRefused(f"{source} holds {disk}, which is no disk that is known", hint="give the disk image itself")
-        make_root_image(inner, kind, target, scratch)
-        inner.unlink()
-        return
-    with mounted(target, point):
-        names = fstab.names_of_root(files.read_text(point, "/etc/fstab", ""))
-    if "LABEL" in names:
-        run(["tune2fs", "-L", names["LABEL"], target])
-    if "UUID" in names:
-        run(["tune2fs", "-U", names["UUID"], target])
-    _settle(target, scratch)
 
 
 def _extract(source: Path, point: Path) -> None:
     kept = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse"]
     try:
-        run(["tar", "--extract", "--file", source, "--directory", point, *kept])
+        run(["tar", "--extract", "--file", source, "--directory", point, *kept], preexec=_limit_files)
     except CommandFailed as error:
+        if error.code == -signal.SIGXFSZ:
+            raise BaseRefused(f"a file in {source} is larger than a file of ext4 can be") from error
         raise BaseRefused(
             f"{source} is compressed and no tar: {error.output.strip()[-300:]}", hint="if it is a compressed image, decompress it"
         ) from error
+
+
+def _limit_files() -> None:
+    """Files of a tmpfs may be larger than those of ext4, which they are to become; tar, were it not killed, would leave them empty."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
 
 
 def _only_disk(point: Path) -> str | None:
@@ -93,16 +157,6 @@ def _only_disk(point: Path) -> str | None:
     entries = [entry for entry in os.scandir(point) if entry.name != "lost+found"]
     images = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name.endswith(_DISK_NAMES)]
     return images[0] if len(images) == 1 and not any(entry.name == "etc" for entry in entries) else None
-
-
-def make_empty_image(target: Path, scratch: Path) -> Path:
-    """An empty sparse file system to fill; returns the directory to mount it on."""
-    with open(target, "xb") as file:
-        file.truncate(_TAR_IMAGE_GIB << 30)
-    run(["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", target])
-    point = scratch / "point"
-    point.mkdir(exist_ok=True)
-    return point
 
 
 def _from_disk(source: Path, target: Path, scratch: Path) -> None:
@@ -115,7 +169,7 @@ def _from_disk(source: Path, target: Path, scratch: Path) -> None:
     places = bring_along(source, target, others, scratch)
     names = {f"PARTUUID={partition.identity}" for partition in partitions}
     names |= {name for partition, ext in others.items() for name in names_of(partition, ext)}
-    _settle(target, scratch, names, places)
+    _settle_image(target, scratch, names, places)
 
 
 def _choose_root(source: Path, candidates: Collection[Partition], scratch: Path) -> Partition:
@@ -142,13 +196,20 @@ def _holds_system(source: Path, partition: Partition, scratch: Path) -> bool:
         return False
 
 
-def _settle(image: Path, scratch: Path, gone: Container[str] = (), brought: Container[str] = ()) -> None:
-    """Let the fstab name the file system that it is in now."""
+def _settle_image(image: Path, scratch: Path, gone: Container[str] = (), brought: Container[str] = ()) -> None:
     point = scratch / "point"
     point.mkdir(exist_ok=True)
     ext = formats.read_ext(image)
     with mounted(image, point):
-        if not files.is_file(point, "/etc/os-release"):
-            raise BaseRefused("the base holds no /etc/os-release", hint="is it the root file system of a Debian or Ubuntu?")
         assert ext is not None  # it is mounted
-        fstab.settle(point, ext.label, ext.uuid, gone, brought)
+        _settle(point, ext.label, ext.uuid, gone, brought)
+
+
+def _settle(point: Path, label: str, identity: str, gone: Container[str] = (), brought: Container[str] = ()) -> None:
+    """Let the fstab name the file system that the files will be in."""
+    if not files.is_file(point, "/etc/os-release"):
+        raise BaseRefused("the base holds no /etc/os-release", hint="is it the root file system of a Debian or Ubuntu?")
+    fstab.settle(point, label, identity, gone, brought)
+
+
+_MAKERS: dict[str, Callable[[Path, Path, Path], None]] = {"raw": _from_raw, "disk": _from_disk, "qcow2": _from_qcow2}

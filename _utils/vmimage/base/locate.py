@@ -11,7 +11,15 @@ from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
 from vmimage.settings.schema import Settings
 from vmimage.system import formats
 from vmimage.system.address import name_of, public_address
-from vmimage.system.digest import check_digest, check_identity, find_in_checksums, identity_of, known_digest, parse_digest
+from vmimage.system.digest import (
+    check_digest,
+    check_identity,
+    find_in_checksums,
+    identity_of,
+    is_known,
+    known_digest,
+    parse_digest,
+)
 from vmimage.system.progress import Progress
 from vmimage.system.shell import run
 
@@ -35,6 +43,7 @@ class Located:
     :ivar path: of its file; None for a bootstrap
     :ivar identity: of its file as its digest was taken (:func:`vmimage.system.digest.identity_of`)
     :ivar plan: of a bootstrap (:func:`vmimage.base.bootstrap.plan_bootstrap`)
+    :ivar is_just_read: whether its digest was taken of the file now, not out of a table
     """
 
     reference: str
@@ -44,6 +53,7 @@ class Located:
     path: Path | None = None
     identity: list[int] | None = None
     plan: bootstrap.Plan | None = None
+    is_just_read: bool = False
 
 
 def architecture_of(settings: Settings) -> str:
@@ -83,6 +93,7 @@ def locate_base(
         )
     if kind == "qcow2":
         formats.check_qcow2(path)
+    is_new = not is_known(path, table)
     try:
         if stored:
             check_digest(path, stored, table, progress.moved)
@@ -96,7 +107,7 @@ def locate_base(
         raise
     digest = known_digest(path, table, moved=progress.moved)
     check_identity(path, identity)
-    return Located(settings.as_dict()["base"], kind, digest, verified, path, identity)
+    return Located(settings.as_dict()["base"], kind, digest, verified, path, identity, is_just_read=is_new)
 
 
 def _verify(

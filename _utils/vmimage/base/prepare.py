@@ -10,23 +10,21 @@ and a file that came over the network before it is prepared.
 """
 
 import os
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vmimage.apt.packages import list_packages
 from vmimage.base import bootstrap, convert
-from vmimage.base.bootstrap import Plan
 from vmimage.base.download import forget_download
 from vmimage.base.locate import Located
 from vmimage.errors import KeptDamaged, WorkspaceBusy
 from vmimage.image import ext4
-from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
-from vmimage.system import formats
 from vmimage.system.aging import is_old
 from vmimage.system.background import BackgroundTask
 from vmimage.system.digest import (
@@ -36,13 +34,15 @@ from vmimage.system.digest import (
     forget_digests,
 )
 from vmimage.system.lock import locked
+from vmimage.system.memory import memory_for
 from vmimage.system.namespace import run_privately
 from vmimage.system.progress import Progress
-from vmimage.system.shell import run
 from vmimage.system.trees import fitting_paths, remove_tree
 from vmimage.system.whole_files import read_json, sync, write_json
 
 _PREPARATION = 4  # raise it when the same input is prepared otherwise than before
+#: what was read of an image: the number of its inode, and its digest
+Read = tuple[int, str]
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 
 
@@ -84,12 +84,29 @@ def find_prepared(settings: Settings, located: Located) -> Base | None:
     facts, kept = _read(image.with_suffix(".json")), _read_record(image)
     if not facts or kept is None or not image.exists() or kept.get("facts", digest_of_data(facts)) != digest_of_data(facts):
         return None
+    return _base_of(located, image, facts)
+
+
+def _base_of(located: Located, image: Path, facts: Mapping[str, Any]) -> Base:
     return Base(**{**facts, "reference": located.reference, "verified": located.verified, "image": os.fspath(image)})
 
 
 def prepare_base(settings: Settings, located: Located, progress: Progress) -> Base:
-    """Turn a located base into a root image in the cache, if it is not there yet.
+    """Turn a located base into a root image in the cache, if it is not there yet: :func:`begin_preparing` to its end."""
+    base, keeping = begin_preparing(settings, located, progress)
+    if keeping:
+        keeping.finish()
+    return base
 
+
+def begin_preparing(
+    settings: Settings, located: Located, progress: Progress, meanwhile: Callable[[Path], None] = lambda files: None
+) -> tuple[Base, BackgroundTask[Read] | None]:
+    """Turn a located base into a root image, if it is not there yet.
+
+    :param meanwhile: called in another process with the directory of the base's files, only to be read, while they are packed
+    :returns: the base, to be used at once; and what reads a new image for its digest, sees it on the disk, and only then makes it a prepared
+        base that others may use, to be finished as of :func:`begin_reading`.  A kill leaves an image that is prepared again
     :raises WorkspaceBusy: if another process prepares the same base now
     :raises KeptDamaged: if its file is not what it was when its digest was taken; locating it again gives another
     """
@@ -97,21 +114,21 @@ def prepare_base(settings: Settings, located: Located, progress: Progress) -> Ba
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
     if (found := find_prepared(settings, located)) and _is_whole(image):
-        return found
+        return found, None
     _remove_old(image.parent)
-    with locked(image.with_suffix(".lock"), f"the base {located.reference}"):
+    with _locked(image, located, progress):
         if (found := find_prepared(settings, located)) and _is_whole(image):
-            return found
+            return found, None
         if image.exists() and image.with_suffix(".json").exists():
             _set_aside(image, progress)
-        if located.path:
+        if located.path and not located.is_just_read:
             _check_source(settings, located, located.path)
         partial = image.with_suffix(".img.partial")
         scratch = image.with_suffix(".preparing")
         remove_tree(scratch, ignore_errors=True)  # of a run that was killed
         scratch.mkdir()
         try:
-            facts = run_privately(lambda: _prepare(located, partial, scratch, progress))
+            facts = run_privately(lambda: _prepare(located, partial, scratch, memory_for(settings), progress, meanwhile))
             if located.path and located.identity:  # what was prepared is what was verified: it stays in the cache for good
                 check_identity(located.path, located.identity)
         except BaseException:
@@ -119,16 +136,36 @@ def prepare_base(settings: Settings, located: Located, progress: Progress) -> Ba
             raise
         finally:
             remove_tree(scratch)
-        with ThreadPoolExecutor(1) as pool:  # what is read for its digest goes to the disk meanwhile
-            synced = pool.submit(sync, partial)
-            record = _record_of(partial, facts)
-            synced.result()
         os.replace(partial, image)
-        write_json(image.with_suffix(".digest"), record)
-        write_json(image.with_suffix(".json"), facts)
-    prepared = find_prepared(settings, located)
-    assert prepared is not None
-    return prepared
+        keeping = BackgroundTask(lambda: _keep(image, facts), f"keeping {image}")  # it has the lock, too, until it ends
+    return _base_of(located, image, facts), keeping
+
+
+@contextmanager
+def _locked(image: Path, located: Located, progress: Progress) -> Iterator[None]:
+    """Hold the lock of a base; a build that uses its new image already has it to itself until the image is on the disk."""
+    path, what = image.with_suffix(".lock"), f"the base {located.reference}"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, what))
+        except WorkspaceBusy as busy:
+            if not image.exists():
+                raise
+            progress.note(f"{busy.message}: waiting until it is on the disk")
+            stack.enter_context(locked(path, what, wait=True))
+        yield
+
+
+def _keep(image: Path, facts: Mapping[str, Any]) -> Read:
+    """Make an image a prepared base: nothing but its record says that it is."""
+    number = os.stat(image).st_ino
+    with ThreadPoolExecutor(1) as pool:  # what is read for its digest goes to the disk meanwhile
+        synced = pool.submit(sync, image)
+        record = _record_of(image, facts)
+        synced.result()
+    write_json(image.with_suffix(".digest"), record)
+    write_json(image.with_suffix(".json"), facts)
+    return number, record["digest"]
 
 
 def _check_source(settings: Settings, located: Located, path: Path) -> None:
@@ -184,14 +221,14 @@ def _is_whole(image: Path) -> bool:
     return True
 
 
-def begin_reading(image: Path) -> BackgroundTask:
+def begin_reading(image: Path) -> BackgroundTask[Read]:
     """Read what a build starts from beside the build.
 
     :param image: a prepared base, or the last root image
     :returns: for :func:`is_as_it_was`, which waits for the end
     """
 
-    def read() -> tuple[int, str]:
+    def read() -> Read:
         os.nice(10)
         number = os.stat(image).st_ino
         try:
@@ -202,7 +239,7 @@ def begin_reading(image: Path) -> BackgroundTask:
     return BackgroundTask(read, f"reading {image}")
 
 
-def is_as_it_was(image: Path, reading: BackgroundTask, digest: str = "") -> bool:
+def is_as_it_was(image: Path, reading: BackgroundTask[Read], digest: str = "") -> bool:
     """Whether an image that a build begins from is what was made; a prepared base that is not is set aside.
 
     :param reading: of :func:`begin_reading`
@@ -270,32 +307,32 @@ def _remove_old(directory: Path) -> None:
                 image.unlink()
 
 
-def _prepare(located: Located, partial: Path, scratch: Path, progress: Progress) -> dict[str, Any]:
+def _prepare(
+    located: Located, partial: Path, scratch: Path, memory_mib: int, progress: Progress, meanwhile: Callable[[Path], None]
+) -> dict[str, Any]:
     """As a build needs it: a file system that ends at its content, so that a copy of it can become a root image."""
-    loose = scratch / "loose.img"
-    if located.plan is not None:
-        _bootstrap(located.plan, loose, scratch, progress)
-    elif located.path is not None:
-        convert.make_root_image(located.path, located.format, loose, scratch)
-    point = scratch / "point"
-    point.mkdir(exist_ok=True)
-    ext = formats.read_ext(loose)
-    with mounted(loose, point, "ro"), fitting_paths(point):
-        assert ext is not None  # it is mounted
-        packages, content = list_packages(point), _used_bytes(point)
-        ext4.pack_image(point, partial, label=ext.label, uuid=ext.uuid, journal=False, spare_inodes=_SPARE_INODES)
-    ext4.cut_image(partial)
-    facts = Base("", located.format, located.digest, "", "", ext.label, ext.uuid, packages, content)
-    return asdict(facts)
+    with (
+        _opened(located, scratch, memory_mib, progress) as base,
+        fitting_paths(base.point),
+        BackgroundTask(lambda: meanwhile(base.point), f"reading {base.point}") as reading,
+    ):
+        packages = list_packages(base.point)
+        content = ext4.pack_image(
+            base.point, partial, label=base.label, uuid=base.uuid, journal=False, spare_inodes=_SPARE_INODES
+        )
+        ext4.cut_image(partial)
+        reading.finish()
+    size = content.blocks * ext4.BLOCK
+    return asdict(Base("", located.format, located.digest, "", "", base.label, base.uuid, packages, size))
 
 
-def _bootstrap(plan: Plan, partial: Path, scratch: Path, progress: Progress) -> None:
-    point = convert.make_empty_image(partial, scratch)
-    run(["tune2fs", "-L", bootstrap.LABEL, partial])
-    with mounted(partial, point):
-        bootstrap.bootstrap(plan, point, progress.say)
-
-
-def _used_bytes(point: Path) -> int:
-    facts = os.statvfs(point)
-    return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+@contextmanager
+def _opened(located: Located, scratch: Path, memory_mib: int, progress: Progress) -> Iterator[convert.BaseFiles]:
+    plan = located.plan
+    if plan is None:
+        assert located.path is not None
+        with convert.opened_base(located.path, located.format, scratch, memory_mib) as base:
+            yield base
+    else:
+        with convert.filled(lambda point: bootstrap.bootstrap(plan, point, progress.say), scratch, memory_mib) as point:
+            yield convert.BaseFiles(point, bootstrap.LABEL, str(uuid.uuid4()))

@@ -1,18 +1,76 @@
 """The cache of apt as a build uses it: what it shares, and what it does beside its steps."""
 
 import os
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from vmimage.apt.cache import AptCache
+from vmimage.apt.packages import update_lists
+from vmimage.apt.releases import Offered, note_offers
+from vmimage.base import prepare
+from vmimage.base.locate import Located
+from vmimage.base.prepare import Base, Read
 from vmimage.build.build import Build
 from vmimage.build.record import made
-from vmimage.errors import BuildDied, CommandFailed
+from vmimage.errors import BuildDied, CommandFailed, VmImageError
+from vmimage.root.enter import work_inside
+from vmimage.root.mounts import run_in_root
+from vmimage.root.overlay import open_copy
+from vmimage.system.aliases import Say
 from vmimage.system.background import BackgroundTask
+from vmimage.system.groups import group_name, swept
+from vmimage.system.memory import memory_for
+from vmimage.system.network import kind_of_network
+from vmimage.system.trees import remove_tree
 
 
 def apt_cache(build: Build) -> AptCache:
     """The cache for the root of a build, which is open."""
     return AptCache(build.settings.cache, build.workspace.changes / "apt", build.root, made(build.record.base).digest)
+
+
+def begin_preparing(build: Build, located: Located, say: Say) -> tuple[Base, BackgroundTask[Read] | None]:
+    """A base as of :func:`vmimage.base.prepare.begin_preparing`; of a new base the lists are fetched, too, if the update will want them."""
+
+    def meanwhile(files: Path) -> None:
+        if build.is_whole and build.settings.update:
+            fetch_lists(build, located.digest, files, say)
+
+    return prepare.begin_preparing(build.settings, located, build.progress, meanwhile)
+
+
+def fetch_lists(build: Build, base_digest: str, base_files: Path, say: Say) -> None:
+    """Fetch the lists of a base while it is packed, as an update would, for all builds from it: in a root that is thrown away.
+
+    For the private namespace in which that is done: mounts things.  What fails here, the update will try again.
+
+    :param base_files: the mounted files of the base, only read
+    """
+    top, settings = build.workspace.path / "fetching", build.settings
+    remove_tree(top, ignore_errors=True)  # of a build that was killed
+    try:
+        with open_copy(base_files, top, memory_for(settings)) as root, swept(settings):
+            apt = AptCache(settings.cache, top / "apt", root, base_digest)
+            if apt.shared.exists():
+                return
+            apt.begin()
+
+            def work() -> Offered | None:
+                apt.show_lists()
+                update_lists(root, say)
+                run_in_root(root, ["apt-cache", "-q", "gencaches"])
+                return note_offers(root, apt.own / "lists")
+
+            network = kind_of_network(settings.network)
+            apt.keep_lists(
+                {"offered": work_inside(root, work, kind_of_network=network, group=group_name(settings)), "newest": None}
+            )
+    except (VmImageError, OSError) as error:
+        build.progress.note(f"apt's lists were not fetched while the base was packed: {error}")
+    finally:
+        remove_tree(top, ignore_errors=True)
 
 
 def share(build: Build, keep: Callable[[], object]) -> None:
@@ -23,14 +81,35 @@ def share(build: Build, keep: Callable[[], object]) -> None:
         build.progress.note(f"the cache of apt in {build.settings.cache} takes nothing: {error}")
 
 
-def begin_unpacking(build: Build, apt: AptCache) -> None:
-    """Decompress packages for the next builds beside the rest of this build, which has no use for it."""
+@contextmanager
+def sharing_packages(build: Build, apt: AptCache) -> Iterator[None]:
+    """Share the packages that come during the block, and decompress them: beside the root's dpkg, and at last for the next builds.
 
-    def unpack() -> None:
+    :func:`finish_unpacking` waits for the rest; nothing of the build does.
+    """
+    asked, ended = os.pipe()
+    spare_mib = 2 * build.settings.room_mib
+
+    def follow() -> None:
+        apt.follow(lambda: bool(select.select([asked], [], [], 0)[0]), spare_mib)
         os.nice(10)
-        apt.unpack(spare_mib=2 * build.settings.room_mib)
+        apt.unpack(spare_mib)
 
-    build.beside["unpacking"] = BackgroundTask(unpack, "decompressing packages")
+    def end() -> None:
+        with apt.locked(), suppress(BrokenPipeError):  # from now on it does not look where the root's changes are
+            os.write(ended, b"1")
+        apt.keep_archives()
+
+    build.beside["unpacking"] = BackgroundTask(follow, "decompressing packages")
+    os.close(asked)
+    try:
+        yield
+        share(build, end)
+    except BaseException:
+        build.beside.pop("unpacking").stop()  # a minion lives on after a step that failed
+        raise
+    finally:
+        os.close(ended)
 
 
 def finish_unpacking(build: Build) -> None:

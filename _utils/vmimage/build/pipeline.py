@@ -30,14 +30,11 @@ from vmimage.root.workspace import all_workspaces
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import StrPath
 from vmimage.system.groups import swept
-from vmimage.system.memory import is_full
+from vmimage.system.memory import is_full, ran_full
 from vmimage.system.namespace import run_privately
 from vmimage.variation.apply import find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult, check_results
-
-#: what apt, dpkg and the kernel say of a disk that is full: they remove what they wrote, and then it no longer looks full
-_NO_ROOM = ("No space left on device", "enough free space")
 
 
 def create_variation(build: Build) -> tuple[Manifest, dict[str, Any] | None]:
@@ -152,7 +149,7 @@ def _ran_full(build: Build, error: BaseException) -> bool:
     if is_full(workspace.changes):
         return True
     said = f"{error}{workspace.log.read_text(encoding='utf-8', errors='replace') if workspace.log.exists() else ''}"
-    return not build.record.varied and any(words in said for words in _NO_ROOM)
+    return not build.record.varied and ran_full(workspace.changes, said)
 
 
 def _in_order(build: Build) -> Manifest:

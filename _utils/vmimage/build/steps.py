@@ -14,7 +14,7 @@ from vmimage.apt.wrapper import recall_update, state_of_update
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
-from vmimage.build.apt_of_build import apt_cache, begin_unpacking, finish_unpacking, share
+from vmimage.build.apt_of_build import apt_cache, begin_preparing, finish_unpacking, share, sharing_packages
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
@@ -23,7 +23,7 @@ from vmimage.build.output_steps import make_outputs, take_loader
 from vmimage.build.preflight import check_machine
 from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
 from vmimage.build.unchanged import digest_inputs
-from vmimage.errors import KeptDamaged, NotReady, VmImageError, WorkspaceOpen
+from vmimage.errors import BuildDied, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import boot_files, drawn, ext4, host_keys
 from vmimage.image.machine import describe_machine, users_before
 from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
@@ -81,15 +81,20 @@ def begin(build: Build, attempt: Attempt = FIRST_ATTEMPT) -> None:
 
 def fetch_base(build: Build) -> Base:
     """base: find it, verify it, prepare it once; or find what can be started from in its place."""
-    with build.step("base"):
+    with build.step("base") as say:
         located = build.locate_base()
         _check_machine(build, located)
         try:
-            base = prepare.prepare_base(build.settings, located, build.progress)
+            base, keeping = begin_preparing(build, located, say)
         except KeptDamaged as damage:
             build.progress.note(f"{damage.message}; the base is looked for again")
-            base = prepare.prepare_base(build.settings, build.locate_base(), build.progress)
-        build.note(base=base, basis=_basis(build, base))
+            base, keeping = begin_preparing(build, build.locate_base(), say)
+        basis = _basis(build, base)
+        if keeping and build.is_whole and not basis:
+            build.beside["reading"] = keeping
+        elif keeping:
+            keeping.finish()
+        build.note(base=base, basis=basis)
     return base
 
 
@@ -144,7 +149,8 @@ def begin_copy_of_base(build: Build) -> None:
     origin = build.record.origin
     if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
-        build.beside["reading"] = prepare.begin_reading(Path(origin.image))
+        if "reading" not in build.beside:
+            build.beside["reading"] = prepare.begin_reading(Path(origin.image))
         if build.is_open() and build.record.base:
             build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
 
@@ -157,8 +163,13 @@ def check_origin(build: Build) -> None:
     origin = build.record.origin
     assert origin is not None
     basis, image = build.record.basis, Path(origin.image)
-    reading = build.beside.pop("reading", None) or prepare.begin_reading(image)
-    if prepare.is_as_it_was(image, reading, basis.digest if basis else ""):
+    reading, digest = build.beside.pop("reading", None) or prepare.begin_reading(image), basis.digest if basis else ""
+    try:
+        is_whole = prepare.is_as_it_was(image, reading, digest)
+    except BuildDied as death:  # a new base is then not kept, and prepared again by the next build
+        build.progress.note(f"{death.message}: it is read again")
+        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image), digest)
+    if is_whole:
         return
     if basis:
         what = f"the last root image {image} is damaged"
@@ -231,7 +242,7 @@ def variate(build: Build) -> list[StateResult]:
             apt.has_read(build.beside.pop("reading packages").finish())
         with BackgroundTask(lambda: found.digest, "reading the variation") as reading:
             group = "" if build.settings.live else group_name(build.settings)  # a machine makes groups of its own there
-            with swept(build.settings):
+            with sharing_packages(build, apt), swept(build.settings):
                 results, states = work_inside(
                     build.root,
                     apply,
@@ -243,9 +254,7 @@ def variate(build: Build) -> list[StateResult]:
             digest = reading.finish()
         remove_copies(build.root, build.workspace.upper, build.network())
         free_jobs(build.root, build.workspace.upper)
-        share(build, apt.keep_archives)
         apt.end()
-        begin_unpacking(build, apt)
         if not build.is_whole:
             finish_unpacking(build)
         build.note(varied=Varied(found.reference, digest, found.id, build.settings.revision, results, states))

@@ -63,6 +63,19 @@ def mount_image(image: StrPath, target: StrPath, *options: str, offset: int = 0,
     run(["mount", "-o", ",".join(["loop", "nodev", *harmless, *options, *window]), image, target])
 
 
+def mount_memory(path: Path, mib: int) -> bool:
+    """Mount a tmpfs, if this kernel's takes all that a disk would; returns whether."""
+    path.mkdir(parents=True, exist_ok=True)
+    run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nodev", "vm_create", path])
+    try:
+        os.setxattr(path, "user.vm_create", b"1")
+    except OSError:  # before Linux 6.6
+        unmount(path)
+        return False
+    os.removexattr(path, "user.vm_create")
+    return True
+
+
 def unmount(path: StrPath) -> None:
     """Unmount, if mounted.
 

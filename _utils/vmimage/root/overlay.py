@@ -6,12 +6,15 @@ fsync of dpkg reaches the disk, because a build that does not finish is thrown a
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.errors import CommandFailed, NotReady, StillMounted
-from vmimage.root.mounts import escaped_option, is_mounted, mount_image, source_of, unmount
+from vmimage.root.mounts import escaped_option, is_mounted, mount_image, mount_memory, source_of, unmount
 from vmimage.root.workspace import Workspace
+from vmimage.system.aliases import StrPath
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
 
@@ -49,7 +52,7 @@ def prepare_root(workspace: Workspace, base_image: Path, root: Path, *, memory_m
         )
     if root.exists() and any(root.iterdir()):
         raise NotReady(f"{root} is not empty", hint="set ami.root to an empty or new directory")
-    in_memory = bool(memory_mib) and _mount_memory(workspace.changes, memory_mib)
+    in_memory = bool(memory_mib) and mount_memory(workspace.changes, memory_mib)
     for directory in (workspace.lower, workspace.upper, workspace.work, root):
         directory.mkdir(parents=True, exist_ok=True)
     # below /dev, where programs look for the device of a root
@@ -64,19 +67,9 @@ def mount_root(workspace: Workspace, opened: Opened, *, kept: bool = False) -> N
     """
     if kept:  # a volatile overlay refuses to be mounted again; this overlay was not interrupted by a crash of the machine
         remove_tree(workspace.work / "work" / "incompat", ignore_errors=True)
-    options = [
-        f"lowerdir={escaped_option(workspace.lower)}",
-        f"upperdir={escaped_option(workspace.upper)}",
-        f"workdir={escaped_option(workspace.work)}",
-        "index=on",  # hard links of the base stay hard links
-        "redirect_dir=on",  # directories of the base can be renamed
-        "nodev",
-        *([] if kept else ["volatile"]),
-    ]
     mount_image(opened.base_image, workspace.lower, "ro")
-    os.chmod(workspace.upper, os.stat(workspace.lower).st_mode & 0o7777)
     try:
-        run(["mount", "-t", "overlay", "-o", ",".join(options), opened.source, opened.root])
+        _mount_overlay(opened.source, (workspace.lower, workspace.upper, workspace.work), opened.root, is_volatile=not kept)
     except CommandFailed as error:
         unmount(workspace.lower)
         raise NotReady(
@@ -85,17 +78,42 @@ def mount_root(workspace: Workspace, opened: Opened, *, kept: bool = False) -> N
         ) from error
 
 
-def _mount_memory(path: Path, mib: int) -> bool:
-    """A tmpfs, if this kernel's takes all that a disk would; returns whether."""
-    path.mkdir(parents=True, exist_ok=True)
-    run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nodev", "vm_create", path])
+def _mount_overlay(source: str, directories: tuple[Path, Path, Path], point: StrPath, *, is_volatile: bool) -> None:
+    """:param directories: the lower, the upper, and one to work in"""
+    lower, upper, work = directories
+    os.chmod(upper, os.stat(lower).st_mode & 0o7777)
+    options = [
+        f"lowerdir={escaped_option(lower)}",
+        f"upperdir={escaped_option(upper)}",
+        f"workdir={escaped_option(work)}",
+        "index=on",  # hard links of the base stay hard links
+        "redirect_dir=on",  # directories of the base can be renamed
+        "nodev",
+        *(["volatile"] if is_volatile else []),
+    ]
+    run(["mount", "-t", "overlay", "-o", ",".join(options), source, point])
+
+
+@contextmanager
+def open_copy(files: Path, top: Path, memory_mib: int = 0) -> Iterator[Path]:
+    """A root with the files of a directory for the time of the block; what is changed there is thrown away.
+
+    :param top: an empty directory is made here to work in
+    :param memory_mib: MiB of memory that the changes may take; 0: they go to the disk
+    """
+    root, upper, work = top / "root", top / "upper", top / "work"
+    in_memory = bool(memory_mib) and mount_memory(top, memory_mib)
+    for directory in (root, upper, work):
+        directory.mkdir(parents=True)
     try:
-        os.setxattr(path, "user.vm_create", b"1")
-    except OSError:  # before Linux 6.6
-        unmount(path)
-        return False
-    os.removexattr(path, "user.vm_create")
-    return True
+        _mount_overlay("vm_create", (files, upper, work), root, is_volatile=True)
+        try:
+            yield root
+        finally:
+            unmount(root)
+    finally:
+        if in_memory:
+            unmount(top)
 
 
 def is_open(opened: Opened | None) -> bool:

@@ -76,6 +76,11 @@ def known_digest(path: StrPath, table: Path, algorithm: str = "sha256", moved: M
     return digest
 
 
+def is_known(path: StrPath, table: Path, algorithm: str = "sha256") -> bool:
+    """Whether :func:`known_digest` has the digest of a file in its table."""
+    return (read_record(table) or {}).get(f"{algorithm} {os.path.realpath(path)}", [None])[0] == identity_of(path)
+
+
 def forget_digests(path: StrPath, table: Path) -> None:
     """Take a file out of the table: it looks as it did, and is something else."""
     ending = f" {os.path.realpath(path)}"

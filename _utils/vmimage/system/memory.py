@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 from vmimage.errors import NotReady
 from vmimage.system.aliases import StrPath
 
+#: what apt, dpkg and the kernel say of a disk that is full: they remove what they wrote, and then it no longer looks full
+_NO_ROOM = ("No space left on device", "enough free space")
 SHARE = 0.6  # of what is free, for changes: the rest is for the programs of the build, and for caches
 
 
@@ -97,3 +99,8 @@ def is_full(path: StrPath) -> bool:
     """Whether a file system has less than a hundredth of its blocks or inodes left."""
     facts = os.statvfs(path)
     return facts.f_bavail * 100 < facts.f_blocks or facts.f_favail * 100 < facts.f_files
+
+
+def ran_full(path: StrPath, said: str) -> bool:
+    """Whether a file system was too small for what was written there, as it looks or as the programs said that wrote."""
+    return is_full(path) or any(words in said for words in _NO_ROOM)
