@@ -22,7 +22,7 @@ from vmimage.apt.packages import list_packages
 from vmimage.base import bootstrap, convert
 from vmimage.base.download import forget_download
 from vmimage.base.locate import Located
-from vmimage.errors import KeptDamaged, WorkspaceBusy
+from vmimage.errors import BuildDied, KeptDamaged, WorkspaceBusy
 from vmimage.image import ext4
 from vmimage.settings.schema import Settings
 from vmimage.system.aging import is_old
@@ -314,14 +314,17 @@ def _prepare(
     with (
         _opened(located, scratch, memory_mib, progress) as base,
         fitting_paths(base.point),
-        BackgroundTask(lambda: meanwhile(base.point), f"reading {base.point}") as reading,
+        BackgroundTask(lambda: meanwhile(base.point), f"what is done beside the packing of {located.reference}") as reading,
     ):
         packages = list_packages(base.point)
         content = ext4.pack_image(
             base.point, partial, label=base.label, uuid=base.uuid, journal=False, spare_inodes=_SPARE_INODES
         )
         ext4.cut_image(partial)
-        reading.finish()
+        try:
+            reading.finish()
+        except BuildDied as death:  # nothing is lost but the time that it would have saved
+            progress.note(death.message)
     size = content.blocks * ext4.BLOCK
     return asdict(Base("", located.format, located.digest, "", "", base.label, base.uuid, packages, size))
 
