@@ -52,7 +52,7 @@ LONG = (
 )
 GROUPS = tuple(WORKERS)
 #: lanes beside the other groups, in each one group after the other: alone a lane leaves a core without work for half of its time
-BESIDE = (("openstack", "cases", "hostile"), ("builder",))
+BESIDE = (("openstack", "cases", "hostile", "salt", "docs"), ("builder",))
 AFTER = {"builder": "tools"}  # a machine runs one builder at a time, those of tools among them
 BY_NAME_ALONE = ("parity", "faults", "fleet", "disk")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it

@@ -7,8 +7,6 @@ import pytest
 from booting import WHO, asked, asked_by_key, facts_of
 from vmimage.image.triplet import Triplet
 
-pytestmark = pytest.mark.boot
-
 
 @pytest.fixture(scope="module")
 def by_key(sample):
