@@ -53,7 +53,6 @@ LONG = (
 GROUPS = tuple(WORKERS)
 #: lanes beside the other groups, in each one group after the other: alone a lane leaves a core without work for half of its time
 BESIDE = (("openstack", "cases", "hostile", "salt", "docs"), ("builder",))
-AFTER = {"builder": "tools"}  # a machine runs one builder at a time, those of tools among them
 BY_NAME_ALONE = ("parity", "faults", "fleet", "disk")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
@@ -86,18 +85,15 @@ def run_groups(chosen, arguments, reports, stopping):
 
     :param stopping: a threading.Event: where it is set no further group begins
     """
-    outcomes, ended = {}, {group: threading.Event() for group in chosen}
+    outcomes = {}
 
     def run(groups, output=None):
         for group in groups:
-            if AFTER.get(group) in ended:
-                ended[AFTER[group]].wait()
             if stopping.is_set():
                 return
             outcomes[group] = run_group(group, chosen[group], arguments(group), reports, output)
-            ended[group].set()
 
-    main, *beside = lanes_of(chosen)
+    main, *beside = lanes_of(chosen) or [[]]
     with ExitStack() as open_logs:
         logs = [
             open_logs.enter_context(Path(reports, f"lane-{number}.log").open("w+", encoding="utf-8", errors="replace"))
@@ -112,8 +108,6 @@ def run_groups(chosen, arguments, reports, stopping):
             stopping.set()
             raise
         finally:
-            for event in ended.values():
-                event.set()
             for thread in threads:
                 thread.join()
         for log in logs:
