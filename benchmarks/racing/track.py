@@ -17,7 +17,7 @@ from vmimage.base.locate import architecture_of
 from vmimage.settings.schema import Settings
 from vmimage.system.digest import digest_of_file
 
-from racing import meter
+from racing import meter, proxy
 
 PACKAGES = ["nginx", "postgresql-15"]
 USER = "racer"
@@ -46,9 +46,10 @@ class Track:
         self.sources = [tuple(line.split(" ", 3)[1:]) for line in plan["sources"]]
         facts_file = self.tools / "base.json"
         facts = json.loads(facts_file.read_text()) if facts_file.exists() else {}
-        if facts.get("plan") != digest_of_plan(plan):
+        made_of = {"plan": digest_of_plan(plan), "proxy": proxy.ADDRESS}
+        if not made_of.items() <= facts.items():
             say("bootstrapping the base that all start from")
-            facts = {"plan": digest_of_plan(plan), "port": _free_port()}
+            facts = {**made_of, "port": _free_port()}
             facts["digest"] = self._bootstrap(plan, facts["port"])
             facts_file.write_text(json.dumps(facts))
         self.proxy_port, self.digest = facts["port"], facts["digest"]
@@ -97,7 +98,7 @@ TAR_ALL = ["--numeric-owner", "--xattrs", "--xattrs-include=*"]
 
 
 def proxy_address(port):
-    return f"http://127.0.0.1:{port}"
+    return f"http://{proxy.ADDRESS}:{port}"
 
 
 def _free_port():
