@@ -28,7 +28,7 @@ from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
 from vmimage.system.progress import Progress
 
-pytestmark = [pytest.mark.boot, pytest.mark.needs("hg", "genisoimage")]
+pytestmark = pytest.mark.needs("hg", "genisoimage")
 
 RUN_SECONDS, BOOT_SECONDS = 1800, 600
 PUBLISHED = r"vm_create: web-amd64 is published: image (\S+), kernel (\S+), ramdisk (\S+), from (\S+)"

@@ -22,11 +22,6 @@ REPOSITORIES = {"web": "hg", "db": "git", "mail": "hg", "proxy": "git", "cache":
 STATES = "a file is there:\n  file.managed: [{{name: /srv/said, contents: '{}'}}]\n"
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.root)
-
-
 class Files:
     """Salt's cache ``localfs``, to be read: importing Salt would change how pytest imports."""
 

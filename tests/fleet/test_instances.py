@@ -48,7 +48,6 @@ from vmimage.instance.userdata import sort_userdata
 from vmimage.nova.trial import Trial
 from vmimage.settings.trial import TrialSettings
 
-pytestmark = pytest.mark.root
 KIND = InstanceKind(image=IMAGE, flavor=FLAVOR, network=(NETWORK,), limit=2, deadline=3600)
 SETTINGS = {"git_address_variation": "https://git.example.org/web", "git_rev_variation": "0" * 40, "pillar": {"web": "grün 0123"}}
 PUBLISHED = (
