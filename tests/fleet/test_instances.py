@@ -194,6 +194,7 @@ def test_the_console_says_how_far_a_build_is(nova, running):  # noqa: F811
     )
     sight = builders.look([claim])[17]
     assert (sight.seen, sight.step, sight.percent) == (Seen.RUNNING, "upload", 50)
+    assert builders.watch([claim, claim_of(18)], {}) == {17: ("upload", 50)}
     assert "vm_create: userdata" in builders.log(claim)
 
 
