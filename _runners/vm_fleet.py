@@ -114,12 +114,13 @@ def plan():
         return _judged(_open().plan())
 
 
-def reconcile(repository=None):
+def reconcile(repository=None, ask=True):
     """
     Judge the builds that are under way, publish those that have ended well, and begin what is missing or stale. Does not wait for builds.
     Where another call does that already, it is left a note to look once more, and this call ends at once.
 
     :param str repository: of ``ami_fleet`` that has changed; default: all are asked
+    :param bool ask: False to ask no repository that was asked before: a build has ended, and no commit is new
     :return: dict of ``began``, ``ended`` (dicts by image name), ``removed`` (names), ``passes``, ``busy`` (another call does it) and
         ``problems``, with which the exit code is 1
     :raises CommandExecutionError: if ``ami_fleet`` is wrong
@@ -131,7 +132,7 @@ def reconcile(repository=None):
         salt-run vm_fleet.reconcile
     """
     with _salt_errors():
-        return _notified(_open(), lambda opened: opened.reconcile(repository))
+        return _notified(_open(), lambda opened: opened.reconcile(repository, ask=ask))
 
 
 def hook(repositories=(), digest=""):

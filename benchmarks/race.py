@@ -108,6 +108,8 @@ def run_lap(track, contest, traffic, number):
         found["downloaded_bytes"] = traffic.bytes if track.counts_downloads() else None
         for triplet in contest.triplets(lap):
             found |= check.look_at(triplet, lap)
+        for disk in contest.disks(lap):
+            found |= check.look_at_disk(disk, lap)
         found |= contest.details(lap)
     found["round"] = number
     say(f"{'cold' if number == 0 else f'round {number}'}: {contest.name}: {found['seconds']} s")

@@ -17,6 +17,7 @@
   "reactor": [
     {"vm_fleet/poke": [reactions ~ "/poke.sls"]},
     {"salt/engines/hook/vm_fleet": [reactions ~ "/hook.sls"]},
+    {"salt/job/*_vm_fleet/ret/*": [reactions ~ "/end.sls"]},
   ],
   "schedule": {
     "vm_fleet": {"function": "vm_fleet.reconcile", "seconds": wanted.get("every", 300), "maxrunning": 1, "return_job": False},
@@ -33,8 +34,8 @@ no reaction or engine of the file master is lost:
     - name: echo "move reactor and engines from {{ directory }}/master to a file in {{ directory }}/master.d" >&2; exit 1
     - onlyif: grep -qsE '^["'"'"']?(reactor|engines)["'"'"']? *:' {{ directory }}/master
 
-{% for name in ("poke", "hook") %}
-the reaction to a {{ name }} is there:
+{% for name in ("poke", "hook", "end") %}
+the reaction to {{ "the" if name == "end" else "a" }} {{ name }} is there:
   file.managed:
     - name: {{ reactions }}/{{ name }}.sls
     - makedirs: True

@@ -12,13 +12,13 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 TOP = Path(__file__).resolve().parents[1]
-# Two workers for two cores; who waits for servers leaves room for a third.  A file goes whole to a worker where its tests share
+# Two workers in a lane; who waits for servers leaves room for a third.  A file goes whole to a worker where its tests share
 # what is costly to make.
 _FILES = ["--dist", "loadfile", "--no-loadscope-reorder"]
 WORKERS = {
@@ -26,7 +26,7 @@ WORKERS = {
     "tools": ["-n", "3", *_FILES],
     "salt": ["-n", "2", *_FILES],
     "docs": ["-n", "2", *_FILES],
-    "builder": ["-n", "1"],  # a machine runs one builder at a time, those of tools among them
+    "builder": ["-n", "1"],  # a machine runs one builder at a time
     "openstack": ["-n", "2", "--dist", "worksteal"],
     "root": ["-n", "2", *_FILES],
     "hostile": ["-n", "2", *_FILES, "-m", "hostile and not long"],
@@ -39,6 +39,8 @@ WORKERS = {
 #: files that take longest, to be begun first
 LONG = (
     "guest",
+    "outputs",
+    "crash",
     "builder_image",
     "boot",
     "bases",
@@ -49,8 +51,8 @@ LONG = (
     "delivery",
 )
 GROUPS = tuple(WORKERS)
-#: run beside the groups that follow it: with one worker that waits for an emulated machine it leaves room
-BESIDE = "builder"
+#: lanes beside the other groups, in each one group after the other: alone a lane leaves a core without work for half of its time
+BESIDE = (("openstack", "cases", "hostile", "salt", "docs"), ("builder",))
 BY_NAME_ALONE = ("parity", "faults", "fleet", "disk")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
 #: more for a group that is named: what our own cases prove already is built from others' cases only when asked
@@ -60,7 +62,7 @@ NO_TESTS = 5  # pytest's exit code where it found nothing to run
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a group ended; ``xfailed`` are known failures."""
+    """How a group ended; ``xfailed`` are known failures, and ``busy`` how much of all cores' time the machine was at work."""
 
     group: str
     seconds: float
@@ -70,38 +72,55 @@ class Outcome:
     xfailed: int
     code: int
     left: tuple
+    busy: float
 
     def line(self):
         known = f", {self.xfailed} known to fail" if self.xfailed else ""
-        return (
-            f"{self.group:10} {self.seconds:7.0f} s   {self.passed:5} passed, {self.failed} failed, {self.skipped} skipped{known}"
-        )
+        times = f"{self.group:10} {self.seconds:7.0f} s, cores {self.busy:4.0%} busy"
+        return f"{times}   {self.passed:5} passed, {self.failed} failed, {self.skipped} skipped{known}"
 
 
-def run_groups(chosen, arguments, reports):
-    """All groups, one after the other but for the group that runs beside others; an :class:`Outcome` each."""
-    outcomes, beside = {}, None
+def run_groups(chosen, arguments, reports, stopping):
+    """All groups, those of :data:`BESIDE` in their lanes beside the others; an :class:`Outcome` each.
 
-    def run(group, output=None):
-        outcomes[group] = run_group(group, chosen[group], arguments(group), reports, output)
+    :param stopping: a threading.Event: where it is set no further group begins
+    """
+    outcomes = {}
 
-    log = Path(reports, f"{BESIDE}.log")
-    for group in chosen:
-        if group == BESIDE and group != list(chosen)[-1]:
-            beside = threading.Thread(target=run_beside, args=(run, log))
-            beside.start()
-        else:
-            run(group)
-    if beside:
-        beside.join()
-        print(log.read_text(encoding="utf-8", errors="replace"), flush=True)
+    def run(groups, output=None):
+        for group in groups:
+            if stopping.is_set():
+                return
+            outcomes[group] = run_group(group, chosen[group], arguments(group), reports, output)
+
+    main, *beside = lanes_of(chosen) or [[]]
+    with ExitStack() as open_logs:
+        logs = [
+            open_logs.enter_context(Path(reports, f"lane-{number}.log").open("w+", encoding="utf-8", errors="replace"))
+            for number in range(len(beside))
+        ]
+        threads = [threading.Thread(target=run, args=lane) for lane in zip(beside, logs, strict=True)]
+        for thread in threads:
+            thread.start()
+        try:
+            run(main)
+        except BaseException:
+            stopping.set()
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+        for log in logs:
+            log.seek(0)
+            print(log.read(), flush=True)
     return [outcomes[group] for group in chosen]
 
 
-def run_beside(run, log):
-    """The group beside others, its output kept for the end."""
-    with log.open("w", encoding="utf-8") as output:
-        run(BESIDE, output)
+def lanes_of(groups):
+    """The groups of each lane that has any; first those that are beside no others."""
+    main = [group for group in groups if not any(group in lane for lane in BESIDE)]
+    lanes = [main, *([group for group in lane if group in groups] for lane in BESIDE)]
+    return [lane for lane in lanes if lane]
 
 
 def run_group(group, paths, arguments, reports, output=None):
@@ -110,16 +129,25 @@ def run_group(group, paths, arguments, reports, output=None):
     :param output: an open file, default the terminal
     """
     print(f"\n=== {group}", flush=True, file=output)
-    begun, directory = time.monotonic(), f"{reports}/{group}"
+    begun, before, directory = time.monotonic(), core_seconds(), f"{reports}/{group}"
     report = Path(f"{directory}.xml")
     # short: sockets lie below it, whose paths have 107 characters at most
     argv = [sys.executable, "-m", "pytest", *WORKERS[group], "--basetemp", directory, "--junitxml", report, *arguments]
-    code = subprocess.run([*argv, *paths], cwd=TOP, check=False, env={**os.environ, RUN: directory}, stdout=output).returncode
+    environment = {**os.environ, RUN: directory}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would compile the project, each for itself
+    code = subprocess.run([*argv, *paths], cwd=TOP, check=False, env=environment, stdout=output).returncode
     seconds = time.monotonic() - begun
+    busy, waited = (now - then for now, then in zip(core_seconds(), before, strict=True))
     left = left_behind(directory)
     for what in left:
         print(f"left behind by {group}: {what}", flush=True, file=output)
-    return Outcome(group, seconds, *counted(report), code, left)
+    return Outcome(group, seconds, *counted(report), code, left, busy / (busy + waited or 1))
+
+
+def core_seconds():
+    """How long the cores of this machine have worked since it started, and how long they had nothing to do: two numbers of one unit."""
+    times = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    return sum(times) - sum(times[3:5]), sum(times[3:5])
 
 
 def long_first(directory):
@@ -289,14 +317,15 @@ def main(words):
         chosen = touched(changed_files(), groups)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as reports:
-        named = {group: NAMED.get(group, []) for group in options.groups}
+        named, stopping = {group: NAMED.get(group, []) for group in options.groups}, threading.Event()
 
         def stop(number, _frame):
+            stopping.set()
             end_all(chosen, reports)  # before pytest ends: then its workers' programs are descendants no more
             sys.exit(128 + number)
 
         signal.signal(signal.SIGTERM, stop)
-        outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports)
+        outcomes = run_groups(chosen, lambda group: ["--durations=10", *named.get(group, []), *more], reports, stopping)
     print()
     for outcome in outcomes:
         print(outcome.line())

@@ -120,9 +120,14 @@ class Host:
         :returns: as ``state.sls``: a dict of results, or errors as a list or a text
         """
         options: dict[str, Any] = {"concurrent": True, "test": False}
-        if sls not in self.functions["cp.list_states"]() and (delivery.states_directory() / f"{sls}.sls").exists():
+        if sls not in self._own_states and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
         return self.functions["state.sls"](sls, **options)
+
+    @functools.cached_property
+    def _own_states(self) -> list[str]:
+        """The SLS of the minion's file_roots; asking starts a file server."""
+        return self.functions["cp.list_states"]()
 
     def _shipped_config(self) -> Path:
         """A minion config whose file_roots are the states that pip installed: for users who did not copy them to their own."""

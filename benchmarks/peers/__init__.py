@@ -1,12 +1,17 @@
 """The contests, in the order in which they are shown.  A new contest is a class of its own and a word in this list."""
 
-from peers import diskimage_builder, edits, floor, mkosi, mmdebstrap, ours
+from peers import diskimage_builder, disks, edits, floor, mkosi, mmdebstrap, ours
 
 CONTESTS = [
     ours.CleanBuild,
     edits.Incremental,
     edits.Unchanged,
     edits.Many,
+    disks.Triplet,
+    disks.Outputs,
+    disks.Ours,
+    disks.Mkosi,
+    disks.DiskimageBuilder,
     mkosi.Mkosi,
     mkosi.Incremental,
     mmdebstrap.Mmdebstrap,

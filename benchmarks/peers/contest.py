@@ -18,6 +18,14 @@ class Triplet:
     motd: str
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A result: a whole disk, raw, and the motd that must be in it."""
+
+    image: Path
+    motd: str
+
+
 class Contest:
     """One way to do the job.
 
@@ -58,6 +66,10 @@ class Contest:
     def triplets(self, lap):
         """The results to look at."""
         return [Triplet(lap.directory / "root.img", lap.directory / "kernel", lap.directory / "ramdisk", lap.motd)]
+
+    def disks(self, lap):
+        """The whole disks to look at."""
+        return []
 
     def details(self, lap):
         """What else is to be noted of this run."""

@@ -40,6 +40,7 @@ class PreparedBase(Contest):
     title = "diskimage-builder, prepared base"
     note = "an element of ours unpacks the base; fetches apt's lists and leaves them in the image; chooses du / 0.6 as its size"
     elements = ["race-base", "race-job"]
+    script = _SCRIPT
 
     def install(self):
         needs_program("sudo", "sudo")
@@ -57,7 +58,7 @@ class PreparedBase(Contest):
         elements = lap.directory / "elements"
         self._write_elements(elements, lap)
         places = [self.track.tools, lap.cache, lap.memory, lap.directory]
-        return ["env", f"ELEMENTS_PATH={elements}", *self.environment(), *shell(_SCRIPT, *places, *self.elements)]
+        return ["env", f"ELEMENTS_PATH={elements}", *self.environment(), *shell(self.script, *places, *self.elements)]
 
     def environment(self):
         return []

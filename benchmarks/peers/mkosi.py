@@ -32,7 +32,7 @@ Release={release}
 CacheOnly={fetching}
 
 [Output]
-Format=directory
+Format={format}
 Overlay={overlay}
 Output=root
 OutputDirectory={lap.memory}/made
@@ -47,7 +47,7 @@ BaseTrees={base}
 Packages={packages}
 WithRecommends=no
 WithDocs=yes
-Bootable=no
+{boot}
 CleanPackageMetadata=no
 RemoveFiles=/var/lib/apt/lists/*
             /var/cache/apt/*
@@ -86,8 +86,8 @@ class Mkosi(InSmallRoot):
         sources = top / "mkosi.pkgmngr/etc/apt/sources.list.d/mkosi.sources"
         sources.parent.mkdir(parents=True)
         sources.write_text("".join(_SOURCE.format(*source) for source in self.track.sources))
-        chosen = self.choose(lap)
-        chosen["packages"] = "\n         ".join(chosen["packages"])
+        chosen = {"format": "directory", "boot": ["Bootable=no"], **self.choose(lap)}
+        chosen |= {"packages": "\n         ".join(chosen["packages"]), "boot": "\n".join(chosen["boot"])}
         (top / "mkosi.conf").write_text(_CONFIG.format(lap=lap, release=RELEASE, proxy=self.track.proxy(), **chosen))
         for name, text in ("prepare", _PREPARE), ("postinst.chroot", _POSTINST.format(user=USER, motd=lap.motd, release=RELEASE)):
             (top / f"mkosi.{name}").write_text(text)

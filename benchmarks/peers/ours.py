@@ -40,6 +40,11 @@ class CleanBuild(Contest):
     note = "its time includes sealing, e2fsck, digests and the manifest"
     settings = ()
 
+    @property
+    def base(self):
+        """What it starts from."""
+        return self.track.base
+
     def version(self):
         return subprocess.check_output(["git", "-C", TOP, "describe", "--always", "--dirty"], text=True).strip()
 
@@ -69,8 +74,8 @@ class CleanBuild(Contest):
             "log_level": "info",
             "log_granular_levels": {"salt": "warning"},
             "ami": {
-                "base": str(self.track.tar),
-                "base_hash": self.track.digest,
+                "base": str(self.base.tar),
+                "base_hash": self.base.digest,
                 "output": str(self.output(lap)),
                 "workspace": str(lap.cache / "builds"),
                 "cache": str(lap.cache / "cache"),

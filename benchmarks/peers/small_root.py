@@ -11,7 +11,7 @@ from racing.track import RELEASE
 
 from peers.contest import Contest
 
-_PROGRAMS = "mkosi mmdebstrap debian-archive-keyring e2fsprogs kmod cpio mount tar uidmap xz-utils zstd python3-pefile"
+_PROGRAMS = "mkosi mmdebstrap debian-archive-keyring e2fsprogs kmod cpio mount tar uidmap xz-utils zstd python3-pefile systemd-boot dosfstools mtools"
 _ENTER = """
 set -eu
 root=$1 directory=$2 tools=$3; shift 3
@@ -42,7 +42,8 @@ class InSmallRoot(Contest):
         return self.track.tools / "root"
 
     def install(self):
-        if self.root.exists():
+        listed = self.root / "race-programs"
+        if listed.exists() and listed.read_text() == _PROGRAMS:
             return
         backports = f"deb {self.track.main_mirror()} {RELEASE}-backports main"
         partial = self.root.with_suffix(".partial")
@@ -51,6 +52,8 @@ class InSmallRoot(Contest):
         argv += ['--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
         argv += [f'--aptopt=APT::Default-Release "{RELEASE}-backports"']
         subprocess.run([*argv, RELEASE, partial, *self.track.plan["sources"], backports], check=True, capture_output=True)
+        (partial / listed.name).write_text(_PROGRAMS)
+        shutil.rmtree(self.root, ignore_errors=True)
         partial.rename(self.root)
 
     def version(self):

@@ -1,6 +1,7 @@
 """A result, looked at: is everything there that the job asks for?"""
 
 import filecmp
+import json
 import re
 import subprocess
 from contextlib import contextmanager
@@ -23,28 +24,65 @@ def look_at(triplet, lap):
     :raises ResultWrong: naming what is missing
     """
     image = triplet.root_image
-    clean = subprocess.run(["e2fsck", "-f", "-n", image], capture_output=True, text=True)
-    _expect(clean.returncode == 0, lap, f"e2fsck is not content: {clean.stdout}")
+    _expect_clean(image, lap)
     with shown(image, lap) as root:
-        packages = _packages(root)
-        _expect(not (lacking := set(PACKAGES) - set(packages)), lap, f"{', '.join(lacking)} is not installed")
-        _expect(re.search(rf"^{USER}:.*:/bin/bash$", (root / "etc/passwd").read_text(), re.M), lap, f"there is no user {USER}")
-        _expect((root / "home" / USER).is_dir(), lap, f"{USER} has no home")
-        _expect((root / "etc/motd").read_text() == f"{triplet.motd}\n", lap, "/etc/motd is not what was asked")
-        _expect((root / "var/lib/postgresql/15/main/PG_VERSION").exists(), lap, "PostgreSQL has no database cluster")
+        packages = _look_into(root, triplet.motd, lap)
         kernel = max(root.glob("boot/vmlinuz-*"), key=lambda path: version_key(path.name))
         ramdisk = kernel.with_name(kernel.name.replace("vmlinuz-", "initrd.img-"))
         for ours, theirs in ((kernel, triplet.kernel), (ramdisk, triplet.ramdisk)):
             _expect(filecmp.cmp(ours, theirs, shallow=False), lap, f"{theirs.name} is not the image's {ours.name}")
-        content = int(subprocess.check_output(["du", "-s", "-x", "--block-size=1", root]).split()[0])
-    facts, fields = image.stat(), superblock(image)
+        content = _content_bytes(root)
+    return {**_sizes(image, superblock(image)), "content_bytes": content, "packages": packages}
+
+
+def look_at_disk(disk, lap):
+    """Refuse a whole disk that is not what the job asks for, in its largest partition; it is not booted.
+
+    :returns: as :func:`look_at`, bytes of the whole disk
+    :raises ResultWrong: naming what is missing
+    """
+    table = json.loads(subprocess.check_output(["sfdisk", "--json", disk.image]))["partitiontable"]
+    bytes_of = table.get("sectorsize", 512)
+    root_at = max(table["partitions"], key=lambda partition: partition["size"])
+    window = ["--offset", str(root_at["start"] * bytes_of), "--sizelimit", str(root_at["size"] * bytes_of)]
+    device = subprocess.check_output(["losetup", "--find", "--show", "--read-only", *window, disk.image], text=True).strip()
+    try:
+        _expect_clean(device, lap)
+        with shown(device, lap) as root:
+            packages, content = _look_into(root, disk.motd, lap), _content_bytes(root)
+        fields = superblock(device)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    return {**_sizes(disk.image, fields), "content_bytes": content, "packages": packages}
+
+
+def _expect_clean(image, lap):
+    clean = subprocess.run(["e2fsck", "-f", "-n", image], capture_output=True, text=True)
+    _expect(clean.returncode == 0, lap, f"e2fsck is not content: {clean.stdout}")
+
+
+def _look_into(root, motd, lap):
+    """What the job asks for, in a mounted root; returns its packages."""
+    packages = _packages(root)
+    _expect(not (lacking := set(PACKAGES) - set(packages)), lap, f"{', '.join(lacking)} is not installed")
+    _expect(re.search(rf"^{USER}:.*:/bin/bash$", (root / "etc/passwd").read_text(), re.M), lap, f"there is no user {USER}")
+    _expect((root / "home" / USER).is_dir(), lap, f"{USER} has no home")
+    _expect((root / "etc/motd").read_text() == f"{motd}\n", lap, "/etc/motd is not what was asked")
+    _expect((root / "var/lib/postgresql/15/main/PG_VERSION").exists(), lap, "PostgreSQL has no database cluster")
+    return packages
+
+
+def _content_bytes(root):
+    return int(subprocess.check_output(["du", "-s", "-x", "--block-size=1", root]).split()[0])
+
+
+def _sizes(image, fields):
+    facts = image.stat()
     return {
         "image_bytes": facts.st_size,
         "image_disk_bytes": facts.st_blocks * 512,
-        "content_bytes": content,
         "free_bytes": int(fields["Free blocks"]) * int(fields["Block size"]),
         "journal": fields.get("Total journal size", fields.get("Journal size", "none")),
-        "packages": packages,
     }
 
 

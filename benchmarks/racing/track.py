@@ -1,6 +1,6 @@
 """Where the race is run: its directories, the base that all start from, and what is cleared away behind it.
 
-DIRECTORY/tools/   base.tar, the peers' programs: made once         DIRECTORY/caches/NAME/   what a contest keeps between its runs
+DIRECTORY/tools/   base.tar, disk.tar, the peers' programs: made once         DIRECTORY/caches/NAME/   what a contest keeps between its runs
 DIRECTORY/lap/     one run: results on the disk, and memory/, a tmpfs for scratch where memory is plenty
 """
 
@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.base.bootstrap import bootstrap, digest_of_plan, plan_bootstrap
@@ -25,10 +26,23 @@ RELEASE = "bookworm"
 _TMPFS_FREE_GIB = 6  # so much must be free for peers to work in memory: DIB asks for about that, the others for 1.5
 
 
+@dataclass(frozen=True)
+class Base:
+    """What contests start from.
+
+    :ivar Path tar: its files
+    :ivar str digest: ``sha256:HEX``
+    """
+
+    tar: Path
+    digest: str
+
+
 class Track:
     """What all contests share.
 
-    :ivar Path tar: the base
+    :ivar Base base: what all start from
+    :ivar Base disk_base: what whole disks start from, once a contest has asked for it
     :ivar list sources: ``(address, suite, components)`` of each of its apt sources
     :ivar int proxy_port: where the counting proxy listens
     """
@@ -37,33 +51,51 @@ class Track:
         self.directory = directory
         self.tools = Path(tools or os.environ.get("RACE_TOOLS") or directory / "tools").resolve()
         self.tools.mkdir(parents=True, exist_ok=True)
-        self.tar = self.tools / "base.tar"
+
+    @property
+    def tar(self):
+        """The files of the base."""
+        return self.base.tar
 
     def make_base(self, say):
         """Bootstrap the base, as our own builds do, if it is not there or its plan has changed."""
-        plan = plan_bootstrap(Settings(release=RELEASE), architecture_of(Settings()))
-        self.plan = plan
-        self.sources = [tuple(line.split(" ", 3)[1:]) for line in plan["sources"]]
-        facts_file = self.tools / "base.json"
-        facts = json.loads(facts_file.read_text()) if facts_file.exists() else {}
-        made_of = {"plan": digest_of_plan(plan), "proxy": proxy.ADDRESS}
+        self.plan = self._plan()
+        self.sources = [tuple(line.split(" ", 3)[1:]) for line in self.plan["sources"]]
+        self.proxy_port = (self._facts("base") or {"port": _free_port()})["port"]
+        self.base = self._made("base", self.plan, say)
+
+    def make_disk_base(self, say=lambda line: None):
+        """The base with what boots a disk by BIOS and UEFI, and lets it grow."""
+        self.disk_base = self._made("disk", self._plan(outputs=("triplet", "disk")), say)
+
+    @staticmethod
+    def _plan(**more):
+        return plan_bootstrap(Settings(release=RELEASE, **more), architecture_of(Settings()))
+
+    def _facts(self, name):
+        file = self.tools / f"{name}.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def _made(self, name, plan, say):
+        tar = self.tools / f"{name}.tar"
+        made_of = {"plan": digest_of_plan(plan), "proxy": proxy.ADDRESS, "port": self.proxy_port}
+        facts = self._facts(name)
         if not made_of.items() <= facts.items():
             say("bootstrapping the base that all start from")
-            facts = {**made_of, "port": _free_port()}
-            facts["digest"] = self._bootstrap(plan, facts["port"])
-            facts_file.write_text(json.dumps(facts))
-        self.proxy_port, self.digest = facts["port"], facts["digest"]
+            facts = {**made_of, "digest": self._bootstrap(plan, tar)}
+            (self.tools / f"{name}.json").write_text(json.dumps(facts))
+        return Base(tar, facts["digest"])
 
-    def _bootstrap(self, plan, port):
+    def _bootstrap(self, plan, tar):
         root = self.tools / "base.partial"
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
         bootstrap(plan, root, lambda line: None)
         if self.counts_downloads():
-            (root / "etc/apt/apt.conf.d/90race").write_text(f'Acquire::http::Proxy "{proxy_address(port)}";\n')
-        subprocess.run(["tar", "-C", root, *TAR_ALL, "-cf", self.tar, "."], check=True)
+            (root / "etc/apt/apt.conf.d/90race").write_text(f'Acquire::http::Proxy "{proxy_address(self.proxy_port)}";\n')
+        subprocess.run(["tar", "-C", root, *TAR_ALL, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
-        return digest_of_file(self.tar)
+        return digest_of_file(tar)
 
     def counts_downloads(self):
         """Whether the mirror can be reached by a proxy that counts."""

@@ -40,7 +40,7 @@ GROUPS = {
     "Several variations": ("See {doc}`/guide/many-builds`.", "variations jobs"),
     "Publishing": (
         "See {doc}`/guide/publish` and {doc}`/guide/ec2`. Credentials are keys of `keystone`, not of `ami`.",
-        "publish cloud kernel_id ramdisk_id initrd_id properties carry_over visibility keep gate ec2 trial tries promote number order",
+        "publish cloud kernel_id ramdisk_id initrd_id properties carry_over visibility members keep gate ec2 trial tries promote number order",
     ),
     "A builder": (
         "For an instance that reads its userdata. See {doc}`/guide/builder`.",

@@ -9,11 +9,6 @@ from repository_server import Server
 from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories  # noqa: F401
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.root)
-
-
 @pytest.fixture(scope="session")
 def repositories(served):  # noqa: F811
     """A :class:`repository_server.Server` for all repositories below its ``top``."""

@@ -15,7 +15,7 @@ from variations import make_history
 from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
 
-pytestmark = [pytest.mark.boot, pytest.mark.needs("hg")]
+pytestmark = pytest.mark.needs("hg")
 RUN_SECONDS = 1800
 
 

@@ -1,6 +1,7 @@
 """An instance of the ami-creation image: it reads its userdata, fetches the variation, builds, and delivers to a real Glance.
 
-All of that is seen in a container, in which the image's systemd boots.  A machine with a kernel of its own, in QEMU, is seen to come as
+All of that is seen in a container, in which the image's systemd boots, with userdata as a fleet's launcher renders them: the images wait for the fleet to
+give them their names.  A machine with a kernel of its own, in QEMU, is seen to come as
 far as the highstate by a config drive; all the rest there takes a quarter of an hour where the processor is emulated (``-m long``).
 Repository, Keystone and Glance are served on this machine's loopback; the base lies prepared in the instance, as on a builder that
 has built before.  Each instance prints how long its parts took.
@@ -10,25 +11,31 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from builder_machine import as_userdata, keystone_of
 from building import Salt
 from contained import Contained
 from instance import Instance, ec2_files, openstack_files, with_config_drive, with_metadata_server
+from nova_fixtures import credentials_of
 from repository_server import hg_served
 from small_base import make_small_base
 from store_watch import download, look_at
 from variations import make_history, page_of, text_of
 from vmimage.base.locate import locate_base
 from vmimage.base.prepare import prepare_base
+from vmimage.fleet.console import read_console
+from vmimage.fleet.records import Claim, Seen, Wanted
+from vmimage.fleet.userdata import render_userdata
+from vmimage.glance.client import Store
+from vmimage.glance.waiting import promote_uploaded
 from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
 from vmimage.system.progress import Progress
 
-pytestmark = [pytest.mark.boot, pytest.mark.needs("hg", "genisoimage")]
+pytestmark = pytest.mark.needs("hg", "genisoimage")
 
 RUN_SECONDS, BOOT_SECONDS = 1800, 600
 PUBLISHED = r"vm_create: web-amd64 is published: image (\S+), kernel (\S+), ramdisk (\S+), from (\S+)"
@@ -90,17 +97,31 @@ class World:
     hg_port: int
     base_hash: str
 
-    def userdata(self, host, **more):
-        """Userdata for an instance that sees this machine at that address."""
-        settings = {
-            "ami.name": "web",
-            "ami.update": False,
-            "ami.base": BASE,
-            "ami.base_hash": f"sha256:{self.base_hash}",
-            "ami.hg_address_variation": f"http://{host}:{self.hg_port}/{self.source.path.name}",
-            **keystone_of(self.cloud, region=region_of(host), host=host),
+    def settings(self, host):
+        """Settings of a build in an instance that sees this machine at that address."""
+        return {
+            "update": False,
+            "base": BASE,
+            "base_hash": f"sha256:{self.base_hash}",
+            "hg_address_variation": f"http://{host}:{self.hg_port}/{self.source.path.name}",
         }
-        return as_userdata(settings | {f"ami.{key}": value for key, value in more.items()})
+
+    def userdata(self, host, **more):
+        """Userdata that a user has written."""
+        settings = {f"ami.{key}": value for key, value in {"name": "web", **self.settings(host), **more}.items()}
+        return as_userdata(settings | keystone_of(self.cloud, region=region_of(host), host=host))
+
+    def claim(self, host, node):
+        """A fleet's claim of a build at a commit."""
+        settings = {**self.settings(host), "architecture": "amd64", "hg_rev_variation": node}
+        return Claim(17, Wanted("web-amd64", "web", "web", node, settings, "small", "d" * 64), "web-amd64-17", 0.0, 0.0)
+
+    def rendered(self, host, claim):
+        """Userdata as the fleet's launcher renders them for an instance, with an application credential."""
+        user, own = self.cloud.users["alice"], credentials_of(self.cloud)
+        auth = {**own.auth, "auth_url": own.auth["auth_url"].replace("127.0.0.1", host)}
+        seen = replace(own, auth=auth, region_name=region_of(host))
+        return render_userdata(claim, seen, (user.app_cred_id, user.app_cred_secret)).decode()
 
 
 def region_of(host):
@@ -159,23 +180,33 @@ def asked(world):
     return Asked(revision, openstack_files(world.userdata("10.0.2.2", hg_rev_variation=revision)))
 
 
-def check_delivered(world, published, revision):
+def check_delivered(world, published, revision, named="web-amd64"):
     """What the console says of an instance's end, compared with the store; returns the image."""
     seen = look_at(world.cloud.client("alice", "RegionOne"))
-    image = seen.named("web-amd64")
+    (image,) = [image for image in seen.images if image["name"].startswith(named)]
     assert published.groups() == (image["id"], image["kernel_id"], image["ramdisk_id"], revision)
     assert len(seen.images) == 3 and {entry["status"] for entry in seen.images} == {"active"}
     assert image["vm_create_revision"] == revision and image["vm_create_sha256"] == image["sha256"]
     return image
 
 
-def test_an_instance_with_a_metadata_server_delivers(world, triplet, asked, tmp_path):
-    instance = Contained(triplet, tmp_path, asked.files)
+def test_an_instance_that_a_fleet_has_launched_delivers_and_switches_itself_off(world, triplet, tmp_path):
+    node = world.source.nodes["second"]
+    claim = world.claim("10.0.2.2", node)
+    instance = Contained(triplet, tmp_path, openstack_files(world.rendered("10.0.2.2", claim)))
     with instance.running():
         published = instance.wait_for(PUBLISHED, RUN_SECONDS)
-        tell(instance, "in a container, at a revision that is not the tip")
-        instance.wait_for(FINISHED_UNIT, instance.seconds() + 60)
-    image = check_delivered(world, published, asked.revision)
+        tell(instance, "in a container, launched by a fleet, at a revision that is not the tip")
+        instance.wait_until_off(120)
+    image = check_delivered(world, published, world.source.shown(node), named="new web-amd64 ")
+    assert (image["vm_create_number"], image["vm_create_order"]) == ("17", claim.wanted.digest)
+    sight = read_console(instance.console.read_text(encoding="utf-8", errors="replace"), claim.wanted.name)
+    assert sight.seen is Seen.ENDED and sight.result["published"]["outputs"] == {
+        "triplet": {"name": "web-amd64", "image": image["id"]}
+    }
+    done = promote_uploaded(Store(credentials_of(world.cloud)), Settings(name="web"), "web-amd64", 17, claim.wanted.digest)
+    assert done["outputs"]["triplet"]["image"] == image["id"]
+    assert check_delivered(world, published, world.source.shown(node))["id"] == image["id"]
     download(world.cloud.client("alice", "RegionOne"), image["id"], tmp_path / "web.img")
     assert page_of(tmp_path / "web.img") == "second green"
 

@@ -2,15 +2,8 @@
 
 from pathlib import Path
 
-import pytest
 from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories, salt  # noqa: F401  fixtures
 
 
 def pytest_addoption(parser):
     parser.addoption("--shared", type=Path, metavar="DIRECTORY", help="build the cases of this directory, too")
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.root)

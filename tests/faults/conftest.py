@@ -14,11 +14,6 @@ COLUMNS = ("bad caches", "false successes", "blocked names", "left")
 MIB = 1 << 20
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.root)
-
-
 @pytest.fixture(scope="session")
 def job(bootstrapped, own_directories, tmp_path_factory):  # noqa: F811
     """The job of this worker, built once: cache, output and workspace lie on a small disk of their own each."""

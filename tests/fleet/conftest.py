@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import msgpack
 import pytest
 from builder_machine import keystone_of
 from cloud_fixtures import cloud, no_proxy  # noqa: F401  fixtures
@@ -15,32 +14,10 @@ from looking_at import assert_nothing_unfinished, images_of
 from repository_server import SOURCES
 from root_fixtures import bootstrapped, machine, own_directories  # noqa: F401  fixtures
 from small_job import make_sources, served
-from vmimage.fleet.claims import Claims
 
 #: repository: kind; each is a variation of its name
 REPOSITORIES = {"web": "hg", "db": "git", "mail": "hg", "proxy": "git", "cache": "hg"}
 STATES = "a file is there:\n  file.managed: [{{name: /srv/said, contents: '{}'}}]\n"
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.root)
-
-
-class Files:
-    """Salt's cache ``localfs``, to be read: importing Salt would change how pytest imports."""
-
-    def __init__(self, top):
-        self.top = top
-
-    def list(self, bank):
-        return [path.stem for path in (self.top / bank).glob("*.p")]
-
-    def fetch(self, bank, key):
-        try:
-            return msgpack.unpackb((self.top / bank / f"{key}.p").read_bytes())
-        except FileNotFoundError:
-            return {}
 
 
 class Running:
@@ -105,7 +82,7 @@ class Running:
     @property
     def memory(self):
         """What the fleet remembers, read as it lies in the master's cache: no program is started."""
-        return Claims(Files(self.cluster.directory / "master/var/cache/salt/master"), "main")
+        return self.cluster.memory
 
     def claims(self):
         return [asdict(claim) for claim in self.memory.open()]

@@ -48,7 +48,6 @@ from vmimage.instance.userdata import sort_userdata
 from vmimage.nova.trial import Trial
 from vmimage.settings.trial import TrialSettings
 
-pytestmark = pytest.mark.root
 KIND = InstanceKind(image=IMAGE, flavor=FLAVOR, network=(NETWORK,), limit=2, deadline=3600)
 SETTINGS = {"git_address_variation": "https://git.example.org/web", "git_rev_variation": "0" * 40, "pillar": {"web": "grün 0123"}}
 PUBLISHED = (
@@ -195,6 +194,7 @@ def test_the_console_says_how_far_a_build_is(nova, running):  # noqa: F811
     )
     sight = builders.look([claim])[17]
     assert (sight.seen, sight.step, sight.percent) == (Seen.RUNNING, "upload", 50)
+    assert builders.watch([claim, claim_of(18)], {}) == {17: ("upload", 50)}
     assert "vm_create: userdata" in builders.log(claim)
 
 

@@ -41,6 +41,11 @@ with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as 
         tag, data = json.loads(line)
         print(bus.fire_event(data, tag), flush=True)
 """
+#: sends a job with an id of the caller's own
+JOB = """
+import sys, salt.client
+assert salt.client.LocalClient(sys.argv[1]).run_job("builder", "test.ping", jid=sys.argv[2])
+"""
 
 
 class Fleet:
@@ -290,7 +295,7 @@ def test_a_push_succeeds_where_the_poke_cannot_be_sent(fleet):
     copy, text = Path(f"{fleet.db}-copy"), fleet.poke.read_text(encoding="utf-8")
     try:
         for broken in (
-            text.replace("event.send", "event.snd"),
+            text.replace("event.send", "event.snd").replace("fire_event", "fire_evnt"),
             re.sub(r"timeout 120 \S+", "/bin/sleep 600; exit 3", text),
             "#!/nowhere\n",
         ):
@@ -300,6 +305,25 @@ def test_a_push_succeeds_where_the_poke_cannot_be_sent(fleet):
             run(["timeout", str(HANG_SECONDS), "git", "push", "-q", "origin", "HEAD:refs/heads/main"], GIT, copy)
     finally:
         fleet.poke.write_text(text, encoding="utf-8")
+
+
+def test_a_poke_that_finds_no_bus_goes_by_a_program_of_its_own(fleet):
+    text, before = fleet.poke.read_text(encoding="utf-8"), len(fleet.calls())
+    try:
+        fleet.poke.write_text(text.replace('"/minion"', '"/no-minion"'), encoding="utf-8")
+        run([fleet.poke, "web"])
+        fleet.wait_for(hook("web"), before)
+    finally:
+        fleet.poke.write_text(text, encoding="utf-8")
+
+
+def test_the_end_of_a_builds_job_leads_to_a_look_that_asks_no_repository(fleet):
+    before = len(fleet.calls())
+    for number, mark in ((1, ""), (2, "_vm_fleet")):
+        run([sys.executable, "-c", JOB, fleet.top / "master.d/master", f"2026010100000000000{number}{mark}"])
+    look = ("vm_fleet.reconcile", {"ask": False})
+    fleet.wait_for(look, before)
+    assert fleet.calls()[before:].count(look) == 1
 
 
 def test_a_hook_of_the_repositorys_own_stays_and_its_owner_is_asked_for_a_line(tmp_path):

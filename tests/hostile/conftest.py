@@ -78,9 +78,3 @@ def nothing_is_touched(host):
     changed = sorted(path for path in {*now, *host.state} if now.get(path) != host.state.get(path))
     host.state = now  # the next test has done nothing
     assert not changed and not host.reached(), f"touched: {changed or host.reached()}"
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.root)

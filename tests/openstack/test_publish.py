@@ -161,6 +161,18 @@ def test_a_member_of_another_project_sees_the_new_image_and_can_boot_it(alice, c
     assert second["image"] in [entry["id"] for entry in bob.images.list()]
 
 
+def test_members_of_the_settings_are_invited_beside_those_of_the_old_image(alice, cloud):
+    admin, bob, his = cloud.users["admin"], cloud.client("bob", "RegionOne"), cloud.users["bob"].project_id
+    others = cloud.session("admin").get_project_id()
+    _, first = alice.publish_new({"members": [his]})
+    assert first["pending"] == [his] and admin.name not in first["pending"]
+    assert bob.images.get(first["kernel"])["visibility"] == bob.images.get(first["image"])["visibility"] == "shared"
+    bob.image_members.update(first["image"], his, "accepted")
+    _, second = alice.publish_new({"members": [others]})
+    assert second["pending"] == sorted([his, others])
+    assert {member["member_id"] for member in alice.client.image_members.list(second["image"])} == {his, others}
+
+
 def test_an_administrator_accepts_for_the_members(alice, cloud):
     admin = Publisher(cloud, alice.directory)
     admin.environment, admin.client = environment_of(cloud.users["admin"], cloud.auth_url), cloud.client("admin", "RegionOne")

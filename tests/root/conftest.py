@@ -6,11 +6,6 @@ from once import made_once
 from root_fixtures import bootstrapped, light, machine, nothing_is_left, own_directories, salt  # noqa: F401  fixtures
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.root)
-
-
 @pytest.fixture(scope="session")
 def sample(bootstrapped, tmp_path_factory):  # noqa: F811
     """The triplet of the sample variation, built once by create_variation, to be looked at."""

@@ -150,7 +150,6 @@ def grown_to(triplet):
         return int(re.search(grown, qemu.read_console(up.console))[1]) * 4096
 
 
-@pytest.mark.boot
 def test_a_base_laid_out_as_ubuntus_becomes_a_triplet_that_boots(salt, ubuntu_shaped):
     variation = salt.variation("mark", variation=VARIATION)
     (salt.directory / "SHA256SUMS").write_text(f"{hashed(ubuntu_shaped)[7:]} *ubuntu.img\n", encoding="utf-8")

@@ -1,41 +1,27 @@
 """A triplet boots as in a cloud, with its own identity, on a disk larger than it was."""
 
-import hashlib
 import urllib.request
 from pathlib import Path
 
 import pytest
-from booting import HANGS_SECONDS, asked, asked_by_key
-from contained import METADATA, Contained
-from looking import looked_into
+from booting import WHO, asked, asked_by_key, facts_of
 from vmimage.image.triplet import Triplet
-
-pytestmark = pytest.mark.boot
 
 
 @pytest.fixture(scope="module")
-def two_instances(sample, tmp_path_factory):
-    """What two instances of the sample are, the second, in a container, only who it is; and the page that the first serves."""
-    triplet = Triplet(sample.output, "variation")
-    with asked(triplet, tmp_path_factory.mktemp("instance")) as (facts, ports):
+def by_key(sample):
+    """An instance that ``vm_create.boot`` has started: what it says of itself, what the boot returned, and the path of the key."""
+    answer, seen, key = asked_by_key(sample, f"{WHO}\necho user=$(id -un)", forward="80")
+    return facts_of(answer), seen, key
+
+
+@pytest.fixture(scope="module")
+def two_instances(sample, by_key, tmp_path_factory):
+    """What two instances of the sample say of themselves, the second only who it is; and the page that the first serves."""
+    with asked(Triplet(sample.output, "variation"), tmp_path_factory.mktemp("instance")) as (facts, ports):
         with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
             page = answer.read().decode()
-    return (facts, identity_in_a_container(triplet, tmp_path_factory.mktemp("another"))), page
-
-
-def identity_in_a_container(triplet, directory):
-    """Its machine id and the keys of its sshd, as they are on its disk after its first boot."""
-    files = {"meta-data": '{"instance-id": "another"}', "user-data": "#cloud-config\n{}", "vendor-data": ""}
-    instance = Contained(triplet, directory, files, words=f"ds=nocloud;s=http://{METADATA}/")
-    with instance.running():
-        instance.wait_for(r"Started ssh\.service", HANGS_SECONDS)
-    with looked_into(instance.disk) as root:
-        keys = [path.read_text().split()[1] for path in sorted((root / "etc/ssh").glob("ssh_host_*_key.pub"))]
-        return {
-            "machine_id": (root / "etc/machine-id").read_text().strip(),
-            "host_keys": hashlib.sha256("".join(f"{key}\n" for key in keys).encode()).hexdigest(),
-            "host_key_count": len(keys),
-        }
+    return (facts, by_key[0]), page
 
 
 def test_it_comes_up_with_no_failed_unit(two_instances):
@@ -69,9 +55,9 @@ def test_it_runs_the_kernel_of_the_triplet(two_instances, sample):
     assert two_instances[0][0]["kernel"] == sample.manifest()["files"]["kernel"]["version"]
 
 
-def test_vm_create_boot_shows_the_login_prompt_and_who_answers_and_lets_root_log_in_by_a_key(sample):
-    answer, seen, key = asked_by_key(sample, "id -un", forward="80")
-    assert answer == "root\n" and not Path(key).exists()
+def test_vm_create_boot_shows_the_login_prompt_and_who_answers_and_lets_root_log_in_by_a_key(sample, by_key):
+    facts, seen, key = by_key
+    assert facts["user"] == "root" and not Path(key).exists()
     assert seen["answers"]["80"].startswith("HTTP/1.1 200") and seen["answers"]["22"].startswith("SSH-2.0")
     assert "login:" in seen["console"][-1]
     assert sample.manifest()["files"]["root_image"]["bytes"] == (sample.output / "variation.img").stat().st_size

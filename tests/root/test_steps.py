@@ -130,6 +130,7 @@ def test_states_of_a_user_in_pre_and_post_run_at_their_place(salt, bootstrapped)
     assert (salt.output / "copied").read_bytes() == (salt.output / "variation.manifest.json").read_bytes()
 
 
+@pytest.mark.light
 def test_what_changes_the_root_after_it_was_packed_is_packed_again(salt, bootstrapped):
     text = "/etc/mark:\n  file.managed:\n    - contents: {}\n"
     root = str(salt.directory / "root")
@@ -146,11 +147,12 @@ def test_what_changes_the_root_after_it_was_packed_is_packed_again(salt, bootstr
         assert (image / "etc/mark").read_text(encoding="utf-8") == "second\n"
 
 
+@pytest.mark.light
 def test_a_name_does_not_touch_the_root_of_another_at_the_same_place(salt, bootstrapped):
-    salt.configure(**{"ami.name": "one", "ami.variation": salt.variation("web", **VARIATION)})
+    salt.configure(**{"ami.name": "one", "ami.variation": salt.variation("web", **A_FILE)})
     salt.good("state.sls", "ami_creator_pre")
     subprocess.run(["umount", salt.directory / "root"], check=True)  # by hand, behind our back
-    salt.configure(**{"ami.name": "other", "ami.variation": salt.variation("web", **VARIATION)})
+    salt.configure(**{"ami.name": "other", "ami.variation": salt.variation("web", **A_FILE)})
     salt.good("state.sls", "ami_creator_pre")
     found = salt.good("vm_create.status")
     assert (found["one"]["open"], found["other"]["open"]) == (False, True)
@@ -159,15 +161,17 @@ def test_a_name_does_not_touch_the_root_of_another_at_the_same_place(salt, boots
     salt.good("vm_create.release", "other")
 
 
+@pytest.mark.light
 def test_a_root_unmounted_by_hand_is_no_trouble_for_the_next_build(salt, bootstrapped):
-    salt.configure(**{"ami.variation": salt.variation("web", **VARIATION)})
+    salt.configure(**{"ami.variation": salt.variation("web", **A_FILE)})
     salt.good("state.sls", "ami_creator_pre")
     subprocess.run(["umount", salt.directory / "root"], check=True)
     salt.good("vm_create.create_variation", update=False)
 
 
+@pytest.mark.light
 def test_the_root_may_be_reached_by_a_link(salt, bootstrapped):
     (salt.directory / "real").mkdir()
     (salt.directory / "link").symlink_to("real")
-    salt.configure(**{"ami.root": str(salt.directory / "link"), "ami.variation": salt.variation("web", **VARIATION)})
+    salt.configure(**{"ami.root": str(salt.directory / "link"), "ami.variation": salt.variation("web", **A_FILE)})
     salt.good("vm_create.create_variation", update=False)

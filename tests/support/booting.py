@@ -7,6 +7,12 @@ from contextlib import contextmanager
 from vmimage.image import qemu
 
 HANGS_SECONDS = 900  # for a boot that hangs, not for a slow boot
+#: who an instance is, ``key=value`` in each line
+WHO = r"""
+echo "machine_id=$(cat /etc/machine-id)"
+echo "host_keys=$(cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f2 | sha256sum | cut -d' ' -f1)"
+echo "host_key_count=$(ls /etc/ssh/ssh_host_*_key | wc -l)"
+"""
 _ALL = r"""
 systemctl is-system-running --wait >/run/state
 {
@@ -14,16 +20,14 @@ systemctl is-system-running --wait >/run/state
   echo "state=$(cat /run/state)"
   echo "failed=$(systemctl --failed --plain --no-legend | tr '\n' ';')"
   echo "address=$(ip -4 -o address show scope global | awk '{print $4}' | tr '\n' ' ')"
-  echo "machine_id=$(cat /etc/machine-id)"
-  echo "host_keys=$(cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f2 | sha256sum | cut -d' ' -f1)"
-  echo "host_key_count=$(ls /etc/ssh/ssh_host_*_key | wc -l)"
+  @WHO
   echo "root_mib=$(df -BM --output=size / | tail -1 | tr -dc 0-9)"
   echo "root_options=$(findmnt -no OPTIONS /)"
   echo "cloud_init=$(cloud-init status | tr '\n' ' ')"
   echo "kernel=$(uname -r)"
   echo "@@END"
 } > /dev/ttyS1
-"""
+""".replace("  @WHO\n", WHO)
 _APART = ["systemd-run", "--no-block", "--property=DefaultDependencies=no", "sh", "-c"]  # from cloud-init's own unit
 
 
@@ -78,5 +82,9 @@ def asked(triplet, directory):
     with qemu.booted(triplet, is_up, HANGS_SECONDS, forwards, more) as (accelerator, *_):
         remember_accelerator(accelerator)
         text = answer.read_text(encoding="utf-8", errors="replace")
-        lines = text.split("@@BEGIN")[1].split("@@END")[0].splitlines()
-        yield dict(line.strip().split("=", 1) for line in lines if "=" in line), ports
+        yield facts_of(text.split("@@BEGIN")[1].split("@@END")[0]), ports
+
+
+def facts_of(answer):
+    """What an instance tells, as a dict."""
+    return dict(line.strip().split("=", 1) for line in answer.splitlines() if "=" in line)

@@ -154,7 +154,7 @@ class Cloud:
     def __init__(self, directory, venv, token_seconds=3600, template=None):
         self.directory, self.venv = Path(directory), Path(venv)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.users, self.glances = {}, {}
+        self.users, self.glances, self._clients, self._remover = {}, {}, {}, None
         self._token_seconds, self._service_password = token_seconds, secrets.token_hex(16)
         self._endpoints, self._tls_keystones, self._sessions, self._template = {}, [], set(), template
         # the kernel ends a child with the thread that started it, so this thread starts all and lives as long as we do
@@ -257,7 +257,14 @@ class Cloud:
         return session.Session(auth=v3.Password(auth_url or self.auth_url, **words, **DEFAULT_DOMAIN), **options)
 
     def client(self, name, region, **options):
-        """A plain Glance client of a user; the options are those of :meth:`session`."""
+        """A plain Glance client of a user; the options are those of :meth:`session`.
+
+        In RegionOne, without options, a user signs in once: the catalog that came with the sign-in knows no region that came later.
+        """
+        if region == "RegionOne" and not options:
+            if name not in self._clients:
+                self._clients[name] = glanceclient.Client("2", session=self.session(name), region_name=region)
+            return self._clients[name]
         return glanceclient.Client("2", session=self.session(name, **options), region_name=region)
 
     def revoke(self, token):
@@ -343,12 +350,12 @@ class Cloud:
 
     def remove_images(self):
         """Remove all images of all Glances, hidden and protected images too; start what does not run."""
+        self._remover = self._remover or self.session("admin", verify=False)
         for glance in self.glances.values():
             glance.start()
-            admin = self.session("admin", verify=False)
-            images = glanceclient.Client("2", session=admin, endpoint_override=glance.url).images
-            views = ({}, {"os_hidden": True}, {"visibility": "community"}, {"visibility": "community", "os_hidden": True})
-            for image in {listed.id: listed for view in views for listed in images.list(filters=dict(view))}.values():
+            images = glanceclient.Client("2", session=self._remover, endpoint_override=glance.url).images
+            views = ({"visibility": "all", "os_hidden": is_hidden} for is_hidden in (False, True))
+            for image in [listed for view in views for listed in images.list(filters=view)]:
                 if image.protected:
                     images.update(image.id, protected=False)
                 images.delete(image.id)

@@ -9,14 +9,32 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgpack
 from building import PROJECT
 from cluster import BIN, Cluster
+from vmimage.fleet.claims import Claims
 
 #: a machine of its own: what builders of a machine share lies on a disk of the minion's own
 _APART = 'mkdir -p /run/vm_create && mount -t tmpfs none /run/vm_create && exec "$@"'
 TARGET = "G@role:ami-builder"
 #: a lease that a test can wait for
 LEASE_SECONDS = 60
+
+
+class Files:
+    """Salt's cache ``localfs``, to be read: importing Salt would change how pytest imports."""
+
+    def __init__(self, top):
+        self.top = top
+
+    def list(self, bank):
+        return [path.stem for path in (self.top / bank).glob("*.p")]
+
+    def fetch(self, bank, key):
+        try:
+            return msgpack.unpackb((self.top / bank / f"{key}.p").read_bytes())
+        except FileNotFoundError:
+            return {}
 
 
 class FleetCluster(Cluster):
@@ -62,6 +80,11 @@ class FleetCluster(Cluster):
             }
             (directory / f"{name}.d/minion").write_text(json.dumps(options), encoding="utf-8")
         self.by_name = {}
+
+    @property
+    def memory(self):
+        """What the fleet remembers, read as it lies in the master's cache: no program is started."""
+        return Claims(Files(self.directory / "master/var/cache/salt/master"), "main")
 
     def order(self, repositories, every_seconds=5, **more):
         """Write ``ami_fleet``; the master is to be started again.

@@ -76,6 +76,9 @@ class MemoryBuilders:
         self.before("asked to start")
         return f"job-{claim.number}"
 
+    def begin_look(self):
+        self.before("begin to look at builders")
+
     def look(self, claims):
         self.before("look at builders")
         return {claim.number: self._sight(claim) for claim in claims}

@@ -4,7 +4,7 @@ It answers as :class:`vmimage.glance.client.Store` does; that real Glance answer
 """
 
 import itertools
-from copy import deepcopy
+from copy import copy, deepcopy
 
 from vmimage.errors import ImageGone
 
@@ -12,13 +12,16 @@ from vmimage.errors import ImageGone
 class MemoryStore:
     """Images by their ids.
 
+    Its listing stays as it was until :meth:`look_again`, but for what is added or changed by this object.
+
     :param before: called with the name of each request before it is done; what it raises is the request's fault
     """
 
     def __init__(self, before=lambda request: None):
         self.images, self.members, self.before, self.said = {}, {}, before, []
+        self._request = "list"
         self.tries, self.say, self.project_id = 1, self.said.append, "project"
-        self._clock = itertools.count(1)
+        self._clock, self._is_seen, self._listing = itertools.count(1), lambda image: True, None
 
     def add(self, **fields):
         """An image that somebody has uploaded; returns its id."""
@@ -35,7 +38,7 @@ class MemoryStore:
             "created_at": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}Z",
             **fields,
         }
-        self.images[image["id"]] = image
+        self.images[image["id"]], self._listing = image, None
         return image["id"]
 
     def add_build(self, name, number, outputs=("triplet",), *, complete=True, builder="them", order="", build=None):
@@ -68,10 +71,27 @@ class MemoryStore:
     # as the store
 
     def list_images(self):
-        return sorted(deepcopy([*self.images.values()]), key=lambda image: image["created_at"], reverse=True)
+        if self._listing is None:
+            self.before(self._request)
+            found = deepcopy([image for image in self.images.values() if self._is_seen(image)])
+            self._listing = sorted(found, key=lambda image: image["created_at"], reverse=True)
+        return [dict(image) for image in self._listing]
+
+    def sign_in(self):
+        pass
 
     def look_again(self):
-        self.before("list")
+        self._listing = None
+
+    def narrowed(self, names, ours=()):
+        narrow = copy(self)
+        narrow._is_seen = lambda image: image["name"] in names or image.get("vm_create_name") in ours
+        narrow._listing, narrow._request = None, "list by name"
+        return narrow
+
+    def is_used(self, part_id):
+        self.before("ask for users")
+        return any(part_id in (image.get("kernel_id"), image.get("ramdisk_id")) for image in self.images.values())
 
     def find_image(self, image_id):
         self.before("find")
@@ -81,14 +101,15 @@ class MemoryStore:
         self.before("change")
         if image_id not in self.images:
             raise ImageGone(f"no image {image_id}")
-        image = self.images[image_id]
-        image.update(properties)
-        for key in [key for key, value in properties.items() if value is None]:
-            del image[key]
+        for image in [self.images[image_id], *(seen for seen in self._listing or () if seen["id"] == image_id)]:
+            image.update(properties)
+            for key in [key for key, value in properties.items() if value is None]:
+                del image[key]
 
     def delete_image(self, image_id):
         self.before("delete")
         self.images.pop(image_id, None)
+        self._listing = self._listing and [image for image in self._listing if image["id"] != image_id]
 
     def list_members(self, image_id):
         return dict(self.members.get(image_id, {}))

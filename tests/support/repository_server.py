@@ -78,8 +78,8 @@ class Hg(Source):
         self.hg("init")
 
     def commit_all(self, message):
-        self.hg("commit", "--addremove", "--message", message)
-        return self.node()
+        said = self.hg("commit", "--debug", "--addremove", "--message", message)
+        return re.search(r"^committed changeset \d+:(\w{40})$", said, re.MULTILINE)[1]
 
     def node(self, revision="."):
         return self.hg("log", "--rev", revision, "--template", "{node}")

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pytest
 from waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
@@ -35,13 +37,68 @@ def test_a_stopped_run_ends_what_its_groups_have_started(tmp_path):
     assert programs_in(tmp_path) == [] and sorted(path.name for path in tmp_path.iterdir()) == ["log"]
 
 
-def touched_by(name):
-    """``{group: names of test files}`` of a changed file."""
+def load_runner():
+    """The program as a module."""
     spec = importlib.util.spec_from_file_location("tests_run", TOP / "tests/run.py")
     runner = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = runner  # as dataclasses want it
     spec.loader.exec_module(runner)
-    found = runner.touched([TOP / name], ["unit", "tools", "salt", "docs", "root", "builder"])
+    return runner
+
+
+def run_lanes(monkeypatch, reports, groups, happens):
+    """What ``run_groups`` returns where a group is what ``happens(group, groups that had ended, stopping)`` says, and which have begun."""
+    runner, stopping, begun, ended = load_runner(), threading.Event(), [], []
+
+    def run_group(group, *_):
+        begun.append(group)
+        outcome = happens(group, tuple(ended), stopping)
+        ended.append(group)
+        return outcome
+
+    monkeypatch.setattr(runner, "run_group", run_group)
+    return begun, lambda: runner.run_groups(dict.fromkeys(groups), lambda group: [], reports, stopping)
+
+
+def test_groups_run_in_lanes_beside_each_other(monkeypatch, tmp_path):
+    beside = threading.Barrier(3)  # of lanes one after the other, nobody would come
+
+    def happens(group, ended, _):
+        if group in ("tools", "cases", "builder"):
+            beside.wait(60)
+        return group, ended
+
+    _, run = run_lanes(monkeypatch, tmp_path, ["unit", "tools", "builder", "openstack", "cases"], happens)
+    outcomes = dict(run())
+    assert list(outcomes) == ["unit", "tools", "builder", "openstack", "cases"]
+    assert "unit" in outcomes["tools"] and "openstack" in outcomes["cases"]
+
+
+def test_a_stopped_run_begins_no_further_group_in_any_lane(monkeypatch, tmp_path):
+    both = threading.Barrier(2)
+
+    def happens(group, _, stopping):
+        both.wait(60)  # both lanes have begun
+        if group == "unit":
+            stopping.set()
+        both.wait(60)
+        if group == "unit":
+            raise SystemExit(143)
+
+    begun, run = run_lanes(monkeypatch, tmp_path, ["unit", "tools", "openstack", "cases"], happens)
+    with pytest.raises(SystemExit):
+        run()
+    assert sorted(begun) == ["openstack", "unit"]
+
+
+def test_a_run_of_nothing_is_no_error(monkeypatch, tmp_path):
+    _, run = run_lanes(monkeypatch, tmp_path, [], lambda *_: None)
+    assert run() == []
+
+
+def touched_by(name):
+    """``{group: names of test files}`` of a changed file."""
+    found = load_runner().touched([TOP / name], ["unit", "tools", "salt", "docs", "root", "builder"])
     return {group: {path.name for path in paths} for group, paths in found.items()}
 
 

@@ -44,7 +44,7 @@ def job(number, fleet="main", jid=None):
 
 
 def test_the_id_of_a_job_follows_from_its_claim_and_looks_like_salts():
-    assert job_id(claim(7)) == "19700101001640000007"
+    assert job_id(claim(7)) == "19700101001640000007_vm_fleet"
 
 
 def test_all_minions_are_asked_once_in_a_pass():
@@ -54,6 +54,23 @@ def test_all_minions_are_asked_once_in_a_pass():
     ours.free([claim()])
     ours.sweep([claim()])
     assert [sent[0] for sent in salt.sent] == ["saltutil.running"]
+
+
+def test_minions_answer_while_other_things_are_looked_at():
+    salt = Salt({"b1": [job(7)]})
+    ours = minions(salt)
+    ours.begin_look()
+    assert [sent[0] for sent in salt.sent] == ["saltutil.running"]
+    assert ours.look([claim()])[7].seen is Seen.RUNNING
+    assert [sent[0] for sent in salt.sent] == ["saltutil.running"]
+
+
+def test_a_build_that_returned_after_its_minion_was_asked_has_ended():
+    salt = Salt({"b1": [job(7)]})
+    ours = minions(salt)
+    ours.begin_look()
+    salt.returned[job_id(claim())] = {"b1": {"ret": {"published": None}}}
+    assert ours.look([claim()])[7].seen is Seen.ENDED
 
 
 def test_a_job_is_sent_with_what_the_fleet_says_of_it():
@@ -120,6 +137,15 @@ def test_who_works_for_somebody_else_or_is_silent_is_not_free():
     assert minions(salt, per_builder=2).free([claim(7, "b3")]) == ["b1", "b2", "b3", "b4", "b1"]
 
 
+def test_a_minion_whose_job_has_just_returned_is_free_and_nothing_is_ended():
+    """The look that the return has begun finds the job's process, which is about to end."""
+    salt = Salt({"b1": [job(7)]})
+    salt.returned[job_id(claim(7))] = {"b1": {"ret": {"published": None}}}
+    ours = minions(salt)
+    assert ours.free([]) == ["b1"]
+    assert ours.sweep([]) == [] and "saltutil.term_job" not in [sent[0] for sent in salt.sent]
+
+
 def test_jobs_of_this_fleet_that_were_given_up_are_ended_and_no_others():
     salt = Salt({"b1": [job(7), job(8, jid="late")], "b2": [job(9, fleet="another"), job(1, fleet="")]})
     assert minions(salt).sweep([claim(7)]) == ["the job late of b1"]
@@ -149,7 +175,9 @@ def test_the_steps_that_are_done_are_asked_once_of_all_builders_and_who_is_silen
 
     salt.run_job = run_job
     ours = minions(salt)
-    assert ours.watch([claim(7, "b1"), claim(8, "b2"), claim(9, "b3")]) == {7: ["base", "root"]}
+    steps = [{"step": "base", "seconds": 1}, {"step": "root", "seconds": 2}, {"step": "pack", "seconds": 3}]
+    known = {claim().wanted.name: steps}
+    assert ours.watch([claim(7, "b1"), claim(8, "b2"), claim(9, "b3")], known) == {7: ("pack", 50)}
     assert salt.sent == [("vm_create.status", ["b1", "b2", "b3"], [])]
     said["b1"] = "Minion did not return"
-    assert ours.watch([claim(7, "b1")]) == {}
+    assert ours.watch([claim(7, "b1")], known) == {}

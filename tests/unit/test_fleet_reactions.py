@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from vmimage.fleet.reactions import react_to_hook, react_to_poke
+from vmimage.fleet.reactions import react_to_end, react_to_hook, react_to_poke
 
 SECRET = "a secret of the fleet"
 OPTIONS = {
@@ -83,3 +83,8 @@ def test_a_fleet_that_is_wrongly_configured_hears_nobody(options, caplog):
 def test_an_event_that_the_engine_did_not_make_begins_nothing(data, caplog):
     assert react_to_hook(OPTIONS, data) == {}
     assert "no call of a forge" in caplog.text
+
+
+def test_the_return_of_a_builds_job_begins_a_look_that_asks_no_repository():
+    (call,) = react_to_end(OPTIONS, {"id": "b1", "fun": "vm_create.create_variation"}).values()
+    assert call == {"runner.vm_fleet.reconcile": [{"args": [{"ask": False}]}]}

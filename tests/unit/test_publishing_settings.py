@@ -37,6 +37,8 @@ def test_who_says_nothing_publishes_privately_where_credentials_are_set_and_with
         ("carry_over", "x_*", "a list"),
         ("carry_over", ["x_*", 1], "a list of strings"),
         ("visibility", False, "a string"),
+        ("members", "a" * 32, "a list"),
+        ("members", [7], "a list of strings"),
         ("keep", "3", "an integer"),
         ("keep", True, "an integer"),
         ("keep", 1.5, "an integer"),
@@ -147,3 +149,15 @@ def test_a_value_that_can_be_meant_is_kept_as_given(given):
 
 def test_patterns_to_carry_over_are_kept_in_their_order():
     assert gather_settings([], {"carry_over": ["x_*", "owner_?"]}).carry_over == ("x_*", "owner_?")
+
+
+@pytest.mark.parametrize("project", ["", "a project", "a/b", "x" * 256])
+def test_a_member_is_an_id_of_a_project(project):
+    assert "a list of ids of projects" in refusal(members=[project])
+
+
+@pytest.mark.parametrize("visibility", ["private", "community", "public"])
+def test_members_are_of_images_that_are_shared(visibility):
+    assert f"no members where visibility is {visibility}" in refusal(members=["a" * 32], visibility=visibility)
+    for good in ({}, {"visibility": "shared"}):
+        assert gather_settings([], {"name": "web", "members": ["a" * 32], **good}).members == ("a" * 32,)

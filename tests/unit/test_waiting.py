@@ -3,6 +3,7 @@
 import pytest
 from memory_store import MemoryStore
 from vmimage.errors import NotPublished
+from vmimage.glance import waiting
 from vmimage.glance.generations import leftovers, number, published_of
 from vmimage.glance.promote import OlderNumber
 from vmimage.glance.waiting import find_waiting, numbers_waiting, promote_uploaded, remove_waiting
@@ -149,3 +150,42 @@ def test_what_is_not_whole_is_its_own_builders_leftover(builder, left):
     young = [{**image, "created_at": "2999-01-01T00:00:00Z"} for image in store.list_images()]
     found = leftovers(young, NAME, build="next", builder=builder)
     assert len([image for image in found if image["container_format"] not in ("aki", "ari")]) == left
+
+
+def test_a_kernel_that_an_image_of_another_name_needs_stays_when_its_own_image_goes():
+    """A promotion sees the images of its variation alone, and asks for those that need a part before it is deleted."""
+    store = MemoryStore()
+    store.add_build(NAME, 1)
+    kernel = next(image["id"] for image in store.images.values() if image["container_format"] == "aki")
+    store.add(name="somebody's own", container_format="ami", kernel_id=kernel)
+    for wanted in (2, 3):
+        promote(store, wanted - 1)
+        store.add_build(NAME, wanted)
+    promote(store, 3)
+    left = {number(image) for image in store.images.values() if image["container_format"] == "aki"}
+    assert left == {1, 2, 3} and kernel in store.images
+    assert {number(image) for image in store.images.values() if image["container_format"] == "ari"} == {2, 3}
+
+
+def test_what_a_promotion_has_changed_the_next_listing_of_the_store_has():
+    store = MemoryStore()
+    store.add_build(NAME, 1)
+    assert numbers_waiting(store.list_images()) == {NAME: {1}}
+    promote(store, 1)
+    assert numbers_waiting(store.list_images()) == {} and remove_waiting(store, NAME, {1}) == []
+
+
+def test_of_two_fleets_that_promote_at_once_the_newer_build_has_the_name_and_the_older_says_so(monkeypatch):
+    store, take_name = MemoryStore(), waiting.take_name
+    for wanted in (1, 2):
+        store.add_build(NAME, wanted)
+
+    def take_and_be_overtaken(own, image, name):
+        take_name(own, image, name)
+        monkeypatch.setattr(waiting, "take_name", take_name)
+        promote(store, 2)
+
+    monkeypatch.setattr(waiting, "take_name", take_and_be_overtaken)
+    with pytest.raises(NotPublished, match="points to another image than that of build 1"):
+        promote(store, 1)
+    assert published(store) == {NAME: 2} and len(store.named(NAME)) == 1

@@ -16,7 +16,7 @@ from vmimage.errors import RootNotOpen
 from vmimage.image.loader import Loader
 from vmimage.root.overlay import Opened, is_open
 from vmimage.root.workspace import Workspace, all_workspaces
-from vmimage.system.whole_files import write_json
+from vmimage.system.whole_files import write_whole
 
 Part = TypeVar("Part")
 
@@ -240,7 +240,7 @@ class RecordFile:
     def write(self, record: BuildRecord) -> None:
         """Replace the record; a crash of the machine may take it: the mounts of a build do not outlast that either."""
         self._workspace.make()
-        write_json(self._path, _plain(record), lasts=False)
+        write_whole(self._path, json.dumps(_plain(record)), lasts=False)  # unindented, which Python's C code does: written often
         self._known = _identity(self._path), record
 
 

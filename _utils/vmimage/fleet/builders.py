@@ -1,9 +1,10 @@
 """What the fleet asks of those who build: standing minions, or instances that are made for a single build."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from vmimage.fleet.records import Claim, Sight
+from vmimage.fleet.watching import Place, Steps
 
 
 class Builders(Protocol):
@@ -26,8 +27,17 @@ class Builders(Protocol):
         :raises VmImageError: it did not begin; the claim is then ended as lost
         """
 
+    def begin_look(self) -> None:
+        """Ask what :meth:`look` waits for, where that takes time; it may be left out."""
+
     def look(self, claims: Sequence[Claim]) -> dict[int, Sight]:
         """What can be seen of open claims, by their numbers; with as few requests as there can be."""
+
+    def watch(self, claims: Sequence[Claim], known: Mapping[str, Steps]) -> dict[int, Place]:
+        """Where builds are, by their numbers, as far as that can be seen in time.
+
+        :param known: steps of earlier builds, by the names of images
+        """
 
     def stop(self, claim: Claim) -> None:
         """End the build and take away what was made for it, in every ending, also of a build that has ended."""

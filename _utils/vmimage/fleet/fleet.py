@@ -2,22 +2,22 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmimage.errors import SettingsWrong, WorkspaceBusy
+from vmimage.errors import SettingsWrong, VmImageError, WorkspaceBusy
 from vmimage.fleet.claims import Cache, Claims
-from vmimage.fleet.configuration import MINIONS, Configuration, read_configuration
+from vmimage.fleet.configuration import Configuration, read_configuration
 from vmimage.fleet.deliveries import Deliveries
 from vmimage.fleet.kinds import Means, builders_of
-from vmimage.fleet.minions import Client, Minions
+from vmimage.fleet.minions import Client
 from vmimage.fleet.notify import Returner, read_notify
 from vmimage.fleet.reconcile import Done, Reconciler
 from vmimage.fleet.records import Claim, Phase
 from vmimage.fleet.wanted import Repositories
-from vmimage.fleet.watching import place_of, steps_of
+from vmimage.fleet.watching import Place, steps_of
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.settings.lookup import Source
 from vmimage.system.lock import locked
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vm_fleet")
 
-_POKE = "poke"
+#: of what people ask for: looks that are to come, of all repositories, of one (``poke.NAME``), or of what is under way alone
+_POKE, _END = "poke", "end"
 
 
 class Fleet:
@@ -78,22 +79,23 @@ class Fleet:
         }
         return {"images": dict(sorted(found.items())), "problems": problems}
 
-    def reconcile(self, repository: str | None = None) -> dict[str, Any]:
+    def reconcile(self, repository: str | None = None, *, ask: bool = True) -> dict[str, Any]:
         """Passes, for as long as somebody has asked for another; where another process is at it, it is left a note.
 
         :param repository: that has changed; None: any may have
+        :param ask: False: none has, as far as is known
         """
         if repository is not None and repository not in self.configuration.repositories:
             raise SettingsWrong(
                 f"there is no repository {repository} in ami_fleet", hint=", ".join(self.configuration.repositories)
             )
-        self.claims.ask(f"{_POKE}.{repository}" if repository else _POKE, time.time())
+        self.claims.ask(f"{_POKE}.{repository}" if repository else _POKE if ask else _END, time.time())
         total, passes = Done(), 0
         while True:
             try:
                 with locked(self._lock, "the fleet", doing="reconciled"):
                     while pokes := self._take_pokes():
-                        names = None if _POKE in pokes else {poke.partition(".")[2] for poke in pokes}
+                        names = None if _POKE in pokes else {poke.partition(".")[2] for poke in pokes if poke != _END}
                         done = self._reconciler().reconcile(names)
                         passes += 1
                         total.began |= done.began
@@ -129,7 +131,7 @@ class Fleet:
         return self.deliveries.notify(wanted, self.claims.results(), call_returner) if wanted.command or wanted.returner else []
 
     def _pokes(self) -> list[str]:
-        return [key for key in self.claims.asked() if key == _POKE or key.startswith(f"{_POKE}.")]
+        return [key for key in self.claims.asked() if key in (_POKE, _END) or key.startswith(f"{_POKE}.")]
 
     def _take_pokes(self) -> list[str]:
         pokes = self._pokes()
@@ -146,10 +148,7 @@ class Fleet:
             last.setdefault(result.name, _shown(asdict(result)))
             facts.setdefault(result.name, []).append(result.facts)
         claims = self.claims.open()
-        places = {
-            number: place_of(done, steps_of(facts.get(name, ())))
-            for number, name, done in self._steps_done([claim for claim in claims if claim.phase is Phase.SENT])
-        }
+        places, problems = self._watch([claim for claim in claims if claim.phase is Phase.SENT], facts)
         running = [
             {
                 "number": claim.number,
@@ -166,15 +165,23 @@ class Fleet:
         asked = self.claims.asked()
         paused = sorted(key for key in asked if key == "pause" or key.startswith("pause."))
         plan = self.plan()
-        return {"plan": plan["images"], "problems": plan["problems"], "running": running, "last": last, "paused": paused}
+        problems = {**problems, **plan["problems"]}
+        return {"plan": plan["images"], "problems": problems, "running": running, "last": last, "paused": paused}
 
-    def _steps_done(self, claims: Sequence[Claim]) -> Iterator[tuple[int, str, list[str]]]:
-        """Number, image and done steps of builds, as far as their builders can be asked."""
-        for builders in builders_of(self.configuration, self._means).values() if claims else ():
-            if isinstance(builders, Minions):
-                own = {claim.number: claim for claim in claims if claim.wanted.builders == MINIONS}
-                for number, done in builders.watch([*own.values()]).items() if own else ():
-                    yield number, own[number].wanted.name, done
+    def _watch(
+        self, claims: Sequence[Claim], facts: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> tuple[dict[int, Place], dict[str, str]]:
+        """Where builds are, by their numbers, and of kinds of builders that cannot be asked why not."""
+        known = {name: steps_of(own) for name, own in facts.items()}
+        places: dict[int, Place] = {}
+        problems = {}
+        for kind, builders in builders_of(self.configuration, self._means).items() if claims else ():
+            if own := [claim for claim in claims if claim.wanted.builders == kind]:
+                try:
+                    places |= builders.watch(own, known)
+                except VmImageError as error:
+                    problems[kind] = str(error)
+        return places, problems
 
     def history(self, name: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """How builds ended, the newest first."""

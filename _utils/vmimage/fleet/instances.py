@@ -22,6 +22,7 @@ from vmimage.fleet.configuration import KEY
 from vmimage.fleet.console import last_line, read_console
 from vmimage.fleet.records import Claim, Seen, Sight
 from vmimage.fleet.userdata import render_userdata
+from vmimage.fleet.watching import Place, Steps
 from vmimage.nova.client import Cloud, Thing
 from vmimage.nova.servers import ServerRequest, ensure_server, error_of, remove_server
 from vmimage.system.retry import retried
@@ -144,6 +145,9 @@ class Instances:
         userdata = render_userdata(claim, self._cloud.credentials, self._application_credential(claim))
         return str(ensure_server(self._cloud, replace(request, userdata=userdata))["id"])
 
+    def begin_look(self) -> None:
+        """There is nothing that a cloud could do meanwhile."""
+
     def look(self, claims: Sequence[Claim]) -> dict[int, Sight]:
         """What servers and their consoles show: a request for all servers, and one for each console."""
         servers = {self._number(server): server for server in reversed(self._servers())} if claims else {}
@@ -164,6 +168,13 @@ class Instances:
         if self._now() > self._deadline(claim):
             return replace(seen, seen=Seen.ENDED, error=f"{server['name']} did not end within {self._facts.deadline:.0f} s")
         return seen
+
+    def watch(self, claims: Sequence[Claim], known: Mapping[str, Steps]) -> dict[int, Place]:
+        """Where builds are, as far as their consoles say it."""
+        seen = self.look(claims)
+        return {
+            number: (sight.step, sight.percent) for number, sight in seen.items() if sight.seen is Seen.RUNNING and sight.step
+        }
 
     def stop(self, claim: Claim) -> None:
         """Revoke the application credential, remove the server and what belongs to it; each where it is there, both in any case."""

@@ -29,6 +29,7 @@ class Verdict:
     :ivar reason: a sentence, of an end
     :ivar is_seen: its builder works on it: it is not lost for another lease
     :ivar is_ended: nothing more will come of its builder
+    :ivar kinds: of the outputs that can have their names
     """
 
     act: Act
@@ -36,6 +37,7 @@ class Verdict:
     reason: str = ""
     is_seen: bool = False
     is_ended: bool = True
+    kinds: tuple[str, ...] = ()
 
 
 def judge(
@@ -66,9 +68,9 @@ def judge(
         return Verdict(Act.WAIT, is_seen=True)
     if shelf.newest(claim.wanted.name) > claim.number:
         return Verdict(Act.END, Ending.SUPERSEDED, f"build {shelf.newest(claim.wanted.name)} is published")
-    if shelf.waiting(claim.wanted.name, claim.number, claim.wanted.digest):
+    if waiting := shelf.waiting(claim.wanted.name, claim.number, claim.wanted.digest):
         is_ended = sight.seen is not Seen.RUNNING or claim.phase is Phase.PROMOTING and now > claim.deadline
-        return Verdict(Act.PROMOTE, is_ended=is_ended)
+        return Verdict(Act.PROMOTE, is_ended=is_ended, kinds=(*waiting.mains, *waiting.same))
     if sight.seen is Seen.ENDED:
         return _judge_ended(claim, sight, shelf)
     if is_known and wanted is None:

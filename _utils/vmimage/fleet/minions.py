@@ -11,6 +11,7 @@ from vmimage.errors import CallFailed, printable
 from vmimage.fleet.configuration import Standing
 from vmimage.fleet.order import FUNCTION, arguments_of
 from vmimage.fleet.records import Claim, Seen, Sight
+from vmimage.fleet.watching import Place, Steps, place_of
 from vmimage.system.aliases import Sleep
 
 #: a keyword argument that no setting has: whose build a job is
@@ -29,8 +30,8 @@ class Client(Protocol):
 
 
 def job_id(claim: Claim) -> str:
-    """The id of a claim's job, which has the form of Salt's own: 20 digits, first those of a time."""
-    return time.strftime("%Y%m%d%H%M%S", time.gmtime(claim.since)) + f"{claim.number % 10**6:06d}"
+    """The id of a claim's job, in a form of Salt's own: 20 digits, first those of a time, and a mark, by which the reactor knows its return."""
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(claim.since)) + f"{claim.number % 10**6:06d}_vm_fleet"
 
 
 class Minions:
@@ -51,13 +52,15 @@ class Minions:
         self._client, self._fleet, self._standing = client, fleet, standing
         self._sleep, self._clock = sleep, clock
         self._jobs: dict[str, list[Mapping[str, Any]]] | None = None
+        self._asked: Mapping[str, Any] | None = None
 
     def free(self, claims: Sequence[Claim]) -> list[str]:
         """Minions that answer and have room, those first that have most; whoever works for nobody that is known has none."""
         open_numbers = {claim.number for claim in claims}
         room = {}
         for minion, jobs in self._running().items():
-            others = sum(1 for job in jobs if job.get("fun") == FUNCTION and self._number(job) not in open_numbers)
+            builds = [job for job in jobs if job.get("fun") == FUNCTION and self._number(job) not in open_numbers]
+            others = sum(1 for job in builds if not self._is_over(minion, job))
             room[minion] = self._standing.per_builder - others - sum(1 for claim in claims if claim.builder == minion)
         places = sorted((given - room[minion], given, minion) for minion in room for given in range(max(room[minion], 0)))
         return [minion for _, _, minion in places]
@@ -75,25 +78,30 @@ class Minions:
             )
         return jid
 
-    def look(self, claims: Sequence[Claim]) -> dict[int, Sight]:
-        """What runs and what has been returned; asks the minions again."""
-        self._jobs = None
-        running = self._running() if claims else {}
-        return {claim.number: self._sight(claim, claim.builder in running) for claim in claims}
+    def begin_look(self) -> None:
+        """Ask all minions what runs; they answer while other things are looked at."""
+        self._jobs, self._asked = None, self._send(self._standing.target, "compound", "saltutil.running", ())
 
-    def _sight(self, claim: Claim, answers: bool) -> Sight:
-        if self._runs(claim):
-            return Sight(Seen.RUNNING)
-        returned = self._returned(claim)  # after the look at what runs: a job that ended in between has returned by now
+    def look(self, claims: Sequence[Claim]) -> dict[int, Sight]:
+        """What has been returned, and of other builds whether they run; minions are waited for where there are such builds."""
+        self._jobs = None
+        return {claim.number: self._sight(claim) for claim in claims}
+
+    def _sight(self, claim: Claim) -> Sight:
+        returned = self._returned(claim)
         if returned is None:
-            return Sight(Seen.GONE if answers else Seen.SILENT)
+            if self._runs(claim):
+                return Sight(Seen.RUNNING)
+            returned = self._returned(claim)  # a job that ended before its minion was asked has returned by now
+        if returned is None:
+            return Sight(Seen.GONE if claim.builder in self._running() else Seen.SILENT)
         if isinstance(returned, Mapping):
             return Sight(Seen.ENDED, result=returned)
         return Sight(Seen.ENDED, error=printable(returned).strip() or "it returned nothing")
 
-    def watch(self, claims: Sequence[Claim]) -> dict[int, list[str]]:
-        """The steps that are done of builds, by their numbers, as far as their minions say them in time: asked once of all of them."""
-        found: dict[int, list[str]] = {}
+    def watch(self, claims: Sequence[Claim], known: Mapping[str, Steps]) -> dict[int, Place]:
+        """Where builds are, as far as their minions say in time which steps are done: asked once of all of them."""
+        found: dict[int, Place] = {}
         workspaces = {str(claim.wanted.settings.get("workspace", "")) for claim in claims}
         for workspace in workspaces:
             own = [claim for claim in claims if claim.wanted.settings.get("workspace", "") == workspace]
@@ -103,7 +111,7 @@ class Minions:
                 builds = answers.get(claim.builder)
                 build = builds.get(claim.wanted.variation) if isinstance(builds, Mapping) else None
                 if isinstance(build, Mapping) and build.get("busy"):
-                    found[claim.number] = list(build.get("steps") or ())
+                    found[claim.number] = place_of(list(build.get("steps") or ()), known.get(claim.wanted.name, ()))
         return found
 
     def stop(self, claim: Claim) -> None:
@@ -124,7 +132,7 @@ class Minions:
         for minion, jobs in self._running().items():
             for job in jobs:
                 number = self._number(job)
-                if number is not None and number not in open_numbers:
+                if number is not None and number not in open_numbers and not self._is_over(minion, job):
                     self._client.run_job([minion], "saltutil.term_job", [job["jid"]], tgt_type="list")
                     ended.append(f"the job {job['jid']} of {minion}")
         return ended
@@ -132,7 +140,10 @@ class Minions:
     def _running(self) -> dict[str, list[Mapping[str, Any]]]:
         """``{minion: its jobs}`` of those that answer, asked once in a pass."""
         if self._jobs is None:
-            answers = self._ask(self._standing.target, "compound", "saltutil.running", (), self._answer_seconds())
+            if self._asked is None:
+                self.begin_look()
+            sent, self._asked = self._asked or {}, None
+            answers = self._answers(sent, self._answer_seconds())
             self._jobs = {minion: jobs for minion, jobs in answers.items() if isinstance(jobs, list)}
         return self._jobs
 
@@ -148,6 +159,10 @@ class Minions:
         found = self._client.get_cache_returns(job_id(claim)).get(claim.builder)
         return None if found is None else found.get("ret") if found.get("ret") is not None else ""
 
+    def _is_over(self, minion: str, job: Mapping[str, Any]) -> bool:
+        """Whether a job that a minion has named has returned since, or just before: its process ends after that."""
+        return minion in self._client.get_cache_returns(str(job.get("jid")))
+
     def _number(self, job: Mapping[str, Any]) -> int | None:
         """The number of the build that a job of this fleet makes."""
         words = [word for word in job.get("arg") or () if isinstance(word, Mapping)]
@@ -157,7 +172,14 @@ class Minions:
 
     def _ask(self, target: str | list[str], kind: str, function: str, words: Sequence[Any], seconds: float) -> dict[str, Any]:
         """``{minion: answer}`` of those that answer in time."""
-        sent = self._client.run_job(target, function, list(words), tgt_type=kind)
+        return self._answers(self._send(target, kind, function, words), seconds)
+
+    def _send(self, target: str | list[str], kind: str, function: str, words: Sequence[Any]) -> Mapping[str, Any]:
+        """The job of a question: its ``jid`` and ``minions``, or nothing where no minion is meant."""
+        return self._client.run_job(target, function, list(words), tgt_type=kind) or {}
+
+    def _answers(self, sent: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """What was answered to a question, by minions, as far as they answer in so many seconds."""
         if not sent:
             return {}
         deadline, answers = self._clock() + seconds, {}

@@ -34,6 +34,15 @@ def react_to_poke(options: Mapping[str, Any], data: Mapping[str, Any]) -> Reacti
     return _runner("hook", repositories=[] if name is None else [name])
 
 
+def react_to_end(options: Mapping[str, Any], data: Mapping[str, Any]) -> Reaction:
+    """The return of a build's job: its image can have its name, and its builder another build. No repository is asked.
+
+    :param options: the master's
+    :param data: of the event
+    """
+    return _runner("reconcile", ask=False)
+
+
 def react_to_hook(options: Mapping[str, Any], data: Mapping[str, Any]) -> Reaction:
     """A forge's call, as Salt's engine ``webhook`` puts it on the bus.
 
@@ -54,7 +63,7 @@ def addresses_of(configuration: Configuration) -> dict[str, str]:
     return {name: repository.address for name, repository in configuration.repositories.items()}
 
 
-def _runner(function: str, **arguments: str | Sequence[str]) -> Reaction:
+def _runner(function: str, **arguments: str | bool | Sequence[str]) -> Reaction:
     return {
         "the fleet looks at its repositories": {
             f"runner.vm_fleet.{function}": [{"args": [{key: value} for key, value in arguments.items()]}]

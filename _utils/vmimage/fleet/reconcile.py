@@ -4,13 +4,14 @@ ask repositories -> look at builders -> look at stores -> judge what is under wa
 
 Each step may be the last that this process does: a claim is written before its builder hears of it, and before an image takes its name; the
 result is written when nothing more is to be done for it but the removal of images, which each pass does for all builds that are given up.
-Builders are looked at before the stores: what one that has ended has uploaded is then on the shelf.
+Builders are looked at before the stores: what one that has ended has uploaded is then on the shelf.  Minions are asked before the repositories
+are, and answer meanwhile.
 """
 
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,9 @@ class Reconciler:
         :param repositories: that have changed; None: any may have
         """
         done = Done()
+        for kind, builders in self._builders.items():
+            with self._guarded(done, kind):
+                builders.begin_look()
         look = self._look(done, repositories, is_plan=False)
         for claim in look.claims:
             with self._guarded(done, claim.wanted.name):
@@ -117,12 +121,15 @@ class Reconciler:
             for claim in [claim for claim in claims if self._claims.result(claim.number)]:
                 self._claims.forget(claim.number)  # it has ended, and a pass was killed before it could say so
                 claims.remove(claim)
+        clouds = {_cloud_of(wanted) for wanted in [*asked.wanted.values(), *(claim.wanted for claim in claims)]}
+        for cloud in clouds:
+            with suppress(Exception):  # is said when it is asked for its images
+                self._store(cloud).sign_in()  # while the builders answer
         sights: dict[int, Sight] = {}
         for kind, builders in self._builders.items() if not is_plan else ():
             if own := [claim for claim in claims if claim.wanted.builders == kind]:
                 with self._guarded(done, kind):
                     sights.update(builders.look(own))
-        clouds = {_cloud_of(wanted) for wanted in [*asked.wanted.values(), *(claim.wanted for claim in claims)]}
         shelves: dict[str, Shelf | None] = dict.fromkeys(clouds)
         for cloud in clouds:
             self._look_at(done, cloud, shelves)
@@ -196,7 +203,7 @@ class Reconciler:
             self._claims.write(claim)
         store, settings = self._store(_cloud_of(wanted)), gather_settings([], wanted.settings)
         try:
-            taken = promote_uploaded(store, settings, wanted.name, claim.number, wanted.digest)
+            taken = promote_uploaded(store, settings, wanted.name, claim.number, wanted.digest, kinds=verdict.kinds)
         except OlderNumber as error:
             self._end(done, look, claim, sight, Ending.SUPERSEDED, error.message)
         except (StoreUnreachable, CredentialsWrong):

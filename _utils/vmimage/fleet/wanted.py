@@ -95,7 +95,7 @@ class Repositories:
             node = ask_commit(*where, repository.revision, self._cache, credentials=repository.credentials, key=place)
             if noted.get("node") == node:
                 return dict(noted)
-            checkout = fetch_repository(*where, node, self._cache, credentials=repository.credentials, tries=1)
+            checkout = fetch_repository(*where, node, self._cache, credentials=repository.credentials, is_new=True, tries=1)
             own = read_own_settings(checkout)
         except (VmImageError, OSError, UnicodeError, RecursionError) as error:
             return f"{place}: {error}"

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from vmimage.errors import HookRefused, SettingsWrong
 
@@ -28,6 +28,12 @@ _HMAC = {
     "x-gitea-signature": "",
 }
 _TOKEN = "x-gitlab-token"  # the secret itself
+#: where forges say what has happened, and what of it may have moved a revision, or shows that the hook works; a call that does not say it may have
+_EVENT = ("x-github-event", "x-gitlab-event", "x-forgejo-event", "x-gitea-event")
+_MEANT = ("push", "tag_push", "create", "delete", "ping", "Push Hook", "Tag Push Hook")
+_SYSTEM = "System Hook"  # GitLab's own, of all repositories: the body says what has happened
+#: of a form: GitHub's default, and a choice in Gitea and Forgejo
+_FORM = b"payload="
 #: where a body has the addresses that a repository is fetched from. Not those of its home page or of what it mirrors: its owner writes them
 _REPOSITORY, _ADDRESSES = ("repository", "project"), ("clone_url", "ssh_url", "git_http_url", "git_ssh_url")
 _SCP = re.compile(r"(?:([\w.-]+)@)?([\w.-]+):(?!//)(.+)")
@@ -39,7 +45,7 @@ class Accepted:
     """A call that a holder of the secret has made.
 
     :ivar repositories: their names in ``ami_fleet``
-    :ivar digest: of the body, by which a second call with it is known
+    :ivar digest: of the payload, by which a second call with it is known
     """
 
     repositories: tuple[str, ...]
@@ -71,7 +77,7 @@ def accept_call(body: object, headers: object, secrets: Sequence[str], addresses
     :param headers: their names in any case
     :param secrets: of :func:`read_secrets`
     :param addresses: of the repositories, by their names in ``ami_fleet``
-    :raises HookRefused: it is not signed, wrongly signed, too large, or about none of the repositories
+    :raises HookRefused: it is not signed, wrongly signed, too large, about no push, or about none of the repositories
     """
     if not isinstance(body, bytes) or not isinstance(headers, Mapping):
         raise HookRefused("this is no call of a forge, or larger than the master's max_event_size")
@@ -79,18 +85,33 @@ def accept_call(body: object, headers: object, secrets: Sequence[str], addresses
         raise HookRefused(f"a body of {len(body)} bytes, more than {LIMIT_BYTES}")
     if not secrets:
         raise HookRefused("no secret is configured, so that nobody can sign", hint="set ami_fleet.hooks.secret")
-    _check_signatures(body, {str(key).lower(): str(value) for key, value in headers.items()}, secrets)
-    named = {normal_address(address) for address in _addresses_of(body)}
+    known, payload = {str(key).lower(): str(value) for key, value in headers.items()}, _payload_of(body)
+    _check_signatures(body, payload, known, secrets)
+    data = _read(payload)
+    _check_event(known, data)
+    named = {normal_address(address) for address in _addresses_of(data)}
     found = tuple(sorted(name for name, address in addresses.items() if normal_address(address) in named))
     if not found:
         raise HookRefused("signed, and about no repository of ami_fleet", hint="compare the addresses, letter by letter")
-    return Accepted(found, hashlib.sha256(body).hexdigest())
+    return Accepted(found, hashlib.sha256(payload).hexdigest())
 
 
-def _check_signatures(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> None:
-    """Each signature that there is must be good: one that is good by chance or by mistake does not cover for a wrong one."""
+def _payload_of(body: bytes) -> bytes:
+    """The JSON of a call.  A form has it in its only field: what has been signed as JSON is never read as a form, whatever the headers say."""
+    if not body.startswith(_FORM):
+        return body
+    if b"&" in body:
+        raise HookRefused("a form with more than a payload")
+    return unquote_to_bytes(body.removeprefix(_FORM).replace(b"+", b" "))
+
+
+def _check_signatures(body: bytes, payload: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> None:
+    """Each signature that there is must be good: one that is good by chance or by mistake does not cover for a wrong one.
+
+    Of a form GitHub signs the body, Gitea and Forgejo sign the payload.
+    """
     keys = [secret.encode() for secret in secrets]
-    wanted = [hmac.new(key, body, hashlib.sha256).hexdigest().encode() for key in keys]
+    wanted = [hmac.new(key, signed, hashlib.sha256).hexdigest().encode() for key in keys for signed in {body, payload}]
     judged = []
     for header, prefix in _HMAC.items():
         if header in headers:
@@ -112,11 +133,23 @@ def _is_any(given: bytes, wanted: Sequence[bytes]) -> bool:
     return any([hmac.compare_digest(given, one) for one in wanted])
 
 
-def _addresses_of(body: bytes) -> list[str]:
+def _check_event(headers: Mapping[str, str], data: Any) -> None:
+    """Refuse what moves no revision, such as a comment, by its name; a name that looks like none is not repeated."""
+    for event in (headers[header] for header in _EVENT if header in headers):
+        name = str(data.get("event_name")) if event == _SYSTEM and isinstance(data, dict) else event
+        if name not in _MEANT:
+            shown = name if re.fullmatch(r"[A-Za-z_ ]{1,40}", name) else "of another kind"
+            raise HookRefused(f"signed, and no push: the event {shown}", hint="let the forge send pushes and tags alone")
+
+
+def _read(payload: bytes) -> Any:  # JSON
     try:
-        data = json.loads(body)
+        return json.loads(payload)
     except (ValueError, RecursionError):
         raise HookRefused("signed, and no JSON", hint="let the forge send application/json") from None
+
+
+def _addresses_of(data: Any) -> list[str]:
     holders = [data.get(key) for key in _REPOSITORY] if isinstance(data, dict) else []
     found = [holder.get(key) for holder in holders if isinstance(holder, dict) for key in _ADDRESSES]
     return [address for address in found if isinstance(address, str)]

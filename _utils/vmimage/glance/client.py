@@ -1,74 +1,58 @@
-"""The store: Glance, with Keystone for signing in.  The only file that knows python-glanceclient and keystoneauth1.
+"""The store: Glance, with Keystone for signing in.  The only file that knows python-glanceclient.
 
-Images go in and come out as plain dicts.  There are few kinds of errors: the credentials are wrong, the store refuses
-(trying again does not help), or it cannot be reached (it may).  Every call that can be repeated without harm is.
+Images go in and come out as plain dicts.  Every call that can be repeated without harm is.
 """
 
+import copy
 import functools
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import glanceclient.exc
-import keystoneauth1.exceptions as keystone_errors
 import requests
 from glanceclient import Client
-from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
 from vmimage.errors import CredentialsWrong, ImageGone, StoreConflict, StoreRefused, StoreUnreachable, VmImageError
-from vmimage.glance.credentials import Credentials, secrets_of
-from vmimage.glance.generations import Image
+from vmimage.glance.credentials import Credentials
+from vmimage.glance.generations import MARK, Image
+from vmimage.glance.openstack import OpenStack
 from vmimage.glance.reader import Reader
-from vmimage.system.address import public_address
 from vmimage.system.aliases import Moved, Say, Sleep
-from vmimage.system.retry import retried
 
 _PAGE = 200  # images in one answer
-_CONNECT_SECONDS = 60
 _LONG_UPLOAD_SECONDS = 3600
 _ACTIVE_WITHIN_SECONDS = 120
 _LOST = (
-    keystone_errors.ConnectionError,
-    keystone_errors.DiscoveryFailure,
     glanceclient.exc.CommunicationError,
     glanceclient.exc.InvalidEndpoint,
     requests.RequestException,  # while a body is read
 )
 _PASSING_STATUS = (401, 408, 425, 429, 500, 502, 503, 504)
-Result = TypeVar("Result")
 
 
-class Store:
+class Store(OpenStack):
     """The images of the project that the credentials are for.
 
     :param tries: of each call that may be repeated
     """
 
+    service, refused, unreachable = "image service", StoreRefused, StoreUnreachable
+
     def __init__(
         self, credentials: Credentials, *, tries: int = 7, say: Say = lambda text: None, sleep: Sleep = time.sleep
     ) -> None:
-        self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
+        super().__init__(credentials, tries=tries, say=say, sleep=sleep)
         self._listing: list[Image] | None = None
+        self._filters: list[dict[str, str | bool]] = [{}]
         self._auth = self._make_auth()
-        verify = False if credentials.insecure else credentials.cacert or True
-        self._session = _Session(auth=self._auth, verify=verify, timeout=credentials.timeout)
-        # to connect, and of silence; its own parameter takes only a single number
-        self._session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)
-
-    def _make_auth(self) -> Any:  # a plugin of keystoneauth1, of the class that its loader makes
-        kind = self.credentials.auth_type
-        try:
-            return loading.get_plugin_loader(kind).load_from_options(**self.credentials.auth)
-        except (TypeError, keystone_errors.ClientException) as error:
-            raise CredentialsWrong(
-                f"cannot sign in: {self.credentials.origin} is not fit for {kind}: {self._described(error)}",
-                hint="correct its auth_type or its options",
-            ) from error
+        self._session = _Session(auth=self._auth, verify=self._verify, timeout=credentials.timeout)
+        self._session.timeout = self._timeouts
 
     @functools.cached_property
     def _client(self) -> Any:  # it has no types
@@ -77,7 +61,7 @@ class Store:
         find = functools.partial(self._session.get_endpoint, service_type="image", **where)
         address = self.credentials.image_endpoint or self._call("find the image service", find)
         if not address:
-            raise self._no_service("its catalog has none")
+            raise self._no_service("find the image service", "its catalog has none")
         return Client("2", session=self._session, endpoint_override=re.sub(r"/v\d+(\.\d+)?/?$", "", address), **where)
 
     @functools.cached_property
@@ -91,6 +75,14 @@ class Store:
             )
         return project
 
+    def sign_in(self) -> None:
+        """Do now what the first call would do: sign in, and find the image service.
+
+        :raises CredentialsWrong, StoreRefused, StoreUnreachable:
+        """
+        if self.project_id:
+            self._client  # noqa: B018  a property that is kept
+
     def check(self) -> dict[str, str]:
         """Check that the credentials are good and that the cloud has an image service.
 
@@ -99,7 +91,7 @@ class Store:
         """
         project = self.project_id
         self._call("list images", lambda: list(self._client.images.list(limit=1, filters={"owner": project})))
-        return {"auth_url": self._cloud(), "project": project}
+        return {"auth_url": self._where(), "project": project}
 
     @functools.cached_property
     def image_schema(self) -> dict[str, Any]:
@@ -113,11 +105,31 @@ class Store:
 
         What this store has changed and deleted since is accounted for; what it has created since is not among them.
 
-        :returns: the newest first
+        :returns: the newest first; of a store that is narrowed in any order
         """
         if self._listing is None:
-            self._listing = [*self._list({"os_hidden": False}), *self._list({"os_hidden": True})]
+            found = [self._list({**own, "os_hidden": hidden}) for own in self._filters for hidden in (False, True)]
+            self._listing = [*{image["id"]: image for listed in found for image in listed}.values()]
         return [dict(image) for image in self._listing]
+
+    def narrowed(self, names: Collection[str], ours: Collection[str] = ()) -> "Store":
+        """The same store, whose listing has certain images alone: a few requests, however many images a project has.
+
+        What is changed by one of the two, the other sees after :meth:`look_again`.
+
+        :param names: images that have one of these names
+        :param ours: images of ours, in all states, that have or are to have one of these names, and parts of the variations of these names
+        """
+        narrow = copy.copy(self)
+        narrow._filters, narrow._listing = [{"name": f"in:{','.join(names)}"}], None
+        narrow._filters += [{f"{MARK}name": name} for name in ours]
+        return narrow
+
+    def is_used(self, part_id: str) -> bool:
+        """Whether an image of the project refers to a kernel or ramdisk, at this moment."""
+        return any(
+            self._list({key: part_id, "os_hidden": hidden}) for key in ("kernel_id", "ramdisk_id") for hidden in (False, True)
+        )
 
     def look_again(self) -> None:
         """Let the next listing be a new one: a project has thousands of images, and others change them."""
@@ -270,71 +282,16 @@ class Store:
 
         self._call("sign in", sign_in)
 
-    def _call(self, what: str, call: Callable[[], Result], tries: int | None = None) -> Result:
-        def translated() -> Result:
-            with self._translated(what):
-                return call()
+    def _own_meaning(self, what: str, error: Exception) -> VmImageError | None:
+        if isinstance(error, _LOST):
+            return self._unreachable(what, error)
+        if isinstance(error, glanceclient.exc.HTTPException):
+            return self._answered(what, error.code, error)
+        if isinstance(error, glanceclient.exc.ClientException):
+            return self._unfit(what, error)
+        return super()._own_meaning(what, error)
 
-        return retried(translated, StoreUnreachable, tries=tries or self.tries, say=self.say, sleep=self.sleep)
-
-    @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
-        """Raise the clients' errors as errors of this project."""
-        try:
-            yield
-        except keystone_errors.Unauthorized as error:
-            raise CredentialsWrong(
-                f"cannot {what}: Keystone refuses {self.credentials.origin}",
-                hint=f"check user, password and project, or whether the application credential is still valid, at {self._cloud()}",
-            ) from error
-        except keystone_errors.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-                raise self._unreachable(what, error) from error
-            raise StoreRefused(
-                f"cannot {what}: the certificate of the cloud is not trusted: {self._described(error)}",
-                hint="set keystone.cacert to the file of the authority that signed it, and call the host by the name in it",
-            ) from error
-        except keystone_errors.CatalogException as error:
-            raise self._no_service(self._described(error)) from error
-        except _LOST as error:
-            raise self._unreachable(what, error) from error
-        except keystone_errors.HttpError as error:
-            raise self._answered(what, error.http_status, error) from error
-        except glanceclient.exc.HTTPException as error:
-            raise self._answered(what, error.code, error) from error
-        except (TypeError, AttributeError, KeyError, ValueError) as error:  # what the clients make of a page of a proxy
-            raise StoreUnreachable(
-                f"cannot {what}: the answer is not from OpenStack ({type(error).__name__}: {self._described(error)})",
-                hint="is there a proxy or a portal between this machine and the cloud?",
-            ) from error
-        except (keystone_errors.ClientException, glanceclient.exc.ClientException) as error:
-            raise CredentialsWrong(
-                f"cannot {what}: {self._described(error)}", hint=f"check {self.credentials.origin}, used at {self._cloud()}"
-            ) from error
-
-    def _no_service(self, why: str) -> StoreRefused:
-        return StoreRefused(
-            f"{self._cloud()} knows no such image service: {why}", hint="check keystone.region and keystone.interface"
-        )
-
-    def _cloud(self) -> str:
-        return self.credentials.public().get("auth_url", "the cloud")
-
-    def _described(self, error: Exception) -> str:
-        """The message of an error, without a secret that it may repeat."""
-        text = " ".join(str(error).split())
-        for secret in secrets_of(self.credentials):
-            if len(secret) > 3:  # a shorter secret would be given away by the holes that it leaves
-                text = text.replace(secret, "***")
-        return public_address(text)[:500]
-
-    def _unreachable(self, what: str, error: Exception) -> StoreUnreachable:
-        return StoreUnreachable(
-            f"cannot {what}: {self._described(error)}",
-            hint=f"are Keystone ({self._cloud()}) and the image service up, and the network between this machine and them?",
-        )
-
-    def _answered(self, what: str, status: object, error: Exception) -> VmImageError:
+    def _answered(self, what: str, status: Any, error: Exception) -> VmImageError:
         """The error of an answer of the cloud.
 
         :param status: of HTTP; no number where glanceclient does not know it
@@ -343,7 +300,7 @@ class Store:
         number = "" if str(status) in str(error) else f" (status {status})"
         said = f"cannot {what}: {self._described(error)}{number}"
         if status == 404 and what == "sign in":
-            return CredentialsWrong(said, hint=f"is {self._cloud()} the address of Keystone's version 3? it ends in /v3")
+            return CredentialsWrong(said, hint=f"is {self._where()} the address of Keystone's version 3? it ends in /v3")
         if status == 404:
             return ImageGone(
                 said, hint="it was deleted, or it is another project's; or keystone.image_endpoint is not the image service"
@@ -357,11 +314,11 @@ class Store:
         if status == 401:
             self._session.invalidate()
         if status in _PASSING_STATUS:
-            return StoreUnreachable(said, hint=f"look into the logs of the cloud at {self._cloud()}")
+            return StoreUnreachable(said, hint=f"look into the logs of the cloud at {self._where()}")
         if status == 400:
             return StoreRefused(said, hint="the store does not take these properties: check ami.properties")
         return StoreRefused(
-            said, hint=f"are {self.credentials.origin} allowed to do this? ask the operator of the cloud at {self._cloud()}"
+            said, hint=f"are {self.credentials.origin} allowed to do this? ask the operator of the cloud at {self._where()}"
         )
 
 

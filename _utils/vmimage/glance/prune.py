@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def prune(store: "Store", name: str, outputs: Iterable[str], keep: int, builder: str) -> list[str]:
     """Delete generations beyond the newest ``keep`` of each output, then kernels and ramdisks that no image needs.
 
+    :param store: may be narrowed to the variation: whether an image needs a part, it is asked
     :param name: of the variation, whose the kernels and ramdisks are
     :param outputs: the names of its outputs
     :param builder: id of this builder; parts that another builder uploaded may wait for their main image
@@ -22,8 +23,10 @@ def prune(store: "Store", name: str, outputs: Iterable[str], keep: int, builder:
     deleted = delete_all(store, surplus_roots)
     former = {root.get(key) for root in surplus_roots for key in ("kernel_id", "ramdisk_id")}
     unneeded = [part for part in unneeded_parts(store.list_images()) if fact(part, "name") == name]
-    parts = [part for part in unneeded if _is_for_us_alone(store, part)]
-    return deleted + delete_all(store, [part for part in parts if part["id"] in former or is_abandoned(part, builder)])
+    parts = [part for part in unneeded if part["id"] in former or is_abandoned(part, builder)]
+    return deleted + delete_all(
+        store, [part for part in parts if not store.is_used(part["id"]) and _is_for_us_alone(store, part)]
+    )
 
 
 def _is_for_us_alone(store: "Store", image: Image) -> bool:

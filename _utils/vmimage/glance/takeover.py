@@ -1,7 +1,7 @@
 """Properties, visibility and members are carried over, so that the users of the old image can see and use the new image."""
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmimage.errors import ImageGone, StoreRefused
@@ -20,7 +20,7 @@ _OPENNESS = ("private", "shared", "community", "public")
 
 def visibility_of(settings: Settings, old: Image | None) -> str:
     """The visibility of the new image: as the settings say, else that of the old image."""
-    return settings.visibility or (old["visibility"] if old else "private")
+    return settings.visibility or ("shared" if settings.members else old["visibility"] if old else "private")
 
 
 def most_open(visibilities: Iterable[str]) -> str:
@@ -38,19 +38,19 @@ def is_as_open(image: Image, visibility: str) -> bool:
 
 
 def carry_over(store: "Store", settings: Settings, old: Image | None, new: Image, *, properties: bool = True) -> list[str]:
-    """Give the new image the properties, visibility and members of the old image.
+    """Give the new image the properties, visibility and members of the old image, and the members that the settings name.
 
     :param properties: False for an image that had its own before, and gets the name back
-    :returns: the members who have not accepted
+    :returns: the members who have to accept: those of the settings, and those who had accepted the old image
     """
     if properties:
         _carry_properties(store, settings, old, new)
     visibility = visibility_of(settings, old)
-    members = _members_of(store, old) if old and old["visibility"] == "shared" and visibility == "shared" else {}
+    before = _members_of(store, old) if old and old["visibility"] == "shared" and visibility == "shared" else {}
     pending: set[str] = set()
     for image in [*_own_parts(store, new), new]:
         set_visibility(store, image, visibility, lower=image["id"] == new["id"])
-        pending |= _share(store, image["id"], members)
+        pending |= _share(store, image["id"], before, settings.members)
     return sorted(pending)
 
 
@@ -107,17 +107,22 @@ def set_visibility(store: "Store", image: Image, visibility: str, lower: bool = 
             raise
 
 
-def _share(store: "Store", image_id: str, members: Mapping[str, str]) -> set[str]:
+def _share(store: "Store", image_id: str, before: Mapping[str, str], more: Collection[str]) -> set[str]:
     """Invite members; accept or reject for them as they had, where the store allows it.
 
+    :param before: ``{project: status}`` of the old image
+    :param more: projects that the settings name
     :returns: those who must accept themselves
     """
     pending = set()
+    members = {**dict.fromkeys(more, "pending"), **before}
     present = store.list_members(image_id) if members else {}
     for project, status in members.items():
         if project not in present:
             store.invite_member(image_id, project)
         if status != "pending" and present.get(project) != status and not store.answer_invitation(image_id, project, status):
+            pending.add(project)
+        if project in more and status == "pending" and present.get(project, "pending") == "pending":
             pending.add(project)
     return pending
 

@@ -85,39 +85,53 @@ def _kind(image: Image) -> str:
     return next(kind for kind, role in generations.MAIN_ROLES.items() if role == fact(image, "role"))
 
 
-def promote_uploaded(store: "Store", settings: Settings, name: str, wanted: int, order: str = "") -> dict[str, Any]:
+def promote_uploaded(
+    store: "Store",
+    settings: Settings,
+    name: str,
+    wanted: int,
+    order: str = "",
+    *,
+    kinds: Collection[str] = tuple(generations.MAIN_ROLES),
+) -> dict[str, Any]:
     """Give the images of a build their names, archive what had them, and prune; whatever of that is done already stays done.
+
+    The store is asked for the images of the variation alone, before the first name moves and behind the last: of two fleets that do it at
+    once, each sees what the other has done.
 
     :param settings: ``visibility``, ``carry_over`` and ``keep`` of them
     :param name: of the variation: ``web-amd64``
     :param wanted: the build's number
     :param order: as of :func:`find_waiting`
+    :param kinds: of the build's outputs, as far as they are known
     :returns: ``outputs`` (kind: name and image), ``changed`` (False: all was done), ``archived``, ``removed``, ``pending``
     :raises NotPublished: the build is not there, or :class:`vmimage.glance.promote.OlderNumber`; then no name has moved
     :raises StoreRefused, StoreUnreachable: the next call goes on
     """
-    store.look_again()
-    archived = [title for own in names_of(name) for title in complete_promotion(store, own)]
-    waiting = find_waiting(store.list_images(), name, wanted, order)
+    names, ours = names_of(name), {name, *(name_of(name, kind) for kind in kinds)}
+    store.look_again()  # what changes here, a listing that was made before does not have
+    own = store.narrowed(names, sorted(ours))
+    archived = [title for its in names for title in complete_promotion(own, its)]
+    waiting = find_waiting(own.list_images(), name, wanted, order)
     if waiting is None:
         raise NotPublished(f"the images of build {wanted} of {name} are not all in the store", hint="build it again")
     new = {kind: image for kind, image in waiting.mains.items() if fact(image, "state") == NEW}
     pending: set[str] = set()
     for kind, image in waiting.mains.items():
-        refuse_older(store, image, name_of(name, kind))
+        refuse_older(own, image, name_of(name, kind))
     for kind, image in new.items():
-        pending |= {*prepare_promotion(store, settings, image, name_of(name, kind))}
+        pending |= {*prepare_promotion(own, settings, image, name_of(name, kind))}
     for kind, image in new.items():
-        take_name(store, image, name_of(name, kind))
-    _confirm_same(store, name, waiting)
-    store.look_again()
-    archived += [title for own in names_of(name) for title in complete_promotion(store, own)]
-    mains = {kind: generations.published_of(store.list_images(), name_of(name, kind)) for kind in waiting.mains}
+        take_name(own, image, name_of(name, kind))
+    _confirm_same(own, name, waiting)
+    own.look_again()
+    archived += [title for its in names for title in complete_promotion(own, its)]
+    mains = {kind: generations.published_of(own.list_images(), name_of(name, kind)) for kind in waiting.mains}
     if lost := [kind for kind, image in mains.items() if image is None or image["id"] != waiting.mains[kind]["id"]]:
         raise NotPublished(
             f"{name_of(name, lost[0])} points to another image than that of build {wanted}", hint="publish by the fleet alone"
         )
-    removed = prune(store, name, [name_of(name, kind) for kind in waiting.mains], settings.keep, _FLEET)
+    removed = prune(own, name, [name_of(name, kind) for kind in waiting.mains], settings.keep, _FLEET)
     outputs = {kind: {"name": name_of(name, kind), "image": image["id"]} for kind, image in waiting.mains.items()}
     return {"outputs": outputs, "changed": bool(new), "archived": archived, "removed": removed, "pending": sorted(pending)}
 

@@ -1,31 +1,25 @@
 """Servers, networks and volumes of a cloud: Nova, Neutron, Cinder and Keystone.  The only file that knows openstacksdk.
 
-Things of the cloud come as plain dicts.  There are few kinds of errors: the credentials are wrong, the cloud refuses (trying again does
-not help), or it cannot be reached (it may).  Every call that can be repeated without harm is.
+Things of the cloud come as plain dicts.  Every call that can be repeated without harm is.
 """
 
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
 
-import keystoneauth1.exceptions as keystone_errors
-from keystoneauth1 import loading
 from keystoneauth1.session import Session
 
 from vmimage.delivery import EXTRAS
-from vmimage.errors import CloudRefused, CloudUnreachable, CredentialsWrong, NotReady, VmImageError
-from vmimage.glance.credentials import Credentials, secrets_of
-from vmimage.system.address import public_address
+from vmimage.errors import CloudRefused, CloudUnreachable, NotReady, VmImageError
+from vmimage.glance.credentials import Credentials
+from vmimage.glance.openstack import OpenStack
 from vmimage.system.aliases import Say, Sleep
-from vmimage.system.retry import retried
 
 #: a server, port, floating IP and so on, by the keys of openstacksdk
 Thing = dict[str, Any]
-Result = TypeVar("Result")
-_CONNECT_SECONDS = 60
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_CONSOLE_LINES = 100_000
 
@@ -38,26 +32,21 @@ class Conflict(CloudRefused):
     """There is such a thing already, or it is in the midst of a change."""
 
 
-class Cloud:
+class Cloud(OpenStack):
     """A project of a cloud.
 
     :param tries: of each call that may be repeated
     """
 
+    service, refused, unreachable = "service", CloudRefused, CloudUnreachable
+
     def __init__(
         self, credentials: Credentials, *, tries: int = 7, say: Say = lambda text: None, sleep: Sleep = time.sleep
     ) -> None:
-        self.credentials, self.tries, self.say, self.sleep = credentials, tries, say, sleep
+        super().__init__(credentials, tries=tries, say=say, sleep=sleep)
         connection, self._errors = _openstack()
-        try:
-            auth: Any = loading.get_plugin_loader(credentials.auth_type).load_from_options(**credentials.auth)
-        except (TypeError, keystone_errors.ClientException) as error:
-            raise CredentialsWrong(
-                f"cannot sign in: {credentials.origin} is not fit for {credentials.auth_type}: {self._described(error)}",
-                hint="correct its auth_type or its options",
-            ) from error
-        session: Any = Session(auth=auth, verify=False if credentials.insecure else credentials.cacert or True)
-        session.timeout = (min(_CONNECT_SECONDS, credentials.timeout), credentials.timeout)  # to connect, and of silence
+        session: Any = Session(auth=self._make_auth(), verify=self._verify)
+        session.timeout = self._timeouts
         options = {"interface": credentials.interface, "image_endpoint_override": credentials.image_endpoint or None}
         with self._translated("read the credentials"):
             self._cloud = connection(session, credentials.region_name or None, options)
@@ -240,63 +229,18 @@ class Cloud:
 
     # calling
 
-    def _call(self, what: str, call: Callable[[], Result], tries: int | None = None) -> Result:
-        def translated() -> Result:
-            with self._translated(what):
-                return call()
-
-        return retried(translated, CloudUnreachable, tries=tries or self.tries, say=self.say, sleep=self.sleep)
-
-    @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
-        """Raise errors of the clients as errors of this project."""
-        try:
-            yield
-        except keystone_errors.Unauthorized as error:
-            raise self._unauthorized(what) from error
-        except (
-            keystone_errors.ConnectFailure,
-            keystone_errors.DiscoveryFailure,
-            keystone_errors.RetriableConnectionFailure,
-        ) as error:
-            raise self._unreachable(what, error) from error
-        except keystone_errors.SSLError as error:
-            raise CloudRefused(
-                f"cannot {what}: the certificate of the cloud is not trusted: {self._described(error)}",
-                hint="set keystone.cacert to the file of the authority that signed it, and call the host by the name in it",
-            ) from error
-        except keystone_errors.HttpError as error:
-            raise self._answered(what, error.http_status, error) from error
-        except self._errors.HttpException as error:
-            raise self._answered(what, error.status_code, error) from error
-        except (keystone_errors.CatalogException, self._errors.NotSupported) as error:
-            raise CloudRefused(
-                f"cannot {what}: {self._where()} knows no such service: {self._described(error)}",
-                hint="check keystone.region and keystone.interface",
-            ) from error
-        except (keystone_errors.ClientException, self._errors.SDKException) as error:
-            raise CloudRefused(
+    def _own_meaning(self, what: str, error: Exception) -> VmImageError | None:
+        if isinstance(error, self._errors.HttpException):
+            return self._answered(what, error.status_code, error)
+        if isinstance(error, self._errors.NotSupported):
+            return self._no_service(what, self._described(error))
+        if isinstance(error, self._errors.SDKException):
+            return CloudRefused(
                 f"cannot {what}: {self._described(error)}", hint=f"check {self.credentials.origin}, used at {self._where()}"
-            ) from error
-        except (TypeError, AttributeError, KeyError, ValueError) as error:  # what the client makes of a page of a proxy
-            raise CloudUnreachable(
-                f"cannot {what}: the answer is not from OpenStack ({type(error).__name__}: {self._described(error)})",
-                hint="is there a proxy or a portal between this machine and the cloud?",
-            ) from error
+            )
+        return super()._own_meaning(what, error)
 
-    def _unauthorized(self, what: str) -> VmImageError:
-        return CredentialsWrong(
-            f"cannot {what}: Keystone refuses {self.credentials.origin}",
-            hint=f"check user, password and project, or whether the application credential is still valid, at {self._where()}",
-        )
-
-    def _unreachable(self, what: str, error: Exception) -> VmImageError:
-        return CloudUnreachable(
-            f"cannot {what}: {self._described(error)}",
-            hint=f"are Keystone ({self._where()}) and the cloud's services up, and the network between this machine and them?",
-        )
-
-    def _answered(self, what: str, status: int | None, error: Exception) -> VmImageError:
+    def _answered(self, what: str, status: Any, error: Exception) -> VmImageError:
         """The error of an answer of the cloud; of a connection that was lost there is no status."""
         if status is None:
             return self._unreachable(what, error)
@@ -315,17 +259,6 @@ class Cloud:
         if status in _PASSING_STATUS:
             return CloudUnreachable(said, hint=f"look into the logs of the cloud at {self._where()}")
         return CloudRefused(said, hint="the cloud does not take what the settings ask for: the message says why")
-
-    def _where(self) -> str:
-        return self.credentials.public().get("auth_url", "the cloud")
-
-    def _described(self, error: Exception) -> str:
-        """The message of an error, without a secret that it may repeat."""
-        text = " ".join(str(error).split())
-        for secret in secrets_of(self.credentials):
-            if len(secret) > 3:  # a shorter secret would be given away by the holes that it leaves
-                text = text.replace(secret, "***")
-        return public_address(text)[:500]
 
 
 def _plain(thing: Any) -> Thing:  # a resource of openstacksdk, which has no types that mypy knows

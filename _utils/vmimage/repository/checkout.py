@@ -74,6 +74,7 @@ def fetch_repository(
     subrepositories: bool = False,
     stale: bool = False,
     ask: bool = True,
+    is_new: bool = False,
     tries: int = 3,
     setting: str = "variation",
     say: Say = lambda line: None,
@@ -89,6 +90,7 @@ def fetch_repository(
     :param subrepositories: fetch what the repository refers to, too: hg from hg, git from git
     :param stale: where the server cannot be asked, what was last fetched will do
     :param ask: the server for what is new; else what was last fetched will do, if it has the revision
+    :param is_new: the revision is a commit that was not there before: it is fetched without a look at what was fetched
     :param tries: of each connection to the server
     :param setting: what the settings' names end with: ``ami.hg_address_variation``
     :raises RepositoryWrong: naming the setting, the repository or the revision
@@ -102,7 +104,7 @@ def fetch_repository(
         place.chmod(0o700)  # a variation may hold secrets
         with _swept(place), isolated_home(place / "home", address, credentials) as environment:
             fetching = _Fetching(_PROGRAMS[kind](address, environment), place, wanted, shown, subrepositories, say)
-            path, commit, is_stale = fetching.fetch(stale, ask, tries, sleep)
+            path, commit, is_stale = fetching.fetch(stale, ask and (is_new or not wanted.is_exact), tries, sleep)
     return Checkout(path, kind, shown, commit.shown, commit.node, revision, is_stale)
 
 
@@ -137,9 +139,9 @@ class _Fetching:
     def clone(self) -> Path:
         return self.place / "clone"
 
-    def fetch(self, stale: bool, ask: bool, tries: int, sleep: Sleep) -> tuple[Path, _Commit, bool]:
+    def fetch(self, stale: bool, asks_first: bool, tries: int, sleep: Sleep) -> tuple[Path, _Commit, bool]:
         """``(path, commit, is stale)`` of what is wanted."""
-        found, is_stale = self._find_fetched() if self.wanted.is_exact or not ask else None, False
+        found, is_stale = None if asks_first else self._find_fetched(), False
         if not found:
             try:
                 retried(self._refresh, ProgramFailed, tries=tries, say=self.say, sleep=sleep)
@@ -164,7 +166,7 @@ class _Fetching:
         """Make the clone agree with the server."""
         if self.clone.exists():
             try:
-                self.program.update(self.clone)
+                self.program.update(self.clone, is_exact=self.wanted.is_exact)
                 return
             except ProgramFailed as trouble:
                 self.program.probe()  # where it answers, it is the clone, or another repository is there now

@@ -42,8 +42,8 @@ class Git:
         self._git(None, ["init", "--quiet", "--bare", "--template=", clone])
         self.update(clone)
 
-    def update(self, clone: Path) -> None:
-        """Update the clone to exactly what the server has now."""
+    def update(self, clone: Path, *, is_exact: bool = False) -> None:
+        """Update the clone to exactly what the server has now, also where a commit is asked by its hash."""
         refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
         if self.probe():
             refs.append(f"+HEAD:{_HEAD}")

@@ -47,9 +47,11 @@ class Mercurial:
         self._hg(None, ["init", clone])
         self._hg(clone, ["pull", "--quiet", "default"])
 
-    def update(self, clone: Path) -> None:
-        """Update the clone to exactly what the server has now."""
+    def update(self, clone: Path, *, is_exact: bool = False) -> None:
+        """Update the clone to exactly what the server has now; where a commit is asked by its hash, what is too much does no harm."""
         self._hg(clone, ["pull", "--quiet", "default"])
+        if is_exact:
+            return
         more = self._hg(
             clone, ["outgoing", "--quiet", "--limit", "1", "--template", "taken back: {node|short}\n", "default"], (0, 1)
         )
@@ -83,7 +85,8 @@ class Mercurial:
     def export(self, clone: Path, node: str, target: Path, subrepositories: bool) -> str:
         """Write the files of a commit, with hg's subrepositories if they are wanted (never those of git and Subversion).
 
-        :returns: the full hash of what was written
+        :param node: the full hash
+        :returns: the full hash of what was written: to hg ``id(HASH)`` is this commit or none
         """
         config = ["subrepos.allowed=true", "subrepos.hg:allowed=true"] if subrepositories else []
         words = ["archive", "--type", "files", "--rev", f"id({node})", *(["--subrepos"] if subrepositories else [])]
@@ -93,4 +96,4 @@ class Mercurial:
             doing=f"{self._shown} at {node[:12]} cannot be exported",
             config=config,
         )
-        return self._hg(clone, ["log", "--rev", f"id({node})", "--template", "{node}"])[-40:]
+        return node

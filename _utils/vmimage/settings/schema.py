@@ -202,6 +202,12 @@ class Settings:
         "private, shared, community or public; default: that of the image it replaces, the first time private",
         shapes_image=False,
     )
+    members: list = _setting(
+        (),
+        "ids of projects with which the images are shared, besides those with which the images that they replace are shared; "
+        "without visibility the images are shared then",
+        shapes_image=False,
+    )
     keep: int = _setting(3, "archived generations that stay in the store", shapes_image=False, repository_may_set=True)
     gate: bool | dict = _setting(
         False,

@@ -191,6 +191,10 @@ def _check_publishing(settings: Settings, refuse: _Refuse) -> None:
         refuse("publish", "true, false or auto")
     if settings.visibility not in ("", "private", "shared", "community", "public"):
         refuse("visibility", "private, shared, community or public")
+    if not all(re.fullmatch(r"[\w.-]{1,255}", project) for project in settings.members):
+        refuse("members", "a list of ids of projects: openstack project list")
+    if settings.members and settings.visibility not in ("", "shared"):
+        refuse("members", f"no members where visibility is {settings.visibility}: only images that are shared have members")
     if settings.keep < 0:
         refuse("keep", "a number of generations, not negative")
     if settings.number < 0:

@@ -17,6 +17,7 @@ def prepare() -> None:
     _show_pillar_to_states()
     _refuse_unknown_renderers()
     _use_the_pip_of_the_root()
+    _scan_own_directories_once()
 
 
 def _find_own_libraries() -> None:
@@ -111,6 +112,41 @@ def _use_the_pip_of_the_root() -> None:
     """Let ``pip.installed`` start ``python -m pip``, which is the root's here (:mod:`vmimage.root.runtime`), not a pip of Salt's package."""
     if hasattr(sys, "RELENV"):
         del sys.RELENV
+
+
+def _scan_own_directories_once() -> None:
+    """Let loaders share what they found in Salt's directories of modules: some sixty loaders in a build look through the same few.
+
+    The builder's packages are read-only here; other directories, of the variation's modules, are listed each time.
+    """
+    import salt.loader.lazy
+
+    own = f"{os.path.dirname(os.path.dirname(os.path.abspath(sys.executable)))}/"
+    scan, known = salt.loader.lazy.LazyLoader._refresh_file_mapping, {}
+
+    def refresh(self: Any) -> None:
+        listed = tuple((top, None if f"{top}/".startswith(own) else _listing(top)) for top in self.module_dirs)
+        order, suffixes = list(self.suffix_order), dict(self.suffix_map)
+        options = [self.opts.get(key) for key in ("cython_enable", "enable_zip_modules", "optimization_order")]
+        key = repr((listed, order, suffixes, sorted(self.disabled), list(self.static_modules), options))
+        if key not in known:
+            scan(self)
+            known[key] = dict(self.file_mapping), dict(self.suffix_map), list(self.suffix_order)
+        mapping, self.suffix_map, self.suffix_order = (type(part)(part) for part in known[key])
+        self.file_mapping = mapping
+
+    salt.loader.lazy.LazyLoader._refresh_file_mapping = refresh
+
+
+def _listing(top: str) -> dict[str, list[str]] | None:
+    """The names in a directory, and those in its directories; None where there is none."""
+    try:
+        return {
+            entry.name: sorted(os.listdir(entry)) if entry.is_dir() else []
+            for entry in sorted(os.scandir(top), key=lambda entry: entry.name)
+        }
+    except OSError:
+        return None
 
 
 def _is_untouched(cached: str, source: str) -> bool:
