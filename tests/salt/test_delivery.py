@@ -1,6 +1,7 @@
 """The two ways to a minion, by file_roots and saltutil.sync_all, and by pip, in an environment that has Salt alone."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -61,7 +62,9 @@ class Master:
         self.salt_run, self.etc = salt_run, directory / "etc"
         self.etc.mkdir(parents=True)
         (directory / "root/var/cache/salt/master/proc").mkdir(parents=True)  # a master makes it
-        options = {"root_dir": str(directory / "root"), "file_roots": {"base": [str(PROJECT)]}, "log_level": "error"}
+        served = copy_project(directory / "served")
+        shutil.copytree(PROJECT / "_runners", served / "_runners")
+        options = {"root_dir": str(directory / "root"), "file_roots": {"base": [str(served)]}, "log_level": "error"}
         (self.etc / "master").write_text(json.dumps(options), encoding="utf-8")
 
     def run(self, *words):
@@ -77,8 +80,7 @@ def test_without_the_project_there_is_no_vm_create(minion, bare_salt):
 
 def test_synced_from_file_roots_it_works(minion, bare_salt, tmp_path):
     salt_call = bare_salt[0] / "bin/salt-call"
-    served = tmp_path / "served"
-    copy_project(served)  # and not the environments of the tests, which lie in the checkout: each call would list their files
+    served = copy_project(tmp_path / "served")
     ours = minion(file_roots={"base": [str(served), str(served / "states")]})
     synced = ours.good("saltutil.sync_all", salt_call=salt_call)
     assert "modules.vm_create" in synced["modules"] and "states.vm_image" in synced["states"]
