@@ -4,7 +4,7 @@ import re
 
 import pytest
 from vmimage.errors import SettingsWrong
-from vmimage.fleet.configuration import read_configuration
+from vmimage.fleet.configuration import check_variation_settings, read_configuration
 
 RIGHT = {"repositories": {"web": {"hg": "https://hg.example.org/web"}}, "builders": {"target": "G@role:ami-builder"}}
 
@@ -61,6 +61,12 @@ def test_a_wrong_key_of_the_fleet_is_refused_by_name(more, named):
     with pytest.raises(SettingsWrong) as refused:
         read(**more)
     assert re.search(named, str(refused.value), re.DOTALL), str(refused.value)
+
+
+def test_the_ami_yaml_of_a_repository_names_members_and_not_how_visible_its_images_are():
+    assert check_variation_settings({"members": ["p1"]}, "ami.yaml of web", of_repository=True).members == ("p1",)
+    with pytest.raises(SettingsWrong, match=r"ami\.yaml of web\.visibility: this cannot be set here"):
+        check_variation_settings({"visibility": "public"}, "ami.yaml of web", of_repository=True)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ class Settings:
         "ids of projects with which the images are shared, besides those with which the images that they replace are shared; "
         "without visibility the images are shared then",
         shapes_image=False,
+        repository_may_set=True,
     )
     keep: int = _setting(3, "archived generations that stay in the store", shapes_image=False, repository_may_set=True)
     gate: bool | dict = _setting(
