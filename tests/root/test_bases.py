@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from booting import HANGS_SECONDS, remember_accelerator
+from booting import HANGS_SECONDS
 from building import PROJECT
 from changeable import changeable
 from looking import looked_into
@@ -146,7 +146,6 @@ def grown_to(triplet):
         return "login:" in console and re.search(grown, console)
 
     with qemu.booted(triplet, is_up, HANGS_SECONDS) as up:
-        remember_accelerator(up.accelerator)
         return int(re.search(grown, qemu.read_console(up.console))[1]) * 4096
 
 

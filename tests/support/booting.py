@@ -36,11 +36,6 @@ def userdata():
     return "#cloud-config\n" + json.dumps({"runcmd": [[*_APART, _ALL]]})
 
 
-def remember_accelerator(accelerator):
-    """Let later boots of this process not try again what did not start a kernel here."""
-    qemu.accelerators = lambda: [accelerator]
-
-
 def asked_by_key(salt, questions, **settings):
     """Boot by ``vm_create.boot`` with a key of its own, log in as root, ask, and power it off.
 
@@ -79,8 +74,7 @@ def asked(triplet, directory):
     def is_up(console):
         return answer.exists() and "@@END" in answer.read_text(errors="replace")
 
-    with qemu.booted(triplet, is_up, HANGS_SECONDS, forwards, more) as (accelerator, *_):
-        remember_accelerator(accelerator)
+    with qemu.booted(triplet, is_up, HANGS_SECONDS, forwards, more):
         text = answer.read_text(encoding="utf-8", errors="replace")
         yield facts_of(text.split("@@BEGIN")[1].split("@@END")[0]), ports
 

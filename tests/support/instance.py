@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from booting import remember_accelerator
+from booting import HANGS_SECONDS
 from vmimage.image import qemu
 from vmimage.system.shell import run, started
 
@@ -152,7 +152,8 @@ class Instance(Watched):
     def running(self):
         """It runs for the time of the block, on the disk as it was left; its end is that of a machine whose power is cut."""
         with ExitStack() as power:
-            for accelerator in qemu.accelerators():
+            tried = qemu.accelerators()
+            for accelerator in tried:
                 self.begin()
                 argv = qemu.qemu_argv(
                     self.triplet,
@@ -166,7 +167,8 @@ class Instance(Watched):
                 log = power.enter_context(open(self.log, "ab"))
                 self._child = power.enter_context(started(argv, log))
                 if accelerator == "tcg" or self._says_anything(KVM_SIGN_SECONDS):
-                    remember_accelerator(accelerator)
+                    if accelerator != tried[0] and self._says_anything(HANGS_SECONDS):
+                        qemu.give_kvm_up()
                     break
                 power.close()
             yield self

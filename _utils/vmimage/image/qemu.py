@@ -26,6 +26,8 @@ from vmimage.system.shell import run, started
 _MEMORY_MIB = 1024
 _DISK_GIB = 20  # a flavour of a common size: the root grows into it
 _KVM_SIGN_SECONDS = 15  # a kernel that says nothing for so long under KVM will not start there
+#: there since the emulator booted what had said nothing under KVM: no later boot tries that again before the machine restarts
+_KVM_IS_SILENT = Path("/run/vm_create.kvm-is-silent")
 #: where a processor is emulated: of what the kernel needs little, so that little is to be emulated; arm64 has no such choice
 _EMULATED = {"x86_64": "Nehalem", "aarch64": "max"}
 #: its kernel need not guard against what only real processors leak
@@ -106,7 +108,14 @@ def program() -> str:
 
 def accelerators() -> list[str]:
     """What to try, the faster first."""
-    return ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
+    has_kvm = os.access("/dev/kvm", os.R_OK | os.W_OK) and not _KVM_IS_SILENT.exists()
+    return ["kvm", "tcg"] if has_kvm else ["tcg"]
+
+
+def give_kvm_up() -> None:
+    """Remember, until this machine restarts, that KVM has started nothing of what the emulator boots."""
+    with suppress(OSError):  # then the next boot waits again
+        _KVM_IS_SILENT.touch()
 
 
 def qemu_argv(
@@ -181,6 +190,7 @@ def booted(
     if isinstance(target, Disk):
         check_firmware(target.name, target.firmware)
     with tempfile.TemporaryDirectory(prefix="vm_create-boot-") as directory:
+        was_silent = False
         for accelerator in accelerators():
             console, disk = Path(directory) / f"console-{accelerator}", Path(directory) / f"disk-{accelerator}"
             run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", image, disk, f"{_DISK_GIB}G"])
@@ -189,8 +199,11 @@ def booted(
                 with started(argv, log) as child:
                     begun = time.monotonic()
                     if _wait(child, console, is_up, seconds, must_speak=accelerator == "kvm"):
+                        if was_silent:
+                            give_kvm_up()
                         yield Running(accelerator, time.monotonic() - begun, console, child)
                         return
+                    was_silent = child.poll() is None and not read_console(console)
                 log.seek(0)
                 said = log.read().decode(errors="replace")
         end = "".join(f"\n    {line}" for line in (read_console(console).splitlines() + said.splitlines())[-15:])
