@@ -6,6 +6,7 @@ time ends when image, kernel and ramdisk are on the disk (fsync).  A contest tha
 the exit code is 1.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -154,6 +155,7 @@ def parse_options():
 
 def main():
     chosen = parse_options()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # few users have it: each run would compile the checkout
     clear_leftovers(chosen.directory)  # of a race that was killed
     try:
         found = run_privately(lambda: race(chosen))  # its mounts and processes end with it, however it ends
