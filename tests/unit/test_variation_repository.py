@@ -98,7 +98,7 @@ def test_what_follows_a_forgotten_space_is_not_shown(checkout):
 MAY_BE_SET = set(
     """name type release architecture mirror packages base base_format base_hash base_unverified variation pillar update room_mib
     headroom_mib outputs disk_format compression kernel_command_line live properties carry_over keep gate kernel_id ramdisk_id initrd_id
-    variations""".split()
+    members variations""".split()
 )
 
 
