@@ -36,5 +36,5 @@ def file_system_of(directory, mounts):
     """
     fields = (line.split() for line in mounts.splitlines())
     under = [(len(Path(point).parts), kind) for _, point, kind, *_ in fields if directory.is_relative_to(point)]
-    deepest = max(depth for depth, _ in under)
-    return [kind for depth, kind in under if depth == deepest][-1]
+    deepest = max((depth for depth, _ in under), default=0)  # in a chroot there may be none
+    return [kind for depth, kind in under if depth == deepest][-1] if under else "unknown"
