@@ -296,7 +296,7 @@ def test_a_push_succeeds_where_the_poke_cannot_be_sent(fleet):
     try:
         for broken in (
             text.replace("event.send", "event.snd").replace("fire_event", "fire_evnt"),
-            re.sub(r"timeout 120 \S+", "/bin/sleep 600; exit 3", text),
+            re.sub(r"timeout 120 \S+", "timeout 20 /bin/sleep 600; exit 3", text),
             "#!/nowhere\n",
         ):
             fleet.poke.write_text(broken.replace("logger", ": "), encoding="utf-8")
