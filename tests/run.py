@@ -52,11 +52,12 @@ LONG = (
 )
 GROUPS = tuple(WORKERS)
 #: lanes beside the other groups, in each one group after the other: alone a lane leaves a core without work for half of its time
-BESIDE = (("openstack", "cases", "hostile", "salt", "docs"), ("builder",), ("fleet",))
+BESIDE = (("openstack", "cases", "hostile", "salt", "docs"), ("builder", "fleet"))
 BY_NAME_ALONE = ("parity", "faults", "disk")  # "all groups" begins to hold a group when its name goes from here
 RUN = "VMIMAGE_TESTS_RUN"  # a variable of the environment: what a group has started has it
-#: more for a group that is named: what our own cases prove already is built from others' cases only when asked
-NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"]}
+#: more for a group that is named: what our own cases prove already is built from others' cases only when asked, and the processes of a
+#: fleet are killed for seven minutes
+NAMED = {"cases": [f"--shared={TOP.parent / 'shared/cases'}"], "fleet": ["-m", "long or not long"]}
 NO_TESTS = 5  # pytest's exit code where it found nothing to run
 
 

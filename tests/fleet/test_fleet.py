@@ -19,6 +19,7 @@ def all_is_well_at_the_end(fleet):
     fleet.assert_clean()
 
 
+@pytest.mark.long
 def test_ten_commits_in_a_burst_lead_to_exactly_the_five_newest(fleet):
     commits = {name: fleet.commit(name, "second") for name in fleet.sources}
     fleet.wait_published(commits)
@@ -42,6 +43,7 @@ def test_a_commit_is_published_without_a_further_hand(fleet):
     assert fleet.cluster.run("vm_fleet.history", "web-amd64")[0]["number"] == last["number"]
 
 
+@pytest.mark.long
 def test_a_minion_is_killed_in_the_midst_of_a_build(fleet):
     """With all its processes, as a machine loses its power; another minion builds, and what comes of the first is never published."""
     node = fleet.commit("db", "killed", SLOW)
@@ -57,6 +59,7 @@ def test_a_minion_is_killed_in_the_midst_of_a_build(fleet):
     assert [builder != claim["builder"] for ending, builder in endings.values() if ending == "published"] == [True]
 
 
+@pytest.mark.long
 def test_a_minion_is_stopped_for_longer_than_its_lease(fleet):
     """Its build is given to another; when it goes on, it publishes nothing."""
     node = fleet.commit("mail", "stopped", SLOW)
@@ -75,6 +78,7 @@ def test_a_minion_is_stopped_for_longer_than_its_lease(fleet):
     assert fleet.history("mail")[0] == image
 
 
+@pytest.mark.long
 def test_the_master_is_killed_in_the_midst_of_a_build(fleet):
     node = fleet.commit("proxy", "master", SLOW)
     claim = fleet.wait_running("proxy", node)
@@ -86,6 +90,7 @@ def test_the_master_is_killed_in_the_midst_of_a_build(fleet):
     assert claim["number"] in {result["number"] for result in fleet.history("proxy") if result["revision"] == node}
 
 
+@pytest.mark.long
 def test_the_store_is_away_for_a_while(fleet):
     node = fleet.commit("cache", "away", SLOW)
     fleet.wait_running("cache", node)
@@ -96,6 +101,7 @@ def test_the_store_is_away_for_a_while(fleet):
     fleet.wait_published({"cache": node})
 
 
+@pytest.mark.long
 def test_a_failing_variation_is_tried_and_parked_and_blocks_no_other(fleet):
     fleet.commit("web", "bad", "this fails:\n  cmd.run: [{name: 'false'}]\n")
     node = fleet.commit("db", "good")

@@ -122,11 +122,16 @@ def test_members_of_a_variation_in_a_fleet_see_its_image_and_those_of_another_do
         bob.images.get(db["id"])
 
 
-def test_a_repository_may_not_say_who_sees_its_images(tmp_path):
-    text = "ami.variations: {web: {members: ['%s']}}\n" % ("a" * 32)
-    source = SOURCES["git"](tmp_path / "web", {"variation__sls": "{}\n", "ami__yaml": text})
-    configuration = read_configuration(
-        {"ami_fleet": {"repositories": {"web": {"git": source.address}}, "builders": {"target": "*"}}}
-    )
+def test_a_repository_names_members_and_may_not_say_how_visible_its_images_are(tmp_path):
+    own = {"web": "members: ['%s']" % ("a" * 32), "db": "visibility: public"}
+    sources = {
+        name: SOURCES["git"](
+            tmp_path / name, {"variation__sls": "{}\n", "ami__yaml": f"ami.variations: {{{name}: {{{text}}}}}\n"}
+        )
+        for name, text in own.items()
+    }
+    repositories = {name: {"git": source.address} for name, source in sources.items()}
+    configuration = read_configuration({"ami_fleet": {"repositories": repositories, "builders": {"target": "*"}}})
     asked = Repositories(configuration, Claims(MemoryCache(), "main"), tmp_path / "cache").ask()
-    assert "members: this cannot be set here" in asked.problems["web"] and asked.wanted == {}
+    assert [wanted.settings["members"] for wanted in asked.wanted.values()] == [["a" * 32]]
+    assert "visibility: this cannot be set here" in asked.problems["db"]
