@@ -135,3 +135,18 @@ def test_a_repository_names_members_and_may_not_say_how_visible_its_images_are(t
     asked = Repositories(configuration, Claims(MemoryCache(), "main"), tmp_path / "cache").ask()
     assert [wanted.settings["members"] for wanted in asked.wanted.values()] == [["a" * 32]]
     assert "visibility: this cannot be set here" in asked.problems["db"]
+
+
+def test_an_image_that_another_request_deletes_at_the_same_moment_is_gone(alice, monkeypatch):
+    make_triplet(alice.directory, "web")
+    image = alice.publish(name="web")["image"]
+    _, store = alice.build(name="web")
+    delete = store._client.images.delete
+
+    def deleted_by_another(image_id):  # what Glance answers then, which no test can time
+        delete(image_id)
+        raise glanceclient.exc.HTTPBadRequest("Image status transition from deleted to deleted is not allowed")
+
+    monkeypatch.setattr(store._client.images, "delete", deleted_by_another)
+    store.delete_image(image)
+    assert store.find_image(image) is None

@@ -26,6 +26,8 @@ from vmimage.glance.reader import Reader
 from vmimage.system.aliases import Moved, Say, Sleep
 
 _PAGE = 200  # images in one answer
+#: Glance's answer, of status 400, to a request for what another request is deleting at that moment
+_DELETED_MEANWHILE = "transition from deleted to deleted"
 _LONG_UPLOAD_SECONDS = 3600
 _ACTIVE_WITHIN_SECONDS = 120
 _LOST = (
@@ -301,7 +303,7 @@ class Store(OpenStack):
         said = f"cannot {what}: {self._described(error)}{number}"
         if status == 404 and what == "sign in":
             return CredentialsWrong(said, hint=f"is {self._where()} the address of Keystone's version 3? it ends in /v3")
-        if status == 404:
+        if status == 404 or _DELETED_MEANWHILE in str(error):
             return ImageGone(
                 said, hint="it was deleted, or it is another project's; or keystone.image_endpoint is not the image service"
             )
