@@ -8,7 +8,7 @@ import subprocess
 from racing.track import PACKAGES
 
 from peers import diskimage_builder, mkosi, ours
-from peers.contest import Disk, needs_program
+from peers.contest import Contest, Disk, needs_program
 
 
 class _OfDiskBase(ours.CleanBuild):
@@ -58,6 +58,18 @@ class Ours(_OfDiskBase):
         return [Disk(self.output(lap) / "race.disk.raw", lap.motd)]
 
 
+class _DiskAlone(Contest):
+    """A peer whose result is a disk and nothing else."""
+
+    clean = default = False
+
+    def triplets(self, lap):
+        return []
+
+    def disks(self, lap):
+        return [Disk(lap.directory / "disk.raw", lap.motd)]
+
+
 _MKOSI = """
 tar=$1 cache=$2 memory=$3 out=$4; shift 4
 mkdir -p "$cache/packages" "$cache/images" "$memory/work" "$memory/made"
@@ -70,25 +82,18 @@ sync "$out/disk.raw"
 """
 
 
-class Mkosi(mkosi.Mkosi):
+class Mkosi(_DiskAlone, mkosi.Mkosi):
     """Its disk image: systemd-repart's partitions, a unified kernel image."""
 
     name = "mkosi-disk"
     title = "mkosi, its disk"
     note = "UEFI alone: systemd-boot and a unified kernel image with the ramdisk of the base, instead of one that mkosi builds"
-    clean = default = False
     script = _MKOSI
 
     def choose(self, lap):
         initrds = sorted((lap.cache / "base/boot").glob("initrd.img-*"))
         boot = ["Bootable=yes", "Bootloader=systemd-boot", *(f"Initrds={path}" for path in initrds[-1:])]
         return {**super().choose(lap), "overlay": "no", "packages": [*PACKAGES, "systemd-boot"], "format": "disk", "boot": boot}
-
-    def triplets(self, lap):
-        return []
-
-    def disks(self, lap):
-        return [Disk(lap.directory / "disk.raw", lap.motd)]
 
 
 _DIB = """
@@ -101,22 +106,15 @@ sync "$out/disk.raw"
 """.replace("$PACKAGES", ",".join(PACKAGES))
 
 
-class DiskimageBuilder(diskimage_builder.PreparedBase):
+class DiskimageBuilder(_DiskAlone, diskimage_builder.PreparedBase):
     """Its disk image, by the element vm."""
 
     name = "diskimage-builder-disk"
     title = "diskimage-builder, its disk"
     note = "the element vm: BIOS alone, GRUB installed by its loop device"
-    clean = default = False
     script = _DIB
 
     def install(self):
         super().install()
         needs_program("kpartx", "kpartx")
         subprocess.run(["dmsetup", "version"], check=True, capture_output=True)  # some kernels have no device mapper
-
-    def triplets(self, lap):
-        return []
-
-    def disks(self, lap):
-        return [Disk(lap.directory / "disk.raw", lap.motd)]
