@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from vmimage.apt import lists
 from vmimage.apt.cache import AptCache
 from vmimage.root.mounts import is_mounted
 from vmimage.system import syscalls
@@ -82,6 +83,27 @@ def test_a_byte_that_is_flipped_below_an_overlay_is_found_and_no_list_is_left(ca
     is_damaged, said, left, known = run_privately(build)
     assert is_damaged and len(said) == 1 and str(path) in said[0] and left == []
     assert known == {"offered": None, "newest": None} and not cache.shared.exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_lists_that_a_build_has_itself_shared_a_moment_ago_are_not_read_again_and_those_of_others_are(cache_of, monkeypatch, own):
+    fetching = cache_of("fetching")
+    fetching.begin()
+    (fetching.own / "lists" / LIST).write_text("fetched")
+    digests = fetching.keep_lists()
+    assert digests.keys() == {f"lists/{LIST}", "bin/pkgcache.bin"}
+    if not own:
+        replace_lists(cache_of("other"), "by another")
+    cache = cache_of("own")
+
+    def build():
+        if own:
+            monkeypatch.setattr(lists, "digest_of_file", lambda path: pytest.fail(f"{path} was read a moment ago"))
+        is_own = cache.begin(by_overlay=True, just_read=digests)
+        (cache.own / "lists" / LIST).write_text("damaged")
+        return is_own, cache.drop_damaged_lists(lambda line: None)
+
+    assert run_privately(build) == (own, not own)
 
 
 def test_where_no_overlay_can_be_mounted_a_build_has_copies(cache_of, monkeypatch):

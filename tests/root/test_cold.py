@@ -71,10 +71,51 @@ def test_the_first_build_gives_the_image_that_the_next_gives(bootstrapped, tmp_p
     first, second = trees(salt.output / "first.img", salt.output / "second.img")
     assert differing(first, second) == [] and "/usr/bin/tree" in first
     assert list(tmp_path.glob("cache/apt/unpacked/*/tree_*.deb.tar")), "it is decompressed for the next"
-    # the update of the very first build found lists that were fetched while its base was packed
-    log = (salt.output / "first.build.json").read_text(encoding="utf-8")
-    assert "were not fetched" not in log and log.count("Fetched ") == 1
+    # the update of the very first build found lists that were fetched while its base was packed, and what apt had computed from them
+    logs = [(salt.output / f"{name}.build.json").read_text(encoding="utf-8") for name in ("first", "second")]
+    assert [log.count("Fetched ") for log in logs] == [1, 0] and "were not fetched" not in logs[0]
+    assert ["the archives offer nothing that is newer" in log for log in logs] == [True, True]
     assert not [path for path in tmp_path.glob("salt/workspace/first/*") if path.name != "lock"]
+
+
+OLD = """
+a package of ours is installed, of which its archive has a newer version since:
+  cmd.run:
+    - name: |
+        set -e; mkdir -p /srv/own/tree/DEBIAN && cd /srv/own
+        offer() {
+            printf 'Package: own\\nVersion: %s\\nArchitecture: all\\nMaintainer: us <us@example.org>\\nDescription: ours\\n' $1 > tree/DEBIAN/control
+            dpkg-deb --build tree own_$1.deb
+            { cat tree/DEBIAN/control; printf 'Filename: ./own_%s.deb\\nSize: %s\\nSHA256: %s\\n' $1 $(stat -c %s own_$1.deb) \
+                $(sha256sum own_$1.deb | cut -d ' ' -f 1); } > Packages
+        }
+        offer 1; echo 'deb [trusted=yes] file:/srv/own ./' > /etc/apt/sources.list.d/own.list
+        apt-get update; apt-get install -y own; offer 2
+"""
+# the update looks at the root as it is then, not as the base is
+HELD = """
+include: [ami_creator_pre]
+the package is held before the update:
+  cmd.run:
+    - name: echo 'own hold' | chroot {{ salt['vm_create.setting']('root') }} dpkg --set-selections
+    - require: [{sls: ami_creator_pre}]
+"""
+
+
+def test_the_first_build_from_an_old_base_has_the_newest_packages_unless_they_are_held_by_then(bootstrapped, tmp_path):
+    salt = Salt(tmp_path / "salt", **{"ami.base": str(bootstrapped.image), "ami.base_unverified": True})
+    salt.good("vm_create.create_variation", name="old", variation=salt.variation("old", variation=OLD), publish=False)
+    (salt.states / "held.sls").write_text(HELD, encoding="utf-8")
+    found = {}
+    for name, pre in (("newest", "ami_creator_pre"), ("held", "held")):
+        salt.configure(**{"ami.base": str(salt.output / "old.img"), "ami.cache": str(tmp_path / name), "ami.pre": pre})
+        for time_of in ("first", "second"):
+            said = salt.good(
+                "vm_create.create_variation", name=time_of, variation=salt.variation(name, variation=WRITTEN), publish=False
+            )
+            found[name, time_of] = salt.manifest(time_of)["packages"]["own"]
+            assert "were not fetched" not in str(said)
+    assert found == {("newest", "first"): "2", ("newest", "second"): "2", ("held", "first"): "1", ("held", "second"): "1"}
 
 
 @pytest.mark.parametrize("after", [0, 0.1, 0.3])

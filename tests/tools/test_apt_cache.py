@@ -4,8 +4,10 @@ import fcntl
 import hashlib
 import os
 import pkgutil
+import select
 import shutil
 import signal
+import subprocess
 import time
 import traceback
 from contextlib import contextmanager
@@ -499,6 +501,55 @@ def test_the_content_of_a_package_that_was_replaced_meanwhile_is_not_kept(apt, t
     monkeypatch.setattr(apt_unpacked, "run", run_and_replace)
     apt.unpack()
     assert unpacked(apt) == {}
+
+
+@pytest.fixture
+def dpkg_deb(apt, tmp_path):
+    """A function that runs what a root's dpkg asks for the content of a package."""
+    program = tmp_path / "dpkg-deb"
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "packages").symlink_to(apt.archives)
+    (home / "unpacked").symlink_to(apt.unpacked)
+    program.write_text(apt_unpacked._PROGRAM.format(home=home))
+    apt.deb = made_package(tmp_path, "more than a pipe holds\n" * 100_000)
+    (apt.own / "lists" / LIST).write_text(stanza(apt.deb))
+    own = tmp_path / "own-copy" / NAME
+    own.parent.mkdir()
+    own.write_bytes(apt.deb)
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    apt.unpacked.mkdir(parents=True, exist_ok=True)
+    return lambda: subprocess.Popen(["sh", program, "--fsys-tarfile", own], stdout=subprocess.PIPE)
+
+
+def test_what_a_dpkg_decompresses_itself_is_not_decompressed_beside_it_but_afterwards(apt, dpkg_deb, tmp_path):
+    with dpkg_deb() as running:
+        head = running.stdout.read(1)  # the pipe is full, and it waits
+        apt.unpack()
+        assert unpacked(apt) == {}
+        assert head + running.stdout.read() == content_of(apt.deb, tmp_path)
+    apt.unpack()
+    assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
+
+
+def test_a_dpkg_waits_for_what_is_being_decompressed_and_gets_that(apt, dpkg_deb, monkeypatch):
+    found = []
+
+    def run_slowly(argv, stdout):
+        with dpkg_deb() as running:
+            assert select.select([running.stdout], [], [], 0.5)[0] == []
+            stdout.write(b"of the cache")
+            stdout.flush()
+            apt_unpacked.os.replace(apt.unpacked / f"{NAME}.tar.partial", apt.unpacked / f"{NAME}.tar")
+            fcntl.flock(stdout, fcntl.LOCK_UN)
+            found.append(running.stdout.read())
+
+    monkeypatch.setattr(apt_unpacked, "run", run_slowly)
+    monkeypatch.setattr(apt, "_keep_unpacked", lambda *_: None)
+    apt.unpack()
+    assert found == [b"of the cache"]
 
 
 def test_packages_that_were_read_beside_the_build_are_read_again_only_where_they_are_others(apt, monkeypatch):

@@ -26,12 +26,12 @@ def begin(tmp_path, monkeypatch):
 
     def work(_):
         image.with_suffix(".img.partial").write_bytes(b"prepared")
-        return {**FACTS, "digest": located.digest}
+        return {**FACTS, "digest": located.digest}, None
 
     monkeypatch.setattr(prepare, "run_privately", work)
 
     def begin():
-        base, keeping = prepare.begin_preparing(settings, located, Progress())
+        base, keeping, _ = prepare.begin_preparing(settings, located, Progress(), lambda files: None)
         return base, keeping, lambda: prepare.find_prepared(settings, located)
 
     return begin

@@ -128,7 +128,7 @@ def test_a_base_that_is_changed_between_its_digest_and_its_copy_is_not_cached(tm
     def prepared(work):
         change(path)
         base.image_path(settings, located).with_suffix(".img.partial").write_bytes(b"prepared")
-        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}, None
 
     monkeypatch.setattr(base, "run_privately", prepared)
     monkeypatch.setattr(base, "BackgroundTask", AtOnce)
@@ -160,7 +160,7 @@ def prepared(tmp_path, monkeypatch):
     def prepare(function):
         work.append(1)
         image.with_suffix(".img.partial").write_bytes(b"prepared")
-        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}
+        return {"packages": {}, "content_bytes": 1, "format": "raw", "digest": located.digest, "label": "", "uuid": ""}, None
 
     monkeypatch.setattr(base, "run_privately", prepare)
     monkeypatch.setattr(base, "BackgroundTask", AtOnce)  # no other process

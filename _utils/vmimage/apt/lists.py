@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from filecmp import cmp
@@ -59,14 +59,16 @@ class AptLists:
         syscalls.mount(self.own / "lists", files.own_directory(self.root, _LISTS), flags=syscalls.MS_BIND)
         syscalls.mount(self.own / "bin", files.own_directory(self.root, CACHE), flags=syscalls.MS_BIND)
 
-    def begin(self, *, by_overlay: bool = False) -> None:
+    def begin(self, *, by_overlay: bool = False, just_read: Mapping[str, str] | None = None) -> bool:
         """Give the build what is shared of lists, unless it has them.
 
         :param by_overlay: of what is shared and of what the build changes: for a process whose mounts go with it, and which does all
             that is done to the root.  Where none can be mounted, copies
+        :param just_read: digests of lists that this build has itself shared a moment ago: they need not be read again
+        :returns: whether the build has got these
         """
         if self.own.exists():
-            return
+            return False
         partial = self.own.with_name(f"{self.own.name}.partial")
         remove_tree(partial, ignore_errors=True)  # of a run that was killed
         names = ("lists", "bin", "bin/archives", "archives", "archives/partial", "work")
@@ -77,12 +79,15 @@ class AptLists:
             damaged: list[Path] = []
             record = read_record(self.shared / "record.json", damaged.append)
             known = {"digests": {}, **record} if record else {"damaged": [*map(os.fspath, damaged)]}
+            if is_read := bool(just_read) and known.get("digests") == just_read:
+                del known["digests"]
             write_json(partial / "known.json", known, lasts=False)
             if record and not (by_overlay and self._mount_lists(partial)):
                 for name in _LISTED:
                     with suppress(CommandFailed):  # what a disk cannot read is damaged, too
                         _copy(plain_files(self.shared / name), partial / name)
         partial.rename(self.own)
+        return is_read
 
     def _mount_lists(self, own: Path) -> bool:
         """Mount the shared lists, and over them what the build changes; returns whether that can be."""
@@ -112,7 +117,7 @@ class AptLists:
         """The paths of shared lists that are not what was shared."""
         known = read_json(self.own / "known.json")
         if "digests" not in known:
-            return known["damaged"]
+            return known.get("damaged", [])
         expected, found = (
             known["digests"],
             digests_below([path for name in _LISTED for path in plain_files(self.own / name)], self.own),
@@ -174,14 +179,15 @@ class AptLists:
                 if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
                     os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
 
-    def keep_lists(self, known: dict[str, Any] | None = None) -> None:
+    def keep_lists(self, known: dict[str, Any] | None = None) -> dict[str, str]:
         """Share the lists after an update, before the variation could change them.
 
         :param known: by these lists, as of :meth:`known`
+        :returns: the digests of what came into the cache, by the paths there; empty where nothing came
         """
         known = known or _UNKNOWN
         if (self.own / "varied").exists():
-            return
+            return {}
         with self.locked():
             for left in self.top.glob("partial-*"):  # of a run that was killed
                 remove_tree(left)
@@ -190,7 +196,7 @@ class AptLists:
                 if record != {**record, **known}:
                     write_record(self.shared / "record.json", {**record, **known})
                 os.utime(self.shared)
-                return
+                return {}
             partial = self.top / f"partial-{uuid.uuid4().hex}"
             try:
                 for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
@@ -202,6 +208,7 @@ class AptLists:
                 write_record(partial / "record.json", {**known, "digests": digests})
                 self._set_lists_aside()
                 partial.rename(self.shared)
+                return digests
             finally:
                 remove_tree(partial, ignore_errors=True)
 

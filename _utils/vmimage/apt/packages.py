@@ -1,6 +1,7 @@
 """The packages of a root: bringing them up to date, listing them, and what changed."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ PackageChanges = dict[str, dict[str, Any]]
 
 _KEEP_CONFIGURATION = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 _WAIT = ["-o", "Acquire::Retries=3"]
+_NOTHING = re.compile(r"^0 upgraded, 0 newly installed, 0 to remove and \d+ not upgraded\.$", re.MULTILINE)
+_HALF_INSTALLED = "not fully installed or removed"
 
 
 def update_packages(
@@ -49,6 +52,18 @@ def update_lists(root: StrPath, say: Say) -> None:
     except CommandFailed as error:
         error.hint = "mend the base's apt sources, or leave its packages as they are: ami.update: false"
         raise
+
+
+def offers_newer(root: StrPath) -> bool:
+    """Whether :func:`update_packages` would do anything by the lists that are there.
+
+    What apt computes from the lists stays for later.
+
+    :param root: with its API file systems
+    """
+    argv = ["apt-get", "-q", "-y", "--simulate", *_KEEP_CONFIGURATION, "dist-upgrade"]
+    output = run_in_root(root, argv, ok=(0, 100)).output  # 100: it cannot
+    return not _NOTHING.search(output) or _HALF_INSTALLED in output
 
 
 def list_packages(root: StrPath) -> Packages:

@@ -8,7 +8,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,14 +23,20 @@ _CONFIGURATION = """DPkg::Path "{home}/dpkg:/usr/local/sbin:/usr/local/bin:/usr/
 DPkg::Inhibit-Shutdown "false";
 """
 # dpkg asks for the content of a package by this program; the package must be the very package that the tar is of.  Who decompresses it
-# now holds a lock: waiting for that is sooner done than decompressing it once more
+# now holds a lock: waiting for that is sooner done than decompressing it once more.  Where nobody has begun, dpkg does it itself, and its
+# lock on the package lets others leave it until there is time
 _PROGRAM = """#!/bin/sh
 # Of vm_create, for the time of the build: what is decompressed already need not be decompressed again.
 if [ "$#" = 2 ] && [ "$1" = --fsys-tarfile ]; then
     package=$(readlink -f "$2")
-    name=${{package##*/}}
-    [ ! -e "{home}/unpacked/$name.tar.partial" ] || flock -s "{home}/unpacked/$name.tar.partial" true 2> /dev/null
-    [ -e "{home}/unpacked/$name.tar" ] && cmp -s "$package" "{home}/packages/$name" && exec cat "{home}/unpacked/$name.tar"
+    shared={home}/packages/${{package##*/}}
+    tar={home}/unpacked/${{package##*/}}.tar
+    if [ ! -e "$tar" ] && [ -r "$shared" ]; then
+        exec 9< "$shared"
+        flock -s -w 1 9 2> /dev/null
+        [ ! -e "$tar.partial" ] || flock -s "$tar.partial" true 2> /dev/null
+    fi
+    [ -e "$tar" ] && cmp -s "$package" "$shared" && exec cat "$tar"
 fi
 exec /usr/bin/dpkg-deb "$@"
 """
@@ -55,30 +61,41 @@ def largest_first(paths: Iterable[Path]) -> list[Path]:
 
 
 def unpack_package(package: Path, unpacked: Path, keep: Keep, spare_mib: int = 0) -> None:
-    """Decompress a package, unless that is done, or another process is at it.  A kill leaves half a tar by another name."""
+    """Decompress a package, unless that is done, or another process is at it, a root's dpkg among them.
+
+    A kill leaves half a tar by another name.
+    """
     target = unpacked / f"{package.name}.tar"
     facts = os.statvfs(unpacked)
     if target.exists() or facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
         return
-    partial = target.with_name(f"{target.name}.partial")
-    with suppress(CommandFailed, FileNotFoundError), _held(partial) as file:
+    with suppress(CommandFailed, FileNotFoundError), ExitStack() as held:
         # else packed in a way that this machine does not know, or gone: the root's dpkg will unpack it
+        with open(package, "rb") as source:  # until the tar is begun: a dpkg that asks meanwhile finds that it is
+            if not _is_free(source):
+                return
+            partial = target.with_name(f"{target.name}.partial")
+            file = held.enter_context(_held(partial))
         if file and not target.exists():
             before = identity_of(package)
             run(["dpkg-deb", "--fsys-tarfile", package], stdout=file)
             keep(package, before, partial, target)
 
 
+def _is_free(file: IO[bytes]) -> bool:
+    """Lock a file, until it is closed, if no other process has it locked; returns whether."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def _held(path: Path) -> Iterator[IO[bytes] | None]:
     """An empty file of this name, locked until the end of the block, and then gone; None where another process has it."""
     with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        if not _is_at(path, file):  # who had it has just given it its name
+        if not _is_free(file) or not _is_at(path, file):  # another has it, or who had it has just given it its name
             yield None
             return
         try:

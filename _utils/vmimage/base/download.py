@@ -42,10 +42,18 @@ def fetch(
                 f"{public_address(address)} is not in the file_roots", hint="see what is there: salt-call cp.list_master"
             )
         return Path(cached)
-    path = Path(urlsplit(address).path if scheme == "file" else address)
-    if not os.path.isfile(path):  # also where its name is too long
+    path = path_of(address)
+    if path is None or not os.path.isfile(path):  # also where its name is too long
         raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
     return path
+
+
+def path_of(address: str) -> Path | None:
+    """The path of what is a file of this machine by its address; None where it is to be fetched."""
+    scheme = urlsplit(address).scheme
+    if scheme in ("http", "https", "salt"):
+        return None
+    return Path(urlsplit(address).path if scheme == "file" else address)
 
 
 def fetch_beside(address: str, name: str, directory: Path, cache_file: Callable[[str], str] | None = None) -> Path | None:

@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.base import bootstrap
-from vmimage.base.download import fetch, fetch_beside, forget_download
-from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed
+from vmimage.base.download import fetch, fetch_beside, forget_download, path_of
+from vmimage.errors import BaseRefused, BaseUnverified, CommandFailed, VmImageError
 from vmimage.settings.schema import Settings
 from vmimage.system import formats
 from vmimage.system.address import name_of, public_address
+from vmimage.system.background import BackgroundTask
 from vmimage.system.digest import (
     check_digest,
     check_identity,
@@ -64,13 +66,35 @@ def architecture_of(settings: Settings) -> str:
     return settings.architecture or own
 
 
+def begin_reading(settings: Settings) -> BackgroundTask[list[int]] | None:
+    """Begin to take the digest of a base that is a file of this machine, beside other work.
+
+    :returns: for :func:`locate_base`; None where there is no such file, or its digest is known
+    """
+    path, table = path_of(settings.base), Path(settings.cache) / "digests.json"
+    if path is None or not os.path.isfile(path) or is_known(path, table):
+        return None
+
+    def read() -> list[int]:
+        identity = identity_of(path)
+        known_digest(path, table)
+        return identity
+
+    return BackgroundTask(read, f"reading {path}")
+
+
 def locate_base(
-    settings: Settings, progress: Progress, cache_file: CacheFile | None = None, fetch_image: FetchImage | None = None
+    settings: Settings,
+    progress: Progress,
+    cache_file: CacheFile | None = None,
+    fetch_image: FetchImage | None = None,
+    reading: BackgroundTask[list[int]] | None = None,
 ) -> Located:
     """Fetch and verify a base without preparing it.
 
     :param cache_file: for a base in Salt's file_roots
     :param fetch_image: for a base in the store
+    :param reading: of :func:`begin_reading`
     :raises BaseMissing, BaseUnverified, BaseRefused:
     """
     if not settings.base:
@@ -93,7 +117,7 @@ def locate_base(
         )
     if kind == "qcow2":
         formats.check_qcow2(path)
-    is_new = not is_known(path, table)
+    is_new = _was_read(reading, identity) or not is_known(path, table)
     try:
         if stored:
             check_digest(path, stored, table, progress.moved)
@@ -108,6 +132,13 @@ def locate_base(
     digest = known_digest(path, table, moved=progress.moved)
     check_identity(path, identity)
     return Located(settings.as_dict()["base"], kind, digest, verified, path, identity, is_just_read=is_new)
+
+
+def _was_read(reading: BackgroundTask[list[int]] | None, identity: list[int]) -> bool:
+    """Whether the digest of a file was taken in this run; what went wrong will go wrong again where it is taken next."""
+    with suppress(VmImageError, OSError):
+        return reading is not None and reading.finish() == identity
+    return False
 
 
 def _verify(

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vmimage.apt.packages import list_packages
 from vmimage.base import bootstrap, convert
@@ -43,6 +43,7 @@ from vmimage.system.whole_files import read_json, sync, write_json
 _PREPARATION = 4  # raise it when the same input is prepared otherwise than before
 #: what was read of an image: the number of its inode, and its digest
 Read = tuple[int, str]
+Result = TypeVar("Result")
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 
 
@@ -93,20 +94,21 @@ def _base_of(located: Located, image: Path, facts: Mapping[str, Any]) -> Base:
 
 def prepare_base(settings: Settings, located: Located, progress: Progress) -> Base:
     """Turn a located base into a root image in the cache, if it is not there yet: :func:`begin_preparing` to its end."""
-    base, keeping = begin_preparing(settings, located, progress)
+    base, keeping, _ = begin_preparing(settings, located, progress, lambda files: None)
     if keeping:
         keeping.finish()
     return base
 
 
 def begin_preparing(
-    settings: Settings, located: Located, progress: Progress, meanwhile: Callable[[Path], None] = lambda files: None
-) -> tuple[Base, BackgroundTask[Read] | None]:
+    settings: Settings, located: Located, progress: Progress, meanwhile: Callable[[Path], Result]
+) -> tuple[Base, BackgroundTask[Read] | None, Result | None]:
     """Turn a located base into a root image, if it is not there yet.
 
     :param meanwhile: called in another process with the directory of the base's files, only to be read, while they are packed
-    :returns: the base, to be used at once; and what reads a new image for its digest, sees it on the disk, and only then makes it a prepared
-        base that others may use, to be finished as of :func:`begin_reading`.  A kill leaves an image that is prepared again
+    :returns: the base, to be used at once; what reads a new image for its digest, sees it on the disk, and only then makes it a prepared
+        base that others may use, to be finished as of :func:`begin_reading`; and what was returned meanwhile, or None.  A kill leaves an
+        image that is prepared again
     :raises WorkspaceBusy: if another process prepares the same base now
     :raises KeptDamaged: if its file is not what it was when its digest was taken; locating it again gives another
     """
@@ -114,11 +116,11 @@ def begin_preparing(
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
     if (found := find_prepared(settings, located)) and _is_whole(image):
-        return found, None
+        return found, None, None
     _remove_old(image.parent)
     with _locked(image, located, progress):
         if (found := find_prepared(settings, located)) and _is_whole(image):
-            return found, None
+            return found, None, None
         if image.exists() and image.with_suffix(".json").exists():
             _set_aside(image, progress)
         if located.path and not located.is_just_read:
@@ -128,7 +130,7 @@ def begin_preparing(
         remove_tree(scratch, ignore_errors=True)  # of a run that was killed
         scratch.mkdir()
         try:
-            facts = run_privately(lambda: _prepare(located, partial, scratch, memory_for(settings), progress, meanwhile))
+            facts, result = run_privately(lambda: _prepare(located, partial, scratch, memory_for(settings), progress, meanwhile))
             if located.path and located.identity:  # what was prepared is what was verified: it stays in the cache for good
                 check_identity(located.path, located.identity)
         except BaseException:
@@ -138,7 +140,7 @@ def begin_preparing(
             remove_tree(scratch)
         os.replace(partial, image)
         keeping = BackgroundTask(lambda: _keep(image, facts), f"keeping {image}")  # it has the lock, too, until it ends
-    return _base_of(located, image, facts), keeping
+    return _base_of(located, image, facts), keeping, result
 
 
 @contextmanager
@@ -308,9 +310,10 @@ def _remove_old(directory: Path) -> None:
 
 
 def _prepare(
-    located: Located, partial: Path, scratch: Path, memory_mib: int, progress: Progress, meanwhile: Callable[[Path], None]
-) -> dict[str, Any]:
+    located: Located, partial: Path, scratch: Path, memory_mib: int, progress: Progress, meanwhile: Callable[[Path], Result]
+) -> tuple[dict[str, Any], Result | None]:
     """As a build needs it: a file system that ends at its content, so that a copy of it can become a root image."""
+    result = None
     with (
         _opened(located, scratch, memory_mib, progress) as base,
         fitting_paths(base.point),
@@ -322,11 +325,11 @@ def _prepare(
         )
         ext4.cut_image(partial)
         try:
-            reading.finish()
+            result = reading.finish()
         except BuildDied as death:  # nothing is lost but the time that it would have saved
             progress.note(death.message)
     size = content.blocks * ext4.BLOCK
-    return asdict(Base("", located.format, located.digest, "", "", base.label, base.uuid, packages, size))
+    return asdict(Base("", located.format, located.digest, "", "", base.label, base.uuid, packages, size)), result
 
 
 @contextmanager

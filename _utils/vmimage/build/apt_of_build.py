@@ -2,13 +2,16 @@
 
 import os
 import select
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmimage.apt.cache import AptCache
-from vmimage.apt.packages import update_lists
+from vmimage.apt.packages import digest_of_packages, offers_newer, update_lists
 from vmimage.apt.releases import Offered, note_offers
+from vmimage.apt.wrapper import state_of_update
 from vmimage.base import prepare
 from vmimage.base.locate import Located
 from vmimage.base.prepare import Base, Read
@@ -16,7 +19,6 @@ from vmimage.build.build import Build
 from vmimage.build.record import made
 from vmimage.errors import BuildDied, CommandFailed, VmImageError
 from vmimage.root.enter import work_inside
-from vmimage.root.mounts import run_in_root
 from vmimage.root.overlay import open_copy
 from vmimage.system.aliases import Say
 from vmimage.system.background import BackgroundTask
@@ -24,6 +26,26 @@ from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
 from vmimage.system.network import kind_of_network
 from vmimage.system.trees import remove_tree
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Lists that a build has fetched while its base was packed.
+
+    :ivar key: whose they are (:attr:`vmimage.apt.lists.AptLists.key`)
+    :ivar offered: what the archives offered (:func:`vmimage.apt.releases.note_offers`)
+    :ivar newest: packages of which nothing newer was to be had (:func:`vmimage.apt.packages.digest_of_packages`), or None
+    :ivar state: of apt's settings (:func:`vmimage.apt.wrapper.state_of_update`)
+    :ivar digests: of their files, as they came into the cache
+    :ivar at: when, in seconds since 1970
+    """
+
+    key: str
+    offered: Offered | None
+    newest: str | None
+    state: str
+    digests: dict[str, str]
+    at: float
 
 
 def apt_cache(build: Build) -> AptCache:
@@ -34,19 +56,27 @@ def apt_cache(build: Build) -> AptCache:
 def begin_preparing(build: Build, located: Located, say: Say) -> tuple[Base, BackgroundTask[Read] | None]:
     """A base as of :func:`vmimage.base.prepare.begin_preparing`; of a new base the lists are fetched, too, if the update will want them."""
 
-    def meanwhile(files: Path) -> None:
-        if build.is_whole and build.settings.update:
-            fetch_lists(build, located.digest, files, say)
+    def meanwhile(files: Path) -> Fetched | None:
+        return fetch_lists(build, located.digest, files, say) if build.is_whole and build.settings.update else None
 
-    return prepare.begin_preparing(build.settings, located, build.progress, meanwhile)
+    base, keeping, build.beside["fetched"] = prepare.begin_preparing(build.settings, located, build.progress, meanwhile)
+    return base, keeping
 
 
-def fetch_lists(build: Build, base_digest: str, base_files: Path, say: Say) -> None:
+def begin_lists(build: Build, apt: AptCache) -> Fetched | None:
+    """Give a build its lists; returns what it found when it fetched them itself while its base was packed, if these are they."""
+    fetched = build.beside.pop("fetched", None)
+    just_read = fetched.digests if fetched and fetched.key == apt.key and not build.record.basis else None
+    return fetched if apt.begin(by_overlay=build.is_whole, just_read=just_read) else None
+
+
+def fetch_lists(build: Build, base_digest: str, base_files: Path, say: Say) -> Fetched | None:
     """Fetch the lists of a base while it is packed, as an update would, for all builds from it: in a root that is thrown away.
 
     For the private namespace in which that is done: mounts things.  What fails here, the update will try again.
 
     :param base_files: the mounted files of the base, only read
+    :returns: None where they are in the cache already, or cannot be fetched
     """
     top, settings = build.workspace.path / "fetching", build.settings
     remove_tree(top, ignore_errors=True)  # of a build that was killed
@@ -54,21 +84,22 @@ def fetch_lists(build: Build, base_digest: str, base_files: Path, say: Say) -> N
         with open_copy(base_files, top, memory_for(settings)) as root, swept(settings):
             apt = AptCache(settings.cache, top / "apt", root, base_digest)
             if apt.shared.exists():
-                return
+                return None
             apt.begin()
 
-            def work() -> Offered | None:
+            def work() -> tuple[Offered | None, str | None, str]:
                 apt.show_lists()
                 update_lists(root, say)
-                run_in_root(root, ["apt-cache", "-q", "gencaches"])
-                return note_offers(root, apt.own / "lists")
+                is_newest, state = not offers_newer(root), state_of_update(root)
+                return note_offers(root, apt.own / "lists"), digest_of_packages(root, state) if is_newest else None, state
 
             network = kind_of_network(settings.network)
-            apt.keep_lists(
-                {"offered": work_inside(root, work, kind_of_network=network, group=group_name(settings)), "newest": None}
-            )
+            offered, newest, state = work_inside(root, work, kind_of_network=network, group=group_name(settings))
+            digests = apt.keep_lists({"offered": offered, "newest": newest})
+            return Fetched(apt.key, offered, newest, state, digests, time.time())
     except (VmImageError, OSError) as error:
         build.progress.note(f"apt's lists were not fetched while the base was packed: {error}")
+        return None
     finally:
         remove_tree(top, ignore_errors=True)
 

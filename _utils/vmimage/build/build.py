@@ -103,7 +103,8 @@ class Build:
 
     def locate_base(self) -> Located:
         """Fetch and verify the base, from wherever it is."""
-        return locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image)
+        reading = self.beside.pop("file of the base", None)
+        return locate_base(self.settings, self.progress, self.host.cache_file, self._fetch_image, reading)
 
     def _fetch_image(self, reference: str, directory: Path) -> tuple[Path, tuple[str, str]]:
         from vmimage.base.from_store import fetch_image

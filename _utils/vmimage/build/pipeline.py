@@ -155,6 +155,7 @@ def _ran_full(build: Build, error: BaseException) -> bool:
 def _in_order(build: Build) -> Manifest:
     settings = build.settings
     note_shaping(build)
+    build.beside["file of the base"] = locate.begin_reading(settings)  # Salt reads the SLS meanwhile
     applied = _apply(build, settings.pre)
     steps.begin_copy_of_base(build)
     if settings.update:

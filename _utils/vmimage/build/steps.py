@@ -14,7 +14,7 @@ from vmimage.apt.wrapper import recall_update, state_of_update
 from vmimage.base import locate, prepare
 from vmimage.base.locate import Located
 from vmimage.base.prepare import Base
-from vmimage.build.apt_of_build import apt_cache, begin_preparing, finish_unpacking, share, sharing_packages
+from vmimage.build.apt_of_build import apt_cache, begin_lists, begin_preparing, finish_unpacking, share, sharing_packages
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
 from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
@@ -186,12 +186,16 @@ def update(build: Build) -> PackageChanges:
     with build.step("update") as say:
         build.note_change_of_root()
         apt = apt_cache(build)
-        apt.begin(by_overlay=build.is_whole)
+        fetched = begin_lists(build, apt)
+        if fetched and fetched.newest and not any(build.workspace.upper.iterdir()):  # of the very files that are in the root
+            say("the archives offer nothing that is newer")
+            build.note(updated=Updated(changed_packages({}, {}), fetched.offered, fetched.state, fetched.at))
+            return changed_packages({}, {})
 
         def work() -> tuple[PackageChanges, dict[str, Any], str]:
             apt.show_lists()
             known = apt.known()
-            is_fresh = is_offered_to(build.root, apt.own / "lists", known["offered"], build.progress.note)
+            is_fresh = fetched is not None or is_offered_to(build.root, apt.own / "lists", known["offered"], build.progress.note)
             state = state_of_update(build.root)
             is_newest = known["newest"] == digest_of_packages(build.root, state)
             if is_fresh and (basis.offered == known["offered"] if basis else is_newest):
