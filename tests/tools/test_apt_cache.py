@@ -534,6 +534,22 @@ def test_what_a_dpkg_decompresses_itself_is_not_decompressed_beside_it_but_after
     assert unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
 
 
+def test_what_a_dpkg_has_decompressed_itself_is_decompressed_while_the_variation_goes_on(apt, dpkg_deb, tmp_path, monkeypatch):
+    monkeypatch.setattr(apt, "_keep_archives", lambda: [apt.archives / NAME])
+    looks = []
+    with dpkg_deb() as running:
+        running.stdout.read(1)
+
+        def has_ended():
+            looks.append(unpacked(apt))
+            if len(looks) == 6:
+                running.stdout.read()
+            return f"{NAME}.tar" in looks[-1]
+
+        apt.follow(has_ended)
+    assert looks[:6] == [{}] * 6 and unpacked(apt) == {f"{NAME}.tar": content_of(apt.deb, tmp_path)}
+
+
 def test_a_dpkg_waits_for_what_is_being_decompressed_and_gets_that(apt, dpkg_deb, monkeypatch):
     found = []
 

@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,11 +82,15 @@ class AptCache(AptLists):
     def follow(self, has_ended: Callable[[], bool], spare_mib: int = 0) -> None:
         """Share packages while the variation downloads them, and decompress them beside its dpkg: it waits for that.
 
+        What it decompresses itself comes last, beside the scripts of the packages: they need no more than a core.
+
         :param has_ended: says, with the cache's lock held, whether the build's own directory is not to be looked at any more
         :param spare_mib: as for :meth:`unpack`
         """
         seen: dict[Path, tuple[int, ...]] = {}
         kept: set[str] = set()
+        left: list[Path] = []
+        running: dict[Path, Future[bool]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             while True:
                 with self.locked():
@@ -97,8 +101,15 @@ class AptCache(AptLists):
                     came = largest_first(self._keep_archives()) if seen == before and {*map(_name_of, seen)} - kept else []
                     if seen == before:
                         kept = {*map(_name_of, seen)}
-                for package in came:
-                    pool.submit(unpack_package, package, self.unpacked, self._keep_unpacked, spare_mib)
+                ended = {path: future for path, future in running.items() if future.done()}
+                left += [path for path, future in ended.items() if not future.exception() and not future.result()]
+                running = {path: future for path, future in running.items() if path not in ended}
+                todo, patience = (came, 0) if came or running else (left, 10)
+                left = left if todo is came else []
+                running |= {
+                    path: pool.submit(unpack_package, path, self.unpacked, self._keep_unpacked, spare_mib, patience)
+                    for path in todo
+                }
                 time.sleep(_LOOK_SECONDS)
 
     def unpack(self, spare_mib: int = 0) -> None:

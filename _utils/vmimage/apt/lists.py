@@ -30,7 +30,7 @@ from vmimage.system.digest import digest_of_file, read_record, write_record
 from vmimage.system.lock import locked
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
-from vmimage.system.whole_files import read_json, sync, write_json
+from vmimage.system.whole_files import read_json, write_json
 
 _LISTED = ("lists", "bin")
 _LISTS, CACHE = "/var/lib/apt/lists", "/var/cache/apt"
@@ -179,38 +179,65 @@ class AptLists:
                 if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):
                     os.utime(own, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
 
-    def keep_lists(self, known: dict[str, Any] | None = None) -> dict[str, str]:
+    @contextmanager
+    def copying(self) -> Iterator[Path]:
+        """A directory in the cache for :meth:`copy_lists`, which no other build takes for one that was left."""
+        with self.locked():
+            for left in self.top.glob("partial-*"):  # of a run that was killed
+                with unless_shown(left) as free:
+                    if free:
+                        remove_tree(left)
+            partial = self.top / f"partial-{uuid.uuid4().hex}"
+            partial.mkdir()
+            descriptor = os.open(partial, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            yield partial
+        finally:
+            os.close(descriptor)
+            remove_tree(partial, ignore_errors=True)
+
+    def copy_lists(self, name: str, partial: Path) -> dict[str, str]:
+        """Copy lists after an update, for :meth:`keep_lists`.
+
+        :param name: ``lists``, or ``bin`` for what apt has computed from them
+        :param partial: of :meth:`copying`
+        :returns: their digests
+        """
+        (partial / name).mkdir()
+        _copy(plain_files(self.own / name, "*_*" if name == "lists" else "*.bin"), partial / name)
+        return digests_below(plain_files(partial / name), partial)
+
+    def keep_lists(
+        self, known: dict[str, Any] | None = None, copied: tuple[Path, Mapping[str, str]] | None = None
+    ) -> dict[str, str]:
         """Share the lists after an update, before the variation could change them.
 
         :param known: by these lists, as of :meth:`known`
+        :param copied: the directory with copies of the lists, and their digests, where they were copied before
         :returns: the digests of what came into the cache, by the paths there; empty where nothing came
         """
         known = known or _UNKNOWN
         if (self.own / "varied").exists():
             return {}
         with self.locked():
-            for left in self.top.glob("partial-*"):  # of a run that was killed
-                remove_tree(left)
             record = read_record(self.shared / "record.json")
             if record and _state(self.own / "lists") == _state(self.shared / "lists"):
                 if record != {**record, **known}:
                     write_record(self.shared / "record.json", {**record, **known})
                 os.utime(self.shared)
                 return {}
-            partial = self.top / f"partial-{uuid.uuid4().hex}"
-            try:
-                for name, pattern in (("lists", "*_*"), ("bin", "*.bin")):
-                    (partial / name).mkdir(parents=True)
-                    _copy(plain_files(self.own / name, pattern), partial / name)
-                for path in (partial / "lists").iterdir():
-                    sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
-                digests = digests_below([path for name in _LISTED for path in plain_files(partial / name)], partial)
-                write_record(partial / "record.json", {**known, "digests": digests})
-                self._set_lists_aside()
-                partial.rename(self.shared)
-                return digests
-            finally:
-                remove_tree(partial, ignore_errors=True)
+        if copied is None:
+            with self.copying() as partial:
+                return self.keep_lists(known, (partial, self.copy_lists("lists", partial)))
+        partial = copied[0]
+        # apt believes what it finds beside an InRelease: by their digests no half is shown after a crash
+        digests = {**copied[1], **self.copy_lists("bin", partial)}
+        write_record(partial / "record.json", {**known, "digests": digests})
+        with self.locked():
+            self._set_lists_aside()
+            partial.rename(self.shared)
+        return digests
 
 
 @contextmanager

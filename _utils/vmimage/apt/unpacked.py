@@ -60,26 +60,28 @@ def largest_first(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (-path.stat().st_size, path.name))
 
 
-def unpack_package(package: Path, unpacked: Path, keep: Keep, spare_mib: int = 0) -> None:
-    """Decompress a package, unless that is done, or another process is at it, a root's dpkg among them.
+def unpack_package(package: Path, unpacked: Path, keep: Keep, spare_mib: int = 0, patience: int = 0) -> bool:
+    """Decompress a package, unless that is done, or another process is at it.  A kill leaves half a tar by another name.
 
-    A kill leaves half a tar by another name.
+    :param patience: how much more than this process what decompresses it lets others go first, as of nice(1)
+    :returns: False where it is left to a root's dpkg that decompresses it now: it may be tried again
     """
     target = unpacked / f"{package.name}.tar"
     facts = os.statvfs(unpacked)
     if target.exists() or facts.f_bavail * facts.f_frsize >> 20 < spare_mib:
-        return
+        return True
     with suppress(CommandFailed, FileNotFoundError), ExitStack() as held:
         # else packed in a way that this machine does not know, or gone: the root's dpkg will unpack it
         with open(package, "rb") as source:  # until the tar is begun: a dpkg that asks meanwhile finds that it is
             if not _is_free(source):
-                return
+                return False
             partial = target.with_name(f"{target.name}.partial")
             file = held.enter_context(_held(partial))
         if file and not target.exists():
             before = identity_of(package)
-            run(["dpkg-deb", "--fsys-tarfile", package], stdout=file)
+            run(["nice", "-n", patience, "dpkg-deb", "--fsys-tarfile", package], stdout=file)
             keep(package, before, partial, target)
+    return True
 
 
 def _is_free(file: IO[bytes]) -> bool:

@@ -5,7 +5,7 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmimage.apt.cache import AptCache
@@ -66,7 +66,9 @@ def begin_preparing(build: Build, located: Located, say: Say) -> tuple[Base, Bac
 def begin_lists(build: Build, apt: AptCache) -> Fetched | None:
     """Give a build its lists; returns what it found when it fetched them itself while its base was packed, if these are they."""
     fetched = build.beside.pop("fetched", None)
-    just_read = fetched.digests if fetched and fetched.key == apt.key and not build.record.basis else None
+    # of an archive of which that is not known, such as a directory of the root, the lists are not in the cache
+    is_of_root = fetched and fetched.offered and fetched.key == apt.key and not build.record.basis
+    just_read = fetched.digests if fetched and is_of_root else None
     return fetched if apt.begin(by_overlay=build.is_whole, just_read=just_read) else None
 
 
@@ -86,17 +88,21 @@ def fetch_lists(build: Build, base_digest: str, base_files: Path, say: Say) -> F
             if apt.shared.exists():
                 return None
             apt.begin()
+            with apt.copying() as partial:
 
-            def work() -> tuple[Offered | None, str | None, str]:
-                apt.show_lists()
-                update_lists(root, say)
-                is_newest, state = not offers_newer(root), state_of_update(root)
-                return note_offers(root, apt.own / "lists"), digest_of_packages(root, state) if is_newest else None, state
+                def work() -> Fetched:
+                    apt.show_lists()
+                    update_lists(root, say)
+                    with BackgroundTask(lambda: offers_newer(root), "computing what is newer") as computing:
+                        copied, state = apt.copy_lists("lists", partial), state_of_update(root)
+                        offered = note_offers(root, apt.own / "lists")
+                        newest = None if computing.finish() else digest_of_packages(root, state)
+                    return Fetched(apt.key, offered, newest, state, copied, time.time())
 
-            network = kind_of_network(settings.network)
-            offered, newest, state = work_inside(root, work, kind_of_network=network, group=group_name(settings))
-            digests = apt.keep_lists({"offered": offered, "newest": newest})
-            return Fetched(apt.key, offered, newest, state, digests, time.time())
+                network, group = kind_of_network(settings.network), group_name(settings)
+                found = work_inside(root, work, kind_of_network=network, group=group)
+                known = {"offered": found.offered, "newest": found.newest}
+                return replace(found, digests=apt.keep_lists(known, (partial, found.digests)))
     except (VmImageError, OSError) as error:
         build.progress.note(f"apt's lists were not fetched while the base was packed: {error}")
         return None
