@@ -35,6 +35,8 @@ SYNCED = (
     "fsync cache/bases/raw-*-4.img",
     "fsync cache/bases/raw-*-4.digest.partial",
     "fsync cache/bases/raw-*-4.json.partial",
+    "fsync cache/apt/partial-*/lists/*Release",
+    "fsync cache/apt/partial-*/lists/*Packages",
     "fsync cache/apt/partial-*/record.json.partial",
     "fsync cache/apt/*/record.json.partial",
     "fsync output/job.img.partial",

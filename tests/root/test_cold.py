@@ -1,9 +1,14 @@
 """The first build from a base, with nothing in the cache: it gives what later builds give, and nothing of it that was killed is used."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
+import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 from building import LEFT_BEHIND_SECONDS, Salt, processes_inside
@@ -79,43 +84,90 @@ def test_the_first_build_gives_the_image_that_the_next_gives(bootstrapped, tmp_p
 
 
 OLD = """
-a package of ours is installed, of which its archive has a newer version since:
+/etc/apt/own.asc:
+  file.managed:
+    - source: salt://own.asc
+a package of ours is installed:
   cmd.run:
     - name: |
-        set -e; mkdir -p /srv/own/tree/DEBIAN && cd /srv/own
-        offer() {
-            printf 'Package: own\\nVersion: %s\\nArchitecture: all\\nMaintainer: us <us@example.org>\\nDescription: ours\\n' $1 > tree/DEBIAN/control
-            dpkg-deb --build tree own_$1.deb
-            { cat tree/DEBIAN/control; printf 'Filename: ./own_%s.deb\\nSize: %s\\nSHA256: %s\\n' $1 $(stat -c %s own_$1.deb) \
-                $(sha256sum own_$1.deb | cut -d ' ' -f 1); } > Packages
-        }
-        offer 1; echo 'deb [trusted=yes] file:/srv/own ./' > /etc/apt/sources.list.d/own.list
-        apt-get update; apt-get install -y own; offer 2
+        set -e; echo 'deb [signed-by=/etc/apt/own.asc] {address} stable main' > /etc/apt/sources.list.d/own.list
+        apt-get update; apt-get install -y own; {more}
 """
-# the update looks at the root as it is then, not as the base is
-HELD = """
+# the update looks at the root as it is then, not as its base was when the lists were fetched
+RELEASED = """
 include: [ami_creator_pre]
-the package is held before the update:
+the package is no longer held:
   cmd.run:
-    - name: echo 'own hold' | chroot {{ salt['vm_create.setting']('root') }} dpkg --set-selections
+    - name: chroot {{ salt['vm_create.setting']('root') }} apt-mark unhold own
     - require: [{sls: ami_creator_pre}]
 """
+OFFER = r"""
+set -e; cd "$1"; mkdir -p pool tree/DEBIAN dists/stable/main/binary-amd64; export GNUPGHOME="$2"
+[ -e own.asc ] || { gpg -q --batch --passphrase '' --quick-generate-key own rsa2048 sign never; gpg -q --armor --export > own.asc; }
+printf 'Package: own\nVersion: %s\nArchitecture: all\nMaintainer: us <us@example.org>\nDescription: ours\n' $3 > tree/DEBIAN/control
+dpkg-deb --root-owner-group --build tree pool/own_$3.deb
+{ cat tree/DEBIAN/control; printf 'Filename: pool/own_%s.deb\nSize: %s\nSHA256: %s\n' $3 $(stat -c %s pool/own_$3.deb) \
+    $(sha256sum pool/own_$3.deb | cut -d ' ' -f 1); } > dists/stable/main/binary-amd64/Packages
+cd dists/stable
+{ printf 'Suite: stable\nComponents: main\nArchitectures: amd64\nDate: %s\nSHA256:\n' "$(LC_ALL=C date -Ru)"
+    sha256sum main/*/Packages | while read sum name; do echo " $sum $(stat -c %s $name) $name"; done; } > Release
+gpg -q --batch --yes --clearsign -o InRelease Release; gpgconf --kill gpg-agent
+"""
 
 
-def test_the_first_build_from_an_old_base_has_the_newest_packages_unless_they_are_held_by_then(bootstrapped, tmp_path):
-    salt = Salt(tmp_path / "salt", **{"ami.base": str(bootstrapped.image), "ami.base_unverified": True})
-    salt.good("vm_create.create_variation", name="old", variation=salt.variation("old", variation=OLD), publish=False)
-    (salt.states / "held.sls").write_text(HELD, encoding="utf-8")
-    found = {}
-    for name, pre in (("newest", "ami_creator_pre"), ("held", "held")):
-        salt.configure(**{"ami.base": str(salt.output / "old.img"), "ami.cache": str(tmp_path / name), "ami.pre": pre})
-        for time_of in ("first", "second"):
-            said = salt.good(
-                "vm_create.create_variation", name=time_of, variation=salt.variation(name, variation=WRITTEN), publish=False
-            )
-            found[name, time_of] = salt.manifest(time_of)["packages"]["own"]
-            assert "were not fetched" not in str(said)
-    assert found == {("newest", "first"): "2", ("newest", "second"): "2", ("held", "first"): "1", ("held", "second"): "1"}
+@pytest.fixture
+def archive(tmp_path):
+    """An archive on the loopback: its address, the paths that were asked for, and a function that offers a version of a package."""
+    top, home = tmp_path / "archive", tempfile.mkdtemp(prefix="g-", dir="/tmp")  # 108 bytes are the longest path of a socket
+    top.mkdir()
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=top)
+
+        def log_message(self, *arguments):
+            asked.append(self.path)
+
+    def offer(version):
+        subprocess.run(["sh", "-c", OFFER, "sh", top, home, str(version)], check=True, capture_output=True)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(address=f"http://127.0.0.1:{server.server_port}", asked=asked, offer=offer, key=top / "own.asc")
+        server.shutdown()
+    shutil.rmtree(home)
+
+
+@pytest.mark.needs("gpg")
+def test_the_first_build_from_an_old_base_has_what_is_the_newest_for_its_root(bootstrapped, archive, tmp_path):
+    salt = Salt(tmp_path / "salt", **{"ami.base_unverified": True, "ami.network": "host"})
+    salt.configure(**{"ami.base": str(bootstrapped.image)})
+    (salt.states / "released.sls").write_text(RELEASED, encoding="utf-8")
+    archive.offer(1)
+    key = archive.key.read_text(encoding="utf-8")
+
+    def build(name, text, **more):
+        more["variation"] = salt.variation(name, variation=text, **{"own.asc": key})
+        salt.good("vm_create.create_variation", name=name, publish=False, **more)
+        log = (salt.output / f"{name}.build.json").read_text(encoding="utf-8")
+        assert "were not fetched" not in log
+        return salt.manifest(name)["packages"]["own"], "nothing that is newer" in log
+
+    build("plain", OLD.format(address=archive.address, more=""))
+    build("held", OLD.format(address=archive.address, more="apt-mark hold own"))
+    archive.offer(2)
+
+    def first(base, name, pre="ami_creator_pre"):
+        salt.configure(**{"ami.base": str(salt.output / f"{base}.img"), "ami.cache": str(tmp_path / name), "ami.pre": pre})
+        archive.asked.clear()
+        found = build(name, WRITTEN)
+        return *found, archive.asked.count("/dists/stable/InRelease")
+
+    assert first("plain", "newest") == ("2", False, 1)
+    assert build("newest", WRITTEN)[0] == "2"
+    assert first("held", "old") == ("1", True, 1)
+    assert first("held", "no-longer-held", "released") == ("2", False, 1)
 
 
 @pytest.mark.parametrize("after", [0, 0.1, 0.3])

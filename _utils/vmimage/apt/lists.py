@@ -30,7 +30,7 @@ from vmimage.system.digest import digest_of_file, read_record, write_record
 from vmimage.system.lock import locked
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
-from vmimage.system.whole_files import read_json, write_json
+from vmimage.system.whole_files import read_json, sync, write_json
 
 _LISTED = ("lists", "bin")
 _LISTS, CACHE = "/var/lib/apt/lists", "/var/cache/apt"
@@ -206,6 +206,9 @@ class AptLists:
         """
         (partial / name).mkdir()
         _copy(plain_files(self.own / name, "*_*" if name == "lists" else "*.bin"), partial / name)
+        if name == "lists":
+            for path in (partial / name).iterdir():
+                sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
         return digests_below(plain_files(partial / name), partial)
 
     def keep_lists(
@@ -231,7 +234,6 @@ class AptLists:
             with self.copying() as partial:
                 return self.keep_lists(known, (partial, self.copy_lists("lists", partial)))
         partial = copied[0]
-        # apt believes what it finds beside an InRelease: by their digests no half is shown after a crash
         digests = {**copied[1], **self.copy_lists("bin", partial)}
         write_record(partial / "record.json", {**known, "digests": digests})
         with self.locked():

@@ -160,6 +160,7 @@ def _locked(image: Path, located: Located, progress: Progress) -> Iterator[None]
 
 def _keep(image: Path, facts: Mapping[str, Any]) -> Read:
     """Make an image a prepared base: nothing but its record says that it is."""
+    os.nice(10)  # the build that uses it already comes first
     number = os.stat(image).st_ino
     with ThreadPoolExecutor(1) as pool:  # what is read for its digest goes to the disk meanwhile
         synced = pool.submit(sync, image)
