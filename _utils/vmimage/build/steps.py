@@ -1,5 +1,6 @@
 """The steps of the story, each once: what it needs, the work of a room, and what it adds to the record."""
 
+import os
 import platform
 import time
 import uuid
@@ -35,7 +36,7 @@ from vmimage.root.enter import work_inside
 from vmimage.root.live import check_base
 from vmimage.root.login import default_user
 from vmimage.root.name_servers import remove_copies
-from vmimage.root.overlay import mount_root, prepare_root
+from vmimage.root.overlay import mount_root, prepare_root, unmount_root
 from vmimage.root.runtime import HOME
 from vmimage.root.soundness import check_bootable, check_files
 from vmimage.system.background import BackgroundTask
@@ -325,7 +326,12 @@ def pack(build: Build) -> None:
         label = names.get("LABEL", "" if names.get("UUID", origin.uuid) != origin.uuid else origin.label)
         identity = names.get("UUID", origin.uuid if not names else "")
         packages = list_packages(build.root)
-        with BackgroundTask(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
+
+        def measure() -> dict[str, Any]:
+            os.nice(10)
+            return measure_contents(build.root, packages)
+
+        with BackgroundTask(measure, "measuring what is in the root") as measuring:
             content = _packed(build, label, identity)
             contents = measuring.finish()
         size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
@@ -350,9 +356,13 @@ def _packed(build: Build, label: str, identity: str) -> ext4.Content:
 
 
 def close(build: Build) -> None:
-    """Unmount the root."""
+    """Unmount the root; what it was made of goes beside the next steps, for it takes time to free its memory."""
     with build.step("close"):
-        build.close_root()
+        if build.is_whole:
+            unmount_root(build.record.opened)
+            build.beside["closing"] = BackgroundTask(build.close_root, "unmounting the base and its changes")
+        else:
+            build.close_root()
 
 
 def shrink(build: Build) -> int:
@@ -379,6 +389,8 @@ def deliver(build: Build) -> Manifest:
     outputs = make_outputs(build)
     with build.step("triplet"):
         described = build.triplet.describe_partials(build.progress.moved)
+        if "closing" in build.beside:
+            build.beside.pop("closing").finish()
     record, inputs = build.record, None
     if build.settings.skip_unchanged:
         base, varied, packed = made(record.base), made(record.varied), made(record.packed)
