@@ -141,6 +141,16 @@ def test_a_base_that_is_changed_between_its_digest_and_its_copy_is_not_cached(tm
     assert base.find_prepared(settings, located) is None and not list(tmp_path.glob("cache/bases/*.img*"))
 
 
+@pytest.mark.parametrize("left", ["img", "img.partial", "preparing/loose.img"])
+def test_what_a_killed_build_left_of_a_base_gives_way_where_its_room_is_needed(tmp_path, tree, left):
+    settings = Settings(cache=str(tmp_path))
+    stem = base.image_path(settings, LOCATED).stem
+    assert not base.make_room(settings, LOCATED, Progress())
+    tree(tmp_path / "bases", {f"{stem}.{left}": "half"})
+    assert base.make_room(settings, LOCATED, Progress())
+    assert [path.name for path in (tmp_path / "bases").iterdir()] == [f"{stem}.lock"]
+
+
 def test_a_base_that_is_changed_while_its_digest_is_taken_is_refused(tmp_path):
     path = tmp_path / "base.img"
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))

@@ -286,12 +286,14 @@ def make_room(settings: Settings, located: Located, progress: Progress) -> bool:
         if not find_prepared(settings, located):
             if image.exists() and image.with_suffix(".json").exists():
                 progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")
-            remove_tree(image.with_suffix(".preparing"), ignore_errors=True)
             image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
-            found += [image, image.with_suffix(".img.partial")]
+            found += [image, image.with_suffix(".img.partial"), image.with_suffix(".preparing")]
         had = [path for path in found if path.exists()]
         for path in had:
-            path.unlink()
+            if path.is_dir():
+                remove_tree(path, ignore_errors=True)
+            else:
+                path.unlink()
         return bool(had)
     return False
 
