@@ -1,7 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import pytest
-from vmimage.variation.in_root import offline_run, offline_settings, offline_systemctl
+from vmimage.variation.in_root import offline_run, offline_settings, offline_sysctl, offline_systemctl
 from vmimage.variation.in_root.offline_settings import quoted, read_pairs, write_pairs
 from vmimage.variation.in_root.offline_systemctl import parse, unit_name
 
@@ -182,3 +182,32 @@ def test_a_static_name_is_the_kernels_too_and_a_pretty_name_is_not(written, monk
     assert offline_settings.main("hostnamectl", ["set-hostname", "--pretty", "The Web"]) == 0 and asked == []
     assert offline_settings.main("hostnamectl", ["set-hostname", "web.example.org"]) == 0
     assert asked == ["web.example.org"] and written["/etc/hostname"] == "web.example.org\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--system"], 0, ""),
+        (["-p", "READ"], 0, "vm.swappiness = 10\nnet.x = 1\n"),
+        (["-qp", "READ"], 0, ""),
+        (["--load=LINK"], 0, "vm.swappiness = 10"),
+        (["-p", "OTHER"], 1, "no boot of the image reads"),
+        (["-p", "NONE"], 255, "No such file"),
+        (["-w", "vm.swappiness=10"], 1, "vm.swappiness=10: the kernel that runs is the builder's"),
+        (["vm.swappiness=10"], 1, "/etc/sysctl.d"),
+    ],
+)
+def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel_would_have(
+    words, code, said, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "sysctl.d").mkdir()
+    for place in ("sysctl.d/own.conf", "linked", "sysctl.d/without-its-ending"):
+        (tmp_path / place).write_text("# a line\nvm.swappiness = 10\n-net.x=1\n")
+    (tmp_path / "sysctl.d/99-sysctl.conf").symlink_to("../linked")
+    monkeypatch.setattr(offline_sysctl, "_READ_AT_BOOT", (f"{tmp_path}/sysctl.d/*.conf",))
+    places = {"READ": "sysctl.d/own.conf", "LINK": "linked", "OTHER": "sysctl.d/without-its-ending", "NONE": "none"}
+    for word, place in places.items():
+        words = [given.replace(word, f"{tmp_path}/{place}") for given in words]
+    assert offline_sysctl.main(words) == code
+    heard = "".join(capsys.readouterr())
+    assert said in heard if said else not heard
