@@ -31,7 +31,7 @@ from vmimage.image.seal import seal_root, written_by
 from vmimage.image.triplet import Manifest
 from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
-from vmimage.root.enter import work_inside
+from vmimage.root.enter import host_name, work_inside
 from vmimage.root.live import check_base
 from vmimage.root.login import default_user
 from vmimage.root.name_servers import remove_copies
@@ -246,7 +246,7 @@ def variate(build: Build) -> list[StateResult]:
                 results, states = work_inside(
                     build.root,
                     apply,
-                    hostname=found.id,
+                    hostname=host_name(build.root),
                     kind_of_network=build.network(),
                     starts_daemons=build.settings.live,
                     group=group,
