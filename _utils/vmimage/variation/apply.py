@@ -314,7 +314,7 @@ def minion_config(
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
-        "providers": {"sysctl": "vm_sysctl"},
+        "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl"},
         "enable_fqdns_grains": False,
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
         "vm_create_name": host_name(root),

@@ -12,16 +12,16 @@ _SERVICE: Remedy = (
     r"(postgres_|mysql_|mongodb_|docker_|rabbitmq_|influxdb_|elasticsearch_|http\.wait_for|redis_).*",
     r"[Cc]onnection refused|could not connect to server|connection to server .*failed|[Ii]s the server running"
     r"|Can't connect to (local )?(MySQL|MariaDB|server)|Cannot connect to the Docker daemon"
-    r"|Failed to connect to (system )?bus|not been booted with systemd as init",
+    r"|Failed to connect to (system )?bus|Failed to connect to socket /run/dbus/|not been booted with systemd as init",
     "no service runs while an image is made: set ami.live: true, and the states are applied on a machine that runs; or let what talks to a"
     " service be done at the first boot, by cloud-init or a unit of the image",
 )
 _KERNEL = "the kernel that runs is the builder's, not the image's: "
 _OF_A_KERNEL: tuple[Remedy, ...] = (
     (
-        r"(iptables|nftables|ipset|firewall|firewalld)\..*",
+        r"(iptables|nftables|ipset|firewall|firewalld|ufw)\..*",
         r"Could not fetch rule set generation id|iptables.*(Permission denied|Failed to initialize)|ipset v.*Operation not permitted"
-        r"|Could not process rule: Operation not permitted|netlink: Error|ufw-init",
+        r"|Could not process rule: Operation not permitted|netlink: Error|ufw-init|firewall-cmd|FirewallD is not running",
         "write rules of a firewall into files that the image loads when it boots: /etc/nftables.conf with nftables.service enabled,"
         " /etc/iptables/rules.v4 of the package iptables-persistent, ENABLED=yes in /etc/ufw/ufw.conf; firewall-offline-cmd needs no daemon",
     ),
@@ -39,6 +39,11 @@ _OF_A_KERNEL: tuple[Remedy, ...] = (
         r"mount\.(mounted|swap|remounted)",
         r"mount: .*(permission denied|must be superuser|failed to setup loop)|swapon: .*failed",
         "mount.fstab_present writes what the image mounts, and the swap that it uses, when it boots",
+    ),
+    (
+        r"(lvm|raid|blockdev|quota)\..*",
+        r"device-mapper driver|/dev/mapper/control",
+        "other disks than that of / are an instance's: let cloud-init or a unit of the image prepare them at the first boot",
     ),
     (
         r"network\.(routes|managed)",
