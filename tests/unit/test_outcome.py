@@ -60,6 +60,12 @@ def test_a_compile_error_is_shown_line_by_line():
     assert "does not compile" in message and "\n    {{ x }}" in message and "\n    and another" in message
 
 
+def test_of_a_pillar_that_does_not_compile_the_reason_is_shown_and_not_its_lines():
+    reason = "Rendering SLS 'a' failed, render error:\nJinja variable 'x' is undefined; line 2\n\n---\npassword: hunter2\nb: {{ x }}\n---"
+    message = failure(["Pillar failed to render with the following messages:", reason])
+    assert "Jinja variable 'x' is undefined; line 2" in message and "hunter2" not in message
+
+
 def test_a_str_is_what_salt_says_instead_of_working():
     assert "Data passed to state.sls is not valid" in failure("Data passed to state.sls is not valid")
 

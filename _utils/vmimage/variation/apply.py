@@ -316,6 +316,7 @@ def minion_config(
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
         "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl"},
         "enable_fqdns_grains": False,
+        "pillar_safe_render_error": False,  # there is no master whose log has the details
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
         "vm_create_name": host_name(root),
         "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder

@@ -25,7 +25,7 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
     if isinstance(result, str):
         raise VariationFailed(f"{what} was not applied: {result}")
     if isinstance(result, list):
-        said = [str(error).replace('"<unicode string>"', "the SLS as it is rendered") for error in result]
+        said = [str(error).replace('"<unicode string>"', "the SLS as it is rendered") for error in _without_pillar(result)]
         lines = "".join(f"\n    {line}" for error in said for line in error.strip().splitlines())
         raise VariationFailed(f"{what} does not compile:{lines}")
     states = summarize(result or {})
@@ -41,6 +41,12 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
         error.states = states
         raise error
     return states
+
+
+def _without_pillar(errors: Sequence[Any]) -> list[str]:
+    """The errors without the lines of a pillar that Salt shows around one: passwords may stand there."""
+    of_pillar = any(str(error).startswith("Pillar failed to render") for error in errors)
+    return ["\n".join(str(error).splitlines()[:2]) if of_pillar else str(error) for error in errors]
 
 
 def summarize(result: Mapping[str, Mapping[str, Any]]) -> list[StateResult]:
