@@ -1,7 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import pytest
-from vmimage.variation.in_root import offline_run, offline_settings, offline_sysctl, offline_systemctl
+from vmimage.variation.in_root import offline_hostname, offline_run, offline_settings, offline_sysctl, offline_systemctl
 from vmimage.variation.in_root.offline_settings import quoted, read_pairs, write_pairs
 from vmimage.variation.in_root.offline_systemctl import parse, unit_name
 
@@ -211,3 +211,11 @@ def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel
     assert offline_sysctl.main(words) == code
     heard = "".join(capsys.readouterr())
     assert said in heard if said else not heard
+
+
+def test_hostname_knows_whether_a_name_is_asked_for_or_to_be_set(tmp_path):
+    (tmp_path / "name").write_text("# ours\nshop\n")
+    wanted = offline_hostname.wanted_name
+    assert wanted([]) is wanted(["-f"]) is wanted(["--boot", "--file", "/etc/hostname"]) is None
+    assert wanted(["web"]) == "web"
+    assert wanted(["-F", f"{tmp_path}/name"]) == wanted([f"--file={tmp_path}/name"]) == wanted([f"-F{tmp_path}/name"]) == "shop"

@@ -50,6 +50,7 @@ STAND_INS = {
     **dict.fromkeys(("udevadm", "journalctl", "resolvectl", "networkctl"), "offline_settings"),
     "systemd-run": "offline_run",
     "sysctl": "offline_sysctl",
+    "hostname": "offline_hostname",
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
 }
 
