@@ -36,9 +36,9 @@ _OF_A_KERNEL: tuple[Remedy, ...] = (
         "sysctl.present writes what the image sets when it boots; what is below /sys is set by a file in /etc/tmpfiles.d",
     ),
     (
-        r"mount\.(mounted|swap|remounted)",
+        r"mount\.(mounted|unmounted|swap|remounted)",
         r"mount: .*(permission denied|must be superuser|failed to setup loop)|swapon: .*failed",
-        "mount.fstab_present writes what the image mounts, and the swap that it uses, when it boots",
+        "mount.fstab_present and mount.fstab_absent say what the image mounts, and the swap that it uses, when it boots",
     ),
     (
         r"(lvm|raid|blockdev|quota)\..*",
