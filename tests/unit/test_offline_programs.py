@@ -1,7 +1,16 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
+import os
+
 import pytest
-from vmimage.variation.in_root import offline_hostname, offline_run, offline_settings, offline_sysctl, offline_systemctl
+from vmimage.variation.in_root import (
+    offline_chattr,
+    offline_hostname,
+    offline_run,
+    offline_settings,
+    offline_sysctl,
+    offline_systemctl,
+)
 from vmimage.variation.in_root.offline_settings import quoted, read_pairs, write_pairs
 from vmimage.variation.in_root.offline_systemctl import parse, unit_name
 
@@ -219,3 +228,29 @@ def test_hostname_knows_whether_a_name_is_asked_for_or_to_be_set(tmp_path):
     assert wanted([]) is wanted(["-f"]) is wanted(["--boot", "--file", "/etc/hostname"]) is None
     assert wanted(["web"]) == "web"
     assert wanted(["-F", f"{tmp_path}/name"]) == wanted([f"--file={tmp_path}/name"]) == wanted([f"-F{tmp_path}/name"]) == "shop"
+
+
+def test_init_may_be_told_to_look_again_and_a_shutdown_to_be_called_off():
+    assert offline_settings.main("telinit", ["q"]) == offline_settings.main("shutdown", ["-c"]) == 0
+    assert offline_settings.main("telinit", ["6"]) == offline_settings.main("shutdown", ["-h", "now"]) == 1
+
+
+def test_what_systemd_cat_reads_is_forgotten(monkeypatch):
+    read, write = os.pipe()
+    os.write(write, b"line")
+    os.close(write)
+    monkeypatch.setattr(offline_settings.os, "read", lambda descriptor, size, own=os.read: own(read, size))
+    assert offline_settings.main("systemd-cat", ["--identifier=us"]) == 0
+
+
+def test_chattr_takes_along_what_it_is_told_of_and_changes_nothing_of_it(tmp_path, monkeypatch):
+    (tmp_path / "top/below").mkdir(parents=True)
+    (tmp_path / "top/below/file").write_text("text")
+    (tmp_path / "top/link").symlink_to("/etc/passwd")
+    taken, run = [], []
+    monkeypatch.setattr(offline_chattr, "take_along", lambda path, own=offline_chattr.take_along: (own(path), taken.append(path)))
+    monkeypatch.setattr(offline_chattr.os, "execv", lambda program, words: run.append(words))
+    before = (tmp_path / "top/below/file").stat().st_mtime_ns
+    offline_chattr.main(["-R", "+i", f"{tmp_path}/top"])
+    assert {path.removeprefix(f"{tmp_path}/") for path in taken} == {"top", "top/below", "top/link", "top/below/file"}
+    assert run == [["chattr", "-R", "+i", f"{tmp_path}/top"]] and (tmp_path / "top/below/file").stat().st_mtime_ns == before

@@ -51,6 +51,8 @@ STAND_INS = {
     "systemd-run": "offline_run",
     "sysctl": "offline_sysctl",
     "hostname": "offline_hostname",
+    "chattr": "offline_chattr",
+    "systemd-cat": "offline_settings",
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
 }
 

@@ -12,7 +12,7 @@ _SERVICE: Remedy = (
     r"(postgres_|mysql_|mongodb_|docker_|rabbitmq_|influxdb_|elasticsearch_|http\.wait_for|redis_).*",
     r"[Cc]onnection refused|could not connect to server|connection to server .*failed|[Ii]s the server running"
     r"|Can't connect to (local )?(MySQL|MariaDB|server)|Cannot connect to the Docker daemon"
-    r"|Failed to connect to (system )?bus|Failed to connect to socket /run/dbus/|not been booted with systemd as init",
+    r"|Failed to connect (to )?(system )?bus|sd_bus_open_system|Failed to connect to socket /run/dbus/|not been booted with systemd as init",
     "no service runs while an image is made: set ami.live: true, and the states are applied on a machine that runs; or let what talks to a"
     " service be done at the first boot, by cloud-init or a unit of the image",
 )
