@@ -122,10 +122,10 @@ def test_a_state_that_failed_for_another_reason_has_no_remedy_of_services():
         key("a"): state(0, False, "E: Package 'mysql-server' has no installation candidate"),
         key("b", "mysql_user", "present"): state(1, False, "One or more requisite failed: db.a"),
         key("c", "postgres_user", "present"): state(
-            2, False, "State 'postgres_user.present' was not found in SLS 'db'\nReason: Unable to load postgres module."
+            2, False, "State 'postgres_user.present' was not found in SLS 'db'\nReason: 'postgres_user' __virtual__ returned False: no"
         ),
     })  # fmt: skip
-    assert "no service runs" not in message
+    assert "no service runs" not in message and "postgres_user lacks" in message and "reload_modules: True" in message
 
 
 def test_a_state_that_this_salt_lacks_says_what_brings_it():
@@ -169,4 +169,6 @@ def test_a_function_is_near_where_its_module_has_nearly_the_same_name(monkeypatc
         return driver.find_near({name: {"comment": f"State '{name}' was not found in SLS 'web'"} for name in names}, known)
 
     assert near("file.managd", "pgk.installed") == ["file.managed", "pkg.installed"]
+    comment = "State 'file.manged' was not found in SLS 'web'\nReason: 'file' __virtual__ returned False: no file"
+    assert driver.find_near({"a": {"comment": comment}}, known) == []
     assert near("npm.installed", "hg.latest", "mysql_user.present", "raid.present") == []

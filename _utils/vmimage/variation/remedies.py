@@ -70,6 +70,11 @@ def find_remedies(failed: Sequence[Mapping[str, Any]], *, live: bool, near: Sequ
             f"this Salt has no {', '.join(gone)}: many of its modules have become packages of their own (saltext-NAME on PyPI): install"
             " those into the Python of the builder's Salt, or build by an older Salt"
         )
+    lacking = sorted(module for module, said in absent.items() if "__virtual__ returned" in said)
+    if lacking:
+        found.append(
+            f"{', '.join(lacking)} lacks what its reason says: let a state before install it, with reload_modules: True, as on a machine"
+        )
     if not live and any(_fits(_SERVICE, state) for state in there):
         found.append(_SERVICE[2])
     kernel = [remedy[2] for remedy in _OF_A_KERNEL if any(_fits(remedy, state) for state in there)]
