@@ -76,7 +76,7 @@ def run_no_boot(start, directory, salt):
     table.write_text("#!/bin/sh\n", encoding="utf-8")
     table.chmod(0o755)
     script = directory / "quickstart"
-    text = script.read_text(encoding="utf-8").replace("--no-boot) ", "--no-boot) timed \"Debian's packages\" true; ")
+    text = script.read_text(encoding="utf-8").replace("--no-boot) ", '--no-boot) timed "Debian\'s packages" true; ')
     script.write_text(text, encoding="utf-8")
     return subprocess.run(["sh", "quickstart", "--no-boot"], cwd=directory, capture_output=True, text=True)
 
