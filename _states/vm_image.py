@@ -22,7 +22,7 @@ import logging
 
 from salt.state import STATE_INTERNAL_KEYWORDS, STATE_REQUISITE_KEYWORDS, STATE_RUNTIME_KEYWORDS
 from vmimage.base import prepare
-from vmimage.build import bake, publishing, steps
+from vmimage.build import bake, image_steps, publishing, steps
 from vmimage.build.build import Build, running_build
 from vmimage.errors import VmImageError, printable
 from vmimage.glance import publish
@@ -211,7 +211,7 @@ def extracted(name, **settings):
         is_done,
         "take kernel and ramdisk out",
         "kernel and ramdisk are taken out",
-        lambda build: {"kernel": steps.extract(build)},
+        lambda build: {"kernel": image_steps.extract(build)},
         Build.needs_open,
     )
 
@@ -225,7 +225,7 @@ def packed(name, **settings):
     """
 
     def work(build):
-        steps.pack(build)
+        image_steps.pack(build)
         return {"root_image": str(build.triplet.partial("root_image"))}
 
     return _ensure(
@@ -251,7 +251,7 @@ def closed(name, **settings):
         return "" if build.is_open() else "the root is not open"
 
     def work(build):
-        steps.close(build)
+        image_steps.close(build)
         return {"root": f"{build.root} unmounted"}
 
     return _ensure(name, settings, is_done, lambda build: f"unmount {build.root}", "the root is unmounted", work)
@@ -271,7 +271,7 @@ def shrunk(name, **settings):
         is_done,
         "shrink and check the root image",
         "the root image is shrunk and sound",
-        lambda build: {"bytes": steps.shrink(build)},
+        lambda build: {"bytes": image_steps.shrink(build)},
         Build.needs_open,
     )
 
@@ -285,7 +285,7 @@ def delivered(name, **settings):
     """
 
     def work(build):
-        manifest = steps.deliver(build)
+        manifest = image_steps.deliver(build)
         if not build.is_whole:
             build.workspace.forget()
         return {role: facts["sha256"] for role, facts in manifest["files"].items()}

@@ -19,6 +19,7 @@ from vmimage.settings.gather import gather_settings
 from vmimage.settings.lookup import Source
 from vmimage.settings.schema import Settings
 from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
+from vmimage.variation.in_root.offline_salt import scan_own_directories_once
 from vmimage.variation.source import pin_variation
 
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
@@ -117,8 +118,11 @@ class Host:
     def apply_sls(self, sls: str) -> Any:
         """Apply an SLS of the builder; its states find the build (:func:`vmimage.build.build.running_build`).
 
+        In the build's own process: the Salt in it is changed (:func:`vmimage.variation.in_root.offline_salt.scan_own_directories_once`).
+
         :returns: as ``state.sls``: a dict of results, or errors as a list or a text
         """
+        scan_own_directories_once()
         options: dict[str, Any] = {"concurrent": True, "test": False}
         if sls not in self._own_states and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())

@@ -92,7 +92,9 @@ DEMANDING_FILES = {
     "script.sh": "#!/bin/sh\necho {{ grains['os'] }} > /etc/from-script\n",
     "_modules/own_module.py": "def hello():\n    return 'hello from ' + __grains__['oscodename']\n",
     "_grains/own_grain.py": "def own():\n    return {'own_grain': 'grown here'}\n",
-    "_states/own_state.py": "def noted(name):\n    open(name, 'w').write(__salt__['own_module.hello']())\n"
+    "_states/own_state.py": "import atexit, threading\n\n\ndef noted(name):\n    open(name, 'w').write(__salt__['own_module.hello']())\n"
+    "    atexit.register(lambda: open(name + '-at-exit', 'w').write('ended'))\n"
+    "    threading.Timer(0.5, lambda: open(name + '-by-thread', 'w').write('ended')).start()\n"
     "    return {'name': name, 'result': True, 'changes': {name: 'noted'}, 'comment': ''}\n",
     "pillar/top.sls": "base:\n  '*':\n    - colours\n",
     "pillar/colours.sls": "colour: green\n",
@@ -113,6 +115,8 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
         assert "/usr/sbin" in facts["path"]
         assert SECRET not in facts["seen"]
         assert (root / "etc/noted").read_text(encoding="utf-8") == "hello from bookworm"
+        for name in ("at-exit", "by-thread"):  # Salt ends as any Python does
+            assert (root / f"etc/noted-{name}").read_text(encoding="utf-8") == "ended"
         assert (root / "home/builder/who").read_text(encoding="utf-8") == "builder\n"
         assert (root / "etc/from-script").read_text(encoding="utf-8") == "Debian\n"
         assert (root / "home/builder/clone/.git").is_dir()

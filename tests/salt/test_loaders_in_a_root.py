@@ -1,4 +1,4 @@
-"""The loaders of the Salt in a root share what they found in directories that cannot change: all see what they would see by themselves."""
+"""The loaders of a Salt share what they found in directories that have not changed: all see what they would see by themselves."""
 
 import json
 import subprocess
@@ -9,14 +9,18 @@ IN_ROOT = Path(__file__).parents[2] / "_utils/vmimage/variation/in_root"
 _PROGRAM = """
 import json, os, sys
 top = sys.argv[1]
+own = top + "/python/modules"
+os.makedirs(own)
+os.utime(own, (1, 1))
+sys.executable = top + "/python/bin/python3"
 import salt.loader, salt.loader.lazy, salt.config
 plain = salt.loader.lazy.LazyLoader._refresh_file_mapping
 import offline_salt
-offline_salt._scan_own_directories_once()
+offline_salt.scan_own_directories_once()
 shared = salt.loader.lazy.LazyLoader._refresh_file_mapping
 scans = []
 opts = salt.config.DEFAULT_MINION_OPTS.copy()
-opts["module_dirs"] = [top]
+opts["module_dirs"] = [top, own]
 opts["extension_modules"] = top + "/none"
 
 def seen(tag, **more):
@@ -39,6 +43,8 @@ answers["empty package"] = seen("modules")
 open(top + "/package/__init__.py", "w").write("")
 answers["package"] = seen("modules")
 answers["disabled"] = seen("modules", disable_modules=["brought"])
+open(own + "/installed.py", "w").write("")
+answers["installed"] = seen("modules")
 os.unlink(top + "/brought.py")
 answers["gone"] = seen("modules")
 print(json.dumps(answers))
@@ -56,3 +62,4 @@ def test_each_loader_finds_what_it_would_find_by_itself(tmp_path):
     assert "brought" not in found["first"] and "brought" in found["brought"] and "brought" not in found["gone"]
     assert "package" not in found["empty package"] and "package" in found["package"]
     assert "brought" not in found["disabled"]
+    assert "installed" not in found["disabled"] and "installed" in found["installed"]

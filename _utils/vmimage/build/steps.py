@@ -1,4 +1,4 @@
-"""The steps of the story, each once: what it needs, the work of a room, and what it adds to the record."""
+"""The steps of the story up to the sealed root, each once: what it needs, the work of a room, and what it adds to the record."""
 
 import platform
 import time
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vmimage.apt.packages import PackageChanges, changed_packages, digest_of_packages, list_packages, update_packages
+from vmimage.apt.packages import PackageChanges, changed_packages, digest_of_packages, update_packages
 from vmimage.apt.releases import is_offered_to, note_offers
 from vmimage.apt.wrapper import recall_update, state_of_update
 from vmimage.base import locate, prepare
@@ -17,45 +17,26 @@ from vmimage.base.prepare import Base
 from vmimage.build.apt_of_build import apt_cache, begin_preparing, finish_unpacking, share, sharing_packages
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis
-from vmimage.build.kept import keep, kept_path, previous_build, read_log, report_data
-from vmimage.build.manifest import make_manifest
-from vmimage.build.output_steps import make_outputs, take_loader
 from vmimage.build.preflight import check_machine
-from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Packed, Sealed, Shrunk, Updated, Varied, made
-from vmimage.build.unchanged import digest_inputs
+from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Sealed, Updated, Varied, made
 from vmimage.errors import BuildDied, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
-from vmimage.image import boot_files, drawn, ext4, host_keys
-from vmimage.image.machine import describe_machine, users_before
-from vmimage.image.patch import CannotPatch, begin_copy, pack_changes
+from vmimage.image import drawn, host_keys
+from vmimage.image.patch import begin_copy
 from vmimage.image.seal import seal_root, written_by
-from vmimage.image.triplet import Manifest
-from vmimage.image.usage import measure_contents
-from vmimage.root import files, fstab
 from vmimage.root.enter import work_inside
 from vmimage.root.live import check_base
-from vmimage.root.login import default_user
 from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
 from vmimage.root.runtime import HOME
-from vmimage.root.soundness import check_bootable, check_files
+from vmimage.root.soundness import check_files
 from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.memory import memory_for
 from vmimage.system.trees import fitting_paths
-from vmimage.variation.apply import apply_variation, find_variation, grains_of
+from vmimage.variation.apply import apply_variation, find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult
 from vmimage.variation.queued_jobs import free_jobs
-
-#: of the steps that a triplet needs, in words
-_LACKS = {
-    "begun": "it is not begun",
-    "base": "its base is not fetched",
-    "varied": "its variation is not applied",
-    "kernel": "its kernel is not extracted",
-    "packed": "its root image is not packed",
-    "shrunk": "its root image is not shrunk",
-}
 
 #: for so long a variation need not fetch apt's lists again that the update has fetched; its steps may be days apart
 _FRESH_SECONDS = 3600
@@ -291,103 +272,3 @@ def seal(
         before = asdict(build.record.sealed) if build.record.sealed else {}
         build.note(sealed=Sealed(**{key: sorted({*before.get(key, ()), *paths}) for key, paths in sealed.items()}))
     return sealed
-
-
-def extract(build: Build) -> str:
-    """kernel and ramdisk: copy them out of the root; where a disk is asked for, what boots it, too."""
-    build.needs_open()
-    taken = take_loader(build) if build.settings.makes_disk else None
-    with build.step("kernel"):
-        build.triplet.directory.mkdir(parents=True, exist_ok=True)
-        kernel, ramdisk = build.triplet.partial("kernel"), build.triplet.partial("ramdisk")
-        kernel.unlink(missing_ok=True)
-        ramdisk.unlink(missing_ok=True)
-        version = boot_files.copy_boot_files(build.root, kernel, ramdisk, build.workspace.upper)
-        build.note(kernel=version, loader=taken)
-    return version
-
-
-def pack(build: Build) -> None:
-    """shrink, first half: write the root's files into an image that ends at its content."""
-    build.needs_open()
-    check_origin(build)
-    origin = build.record.origin
-    assert origin is not None
-    with (
-        build.step("pack") as say,
-        fitting_paths(build.root, build.workspace.upper, build.workspace.lower, build.workspace.path / "image"),
-    ):
-        keys = sorted({*drawn.find_keys(build.root, build.workspace.upper)} - written_by(build.record.written))
-        if keys:
-            say(f"every instance will have the same private keys in {', '.join(keys)}: seal them, if each should have its own")
-        build.triplet.directory.mkdir(parents=True, exist_ok=True)
-        check_bootable(build.root)
-        names = fstab.names_of_root(files.read_text(build.root, "/etc/fstab", ""))
-        label = names.get("LABEL", "" if names.get("UUID", origin.uuid) != origin.uuid else origin.label)
-        identity = names.get("UUID", origin.uuid if not names else "")
-        packages = list_packages(build.root)
-        with BackgroundTask(lambda: measure_contents(build.root, packages), "measuring what is in the root") as measuring:
-            content = _packed(build, label, identity)
-            contents = measuring.finish()
-        size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
-        manifest = build.triplet.manifest() if build.record.basis else None
-        machine, login = describe_machine(build.root, users_before(build.workspace.lower, manifest)), default_user(build.root)
-        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents, machine, login))
-
-
-def _packed(build: Build, label: str, identity: str) -> ext4.Content:
-    """Write the root image: a copy of the base with the changes in it, or where that does not do, all files."""
-    workspace, target = build.workspace, build.triplet.partial("root_image")
-    origin = build.record.origin
-    assert origin is not None
-    if identity in ("", origin.uuid):
-        try:
-            copy = build.beside.pop("copy", None) or begin_copy(Path(origin.image), target)
-            opened, is_ours = (workspace.upper, workspace.lower, build.root), build.record.basis is not None
-            return pack_changes(copy, opened, target, workspace.path / "image", label=label, keeps_journal=is_ours)
-        except CannotPatch:
-            build.progress.say("the changes do not go into a copy of the base; writing all files of the root")
-    return ext4.pack_image(build.root, target, label=label, uuid=identity)
-
-
-def close(build: Build) -> None:
-    """Unmount the root."""
-    with build.step("close"):
-        build.close_root()
-
-
-def shrink(build: Build) -> int:
-    """shrink, second half: cut the image to its content and check it."""
-    image = build.triplet.partial("root_image")
-    if not image.exists():
-        raise NotReady(
-            f"the root image of {build.settings.name} is not packed", hint="vm_image.packed comes before vm_image.shrunk"
-        )
-    with build.step("shrink"):
-        size = ext4.shrink_image(image, build.settings.headroom_mib)
-        facts = ext4.superblock(image)
-        build.note(shrunk=Shrunk(size, facts["Filesystem UUID"]))
-    return size
-
-
-def deliver(build: Build) -> Manifest:
-    """triplet: digests, manifest, and the three files under their names."""
-    record = build.record
-    missing = [step for step in ("begun", "base", "varied", "kernel", "packed", "shrunk") if not getattr(record, step)]
-    if missing:
-        hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
-        raise NotReady(f"the triplet of {build.settings.name} is not ready: {_LACKS[missing[0]]}", hint=hint)
-    outputs = make_outputs(build)
-    with build.step("triplet"):
-        described = build.triplet.describe_partials(build.progress.moved)
-    record, inputs = build.record, None
-    if build.settings.skip_unchanged:
-        base, varied, packed = made(record.base), made(record.varied), made(record.packed)
-        inputs = digest_inputs(build, base.digest, varied.digest, varied.id, packed.distribution)
-        inputs |= {"offered": record.updated.offered if record.updated else None, "changed": made(record.begun).changed}
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    manifest = make_manifest(record, described, inputs, outputs=outputs, versions=build.host.versions(), created=created)
-    kept = report_data(record, read_log(build.workspace.log), previous_build(build.triplet))
-    build.triplet.complete(manifest, build.settings.file_mode)
-    keep(kept_path(build.triplet), kept)
-    return manifest

@@ -15,7 +15,7 @@ from vmimage.build.build import Build
 from vmimage.build.preflight import check_basics
 from vmimage.errors import NotReady, RootNotOpen, printable
 from vmimage.root import files
-from vmimage.root.enter import make_runtime_directories, work_inside
+from vmimage.root.enter import maker_of_runtime_directories, work_inside
 from vmimage.root.mounts import mount_image, run_in_root
 from vmimage.root.name_servers import remove_copies
 from vmimage.root.terminal import raw_terminal, run_on_terminal
@@ -108,7 +108,8 @@ def _visited(
 
 def _worked(build: Build, root: Path, work: Callable[[Path], Result]) -> Result:
     def work_in_root() -> Result:
-        make_runtime_directories(root)
+        if maker := maker_of_runtime_directories(root):
+            run_in_root(root, maker)
         return work(root)
 
     varied, group = build.record.varied, group_name(build.settings)

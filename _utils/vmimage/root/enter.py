@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vmimage.root import files, name_servers
-from vmimage.root.mounts import limiting, mount_api_filesystems, run_in_root
+from vmimage.root.mounts import limiting, mount_api_filesystems
 from vmimage.root.name_servers import ask_as_the_root, build_name_servers
 from vmimage.root.runtime import STAND_INS
 from vmimage.system import network
@@ -111,10 +111,13 @@ def forbidden_daemons(root: StrPath) -> Iterator[None]:
         remove_temporary_files(root, _POLICY)
 
 
-def make_runtime_directories(root: StrPath) -> None:
-    """In a root with its API file systems: what a boot, and the services that are enabled, would have made below ``/run``."""
-    if _is_temporary(root, _POLICY):  # not the root's own
-        run_in_root(root, ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"])
+def maker_of_runtime_directories(root: StrPath) -> list[str]:
+    """The program that makes below ``/run`` what a boot, and the services that are enabled, would have made there.
+
+    :param root: with its API file systems; the program runs in it
+    :returns: its words, none where the root has a policy of its own
+    """
+    return ["sh", "-c", f"{{ {_RUNTIME_DIRECTORIES}}} > /dev/null 2>&1; true"] if _is_temporary(root, _POLICY) else []
 
 
 @contextmanager

@@ -182,9 +182,15 @@ def is_file(root: StrPath, path: StrPath) -> bool:
 
 def list_directory(root: StrPath, path: StrPath) -> list[str]:
     """The sorted names in a directory, none where it is missing."""
+    return [name for name, _ in _entries(root, path)]
+
+
+def _entries(root: StrPath, directory: StrPath) -> list[tuple[str, os.stat_result]]:
+    """What is in a directory, as ``(name, lstat)`` by name; nothing where it is missing."""
     try:
-        with opened(root, path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-            return sorted(os.listdir(descriptor))
+        with opened(root, directory, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+            names = sorted(os.listdir(descriptor))
+            return [(name, facts) for name in names if (facts := _entry(descriptor, name))]
     except (FileNotFoundError, NotADirectoryError, RootHostile):  # a link that leads in circles is no directory
         return []
 
@@ -207,10 +213,9 @@ def files_below(root: StrPath, directory: str, largest: int, spared: Container[s
     todo = [directory]
     while todo:
         directory = todo.pop()
-        for name in list_directory(root, directory):
+        for name, facts in _entries(root, directory):
             path = f"{directory}/{name}"
-            facts = lstat(root, path)
-            if facts is None or path in spared:
+            if path in spared:
                 continue
             if stat.S_ISDIR(facts.st_mode):
                 todo.append(path)
@@ -235,10 +240,9 @@ def _directories_below(root: StrPath, path: str) -> Iterator[str]:
     todo = [path]
     while todo:
         path = todo.pop()
-        for name in list_directory(root, path):
+        for name, facts in _entries(root, path):
             below = f"{path}/{name}"
-            facts = lstat(root, below)
-            if facts and stat.S_ISDIR(facts.st_mode):
+            if stat.S_ISDIR(facts.st_mode):
                 yield below
                 todo.append(below)
 

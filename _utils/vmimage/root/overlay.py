@@ -121,9 +121,14 @@ def is_open(opened: Opened | None) -> bool:
     return opened is not None and source_of(opened.root) == opened.source
 
 
-def close_root(workspace: Workspace, opened: Opened | None) -> None:
-    """Unmount the root and its base; what the build changed stays in the workspace, unless it was in memory."""
+def unmount_root(opened: Opened | None) -> None:
+    """Unmount the root alone: what it is made of stays mounted."""
     if opened is not None and is_open(opened):
         unmount(opened.root)
+
+
+def close_root(workspace: Workspace, opened: Opened | None) -> None:
+    """Unmount the root and its base; what the build changed stays in the workspace, unless it was in memory."""
+    unmount_root(opened)
     unmount(workspace.lower)
     unmount(workspace.changes)

@@ -59,12 +59,13 @@ def _filled(descriptor: int, facts: os.stat_result) -> Iterator[tuple[int, int]]
         for begin, end in ranges_of_data(descriptor):
             at = begin
             while at < end:
-                piece = content[at : min(at + len(_ZEROS), end)]
-                if piece == _ZEROS[: len(piece)]:
+                upto = min(at + len(_ZEROS), end)
+                # mostly the first byte says it, and the rest need not be looked at
+                if not content[at] and content[at:upto] == _ZEROS[: upto - at]:
                     if begin < at:
                         yield begin, at
-                    begin = at + len(piece)
-                at += len(piece)
+                    begin = upto
+                at = upto
             if begin < end:
                 yield begin, end
 

@@ -14,7 +14,7 @@ from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.root import files
-from vmimage.root.enter import make_runtime_directories, show_systemd, temporary_programs
+from vmimage.root.enter import maker_of_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
 from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_in_root
 from vmimage.root.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
@@ -217,7 +217,9 @@ def apply_variation(
     )
     function, arguments = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
-    _write_private(home / "task.json", {"function": function, "arguments": arguments, "keywords": keywords, "known": known})
+    task: dict[str, Any] = {"function": function, "arguments": arguments, "keywords": keywords, "known": known}
+    task["before"] = [] if settings.live else maker_of_runtime_directories(root)
+    _write_private(home / "task.json", {**task, "environment": ROOT_ENVIRONMENT})
     grains = show_grains(root)
     if updated:
         install_wrapper(root, HOME)
@@ -247,7 +249,6 @@ def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str,
         write_program(Path(f"{root}{HOME}/bin") / name, text)
     if "systemctl" in programs:
         show_systemd(root)
-    make_runtime_directories(root)
     with temporary_programs(root, programs):
         run_in_root(root, argv, env=environment, on_line=say)
 

@@ -3,6 +3,7 @@
 This file is copied into the root's ``/run``; whatever starts Salt there imports it first.  It imports nothing of this project.
 """
 
+import functools
 import glob
 import os
 import sys
@@ -17,7 +18,7 @@ def prepare() -> None:
     _show_pillar_to_states()
     _refuse_unknown_renderers()
     _use_the_pip_of_the_root()
-    _scan_own_directories_once()
+    scan_own_directories_once()
 
 
 def _find_own_libraries() -> None:
@@ -114,10 +115,11 @@ def _use_the_pip_of_the_root() -> None:
         del sys.RELENV
 
 
-def _scan_own_directories_once() -> None:
+@functools.cache  # a process is changed once
+def scan_own_directories_once() -> None:
     """Let loaders share what they found in Salt's directories of modules: some sixty loaders in a build look through the same few.
 
-    The builder's packages are read-only here; other directories, of the variation's modules, are listed each time.
+    A directory of Python's own packages is looked through again when it has changed; others, of the user's modules, are listed each time.
     """
     import salt.loader.lazy
 
@@ -125,7 +127,7 @@ def _scan_own_directories_once() -> None:
     scan, known = salt.loader.lazy.LazyLoader._refresh_file_mapping, {}
 
     def refresh(self: Any) -> None:
-        listed = tuple((top, None if f"{top}/".startswith(own) else _listing(top)) for top in self.module_dirs)
+        listed = tuple((top, _changed(top) if f"{top}/".startswith(own) else _listing(top)) for top in self.module_dirs)
         order, suffixes = list(self.suffix_order), dict(self.suffix_map)
         options = [self.opts.get(key) for key in ("cython_enable", "enable_zip_modules", "optimization_order")]
         key = repr((listed, order, suffixes, sorted(self.disabled), list(self.static_modules), options))
@@ -136,6 +138,14 @@ def _scan_own_directories_once() -> None:
         self.file_mapping = mapping
 
     salt.loader.lazy.LazyLoader._refresh_file_mapping = refresh
+
+
+def _changed(top: str) -> int | None:
+    """When a name in a directory has last come or gone, in nanoseconds; None where there is none."""
+    try:
+        return os.stat(top).st_mtime_ns
+    except OSError:
+        return None
 
 
 def _listing(top: str) -> dict[str, list[str]] | None:
