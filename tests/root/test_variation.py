@@ -14,7 +14,8 @@ DEMANDING = """
   file.managed:
     - contents: '{{ {"id": grains["id"], "own": grains["own_grain"], "module": salt["own_module.hello"](), "pillar": pillar.get("colour"),
         "operator": pillar.get("site"), "release": ami["release"], "ami_in_pillar": pillar["ami"]["name"], "seen": pillar | string,
-        "init": grains["init"], "path": salt["environ.get"]("PATH"), "host": salt["cmd.run"]("hostname")} | tojson }}'
+        "init": grains["init"], "path": salt["environ.get"]("PATH"), "host": grains["host"], "fqdn": grains["fqdn"],
+        "name": salt["cmd.run"]("hostname --fqdn"), "fqdn_ip4": grains["fqdn_ip4"]} | tojson }}'
 
 tools are installed:
   pkg.installed:
@@ -108,7 +109,8 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
     salt.good("vm_create.create_variation", name="demanding", variation=where, publish=False)
     with looked_into(salt.output / "demanding.img") as root:
         facts = json.loads((root / "etc/facts.json").read_text(encoding="utf-8"))
-        assert facts["id"] == facts["host"] == facts["ami_in_pillar"] == "demanding"
+        assert facts["id"] == facts["host"] == facts["fqdn"] == facts["ami_in_pillar"] == "demanding"
+        assert facts["name"] == "localhost" and facts["fqdn_ip4"] == ["127.0.0.1"]  # as a boot of this root would find it
         assert facts["own"] == "grown here" and facts["module"] == "hello from bookworm"
         assert facts["pillar"] == "green" and facts["operator"] == {"name": "here"}
         assert facts["release"] == "bookworm" and facts["init"] == "systemd"

@@ -2,7 +2,7 @@ import os
 import shutil
 
 import pytest
-from vmimage.root.enter import forbidden_daemons, remove_temporary_files, show_systemd, temporary_programs
+from vmimage.root.enter import forbidden_daemons, host_name, remove_temporary_files, show_systemd, temporary_programs
 from vmimage.root.name_servers import build_name_servers
 
 RESOLV, POLICY = "etc/resolv.conf", "usr/sbin/policy-rc.d"
@@ -46,3 +46,18 @@ def test_a_variation_may_remove_the_directory_of_the_temporary_programs(root, tr
         assert (root / "usr/local/bin/systemctl").exists()
         shutil.rmtree(root / "usr" / removed)
     assert not (root / "usr" / removed).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("shop.example.org\n", "shop.example.org"),
+        ("# of us\nshop\n", "shop"),
+        ("", "localhost"),
+        ("-e x\n", "localhost"),
+        (None, "localhost"),
+    ],
+)
+def test_a_root_is_called_as_a_boot_would_call_it(text, name, root, tree):
+    tree(root, {} if text is None else {"etc/hostname": text})
+    assert host_name(root) == name

@@ -1,7 +1,16 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
+import os
+
 import pytest
-from vmimage.variation.in_root import offline_run, offline_settings, offline_systemctl
+from vmimage.variation.in_root import (
+    offline_chattr,
+    offline_hostname,
+    offline_run,
+    offline_settings,
+    offline_sysctl,
+    offline_systemctl,
+)
 from vmimage.variation.in_root.offline_settings import quoted, read_pairs, write_pairs
 from vmimage.variation.in_root.offline_systemctl import parse, unit_name
 
@@ -182,3 +191,66 @@ def test_a_static_name_is_the_kernels_too_and_a_pretty_name_is_not(written, monk
     assert offline_settings.main("hostnamectl", ["set-hostname", "--pretty", "The Web"]) == 0 and asked == []
     assert offline_settings.main("hostnamectl", ["set-hostname", "web.example.org"]) == 0
     assert asked == ["web.example.org"] and written["/etc/hostname"] == "web.example.org\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--system"], 0, ""),
+        (["-p", "READ"], 0, "vm.swappiness = 10\nnet.x = 1\n"),
+        (["-qp", "READ"], 0, ""),
+        (["--load=LINK"], 0, "vm.swappiness = 10"),
+        (["-p", "OTHER"], 1, "no boot of the image reads"),
+        (["-p", "NONE"], 255, "No such file"),
+        (["-w", "vm.swappiness=10"], 1, "vm.swappiness=10: the kernel that runs is the builder's"),
+        (["vm.swappiness=10"], 1, "/etc/sysctl.d"),
+    ],
+)
+def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel_would_have(
+    words, code, said, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "sysctl.d").mkdir()
+    for place in ("sysctl.d/own.conf", "linked", "sysctl.d/without-its-ending"):
+        (tmp_path / place).write_text("# a line\nvm.swappiness = 10\n-net.x=1\n")
+    (tmp_path / "sysctl.d/99-sysctl.conf").symlink_to("../linked")
+    monkeypatch.setattr(offline_sysctl, "_READ_AT_BOOT", (f"{tmp_path}/sysctl.d/*.conf",))
+    places = {"READ": "sysctl.d/own.conf", "LINK": "linked", "OTHER": "sysctl.d/without-its-ending", "NONE": "none"}
+    for word, place in places.items():
+        words = [given.replace(word, f"{tmp_path}/{place}") for given in words]
+    assert offline_sysctl.main(words) == code
+    heard = "".join(capsys.readouterr())
+    assert said in heard if said else not heard
+
+
+def test_hostname_knows_whether_a_name_is_asked_for_or_to_be_set(tmp_path):
+    (tmp_path / "name").write_text("# ours\nshop\n")
+    wanted = offline_hostname.wanted_name
+    assert wanted([]) is wanted(["-f"]) is wanted(["--boot", "--file", "/etc/hostname"]) is None
+    assert wanted(["web"]) == "web"
+    assert wanted(["-F", f"{tmp_path}/name"]) == wanted([f"--file={tmp_path}/name"]) == wanted([f"-F{tmp_path}/name"]) == "shop"
+
+
+def test_init_may_be_told_to_look_again_and_a_shutdown_to_be_called_off():
+    assert offline_settings.main("telinit", ["q"]) == offline_settings.main("shutdown", ["-c"]) == 0
+    assert offline_settings.main("telinit", ["6"]) == offline_settings.main("shutdown", ["-h", "now"]) == 1
+
+
+def test_what_systemd_cat_reads_is_forgotten(monkeypatch):
+    read, write = os.pipe()
+    os.write(write, b"line")
+    os.close(write)
+    monkeypatch.setattr(offline_settings.os, "read", lambda descriptor, size, own=os.read: own(read, size))
+    assert offline_settings.main("systemd-cat", ["--identifier=us"]) == 0
+
+
+def test_chattr_takes_along_what_it_is_told_of_and_changes_nothing_of_it(tmp_path, monkeypatch):
+    (tmp_path / "top/below").mkdir(parents=True)
+    (tmp_path / "top/below/file").write_text("text")
+    (tmp_path / "top/link").symlink_to("/etc/passwd")
+    taken, run = [], []
+    monkeypatch.setattr(offline_chattr, "take_along", lambda path, own=offline_chattr.take_along: (own(path), taken.append(path)))
+    monkeypatch.setattr(offline_chattr.os, "execv", lambda program, words: run.append(words))
+    before = (tmp_path / "top/below/file").stat().st_mtime_ns
+    offline_chattr.main(["-R", "+i", f"{tmp_path}/top"])
+    assert {path.removeprefix(f"{tmp_path}/") for path in taken} == {"top", "top/below", "top/link", "top/below/file"}
+    assert run == [["chattr", "-R", "+i", f"{tmp_path}/top"]] and (tmp_path / "top/below/file").stat().st_mtime_ns == before

@@ -1,5 +1,9 @@
+import importlib
+from pathlib import Path
+
 import pytest
 from vmimage.errors import VariationFailed
+from vmimage.variation import in_root
 from vmimage.variation.outcome import check_results
 
 
@@ -56,6 +60,12 @@ def test_a_compile_error_is_shown_line_by_line():
     assert "does not compile" in message and "\n    {{ x }}" in message and "\n    and another" in message
 
 
+def test_of_a_pillar_that_does_not_compile_the_reason_is_shown_and_not_its_lines():
+    reason = "Rendering SLS 'a' failed, render error:\nJinja variable 'x' is undefined; line 2\n\n---\npassword: hunter2\nb: {{ x }}\n---"
+    message = failure(["Pillar failed to render with the following messages:", reason])
+    assert "Jinja variable 'x' is undefined; line 2" in message and "hunter2" not in message
+
+
 def test_a_str_is_what_salt_says_instead_of_working():
     assert "Data passed to state.sls is not valid" in failure("Data passed to state.sls is not valid")
 
@@ -105,3 +115,60 @@ def test_a_state_that_talks_to_a_service_says_that_none_runs_and_by_which_settin
 
 def test_another_failure_says_nothing_of_services():
     assert "no service runs" not in failure({key("a"): state(0, False, "E: Unable to locate package nignx")})
+
+
+def test_a_state_that_failed_for_another_reason_has_no_remedy_of_services():
+    message = failure({
+        key("a"): state(0, False, "E: Package 'mysql-server' has no installation candidate"),
+        key("b", "mysql_user", "present"): state(1, False, "One or more requisite failed: db.a"),
+        key("c", "postgres_user", "present"): state(
+            2, False, "State 'postgres_user.present' was not found in SLS 'db'\nReason: 'postgres_user' __virtual__ returned False: no"
+        ),
+    })  # fmt: skip
+    assert "no service runs" not in message and "postgres_user lacks" in message and "reload_modules: True" in message
+
+
+def test_a_state_that_this_salt_lacks_says_what_brings_it():
+    missing = "State 'npm.installed' was not found in SLS 'web'\nReason: 'npm.installed' is not available."
+    assert "this Salt has no npm" in failure({key("a", "npm", "installed"): state(0, False, missing)})
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "said", "remedy"),
+    [
+        ("iptables", "append", "Failed to set iptables rule", "/etc/nftables.conf"),
+        ("cmd", "run", "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id", "/etc/nftables.conf"),
+        ("cmd", "run", "Error: Could not process rule: Operation not permitted\nadd table inet x", "/etc/nftables.conf"),
+        ("ufw", "allow", "WARN: initcaps", "/etc/ufw/ufw.conf"),
+        ("cmd", "wait", 'Command "firewall-cmd --reload" run', "firewall-offline-cmd"),
+        ("lvm", "pv_present", "Failed to create /dev/vdb", "first boot"),
+        ("cmd", "run", "modprobe: FATAL: Module dummy not found", "/etc/modules-load.d"),
+        ("cmd", "run", "/bin/sh: 1: cannot create /proc/sys/net/ipv4/ip_forward: Read-only file system", "sysctl.present"),
+        ("cmd", "run", "cannot create /sys/kernel/mm/transparent_hugepage/enabled: Read-only file system", "/etc/tmpfiles.d"),
+        ("mount", "mounted", "mount: /mnt/x: permission denied.", "mount.fstab_present"),
+        ("mount", "swap", "Swap /swapfile failed to activate. Added new entry to the fstab.", "mount.fstab_present"),
+        ("cmd", "run", "swapon: /swapfile: swapon failed: Operation not permitted", "mount.fstab_present"),
+        ("cmd", "run", "RTNETLINK answers: Operation not permitted", "/etc/systemd/network"),
+    ],
+)
+def test_what_would_change_the_running_kernel_says_which_files_of_the_image_do_it(module, function, said, remedy):
+    message = failure({key("a", module, function): state(0, False, said)})
+    assert "the kernel that runs is the builder's" in message and remedy in message
+
+
+def test_a_file_that_cannot_be_written_is_no_matter_of_the_kernel():
+    assert "the kernel" not in failure({key("a", "file", "managed"): state(0, False, "/srv/x: Read-only file system")})
+
+
+def test_a_function_is_near_where_its_module_has_nearly_the_same_name(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(in_root.__file__).parent))
+    driver = importlib.import_module("driver")
+    known = ["file.managed", "pkg.installed", "pkg.latest", "user.present", "grains.present"]
+
+    def near(*names):
+        return driver.find_near({name: {"comment": f"State '{name}' was not found in SLS 'web'"} for name in names}, known)
+
+    assert near("file.managd", "pgk.installed") == ["file.managed", "pkg.installed"]
+    comment = "State 'file.manged' was not found in SLS 'web'\nReason: 'file' __virtual__ returned False: no file"
+    assert driver.find_near({"a": {"comment": comment}}, known) == []
+    assert near("npm.installed", "hg.latest", "mysql_user.present", "raid.present") == []

@@ -2,8 +2,8 @@ import os
 
 import pytest
 from vmimage.build import preflight
-from vmimage.build.preflight import check_machine, check_root, check_space, needed_space
-from vmimage.errors import NotReady
+from vmimage.build.preflight import check_directories, check_machine, check_root, check_space, needed_space
+from vmimage.errors import NotReady, SettingsWrong
 from vmimage.image import outputs
 from vmimage.settings.gather import gather_settings
 
@@ -115,3 +115,13 @@ def test_only_root_may_build():
         return
     with pytest.raises(NotReady, match="needs root"):
         check_root()
+
+
+@pytest.mark.parametrize("key", ["output", "workspace", "cache", "root"])
+@pytest.mark.parametrize("below", ["", "/further/down"])
+def test_a_file_in_place_of_a_directory_is_named_with_its_setting_before_any_work(key, below, tmp_path):
+    (tmp_path / "file").write_text("")
+    settings = gather_settings([], {key: f"{tmp_path}/not/made/yet"})
+    check_directories(settings)
+    with pytest.raises(SettingsWrong, match=rf"ami\.{key} is .*/file.* is no directory"):
+        check_directories(gather_settings([], {key: f"{tmp_path}/file{below}"}))

@@ -4,6 +4,7 @@ import pytest
 from vmimage.errors import SettingsWrong, VariationMissing
 from vmimage.settings.gather import gather_settings
 from vmimage.variation.apply import find_variation, grains_of, minion_config, visible_pillar
+from vmimage.variation.in_root import named_by_id
 
 
 class Files:
@@ -116,7 +117,8 @@ def test_the_salt_in_a_root_writes_only_below_its_own_home(tmp_path, tree, root)
     top = tree(tmp_path / "v", {"variation.sls": ""})
     variation, settings = found(tmp_path, variation=str(top)), gather_settings([], {"name": "web"})
     config = minion_config(variation, settings, {"base": ["/run/vm_create/states/0"]}, [], {"module_dirs": []}, root)
-    assert config["file_client"] == "local" and config["id"] == "web"
+    assert config["pillar_safe_render_error"] is False  # else its error says to look at a master's log
+    assert config["vm_create_name"] == "localhost" and config["file_client"] == "local" and config["id"] == "web"
     assert all(config[key].startswith("/run/vm_create/") for key in ("root_dir", "log_file"))
     assert config["file_roots"] == {"base": ["/run/vm_create/states/0"]}
 
@@ -149,3 +151,16 @@ def test_a_build_does_not_take_place_among_the_states(tmp_path, tree, key):
     with pytest.raises(SettingsWrong, match=f"ami.{key} is {top}/below, below {top}"):
         found(tmp_path, variation=str(top), **{key: f"{top}/below"})
     assert found(tmp_path, variation=str(top), **{key: f"{top}-beside"})
+
+
+def test_grains_of_a_name_are_of_the_id_until_a_state_names_the_machine(monkeypatch):
+    monkeypatch.setattr(named_by_id, "__opts__", {"id": "web1.example.org", "vm_create_name": "localhost"}, raising=False)
+    monkeypatch.setattr(named_by_id.socket, "gethostname", lambda: "localhost")
+    names = named_by_id.names()
+    assert (names["fqdn"], names["nodename"], names["host"], names["domain"]) == (
+        *["web1.example.org"] * 2,
+        "web1",
+        "example.org",
+    )
+    monkeypatch.setattr(named_by_id.socket, "gethostname", lambda: "shop")
+    assert named_by_id.names() == {}

@@ -16,7 +16,7 @@ from vmimage.build.apt_of_build import finish_unpacking
 from vmimage.build.build import Build
 from vmimage.build.incremental import find_basis, note_shaping, remember
 from vmimage.build.kept import failed_data, failed_path, keep
-from vmimage.build.preflight import check_basics, check_machine, check_root
+from vmimage.build.preflight import check_basics, check_directories, check_machine, check_root
 from vmimage.build.publishing import Targets, check_targets, goes_to_glance, plan_of_ec2, publish_to
 from vmimage.build.record import Attempt, BuildRecord, made, read_record
 from vmimage.build.unchanged import find_unchanged
@@ -44,6 +44,7 @@ def create_variation(build: Build) -> tuple[Manifest, dict[str, Any] | None]:
     :raises VmImageError: whatever went wrong; then there is no new triplet, and nothing stays mounted
     """
     check_basics()
+    check_directories(build.settings)
     find_variation(build.settings, build.host)  # before any work: it may be mistyped
     targets = check_targets(build)
     with build.workspace.locked(), build.running():
@@ -202,6 +203,7 @@ def plan_variation(build: Build) -> dict[str, Any]:
 
     :returns: plain data, what is done first: base, variation, steps, files, and at the end the settings that are not the default
     """
+    check_directories(build.settings)
     located = build.locate_base()
     prepared = prepare.find_prepared(build.settings, located)
     found = find_variation(build.settings, build.host)

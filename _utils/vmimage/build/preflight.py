@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vmimage.base.prepare import Base
-from vmimage.errors import NotReady
+from vmimage.errors import NotReady, SettingsWrong
 from vmimage.image.outputs import check_programs, needed_mib
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import StrPath
@@ -50,6 +50,23 @@ def check_basics() -> None:
         )
     check_installed(*_PROGRAMS)
     filter_code()
+
+
+def check_directories(settings: Settings) -> None:
+    """Refuse a place for directories that is a file, or lies below one: the end of a build would find it out.
+
+    :raises SettingsWrong: naming the setting
+    """
+    for key in ("output", "workspace", "cache", "root"):
+        place = getattr(settings, key)
+        try:
+            is_directory = _existing(Path(place)).is_dir() if place else True
+        except OSError as error:  # a name too long, a link in a circle
+            raise SettingsWrong(f"ami.{key} is {place}: {error.strerror}", hint="set it to a directory") from error
+        if not is_directory:
+            raise SettingsWrong(
+                f"ami.{key} is {place}, and {_existing(Path(place))} is no directory", hint="set it to a directory"
+            )
 
 
 def check_root() -> None:

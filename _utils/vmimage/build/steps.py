@@ -23,7 +23,7 @@ from vmimage.errors import BuildDied, KeptDamaged, NotReady, VmImageError, Works
 from vmimage.image import drawn, host_keys
 from vmimage.image.patch import begin_copy
 from vmimage.image.seal import seal_root, written_by
-from vmimage.root.enter import work_inside
+from vmimage.root.enter import host_name, work_inside
 from vmimage.root.live import check_base
 from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import mount_root, prepare_root
@@ -228,7 +228,7 @@ def variate(build: Build) -> list[StateResult]:
                 results, states = work_inside(
                     build.root,
                     apply,
-                    hostname=found.id,
+                    hostname=host_name(build.root),
                     kind_of_network=build.network(),
                     starts_daemons=build.settings.live,
                     group=group,

@@ -3,7 +3,7 @@
     run (waits) -> keeper (outside) -> init (pid 1 in there, reaps) -> the program
 
 What a program cannot see it cannot kill, stop or trace, whatever its user is.  Of init it sees a process that takes no signal from there but
-SIGUSR2, by which it asks for the name that its ``/etc/hostname`` has by now.  When the program ends, or is stopped by what it started,
+SIGUSR2, by which it asks for another name.  When the program ends, or is stopped by what it started,
 init ends, and with it the kernel kills all that is left in there.
 """
 
@@ -20,6 +20,8 @@ from vmimage.root import files
 from vmimage.system import syscalls
 
 RENAME = signal.SIGUSR2
+#: here stands a name for the kernel that no file of the root has (:mod:`vmimage.variation.in_root.offline_hostname`)
+_WANTED = "/run/vm_create/hostname"
 
 
 def go_apart(settle: Callable[[], object], confine: Callable[[], object]) -> None:
@@ -98,10 +100,12 @@ def _be_init(program: int, report: int) -> NoReturn:
 
 
 def _rename() -> None:
-    """Give the root's kernel the name that the root has: nothing else in there may."""
-    with suppress(Exception), files.opened("/", "/etc/hostname", os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            socket.sethostname(os.fsdecode(os.read(descriptor, 256).strip()[:64]))
+    """Give the root's kernel the name that is asked for, or else the root's own: nothing else in there may."""
+    for path in (_WANTED, "/etc/hostname"):
+        with suppress(Exception), files.opened("/", path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                socket.sethostname(os.fsdecode(os.read(descriptor, 256).strip()[:64]))
+                return
 
 
 def show_processes() -> None:

@@ -1,6 +1,7 @@
 """Working inside a root: mount what its programs need, add temporary files, remove these, and leave no process behind."""
 
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +79,13 @@ def work_inside(
                 return work()
 
     return run_privately(work_in_mounts, hostname=hostname, kind_of_network=kind_of_network)
+
+
+def host_name(root: StrPath) -> str:
+    """What a boot of the root calls the machine: as its file says, or localhost, as systemd does.  The root resolves it as it does then."""
+    lines = files.read_text(root, "/etc/hostname").splitlines() if files.is_file(root, "/etc/hostname") else []
+    name = next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
+    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}", name) else "localhost"
 
 
 def swallow_log(root: StrPath) -> None:

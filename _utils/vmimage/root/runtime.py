@@ -49,6 +49,10 @@ STAND_INS = {
     **dict.fromkeys(("timedatectl", "hostnamectl", "localectl", "loginctl"), "offline_settings"),
     **dict.fromkeys(("udevadm", "journalctl", "resolvectl", "networkctl"), "offline_settings"),
     "systemd-run": "offline_run",
+    "sysctl": "offline_sysctl",
+    "hostname": "offline_hostname",
+    "chattr": "offline_chattr",
+    "systemd-cat": "offline_settings",
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
 }
 

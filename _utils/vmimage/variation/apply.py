@@ -14,7 +14,7 @@ from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
 from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.root import files
-from vmimage.root.enter import maker_of_runtime_directories, show_systemd, temporary_programs
+from vmimage.root.enter import host_name, maker_of_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
 from vmimage.root.mounts import ROOT_ENVIRONMENT, escaped_option, run_in_root
 from vmimage.root.runtime import HOME, PYTHON, STAND_INS, bind_runtime, own_runtime, show, stand_in, write_program
@@ -42,6 +42,8 @@ LOADED = {
 _PROJECT = "project.tar"
 #: what runs in a root
 _IN_ROOT = Path(__file__).with_name("in_root")
+#: of these, the grains of a name
+_NAMES = "named_by_id.py"
 #: where the Salt in a root caches files of its file_roots
 _FILES = "salt/var/cache/salt/minion/files"
 #: top keys of the pillar that never reach a root
@@ -202,6 +204,8 @@ def apply_variation(
     (home / "modules").mkdir()
     for program in _IN_ROOT.glob("[!_]*.py"):
         (home / program.name).write_bytes(program.read_bytes())
+    (home / "grains").mkdir()  # a directory of nothing else: Salt loads all that is there
+    (home / _NAMES).rename(home / "grains" / _NAMES)
     others = {name: show(roots, home, f"environments/{name}") for name, roots in variation.environments.items()}
     fill_cache(home, "base", file_roots)
     for name, shown in others.items():
@@ -226,7 +230,7 @@ def apply_variation(
     environment = {"PATH": f"{HOME}/bin:{ROOT_ENVIRONMENT['PATH']}", **apt_environment(HOME)}
     argv = [PYTHON, "-s", f"{HOME}/driver.py", HOME]
     if settings.live:
-        with booted(root, variation.id, group_name(settings)) as machine:
+        with booted(root, host_name(root), group_name(settings)) as machine:
             machine.run(argv, env=environment, on_line=say)
             machine.tell_failed_units(say)
     else:
@@ -288,6 +292,7 @@ def _loaded(variation: Variation, file_roots: Iterable[str]) -> dict[str, list[s
             if os.path.isdir(f"{source}/{directory}"):
                 options[option].append(f"{shown}/{directory}")
     options["module_dirs"].insert(0, f"{HOME}/modules")
+    options["grains_dirs"].insert(0, f"{HOME}/grains")
     return options
 
 
@@ -310,9 +315,11 @@ def minion_config(
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
-        "providers": {"sysctl": "vm_sysctl"},
+        "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl"},
         "enable_fqdns_grains": False,
+        "pillar_safe_render_error": False,  # there is no master whose log has the details
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
+        "vm_create_name": host_name(root),
         "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder
         "state_aggregate": False,
         "ami": settings.as_dict(),

@@ -1,27 +1,15 @@
 """Reading what Salt says of a state run: done, failed, or nothing at all.  Pure functions."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vmimage.errors import VariationFailed, printable
+from vmimage.variation.remedies import find_remedies
 
 #: of a state that ran: id, state, name, sls, result, changed, comment, duration_ms, and of some more
 StateResult = dict[str, Any]
 
 _REQUISITE = "One or more requisite failed"
-_NOTHING_RUNS = (
-    "no service runs while an image is made: set ami.live: true, and the states are applied on a machine that runs; or let what talks to a"
-    " service be done at the first boot, by cloud-init or a unit of the image"
-)
-#: states that talk to a service of their own machine
-_TALKING = ("postgres_", "mysql_", "mongodb_", "docker_", "rabbitmq_", "influxdb_", "elasticsearch_", "http.wait_for", "redis_")
-#: what programs and clients say whose service does not run
-_NO_ANSWER = (
-    r"[Cc]onnection refused|could not connect to server|connection to server .*failed|[Ii]s the server running"
-    r"|Can't connect to (local )?(MySQL|MariaDB|server)|Cannot connect to the Docker daemon"
-    r"|Failed to connect to (system )?bus|not been booted with systemd as init"
-)
 
 
 def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[str] = ()) -> list[StateResult]:
@@ -37,7 +25,7 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
     if isinstance(result, str):
         raise VariationFailed(f"{what} was not applied: {result}")
     if isinstance(result, list):
-        said = [str(error).replace('"<unicode string>"', "the SLS as it is rendered") for error in result]
+        said = [str(error).replace('"<unicode string>"', "the SLS as it is rendered") for error in _without_pillar(result)]
         lines = "".join(f"\n    {line}" for error in said for line in error.strip().splitlines())
         raise VariationFailed(f"{what} does not compile:{lines}")
     states = summarize(result or {})
@@ -47,13 +35,18 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
         )
     failed = [state for state in states if state["result"] is False]
     if failed:
-        text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(failed)}"
-        hints = [f"did you mean {' or '.join(near)}?"] if near else []
-        hints += [_NOTHING_RUNS] if not live and any(map(_needs_a_service, failed)) else []
-        error = VariationFailed(text, hint="; ".join(hints))
+        roots = [state for state in failed if _REQUISITE not in state["comment"]] or failed
+        text = f"{what} failed: {len(failed)} of {len(states)} states{_listed(roots, len(failed) - len(roots))}"
+        error = VariationFailed(text, hint="; ".join(find_remedies(roots, live=live, near=near)))
         error.states = states
         raise error
     return states
+
+
+def _without_pillar(errors: Sequence[Any]) -> list[str]:
+    """The errors without the lines of a pillar that Salt shows around one: passwords may stand there."""
+    of_pillar = any(str(error).startswith("Pillar failed to render") for error in errors)
+    return ["\n".join(str(error).splitlines()[:2]) if of_pillar else str(error) for error in errors]
 
 
 def summarize(result: Mapping[str, Mapping[str, Any]]) -> list[StateResult]:
@@ -78,12 +71,6 @@ def _summary(key: str, entry: Mapping[str, Any]) -> StateResult:
     }
 
 
-def _needs_a_service(state: Mapping[str, Any]) -> bool:
-    """Whether a failed state talks to a service, which does not run while an image is made."""
-    said = "\n".join(state.get(key) or "" for key in ("comment", "stdout", "stderr"))
-    return state["state"].startswith(_TALKING) or re.search(_NO_ANSWER, said) is not None
-
-
 def _said(entry: Mapping[str, Any]) -> dict[str, str]:
     """What a failed command printed, which Salt keeps among its changes."""
     changes = entry.get("changes")
@@ -92,11 +79,9 @@ def _said(entry: Mapping[str, Any]) -> dict[str, str]:
     return {key: printable(changes[key]).strip() for key in ("stdout", "stderr") if changes.get(key)}
 
 
-def _listed(failed: Sequence[StateResult]) -> str:
+def _listed(roots: Sequence[StateResult], rest: int) -> str:
     """Each failure with its comment; those that only followed from another are counted."""
-    roots = [state for state in failed if _REQUISITE not in state["comment"]] or failed
     lines = [f"\n    {state['state']} {state['id']!r} ({state['sls'] or 'no sls'}): {_indented(state)}" for state in roots]
-    rest = len(failed) - len(roots)
     return "".join(lines) + (f"\n    and {rest} more that required them" if rest else "")
 
 

@@ -5,6 +5,11 @@ system:
     - apply_hostname: True
     - retain_settings: True
 
+hostname before:
+  cmd.run:
+    - name: hostname transient && test "$(hostname)" = transient
+    - unless: hostname | grep "^transient$"
+
 /etc/hostname:
   file.managed:
     - contents: shop

@@ -81,10 +81,18 @@ def find_near(results: Any, functions: Iterable[str]) -> list[str]:
     :param results: of the states
     :param functions: all that there are; looked at only where one was not found, for that loads every module
     """
-    absent = {found[1] for entry in results.values() if (found := _ABSENT.match(str(entry.get("comment", ""))))}
+    comments = [str(entry.get("comment", "")) for entry in results.values()]
+    unknown = [comment for comment in comments if "__virtual__ returned" not in comment]  # that is there, and lacks a program
+    absent = {found[1] for comment in unknown if (found := _ABSENT.match(comment))}
     known = sorted(functions) if absent else []
-    near = {name: difflib.get_close_matches(name, known, 1, 0.8) for name in sorted(absent)}
-    return [match for matches in near.values() for match in matches]
+    return [match for name in sorted(absent) for match in _near(name, known)[:1]]
+
+
+def _near(name: str, known: list[str]) -> list[str]:
+    """Those of a module of about the same name, the nearest first: nobody who writes npm.installed means pkg.installed."""
+    module = name.partition(".")[0]
+    likely = difflib.get_close_matches(name, known, 5, 0.8)
+    return [match for match in likely if difflib.SequenceMatcher(None, module, match.partition(".")[0]).ratio() > 0.65]
 
 
 def end() -> None:
