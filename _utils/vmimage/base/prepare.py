@@ -313,18 +313,20 @@ def _move_aside(image: Path) -> None:
 def make_room(settings: Settings, located: Located, progress: Progress) -> bool:
     """Remove what was set aside, and of a base that is not prepared what is there; returns whether there was anything."""
     image = image_path(settings, located)
-    found = [*image.parent.glob("*.damaged")]
+    found, had_scratch = [*image.parent.glob("*.damaged")], False
     with suppress(WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
         if not find_prepared(settings, located):
             if image.exists() and image.with_suffix(".json").exists():
                 progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")
-            remove_tree(image.with_suffix(".preparing"), ignore_errors=True)
+            scratch = image.with_suffix(".preparing")
+            had_scratch = scratch.exists()
+            remove_tree(scratch, ignore_errors=True)
             image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
             found += [image, image.with_suffix(".img.partial")]
         had = [path for path in found if path.exists()]
         for path in had:
             path.unlink()
-        return bool(had)
+        return bool(had) or had_scratch
     return False
 
 
