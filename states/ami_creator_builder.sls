@@ -130,6 +130,20 @@ salt-call is on the path, if there was none:
       - cmd: Salt has all that the project requires
 {% endif %}
 
+{% if inside %}
+# systemd-resolved would ask its neighbours, for 4 s each time, for the name that a root has: Salt and sudo ask for that in there
+an instance asks name servers, and no neighbours:
+  file.managed:
+    - name: /etc/systemd/resolved.conf.d/vm_create.conf
+    - makedirs: True
+    - mode: '0644'
+    - contents: |
+        # Written by the state ami_creator_builder; ami_creator_removed takes it away.
+        [Resolve]
+        LLMNR=no
+        MulticastDNS=no
+{% endif %}
+
 the states and the pillar of this machine have a place:
   file.directory:
     - names:

@@ -16,6 +16,7 @@ its unit, configuration and code are gone:
     - names:
       - /etc/systemd/system/vm_create.service
       - /etc/salt/minion.d/vm_create.conf
+      - /etc/systemd/resolved.conf.d/vm_create.conf
       - /opt/vm_create
     - require:
       - service: it builds at boot no more

@@ -19,7 +19,7 @@ HOME = "/opt/vm_create"
 UNIT = "/etc/systemd/system/vm_create.service"
 #: what a root that was used has besides the files of its packages; what the removal leaves is listed in its SLS
 EXPLAINED = (
-    r"/(run|tmp|dev|proc|sys|root|srv/(salt|pillar|other)|etc/(alternatives|ssl|salt|mercurial)"
+    r"/(run|tmp|dev|proc|sys|root|srv/(salt|pillar|other)|etc/(alternatives|ssl|salt|mercurial|systemd/resolved.conf.d$)"
     r"|var/(log|cache|lib/(apt|dpkg|systemd|ucf|python|vm_create|machines|portables))"
     r"|etc/systemd/system/multi-user.target.wants/machines.target)"  # the package systemd-container stays, enabled
 )
@@ -85,6 +85,10 @@ def test_it_will_build_at_boot(look):
     assert os.readlink(look / "etc/systemd/system/multi-user.target.wants/vm_create.service") == UNIT
     assert (look / "etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service").is_symlink()
     assert re.search(r"^LABEL=\S+ / ext4 \S*x-systemd.growfs", (look / "etc/fstab").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_it_asks_no_neighbours_for_names(look):
+    assert "LLMNR=no" in (look / "etc/systemd/resolved.conf.d/vm_create.conf").read_text(encoding="utf-8").splitlines()
 
 
 def test_it_can_read_a_config_drive_and_build_in_an_overlay(look):

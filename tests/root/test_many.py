@@ -3,15 +3,22 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from looking import looked_into
+from vmimage.base import prepare
+from vmimage.base.locate import locate_base
+from vmimage.settings.schema import Settings
+from vmimage.system.progress import Progress
+from waiting import wait_until
 
 pytestmark = pytest.mark.light
 
 GOOD = "a file is there:\n  file.managed: [{name: /srv/name, contents: '{{ grains.id }}'}]\n"
 BUILT_AGAIN = GOOD + "another, too:\n  file.managed: [{name: /srv/more, contents: x}]\n"
 BAD = "this fails:\n  cmd.run: [{name: exit 3}]\n"
+PAUSE = "this takes some seconds:\n  cmd.run: [{name: sleep 8}]\n"
 SLOW = "this takes its time:\n  cmd.run: [{name: sleep 60}]\n"
 
 
@@ -65,6 +72,33 @@ def test_what_has_not_changed_is_not_built_again(many):
         "one": True,
         "two": False,
     }
+
+
+def test_a_base_that_is_damaged_while_several_build_gets_into_none_of_them(many, light, tmp_path):
+    salt = many(**dict.fromkeys(("one", "two", "three"), PAUSE))
+    (tmp_path / "cache/bases").mkdir(parents=True)
+    settings = Settings(base=light["ami.base"], base_unverified=True, cache=str(tmp_path / "cache"))
+    base = prepare.prepare_base(settings, locate_base(settings, Progress()), Progress())
+    process = salt.start("vm_create.create_variations", jobs=2, cache=settings.cache)
+    logs = [salt.workspace / f"{name}/build.log" for name in ("one", "two")]
+    wait_until(
+        lambda: all(log.exists() and "sleep 8" in log.read_text() for log in logs), while_so=lambda: process.poll() is None
+    )
+    flip(Path(base.image))
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0 and "3 of 3 variations are built" in said, said
+    assert [name for name in ("one", "two") if f"{name}: the prepared base {base.image} is damaged" not in said] == [], said
+
+
+def flip(image):
+    """Change a byte at half of a file, and let neither size nor time tell of it."""
+    facts = image.stat()
+    with open(image, "r+b") as file:
+        file.seek(facts.st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 4]))
+    os.utime(image, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def test_stopped_it_leaves_nothing_of_any(many):

@@ -1,13 +1,20 @@
 """The network of a root: what listens in it is no port of the builder, and it does not reach the builder's loopback or link-local servers."""
 
 import json
+import os
 import socket
 import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from looking import looked_into
+from vmimage.root.enter import work_inside
+from vmimage.root.name_servers import RESOLV
+from vmimage.root.overlay import open_copy
+from vmimage.system import syscalls
+from vmimage.system.network import PRIVATE
 
 pytestmark = pytest.mark.needs("slirp4netns", "ip")
 
@@ -112,3 +119,41 @@ def test_without_a_network_nobody_is_reached(salt, bootstrapped, listening):
     found, _, seen = reached(salt, listening, network="none")  # apt-get update ends with 0 where it fetched nothing
     assert found["own"] == 0 and found["loopback"] != 0 and found["metadata"] != 0
     assert OWN_PORT not in seen
+
+
+@pytest.fixture
+def asked_on_the_loopback(tmp_path):
+    """A name server that knows every name, on this machine's loopback, where systemd-resolved has its own."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.53", 53))
+
+        def serve():
+            while (asked := server.recvfrom(512))[0] != b"end":
+                question, address = asked
+                # the header of an answer, the question, and for an address of IPv4 one record
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton("192.0.2.7")
+                answer = record if question[-4:] == b"\0\1\0\1" else b""
+                server.sendto(
+                    question[:2] + b"\x81\x80\0\1\0" + bytes([bool(answer)]) + b"\0" * 4 + question[12:] + answer, address
+                )
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        target = os.path.realpath(RESOLV)
+        syscalls.mount(tmp_path / "resolv.conf", target, flags=syscalls.MS_BIND)  # for the processes of these tests alone
+        yield
+        syscalls.umount(target)
+        server.sendto(b"end", server.getsockname())
+        serving.join()
+
+
+def test_where_the_builder_asks_on_its_loopback_its_process_finds_names_in_a_private_network(
+    asked_on_the_loopback, tmp_path, bootstrapped
+):
+    def ask():
+        return socket.gethostbyname("archive.example.org")
+
+    with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
+        assert work_inside(copy, ask, kind_of_network=PRIVATE) == "192.0.2.7"
+    assert "127.0.0.53" in Path(RESOLV).read_text()

@@ -1,8 +1,12 @@
-"""A new base that is kept beside the build that uses it first: killed at whatever instant, nothing wrong is taken for a base."""
+"""A new base that is kept beside the build that uses it first: killed at whatever instant, nothing wrong is taken for a base.
+
+And a base that several builds begin from: read once for all of them, and again where anybody has written to it.
+"""
 
 import os
 import pkgutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from vmimage.base import prepare
 from vmimage.base.locate import Located
 from vmimage.errors import BuildDied
 from vmimage.settings.schema import Settings
+from vmimage.system.background import BackgroundTask
 from vmimage.system.lock import locked
 from vmimage.system.progress import Progress
 
@@ -90,3 +95,70 @@ def test_another_build_waits_until_a_new_base_is_on_the_disk(begin, tmp_path, mo
     assert os.waitpid(pid, 0)[1] == 0 and find() == base
     with locked(Path(base.image).with_suffix(".lock"), "the base"):
         pass
+
+
+def flip(image):
+    """Change a byte, and let neither size nor time of the file tell of it."""
+    facts = image.stat()
+    with open(image, "r+b") as file:
+        file.write(b"P")
+    os.utime(image, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.fixture
+def shared(begin, tmp_path, monkeypatch):
+    """A base that is read for several builds, and how often it has been read."""
+    base, keeping, _ = begin()
+    keeping.finish()
+    digest_of_file, noted = prepare.digest_of_file, tmp_path / "readings"
+
+    def read(path):
+        with open(noted, "a") as file:
+            file.write("1")
+        return digest_of_file(path)
+
+    monkeypatch.setattr(prepare, "digest_of_file", read)
+    reading = prepare.SharedReading(Path(base.image))
+    yield Path(base.image), reading, lambda: len(noted.read_text())
+    reading.stop()
+
+
+def in_ten_builds(work):
+    """What comes of the work in ten processes at a time."""
+    tasks = [BackgroundTask(work, "a build") for _ in range(10)]
+    return [task.finish() for task in tasks]
+
+
+def test_ten_builds_that_begin_from_a_base_read_it_once(shared):
+    image, reading, number = shared
+    assert in_ten_builds(lambda: reading.is_of(image) and prepare.is_as_it_was(image, reading)) == [True] * 10
+    assert number() == 1
+
+
+def test_a_base_that_is_damaged_while_ten_build_is_refused_by_each(shared):
+    image, reading, _ = shared
+    assert prepare.is_as_it_was(image, reading)  # of a build that has already ended
+    flip(image)
+    assert in_ten_builds(lambda: prepare.is_as_it_was(image, reading)) == [False] * 10
+    assert prepare.damaged_path(image).exists() and not image.exists() and not reading.is_of(image)
+
+
+def test_a_base_that_another_build_has_prepared_again_is_no_longer_that_of_the_reading(shared, begin):
+    image, reading, _ = shared
+    flip(image)
+    prepare._move_aside(image)
+    begin()[1].finish()
+    assert not reading.is_of(image) and not prepare.is_as_it_was(image, reading)
+    assert prepare.is_as_it_was(image, prepare.begin_reading(image))
+
+
+def test_where_what_reads_for_all_is_killed_each_reads_for_itself(begin, monkeypatch):
+    base, keeping, _ = begin()
+    keeping.finish()
+    image = Path(base.image)
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "digest_of_file", lambda path: os.kill(os.getpid(), signal.SIGKILL))
+        reading = prepare.SharedReading(image)
+        time.sleep(0.2)
+    assert in_ten_builds(lambda: prepare.is_as_it_was(image, reading)) == [True] * 10
+    reading.stop()

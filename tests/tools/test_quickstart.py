@@ -1,6 +1,7 @@
-"""quickstart is stopped: its exit code says so, and what it started has ended."""
+"""quickstart: its exit code when it is stopped, what it says of its parts, and whose settings it takes."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -55,6 +56,29 @@ def test_stopped_is_not_0_and_nothing_goes_on(start, tmp_path, salt, number, cod
 
 def test_the_exit_code_of_a_function_is_passed_on(start):
     assert start("", "test.fine", "quick").wait() == 7
+
+
+def test_at_the_end_it_says_how_long_each_part_took(start, tmp_path):
+    said = run_no_boot(start, tmp_path, "import sys; sys.exit(0)")
+    assert said.returncode == 0
+    assert re.fullmatch(r"all in \d+ s: Debian's packages \d+ s, the build \d+ s", said.stderr.splitlines()[-1])
+
+
+def test_a_build_that_failed_is_no_part_and_its_exit_code_is_passed_on(start, tmp_path):
+    said = run_no_boot(start, tmp_path, "import sys; sys.exit(2)")
+    assert said.returncode == 2 and "all in" not in said.stderr
+
+
+def run_no_boot(start, directory, salt):
+    """``quickstart --no-boot`` to its end, of whose preparation one part is left."""
+    start(salt, "--help").wait()
+    table = directory / ".venv/bin/python"
+    table.write_text("#!/bin/sh\n", encoding="utf-8")
+    table.chmod(0o755)
+    script = directory / "quickstart"
+    text = script.read_text(encoding="utf-8").replace("--no-boot) ", '--no-boot) timed "Debian\'s packages" true; ')
+    script.write_text(text, encoding="utf-8")
+    return subprocess.run(["sh", "quickstart", "--no-boot"], cwd=directory, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["the example", "one's own"])

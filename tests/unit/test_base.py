@@ -255,6 +255,14 @@ def test_the_base_that_another_build_has_prepared_again_stays(prepared):
     assert not base.is_as_it_was(image, reading) and image.read_bytes() == b"prepared"
 
 
+def test_a_base_that_another_build_has_just_set_aside_is_not_as_it_was(prepared):
+    image, *_ = prepared()
+    flip(image, 2)
+    reading = base.begin_reading(image)
+    base._move_aside(image)  # nothing is known of it any more
+    assert not base.is_as_it_was(image, reading) and not as_it_was(image)
+
+
 def test_a_base_whose_file_has_lost_a_byte_unseen_is_not_prepared(tmp_path, monkeypatch):
     path = tmp_path / "base.img"
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))

@@ -26,12 +26,14 @@ from vmimage.errors import BuildDied, KeptDamaged, WorkspaceBusy
 from vmimage.image import ext4
 from vmimage.settings.schema import Settings
 from vmimage.system.aging import is_old
-from vmimage.system.background import BackgroundTask
+from vmimage.system.answers import NoAnswer
+from vmimage.system.background import BackgroundTask, SharedTask
 from vmimage.system.digest import (
     check_identity,
     digest_of_data,
     digest_of_file,
     forget_digests,
+    identity_of,
 )
 from vmimage.system.lock import locked
 from vmimage.system.memory import memory_for
@@ -41,8 +43,8 @@ from vmimage.system.trees import fitting_paths, remove_tree
 from vmimage.system.whole_files import read_json, sync, write_json
 
 _PREPARATION = 4  # raise it when the same input is prepared otherwise than before
-#: what was read of an image: the number of its inode, and its digest
-Read = tuple[int, str]
+#: what was read of an image: what it was like before (:func:`vmimage.system.digest.identity_of`), and its digest
+Read = tuple[list[int], str]
 Result = TypeVar("Result")
 _SPARE_INODES = 4096  # 1 MiB, for a variation of many small files: then they can be added to a copy of the base
 
@@ -109,7 +111,6 @@ def begin_preparing(
     :returns: the base, to be used at once; what reads a new image for its digest, sees it on the disk, and only then makes it a prepared
         base that others may use, to be finished as of :func:`begin_reading`; and what was returned meanwhile, or None.  A kill leaves an
         image that is prepared again
-    :raises WorkspaceBusy: if another process prepares the same base now
     :raises KeptDamaged: if its file is not what it was when its digest was taken; locating it again gives another
     """
     image = image_path(settings, located)
@@ -145,14 +146,12 @@ def begin_preparing(
 
 @contextmanager
 def _locked(image: Path, located: Located, progress: Progress) -> Iterator[None]:
-    """Hold the lock of a base; a build that uses its new image already has it to itself until the image is on the disk."""
+    """Hold the lock of a base; another build that prepares it, or keeps it beside its first use, is waited for."""
     path, what = image.with_suffix(".lock"), f"the base {located.reference}"
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(path, what))
         except WorkspaceBusy as busy:
-            if not image.exists():
-                raise
             progress.note(f"{busy.message}: waiting until it is on the disk")
             stack.enter_context(locked(path, what, wait=True))
         yield
@@ -161,14 +160,14 @@ def _locked(image: Path, located: Located, progress: Progress) -> Iterator[None]
 def _keep(image: Path, facts: Mapping[str, Any]) -> Read:
     """Make an image a prepared base: nothing but its record says that it is."""
     os.nice(10)  # the build that uses it already comes first
-    number = os.stat(image).st_ino
+    before = identity_of(image)
     with ThreadPoolExecutor(1) as pool:  # what is read for its digest goes to the disk meanwhile
         synced = pool.submit(sync, image)
         record = _record_of(image, facts)
         synced.result()
     write_json(image.with_suffix(".digest"), record)
     write_json(image.with_suffix(".json"), facts)
-    return number, record["digest"]
+    return before, record["digest"]
 
 
 def _check_source(settings: Settings, located: Located, path: Path) -> None:
@@ -230,32 +229,68 @@ def begin_reading(image: Path) -> BackgroundTask[Read]:
     :param image: a prepared base, or the last root image
     :returns: for :func:`is_as_it_was`, which waits for the end
     """
-
-    def read() -> Read:
-        os.nice(10)
-        number = os.stat(image).st_ino
-        try:
-            return number, digest_of_file(image)
-        except OSError:  # what a disk cannot read is damaged, too
-            return number, "unreadable"
-
-    return BackgroundTask(read, f"reading {image}")
+    return BackgroundTask(lambda: _read_beside(image), f"reading {image}")
 
 
-def is_as_it_was(image: Path, reading: BackgroundTask[Read], digest: str = "") -> bool:
+class SharedReading:
+    """A prepared base that is read once for several builds, beside them; begun before they are forked."""
+
+    def __init__(self, image: Path) -> None:
+        self._image, self._before = image, _identity(image)
+        self._task = SharedTask(lambda: _read_beside(image), f"reading {image}")
+
+    def is_of(self, image: Path) -> bool:
+        """Whether it is of what a build begins from now."""
+        return image == self._image and _identity(image) == self._before
+
+    def finish(self) -> Read:
+        """What was read, as of :func:`begin_reading`; where anybody has written to the image since, it is read again."""
+        with suppress(NoAnswer):
+            read = self._task.finish()
+            if read[0] == self._before == _identity(self._image):
+                return read
+        return _read_image(self._image) if _identity(self._image)[:2] == self._before[:2] else ([], "gone")
+
+    def stop(self) -> None:
+        """End it, for who has begun it."""
+        self._task.stop()
+
+
+def _read_beside(image: Path) -> Read:
+    os.nice(10)
+    return _read_image(image)
+
+
+def _read_image(image: Path) -> Read:
+    before = _identity(image)
+    try:
+        return before, digest_of_file(image)
+    except OSError:  # what a disk cannot read is damaged, too; and what is gone another build has found damaged
+        return before, "unreadable"
+
+
+def _identity(image: Path) -> list[int]:
+    try:
+        return identity_of(image)
+    except FileNotFoundError:
+        return []
+
+
+def is_as_it_was(image: Path, reading: BackgroundTask[Read] | SharedReading, digest: str = "") -> bool:
     """Whether an image that a build begins from is what was made; a prepared base that is not is set aside.
 
-    :param reading: of :func:`begin_reading`
+    :param reading: of :func:`begin_reading`, or one that builds share
     :param digest: ``sha256:HEX``, default what was noted of a prepared base
     """
-    number, found = reading.finish()
+    before, found = reading.finish()
+    is_same = before and _identity(image)[:2] == before[:2]  # else another build has set it aside
+    known = digest or (_read_record(image) or {}).get("digest")
     # of an image of an earlier version, in a cache that is only read, none is known
-    known = (_read_record(image) or {}).get("digest", found)
-    if found == (digest or known):
+    if found == known or not known and is_same:
         return True
     if not digest:
         with suppress(OSError), locked(image.with_suffix(".lock"), f"the base {image}", wait=True):  # gone by now, or only read
-            if os.stat(image).st_ino == number:  # else another build has set it aside, and a new image is there
+            if before and _identity(image)[:2] == before[:2]:  # else a new image is there
                 _move_aside(image)
     return False
 
@@ -274,8 +309,8 @@ def damaged_path(image: Path) -> Path:
 
 def _move_aside(image: Path) -> None:
     image.with_suffix(".json").unlink(missing_ok=True)  # first: without it an image is never taken for prepared
-    image.with_suffix(".digest").unlink(missing_ok=True)
     os.replace(image, damaged_path(image))
+    image.with_suffix(".digest").unlink(missing_ok=True)  # last: other builds from it may still have to see that it is damaged
 
 
 def make_room(settings: Settings, located: Located, progress: Progress) -> bool:

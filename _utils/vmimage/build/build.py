@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vmimage.base.locate import Located, locate_base
+from vmimage.base.prepare import SharedReading
 from vmimage.build.record import BuildRecord, RecordFile, Timing
 from vmimage.errors import RootNotOpen, printable
 from vmimage.image.triplet import Triplet
@@ -56,6 +57,7 @@ class Build:
     :ivar is_whole: all steps are done in a single call, which can begin again by itself
     :ivar changed: why it is built although there is a triplet, in words, where that was asked (``ami.skip_unchanged``)
     :ivar beside: work that goes on beside the steps, by its name; a step that needs the result takes it from here
+    :ivar shared_readings: of the bases of all builds that are made by one call
     """
 
     def __init__(self, settings: Settings, host: BuildHost, progress: Progress, arguments: dict[str, Any] | None = None) -> None:
@@ -67,6 +69,7 @@ class Build:
         self.is_whole = False
         self.changed = ""
         self.beside: dict[str, Any] = {}
+        self.shared_readings: list[SharedReading] = []
         self._record = RecordFile(self.workspace)
 
     @property
@@ -99,6 +102,7 @@ class Build:
             return self
         build = self.host.build(arguments)
         build.workspace, build.is_whole, build.beside, build._record = self.workspace, self.is_whole, self.beside, self._record
+        build.shared_readings = self.shared_readings
         return build
 
     def locate_base(self) -> Located:

@@ -5,9 +5,11 @@ import os
 import select
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from vmimage.base import prepare
+from vmimage.base.prepare import SharedReading
 from vmimage.build.build import Build
 from vmimage.build.pipeline import create_variation
 from vmimage.build.preflight import check_basics
@@ -39,13 +41,17 @@ def create_variations(builds: Sequence[Build], say: Say = lambda line: None) -> 
     for build in builds:
         _share_memory(build, min(jobs, len(builds)))
     found: dict[str, Outcome] = {}
-    waiting = [build for build in builds if _prepared(build, found)]
+    bases: dict[str, Path] = {}
+    waiting = [build for build in builds if _prepared(build, found, bases)]
     running: dict[BackgroundTask, str] = {}
+    readings: list[SharedReading] = []
     try:
         with stoppable():
+            readings += [SharedReading(image) for image in {*bases.values()}]
             while waiting or running:
                 while waiting and len(running) < jobs:
                     build = waiting.pop(0)
+                    build.shared_readings = readings
                     running[BackgroundTask(functools.partial(_built, build), f"the build of {build.settings.name}")] = (
                         build.settings.name
                     )
@@ -54,6 +60,8 @@ def create_variations(builds: Sequence[Build], say: Say = lambda line: None) -> 
     finally:
         for task in running:
             task.stop()
+        for reading in readings:
+            reading.stop()
     found = {build.settings.name: found[build.settings.name] for build in builds}
     for line in summary_lines(found):
         say(line)
@@ -96,11 +104,12 @@ def _share_memory(build: Build, jobs: int) -> None:
         build.arguments["memory"] = memory
 
 
-def _prepared(build: Build, found: dict[str, Outcome]) -> bool:
+def _prepared(build: Build, found: dict[str, Outcome], bases: dict[str, Path]) -> bool:
     """Have the base of a build in the cache, and Salt's own directories, before several want them at once."""
     try:
         build.host.make_directories()
-        prepare.prepare_base(build.settings, build.locate_base(), build.progress)
+        base = prepare.prepare_base(build.settings, build.locate_base(), build.progress)
+        bases[build.settings.name] = Path(base.image)
     except Exception as error:
         found[build.settings.name] = _as_ours(error)
         return False

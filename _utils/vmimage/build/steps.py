@@ -131,7 +131,8 @@ def begin_copy_of_base(build: Build) -> None:
     if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
         if "reading" not in build.beside:
-            build.beside["reading"] = prepare.begin_reading(Path(origin.image))
+            image, shared = Path(origin.image), build.shared_readings
+            build.beside["reading"] = next((one for one in shared if one.is_of(image)), None) or prepare.begin_reading(image)
         if build.is_open() and build.record.base:
             build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vmimage.root import files, name_servers
 from vmimage.root.mounts import limiting, mount_api_filesystems
-from vmimage.root.name_servers import build_name_servers
+from vmimage.root.name_servers import ask_as_the_root, build_name_servers
 from vmimage.root.runtime import STAND_INS
 from vmimage.system import network
 from vmimage.system.aliases import StrPath
@@ -70,6 +70,7 @@ def work_inside(
     def work_in_mounts() -> Result:
         os.umask(0o022)  # whatever the caller's is: what is made in an image has the modes of a machine
         mount_api_filesystems(root)
+        ask_as_the_root(kind_of_network)
         swallow_log(root)
         daemons: AbstractContextManager[None] = nullcontext() if starts_daemons else forbidden_daemons(root)
         limits: AbstractContextManager[list[Path]] = limited(group) if group else nullcontext([])

@@ -2,11 +2,13 @@
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmimage.root import files
+from vmimage.root.mounts import bind_read_only
 from vmimage.system import network
 from vmimage.system.aliases import StrPath
 
@@ -57,6 +59,18 @@ def build_name_servers(root: StrPath, kind_of_network: str = network.HOST) -> It
                 files.write_text(root, RESOLV, before)
         elif _is_ours(root) or _without_ours(now) != now:
             files.write_text(root, RESOLV, _without_ours(now))
+
+
+def ask_as_the_root(kind_of_network: str) -> None:
+    """Let the builder's own process, too, ask the name server of a private network: its own may be on a loopback that is not reached there.
+
+    For a private namespace only: nothing is unmounted.
+    """
+    if kind_of_network == network.PRIVATE and os.path.exists(RESOLV):
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(_text(kind_of_network))
+            file.flush()
+            bind_read_only(file.name, os.path.realpath(RESOLV))
 
 
 def _text(kind_of_network: str) -> str:

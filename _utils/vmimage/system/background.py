@@ -65,6 +65,31 @@ class BackgroundTask(Generic[Result]):
         self.stop()
 
 
+class SharedTask(Generic[Result]):
+    """A callable that runs in a process of its own, for its caller and for all whom that forks meanwhile.
+
+    :param work: as of :class:`BackgroundTask`
+    """
+
+    def __init__(self, work: Callable[[], Result], doing: str) -> None:
+        self._kept = os.memfd_create("answer")
+        self._task = BackgroundTask(lambda: os.write(self._kept, answer_of(work)), doing)
+
+    def finish(self) -> Result:
+        """What the work returned; raises what it raised.
+
+        :raises NoAnswer: if it was killed
+        """
+        with os.fdopen(os.dup(self._task.fileno()), "rb") as pipe:
+            pipe.read()  # its end is seen by everybody
+        return value_of(os.pread(self._kept, os.fstat(self._kept).st_size, 0))
+
+    def stop(self) -> None:
+        """End the process, for who has begun it."""
+        self._task.stop()
+        os.close(self._kept)
+
+
 def _be_child(work: Callable[[], object], pen: int, parent: int) -> NoReturn:
     """Never returns into the code of the parent."""
     code = 1
