@@ -98,7 +98,7 @@ def test_lists_that_a_build_has_itself_shared_a_moment_ago_are_not_read_again_an
 
     def build():
         if own:
-            monkeypatch.setattr(lists, "digest_of_file", lambda path: pytest.fail(f"{path} was read a moment ago"))
+            monkeypatch.setattr(lists, "digest_of_file", lambda path, algorithm: pytest.fail(f"{path} was read a moment ago"))
         is_own = cache.begin(by_overlay=True, just_read=digests)
         (cache.own / "lists" / LIST).write_text("damaged")
         return is_own, cache.drop_damaged_lists(lambda line: None)

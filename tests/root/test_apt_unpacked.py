@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from building import Salt, cache_with
 from looking import looked_into, tree_of
-from vmimage.system.digest import digest_of_file, read_record, write_record
+from vmimage.system.digest import QUICK, digest_of_file, read_record, write_record
 
 VARIATION = """
 a package is installed:
@@ -56,7 +56,7 @@ def images(bootstrapped, tmp_path_factory):
     (record,) = top.glob(
         "cache/apt/digests/*.json"
     )  # what dpkg got is seen by what is in no package: its digest, too, is another
-    write_record(record, {**read_record(record), f"unpacked/{kept.parent.name}/{kept.name}": digest_of_file(kept)})
+    write_record(record, {**read_record(record), f"unpacked/{kept.parent.name}/{kept.name}": digest_of_file(kept, QUICK)})
     return {**found, "third": built("third", VARIATION + OWN)}
 
 

@@ -15,7 +15,7 @@ from faulting import Caller
 from light_base import make_light_base
 from looking import looked_into, tree_of
 from vmimage.image.triplet import Triplet
-from vmimage.system.digest import digest_of_file, read_record
+from vmimage.system.digest import QUICK, digest_of_file, read_record
 
 PACKAGE = """
 mkdir -p own/DEBIAN own/usr/share/own
@@ -146,7 +146,9 @@ class Job(Salt):
                 with suppress(FileNotFoundError):
                     image = path.with_suffix(".img")
                     record = json.loads(path.with_suffix(".digest").read_text(encoding="utf-8"))
-                    found[name] = digest_of_file(image) == record["digest"] and bool(json.loads(path.read_text(encoding="utf-8")))
+                    found[name] = digest_of_file(image, QUICK) == record["digest"] and bool(
+                        json.loads(path.read_text(encoding="utf-8"))
+                    )
             elif path.suffix == ".json" and path.parent.name != "bases":
                 found[name] = read_record(path) is not None
         return found

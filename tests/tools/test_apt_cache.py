@@ -399,7 +399,7 @@ def test_a_flipped_byte_in_the_record_of_packages_is_said_and_they_come_again(ap
 
 
 def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
-    def fail(path):
+    def fail(path, algorithm):
         raise OSError(5, "Input/output error")
 
     download(apt)
@@ -575,7 +575,7 @@ def test_packages_that_were_read_beside_the_build_are_read_again_only_where_they
     read = apt.begin_reading_packages().finish()
     assert {path.name for path in read} == {NAME, f"{NAME}.tar"}
     apt.has_read(read)
-    monkeypatch.setattr(apt_lists, "digest_of_file", lambda path: pytest.fail(f"{path} was read before"))
+    monkeypatch.setattr(apt_lists, "digest_of_file", lambda path, algorithm: pytest.fail(f"{path} was read before"))
     assert apt._drop_damaged(pytest.fail)
     monkeypatch.undo()
     tar, said = apt.unpacked / f"{NAME}.tar", []

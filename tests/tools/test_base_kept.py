@@ -112,10 +112,10 @@ def shared(begin, tmp_path, monkeypatch):
     keeping.finish()
     digest_of_file, noted = prepare.digest_of_file, tmp_path / "readings"
 
-    def read(path):
+    def read(path, algorithm):
         with open(noted, "a") as file:
             file.write("1")
-        return digest_of_file(path)
+        return digest_of_file(path, algorithm)
 
     monkeypatch.setattr(prepare, "digest_of_file", read)
     reading = prepare.SharedReading(Path(base.image))
@@ -157,7 +157,7 @@ def test_where_what_reads_for_all_is_killed_each_reads_for_itself(begin, monkeyp
     keeping.finish()
     image = Path(base.image)
     with monkeypatch.context() as patch:
-        patch.setattr(prepare, "digest_of_file", lambda path: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(prepare, "digest_of_file", lambda path, algorithm: os.kill(os.getpid(), signal.SIGKILL))
         reading = prepare.SharedReading(image)
         time.sleep(0.2)
     assert in_ten_builds(lambda: prepare.is_as_it_was(image, reading)) == [True] * 10

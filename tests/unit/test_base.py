@@ -238,7 +238,7 @@ def test_a_flipped_byte_that_nothing_else_tells_of_is_found_beside_the_build_and
 
 
 def test_a_base_that_the_disk_cannot_read_is_set_aside(prepared, monkeypatch):
-    def fail(path):
+    def fail(path, algorithm="sha256"):
         raise OSError(errno.EIO, "Input/output error")
 
     image, *_ = prepared()

@@ -25,7 +25,7 @@ from vmimage.root.runtime import HOME
 from vmimage.system.aging import is_old
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.background import BackgroundTask
-from vmimage.system.digest import digest_of_file, identity_of, read_record, write_record
+from vmimage.system.digest import QUICK, digest_of_file, identity_of, read_record, write_record
 from vmimage.system.trees import remove_tree
 
 #: ``{path: (what it was like, digest)}`` of files that were read
@@ -124,14 +124,10 @@ class AptCache(AptLists):
         """With the lock held: share what was downloaded and is not shared; returns what came."""
         found = {path.name: path for path in plain_files(self.own / "archives", "*.deb") if not self._has(path)}
         listed = _listed(self.shared / "lists", set(found)) if found else {}
-        came = {
-            self.archives / name: digest
-            for name, (size, digest) in listed.items()
-            if self._keep_archive(found[name], size, digest)
-        }
+        came = [self.archives / name for name, (size, digest) in listed.items() if self._keep_archive(found[name], size, digest)]
         if came:
-            self._note({self._name(path): f"sha256:{digest}" for path, digest in came.items()})
-        return [*came]
+            self._note(digests_below(came, self.top))
+        return came
 
     def _has(self, package: Path) -> bool:
         """Whether a package of this name and size is shared: apt looks at nothing else."""
@@ -140,7 +136,7 @@ class AptCache(AptLists):
         return False
 
     def _keep_unpacked(self, package: Path, before: list[int], partial: Path, target: Path) -> None:
-        digest = digest_of_file(partial)
+        digest = digest_of_file(partial, QUICK)
         with self.locked():
             if identity_of(package) == before:  # else it is of another package by this name
                 os.replace(partial, target)

@@ -26,7 +26,7 @@ from vmimage.root.mounts import escaped_option, unmount
 from vmimage.system import syscalls
 from vmimage.system.aliases import Say, StrPath
 from vmimage.system.background import BackgroundTask
-from vmimage.system.digest import digest_of_file, read_record, write_record
+from vmimage.system.digest import QUICK, digest_of_file, read_record, write_record
 from vmimage.system.lock import locked
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
@@ -273,7 +273,7 @@ def digests_of(files: Collection[Path]) -> list[str]:
 
 def _digest(path: Path) -> str:
     try:
-        return digest_of_file(path)
+        return digest_of_file(path, QUICK)
     except OSError:  # what a disk cannot read is damaged, too
         return "unreadable"
 

@@ -29,6 +29,7 @@ from vmimage.system.aging import is_old
 from vmimage.system.answers import NoAnswer
 from vmimage.system.background import BackgroundTask, SharedTask
 from vmimage.system.digest import (
+    QUICK,
     check_identity,
     digest_of_data,
     digest_of_file,
@@ -42,7 +43,7 @@ from vmimage.system.progress import Progress
 from vmimage.system.trees import fitting_paths, remove_tree
 from vmimage.system.whole_files import read_json, sync, write_json
 
-_PREPARATION = 4  # raise it when the same input is prepared otherwise than before
+_PREPARATION = 5  # raise it when the same input is prepared otherwise than before
 #: what was read of an image: what it was like before (:func:`vmimage.system.digest.identity_of`), and its digest
 Read = tuple[list[int], str]
 Result = TypeVar("Result")
@@ -184,7 +185,7 @@ def _check_source(settings: Settings, located: Located, path: Path) -> None:
 
 def _record_of(image: Path, facts: Mapping[str, Any] | None) -> dict[str, Any]:
     """To see later whether a prepared image is still what was prepared."""
-    record = {"digest": digest_of_file(image), "state": _state_of(image), "facts": digest_of_data(facts)}
+    record = {"digest": digest_of_file(image, QUICK), "state": _state_of(image), "facts": digest_of_data(facts)}
     return {**record, "own": digest_of_data(record)}
 
 
@@ -223,13 +224,14 @@ def _is_whole(image: Path) -> bool:
     return True
 
 
-def begin_reading(image: Path) -> BackgroundTask[Read]:
+def begin_reading(image: Path, digest: str = "") -> BackgroundTask[Read]:
     """Read what a build starts from beside the build.
 
     :param image: a prepared base, or the last root image
+    :param digest: that it will be compared with, as of :func:`is_as_it_was`
     :returns: for :func:`is_as_it_was`, which waits for the end
     """
-    return BackgroundTask(lambda: _read_beside(image), f"reading {image}")
+    return BackgroundTask(lambda: _read_beside(image, digest.partition(":")[0] or QUICK), f"reading {image}")
 
 
 class SharedReading:
@@ -237,7 +239,7 @@ class SharedReading:
 
     def __init__(self, image: Path) -> None:
         self._image, self._before = image, _identity(image)
-        self._task = SharedTask(lambda: _read_beside(image), f"reading {image}")
+        self._task = SharedTask(lambda: _read_beside(image, QUICK), f"reading {image}")
 
     def is_of(self, image: Path) -> bool:
         """Whether it is of what a build begins from now."""
@@ -249,22 +251,22 @@ class SharedReading:
             read = self._task.finish()
             if read[0] == self._before == _identity(self._image):
                 return read
-        return _read_image(self._image) if _identity(self._image)[:2] == self._before[:2] else ([], "gone")
+        return _read_image(self._image, QUICK) if _identity(self._image)[:2] == self._before[:2] else ([], "gone")
 
     def stop(self) -> None:
         """End it, for who has begun it."""
         self._task.stop()
 
 
-def _read_beside(image: Path) -> Read:
+def _read_beside(image: Path, algorithm: str) -> Read:
     os.nice(10)
-    return _read_image(image)
+    return _read_image(image, algorithm)
 
 
-def _read_image(image: Path) -> Read:
+def _read_image(image: Path, algorithm: str) -> Read:
     before = _identity(image)
     try:
-        return before, digest_of_file(image)
+        return before, digest_of_file(image, algorithm)
     except OSError:  # what a disk cannot read is damaged, too; and what is gone another build has found damaged
         return before, "unreadable"
 

@@ -131,8 +131,9 @@ def begin_copy_of_base(build: Build) -> None:
     if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
         if "reading" not in build.beside:
-            image, shared = Path(origin.image), build.shared_readings
-            build.beside["reading"] = next((one for one in shared if one.is_of(image)), None) or prepare.begin_reading(image)
+            image, basis = Path(origin.image), build.record.basis
+            shared = next((reading for reading in build.shared_readings if reading.is_of(image)), None)
+            build.beside["reading"] = shared or prepare.begin_reading(image, basis.digest if basis else "")
         if build.is_open() and build.record.base:
             build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
 
@@ -145,12 +146,13 @@ def check_origin(build: Build) -> None:
     origin = build.record.origin
     assert origin is not None
     basis, image = build.record.basis, Path(origin.image)
-    reading, digest = build.beside.pop("reading", None) or prepare.begin_reading(image), basis.digest if basis else ""
+    digest = basis.digest if basis else ""
+    reading = build.beside.pop("reading", None) or prepare.begin_reading(image, digest)
     try:
         is_whole = prepare.is_as_it_was(image, reading, digest)
     except BuildDied as death:  # a new base is then not kept, and prepared again by the next build
         build.progress.note(f"{death.message}: it is read again")
-        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image), digest)
+        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image, digest), digest)
     if is_whole:
         return
     if basis:
