@@ -1,8 +1,19 @@
 import os
+import runpy
+import sys
 
 import pytest
 from vmimage.errors import BaseUnverified, SettingsWrong
-from vmimage.system.digest import check_digest, digest_of_file, digest_of_tree, find_in_checksums, known_digest, parse_digest
+from vmimage.system import digest
+from vmimage.system.digest import (
+    QUICK,
+    check_digest,
+    digest_of_file,
+    digest_of_tree,
+    find_in_checksums,
+    known_digest,
+    parse_digest,
+)
 
 #: of the text "abc", from FIPS 180
 ABC_256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -19,6 +30,18 @@ def abc(tmp_path):
 @pytest.mark.parametrize(("algorithm", "hexadecimal"), [("sha256", ABC_256), ("sha512", ABC_512)])
 def test_the_digest_of_a_file_is_the_published_digest(abc, algorithm, hexadecimal):
     assert digest_of_file(abc, algorithm) == f"{algorithm}:{hexadecimal}"
+
+
+def test_what_is_read_again_for_damage_has_the_published_digest_of_xxh3(tmp_path):
+    path = tmp_path / "empty"
+    path.touch()
+    assert digest_of_file(path, "xxh3_128") == "xxh3_128:99aa06d3014798d86001c324468d497f"  # of nothing, from xxHash's own tests
+    assert QUICK == "xxh3_128"
+
+
+def test_where_salt_brings_no_xxhash_it_is_sha256(monkeypatch):
+    monkeypatch.setitem(sys.modules, "xxhash", None)
+    assert runpy.run_path(digest.__file__)["QUICK"] == "sha256"
 
 
 def test_progress_ends_at_the_size_of_the_file(tmp_path):
