@@ -100,12 +100,26 @@ def test_nothing_is_replaced_where_an_output_is_not_made_yet(triplet):
     assert triplet.check()["build"] == "1"
 
 
+@pytest.mark.parametrize("quickly", [False, True])
 @pytest.mark.parametrize("role", ROLES)
-def test_one_changed_byte_is_found(triplet, role):
+def test_one_changed_byte_is_found(triplet, role, quickly):
     path = getattr(make(triplet), role)
+    triplet.check(quickly=quickly)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(ImageUnsound, match=path.name):
-        triplet.check()
+        triplet.check(quickly=quickly)
+
+
+@pytest.mark.parametrize(("wrong", "quickly"), [("sha256", False), ("xxh3_128", True)])
+def test_each_way_of_looking_compares_its_own_digest(triplet, wrong, quickly):
+    manifest = make(triplet).manifest()
+    manifest["files"]["kernel"][wrong] = "0"
+    for role in ROLES:
+        triplet.partial(role).write_bytes(CONTENT[role])
+    triplet.complete(manifest)
+    assert triplet.check(quickly=not quickly)
+    with pytest.raises(ImageUnsound, match="kernel_web"):
+        triplet.check(quickly=quickly)
 
 
 @pytest.mark.parametrize("missing", sorted(NAMES))

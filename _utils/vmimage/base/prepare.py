@@ -282,7 +282,7 @@ def is_as_it_was(image: Path, reading: BackgroundTask[Read] | SharedReading, dig
     """Whether an image that a build begins from is what was made; a prepared base that is not is set aside.
 
     :param reading: of :func:`begin_reading`, or one that builds share
-    :param digest: ``sha256:HEX``, default what was noted of a prepared base
+    :param digest: ``ALGORITHM:HEX``, default what was noted of a prepared base
     """
     before, found = reading.finish()
     is_same = before and _identity(image)[:2] == before[:2]  # else another build has set it aside

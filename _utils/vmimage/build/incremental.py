@@ -18,7 +18,7 @@ from vmimage.build.build import Build
 from vmimage.build.kept import keep, kept_path, read_kept
 from vmimage.build.record import Basis
 from vmimage.build.unchanged import BESIDE
-from vmimage.system.digest import digest_of_data, digest_of_file, digest_of_trees
+from vmimage.system.digest import QUICK, digest_of_data, digest_of_file, digest_of_trees
 from vmimage.variation.apply import LOADED, find_variation
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 
@@ -52,10 +52,12 @@ def find_basis(build: Build, base_digest: str) -> Basis:
     for what in sorted(known["shaping"].keys() | now.keys()):
         if known["shaping"].get(what) != now.get(what):
             raise NeedsCleanBuild(f"{what} has changed")
+    image = manifest["files"]["root_image"]
+    algorithm = QUICK if QUICK in image else "sha256"
     before = manifest.get("incremental") or {"of": manifest["build"], "generation": 0}
     return Basis(
         image=os.fspath(build.triplet.root_image),
-        digest=f"sha256:{manifest['files']['root_image']['sha256']}",
+        digest=f"{algorithm}:{image[algorithm]}",
         label=manifest["file_system"]["label"],
         uuid=manifest["file_system"]["uuid"],
         states=known["states"],

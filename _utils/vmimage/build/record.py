@@ -61,7 +61,7 @@ FIRST_ATTEMPT = Attempt()
 class Basis:
     """The last root image, where an incremental build starts from it.
 
-    :ivar digest: of the image, ``sha256:HEX``
+    :ivar digest: of the image, ``ALGORITHM:HEX``
     :ivar states: those that made it (:func:`vmimage.variation.in_root.state_diff.note_states`)
     :ivar offered: what apt's archives offered then
     :ivar of: id of the clean build that the first generation started from

@@ -15,7 +15,7 @@ from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import Argv, Say
-from vmimage.system.digest import digest_of_file
+from vmimage.system.digest import digests_of_file
 from vmimage.system.progress import format_bytes
 from vmimage.system.shell import check_installed, run
 from vmimage.system.sparse import copy_into
@@ -150,6 +150,6 @@ def _described(partial: Path, **facts: Any) -> Facts:
     kind = {"container_format": "bare"} if "disk_format" in facts else {}
     with ThreadPoolExecutor(1) as pool:  # what is hashed goes to the disk meanwhile
         synced = pool.submit(sync, partial)
-        digest = digest_of_file(partial).split(":")[1]
+        digests = digests_of_file(partial)
         synced.result()
-    return {"path": partial.name.removesuffix(".partial"), "bytes": partial.stat().st_size, "sha256": digest, **kind, **facts}
+    return {"path": partial.name.removesuffix(".partial"), "bytes": partial.stat().st_size, **digests, **kind, **facts}

@@ -14,7 +14,7 @@ from typing import Any
 
 from vmimage.errors import ImageUnsound
 from vmimage.system.aliases import Moved, StrPath
-from vmimage.system.digest import digest_of_data, digest_of_file
+from vmimage.system.digest import QUICK, digest_of_data, digest_of_file, digests_of_file
 from vmimage.system.whole_files import read_json, sync, write_json
 
 #: of a triplet, as in its file
@@ -68,7 +68,7 @@ class Triplet:
             path.unlink(missing_ok=True)
 
     def describe_partials(self, moved: Moved) -> dict[str, dict[str, Any]]:
-        """``{role: {path, bytes, sha256}}`` of the files in the making, as they will be called."""
+        """``{role: {path, bytes, sha256, xxh3_128}}`` of the files in the making, as they will be called."""
         with ThreadPoolExecutor(1) as pool:  # what is hashed goes to the disk meanwhile
             synced = pool.map(sync, map(self.partial, ROLES))
             described = {role: _describe(self.partial(role), path, moved) for role, path in self.files().items()}
@@ -108,9 +108,10 @@ class Triplet:
             return None
         return None if digest and digest != digest_of_data(manifest) else manifest
 
-    def check(self) -> Manifest:
+    def check(self, *, quickly: bool = False) -> Manifest:
         """Compare the files with their manifest.
 
+        :param quickly: see what a disk has lost, not what somebody has forged
         :returns: the manifest
         :raises ImageUnsound: if there is no complete triplet or a file is not what it describes
         """
@@ -123,10 +124,11 @@ class Triplet:
             raise ImageUnsound(
                 f"there is no complete triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
             )
-        digests = {path: manifest["files"][role]["sha256"] for role, path in self.files().items()}
-        digests |= {self.directory / facts["path"]: facts["sha256"] for facts in manifest.get("outputs", {}).values()}
-        for path, digest in digests.items():
-            if not path.exists() or digest_of_file(path) != f"sha256:{digest}":
+        described = {path: manifest["files"][role] for role, path in self.files().items()}
+        described |= {self.directory / facts["path"]: facts for facts in manifest.get("outputs", {}).values()}
+        for path, facts in described.items():
+            algorithm = QUICK if quickly and QUICK in facts else "sha256"
+            if not path.exists() or digest_of_file(path, algorithm) != f"{algorithm}:{facts[algorithm]}":
                 raise ImageUnsound(
                     f"{path} is not the file that its manifest describes", hint="make it again: vm_create.create_variation"
                 )
@@ -134,4 +136,4 @@ class Triplet:
 
 
 def _describe(partial: Path, path: Path, moved: Moved) -> dict[str, Any]:
-    return {"path": path.name, "bytes": partial.stat().st_size, "sha256": digest_of_file(partial, moved=moved).split(":")[1]}
+    return {"path": path.name, "bytes": partial.stat().st_size, **digests_of_file(partial, moved=moved)}

@@ -33,15 +33,23 @@ def digest_of_file(path: StrPath, algorithm: str = "sha256", moved: Moved = lamb
 
     :param algorithm: one of hashlib's, or :data:`QUICK`
     """
+    return f"{algorithm}:{digests_of_file(path, (algorithm,), moved)[algorithm]}"
+
+
+def digests_of_file(
+    path: StrPath, algorithms: Iterable[str] = ("sha256", QUICK), moved: Moved = lambda done, total: None
+) -> dict[str, str]:
+    """``{algorithm: HEX}`` of a file that is read once."""
     with open(path, "rb", buffering=0) as file:
         total = os.fstat(file.fileno()).st_size
-        digest = xxhash.xxh3_128() if algorithm == "xxh3_128" else hashlib.new(algorithm)
+        digests = {name: xxhash.xxh3_128() if name == "xxh3_128" else hashlib.new(name) for name in algorithms}
         done, view = 0, memoryview(bytearray(1 << 20))
         while count := file.readinto(view):
-            digest.update(view[:count])
+            for digest in digests.values():
+                digest.update(view[:count])
             done += count
             moved(done, total)
-    return f"{algorithm}:{digest.hexdigest()}"
+    return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
 def digest_of_data(data: object) -> str:
