@@ -18,8 +18,8 @@ from variations import make_history
 from vmimage.base import prepare
 from vmimage.image.triplet import Triplet
 from vmimage.root.mounts import mounted
-from vmimage.system.shell import run
 from vmimage.system.digest import QUICK
+from vmimage.system.shell import run
 from vmimage.system.whole_files import read_json, write_json
 
 pytestmark = pytest.mark.needs("hg", "genisoimage")
