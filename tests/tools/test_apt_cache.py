@@ -398,6 +398,18 @@ def test_a_flipped_byte_in_the_record_of_packages_is_said_and_they_come_again(ap
     assert apt._drop_damaged(said.append) and len(said) == 1 and kept(apt) == [NAME]
 
 
+def test_lists_are_taken_for_just_read_only_while_they_are_those_that_were_shared(apt, tmp_path):
+    digests = apt.keep_lists()
+    following = [AptCache(tmp_path / "cache", tmp_path / name, apt.root, "sha256:base") for name in ("own2", "own3")]
+    assert digests and following[0].begin(just_read=digests)
+    assert not following[1].begin(just_read={**digests, next(iter(digests)): "of another build"}), "they are to be read"
+    name = next(iter(digests))
+    for cache in following:
+        (cache.own / name).write_bytes(b"damaged")
+    was_read, to_read = (cache._find_damaged_lists() for cache in following)
+    assert was_read == [] and [path.endswith(name) for path in to_read] == [True]
+
+
 def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
     def fail(path, algorithm):
         raise OSError(5, "Input/output error")

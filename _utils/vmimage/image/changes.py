@@ -18,6 +18,7 @@ from vmimage.system.sparse import copy_data
 from vmimage.system.trees import remove_tree
 
 _BLOCK = 4096
+_MOST_SHARES = 8  # processes that copy: each is forked, and the memory they read and write is the same
 #: ``{(device, inode): [first path, names so far, names in all]}``
 _Links = dict[tuple[int, int], list[Any]]
 #: ``(source, target, facts of the source)``
@@ -181,15 +182,15 @@ def _make(source: str, path: str, facts: os.stat_result, links: _Links) -> bool:
 
 def _copy_contents(files: Sequence[_Content]) -> None:
     """Of files that are there and empty, by all cores: in processes, for between two files there is more Python than work of the kernel."""
-    cores = len(os.sched_getaffinity(0))
+    shares = max(1, min(len(os.sched_getaffinity(0)), _MOST_SHARES, len(files)))
 
     def copy(first: int) -> None:
-        for content in files[first::cores]:
+        for content in files[first::shares]:
             _copy_content(*content)
 
     with ExitStack() as stack:
         others = [
-            stack.enter_context(BackgroundTask(partial(copy, first), "copying what has changed")) for first in range(1, cores)
+            stack.enter_context(BackgroundTask(partial(copy, first), "copying what has changed")) for first in range(1, shares)
         ]
         copy(0)
         for other in others:
