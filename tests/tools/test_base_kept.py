@@ -143,6 +143,19 @@ def test_a_base_that_is_damaged_while_ten_build_is_refused_by_each(shared):
     assert prepare.damaged_path(image).exists() and not image.exists() and not reading.is_of(image)
 
 
+def test_a_base_that_another_build_sets_aside_at_the_same_instant_is_refused(shared, monkeypatch):
+    image, reading, _ = shared
+    flip(image)
+    read_record = prepare._read_record
+
+    def late(path):
+        prepare._move_aside(path)
+        return read_record(path)
+
+    monkeypatch.setattr(prepare, "_read_record", late)
+    assert not prepare.is_as_it_was(image, reading)
+
+
 def test_a_base_that_another_build_has_prepared_again_is_no_longer_that_of_the_reading(shared, begin):
     image, reading, _ = shared
     flip(image)

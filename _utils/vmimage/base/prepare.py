@@ -285,8 +285,9 @@ def is_as_it_was(image: Path, reading: BackgroundTask[Read] | SharedReading, dig
     :param digest: ``ALGORITHM:HEX``, default what was noted of a prepared base
     """
     before, found = reading.finish()
-    is_same = before and _identity(image)[:2] == before[:2]  # else another build has set it aside
     known = digest or (_read_record(image) or {}).get("digest")
+    # last: what sets an image aside removes what is known of it after the image
+    is_same = before and _identity(image)[:2] == before[:2]
     # of an image of an earlier version, in a cache that is only read, none is known
     if found == known or not known and is_same:
         return True
