@@ -41,7 +41,8 @@ def wanted_bases(build: Build) -> tuple[list[Settings], bool]:
         return [], False
     pillar = {**build.host.compile_pillar(made(build.record.varied).id, grains_of(build.root)), **build.settings.pillar}
     bases, with_packages = read_wanted(pillar.get("ami_creator") or {})
-    return [build.host.build({**base, "base": ""}).settings for base in bases], with_packages
+    of_all = {"base": "", "cache": build.settings.cache}  # the lists are fetched into the build's own
+    return [build.host.build({**base, **of_all}).settings for base in bases], with_packages
 
 
 def read_wanted(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
@@ -111,6 +112,7 @@ def _bring(build: Build, settings: Settings, paths: Iterable[Path]) -> str:
         place = f"{Settings().cache}/{path.parent.relative_to(settings.cache)}"
         files.make_directory(build.root, place)
         target = files.own_directory(build.root, place)
+        files.remove(build.root, f"{place}/{path.name}")  # cp would write through a link that the root has there, out of the root
         run(["cp", "--recursive", "--sparse=always", "--preserve=mode,timestamps", path, target])
         size += sum(os.lstat(entry).st_blocks * 512 for entry in ([path] if path.is_file() else entries_below(path)))
     return format_bytes(size)
