@@ -8,10 +8,12 @@ import pkgutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from vmimage.base import prepare
 from vmimage.base.locate import Located
+from vmimage.build import parallel
 from vmimage.errors import BuildDied
 from vmimage.settings.schema import Settings
 from vmimage.system.background import BackgroundTask
@@ -190,3 +192,29 @@ def test_where_what_reads_for_all_is_killed_each_reads_for_itself(begin, monkeyp
         time.sleep(0.2)
     assert in_ten_builds(lambda: prepare.is_as_it_was(image, reading)) == [True] * 10
     reading.stop()
+
+
+def test_a_reading_that_has_begun_is_stopped_where_the_next_cannot_begin(monkeypatch):
+    stopped, begun = [], []
+
+    class Reading:
+        def __init__(self, image):
+            if begun:
+                raise OSError("no process more")
+            begun.append(image)
+
+        def stop(self):
+            stopped.append(begun[0])
+
+    def prepared(build, found, bases):
+        bases[build.settings.name] = Path(build.settings.name)
+        return True
+
+    for name, stand_in in (("check_basics", lambda: None), ("_check_apart", lambda builds: None), ("_prepared", prepared)):
+        monkeypatch.setattr(parallel, name, stand_in)
+    monkeypatch.setattr(parallel, "SharedReading", Reading)
+    with pytest.raises(OSError, match="no process more"):
+        parallel.create_variations(
+            [SimpleNamespace(settings=Settings(name=name, jobs=2, memory=False)) for name in ("one", "two")]
+        )
+    assert stopped == begun

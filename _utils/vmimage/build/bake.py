@@ -7,6 +7,7 @@ lists are asked for again where the archives have newer ones, and what nobody ha
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vmimage.root import files
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import Say
+from vmimage.system.namespace import run_privately
 from vmimage.system.progress import format_bytes
 from vmimage.system.shell import run
 from vmimage.system.trees import entries_below
@@ -88,7 +90,8 @@ def bake(build: Build) -> dict[str, str]:
             image = Path(base.image)
             found[base.reference] = _bring(build, settings, [image.with_suffix(end) for end in (".img", ".digest", ".json")])
             if with_packages:
-                found[f"lists and packages of {base.reference}"] = _bring_apt(build, settings, base, say)
+                bring = partial(_bring_apt, build, settings, base, say)  # its mounts go with it, step by step, too
+                found[f"lists and packages of {base.reference}"] = run_privately(bring)
         for what, size in found.items():
             build.progress.note(f"the image brings {what}: {size}")
             say(f"the image brings {what}: {size}")
