@@ -423,6 +423,21 @@ def test_lists_and_packages_of_a_salt_with_another_algorithm_are_not_taken_for_d
     assert apt.shared.is_dir() and kept(apt) == [NAME]
 
 
+@pytest.mark.hostile("traps in a root")
+def test_a_link_that_a_root_puts_in_place_of_a_list_while_it_is_copied_is_not_followed(apt, tmp_path, monkeypatch):
+    """As it may: what is newer is computed in the root meanwhile."""
+
+    def copy_raced(argv):
+        run(argv)
+        for path in argv[-1].iterdir():
+            path.unlink()
+            path.symlink_to("/dev/no-such-device")
+
+    monkeypatch.setattr(apt_lists, "run", copy_raced)
+    with apt.copying() as partial:
+        assert apt.copy_lists("lists", partial) == {} and not [*(partial / "lists").iterdir()]
+
+
 def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):
     digests = apt.keep_lists()
     cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")

@@ -210,6 +210,8 @@ class AptLists:
         """
         (partial / name).mkdir()
         _copy(plain_files(self.own / name, "*_*" if name == "lists" else "*.bin"), partial / name)
+        for path in {*(partial / name).iterdir()} - {*plain_files(partial / name)}:
+            path.unlink()  # a link that a program of the root has just put there: it may lead to a device of the builder
         if name == "lists":
             for path in (partial / name).iterdir():
                 sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
