@@ -316,7 +316,7 @@ def minion_config(
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
-        "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl"},
+        "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl", **({} if settings.live else {"mount": "vm_mount"})},
         "enable_fqdns_grains": False,
         "pillar_safe_render_error": False,  # there is no master whose log has the details
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
