@@ -8,6 +8,7 @@ from vmimage.variation.in_root import (
     offline_hostname,
     offline_run,
     offline_settings,
+    offline_swap,
     offline_sysctl,
     offline_systemctl,
 )
@@ -223,6 +224,21 @@ def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel
     assert offline_sysctl.main(words) == code
     heard = "".join(capsys.readouterr())
     assert said in heard if said else not heard
+
+
+def test_swap_is_used_at_boot_where_fstab_names_it(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fstab").write_text("# /swap.old none swap sw 0 0\n/swapfile none swap sw 0 0\nUUID=a / ext4 defaults 0 1\n")
+    known = offline_swap.swap_of_fstab(str(tmp_path / "fstab"))
+    assert known == {"/swapfile"} and offline_swap.swap_of_fstab(str(tmp_path / "none")) == set()
+    monkeypatch.setattr(offline_swap, "swap_of_fstab", lambda: known)
+    assert [offline_swap.main("swapon", words) for words in (["-p", "10", "/swapfile"], ["-a"], ["--show"], ["/swap.old"])] == [
+        0,
+        0,
+        0,
+        1,
+    ]
+    assert "/swap.old" in capsys.readouterr().err
+    assert offline_swap.main("swapoff", ["/swap.old"]) == 0
 
 
 def test_hostname_knows_whether_a_name_is_asked_for_or_to_be_set(tmp_path):
