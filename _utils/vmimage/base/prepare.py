@@ -118,8 +118,9 @@ def begin_preparing(
     image = image_path(settings, located)
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
-    if (found := find_prepared(settings, located)) and _is_whole(image):
-        return found, None, None
+    with suppress(FileNotFoundError):  # another build sets it aside at this instant
+        if (found := find_prepared(settings, located)) and _is_whole(image):
+            return found, None, None
     _remove_old(image.parent)
     with _locked(image, located, progress):
         if (found := find_prepared(settings, located)) and _is_whole(image):
