@@ -1,5 +1,6 @@
 """The shared cache of apt: what goes into it, and what a root cannot bring in."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -469,6 +470,18 @@ def test_what_could_not_be_read_when_it_came_is_not_taken_for_whole_later(apt, t
         apt.keep_lists()
         cache.begin()
         assert cache._find_damaged_lists()
+
+
+def test_a_cache_that_is_only_read_is_read(apt, tmp_path, monkeypatch):
+    def refuse(self):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    apt.keep_lists({"offered": {"a": "b"}, "newest": "c"})
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    monkeypatch.setattr(AptCache, "locked", refuse)
+    cache.begin()
+    assert not cache.drop_damaged_lists(pytest.fail) and cache.known() == {"offered": {"a": "b"}, "newest": "c"}
+    assert [path.name for path in cache.own.glob("lists/*_*")] == [LIST]
 
 
 def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):

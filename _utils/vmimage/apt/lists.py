@@ -10,6 +10,7 @@ A root is shown an overlay over them, or copies where there can be none: what it
 No program of a root reads any before all are read here: what is damaged, or has no digest, is removed and comes again.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,7 +18,7 @@ import stat
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from filecmp import cmp
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ class AptLists:
         for name in (*names, *(f"{kind}/{name}" for kind in ("changed", "lists-work") for name in names[:3])):
             (partial / name).mkdir(parents=True)
             (partial / name).chmod(0o755)  # apt looks into them as another user
-        with self.locked():
+        with self._locked_to_read():
             damaged: list[Path] = []
             record = read_record(self.shared / "record.json", damaged.append)
             known = {"digests": {}, **record} if record else {"damaged": [*map(os.fspath, damaged)]}
@@ -173,12 +174,23 @@ class AptLists:
     def locked(self) -> AbstractContextManager[None]:
         return locked(self.top / "lock", "the cache of apt", wait=True, doing="used")
 
+    @contextmanager
+    def _locked_to_read(self) -> Iterator[None]:
+        """Hold the lock; in a cache that is only read nobody can, nor change anything: what is read there is looked at for damage."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.locked())
+            except OSError as error:
+                if error.errno != errno.EROFS:
+                    raise
+            yield
+
     def recognize_lists(self) -> None:
         """Give lists that are what they were their old times: then apt need not compute from them again.
 
         Apt fetches some again where a server does not say since when they have not changed.
         """
-        with self.locked():
+        with self._locked_to_read():
             for shared in plain_files(self.shared / "lists", "*_*"):
                 own, facts = self.own / "lists" / shared.name, shared.stat()
                 if _is_file(own) and own.stat().st_mtime_ns != facts.st_mtime_ns and cmp(own, shared, False):

@@ -158,7 +158,8 @@ def check_origin(build: Build) -> None:
     if basis:
         what = f"the last root image {image} is damaged"
     else:
-        what = f"the prepared base {image} is damaged: it is kept as {prepare.damaged_path(image).name}"
+        aside = prepare.damaged_path(image)  # not there in a cache that is only read
+        what = f"the prepared base {image} is damaged" + (f": it is kept as {aside.name}" if aside.exists() else "")
     build.note(damaged=what)
     raise KeptDamaged(what, hint=f"begin again: salt-call state.sls {build.settings.pre}")
 
