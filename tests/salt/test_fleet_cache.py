@@ -22,28 +22,35 @@ def cache(tmp_path):
 
 
 @pytest.fixture
-def gone_when_looked_at(tmp_path, monkeypatch):
-    """Another process removes the entry as soon as Salt has seen that it is there."""
-    isfile = os.path.isfile
+def goes(tmp_path, monkeypatch):
+    """A function: another process removes the entry as soon as Salt has seen so many times that it is there."""
+    isfile, looks = os.path.isfile, []
 
-    def seen(path):
-        found = isfile(path)
-        if found and os.fspath(path) == f"{tmp_path}/{PAUSED}":
-            os.remove(path)
-        return found
+    def goes(number):
+        def seen(path):
+            found = isfile(path)
+            if found and os.fspath(path) == f"{tmp_path}/{PAUSED}":
+                looks.append(path)
+                if len(looks) == number:
+                    os.remove(path)
+            return found
 
-    monkeypatch.setattr(os.path, "isfile", seen)
+        monkeypatch.setattr(os.path, "isfile", seen)
+
+    return goes
 
 
-def test_what_a_person_takes_back_while_it_is_read_was_not_asked(cache, gone_when_looked_at):
+def test_what_a_person_takes_back_while_it_is_read_was_not_asked(cache, goes):
     claims = Claims(cache, "main")
+    goes(2)
     claims.ask("pause", 1.0)
     claims.ask("pause.web", 2.0)
     assert claims.asked() == {"pause.web": 2.0}
 
 
-def test_what_two_people_take_back_at_once_is_taken_back(cache, gone_when_looked_at):
+def test_what_two_people_take_back_at_once_is_taken_back(cache, goes):
     claims = Claims(cache, "main")
+    goes(1)
     claims.ask("pause", 1.0)
     claims.take_back("pause")
     assert claims.asked() == {}
