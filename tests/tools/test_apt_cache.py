@@ -13,9 +13,11 @@ import traceback
 from contextlib import contextmanager
 
 import pytest
+from vmimage.apt import cache as apt_cache
 from vmimage.apt import lists as apt_lists
 from vmimage.apt import unpacked as apt_unpacked
 from vmimage.apt.cache import AptCache
+from vmimage.errors import CommandFailed
 from vmimage.system import syscalls
 from vmimage.system.shell import run
 
@@ -408,6 +410,32 @@ def test_lists_are_taken_for_just_read_only_while_they_are_those_that_were_share
         (cache.own / name).write_bytes(b"damaged")
     was_read, to_read = (cache._find_damaged_lists() for cache in following)
     assert was_read == [] and [path.endswith(name) for path in to_read] == [True]
+
+
+def test_lists_and_packages_of_a_salt_with_another_algorithm_are_not_taken_for_damaged(apt, tmp_path, monkeypatch):
+    download(apt)
+    apt.keep_lists()
+    keep_all(apt)
+    for module in (apt_lists, apt_cache):
+        monkeypatch.setattr(module, "QUICK", "sha256")  # where Salt brings no xxhash
+    other = begun(AptCache(tmp_path / "cache", tmp_path / "other", apt.root, "sha256:base"))
+    assert not other.drop_damaged_lists(pytest.fail) and other._drop_damaged(pytest.fail)
+    assert apt.shared.is_dir() and kept(apt) == [NAME]
+
+
+def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):
+    digests = apt.keep_lists()
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+
+    def run_full(argv):
+        run(argv)
+        (argv[-1] / argv[-2].name).write_bytes(b"the beginning")
+        raise CommandFailed(argv, 1, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apt_lists, "run", run_full)
+        assert not cache.begin(just_read=digests)
+    assert cache._find_damaged_lists()
 
 
 def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):

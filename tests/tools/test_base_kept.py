@@ -8,10 +8,12 @@ import pkgutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from vmimage.base import prepare
 from vmimage.base.locate import Located
+from vmimage.build import parallel
 from vmimage.errors import BuildDied
 from vmimage.settings.schema import Settings
 from vmimage.system.background import BackgroundTask
@@ -27,10 +29,9 @@ def begin(tmp_path, monkeypatch):
     """A function that begins to prepare a base; the work itself needs root."""
     settings = Settings(cache=str(tmp_path))
     located = Located("base.img", "raw", f"sha256:{'0' * 64}", "by its digest")
-    image = prepare.image_path(settings, located)
 
     def work(_):
-        image.with_suffix(".img.partial").write_bytes(b"prepared")
+        prepare.image_path(settings, located).with_suffix(".img.partial").write_bytes(b"prepared")
         return {**FACTS, "digest": located.digest}, None
 
     monkeypatch.setattr(prepare, "run_privately", work)
@@ -70,6 +71,22 @@ def test_what_is_killed_while_it_keeps_a_base_leaves_nothing_that_is_taken_for_o
         keeping.finish()
     assert find() == base and prepare.is_as_it_was(Path(base.image), prepare.begin_reading(Path(base.image)))
     assert begin()[1] is None, "it is prepared"
+
+
+def test_a_base_of_a_salt_with_another_algorithm_is_not_taken_for_damaged(begin, monkeypatch, tmp_path):
+    def build():
+        base, keeping, find = begin()
+        if keeping:
+            keeping.finish()
+        image = Path(base.image)
+        return image if find() == base and prepare.is_as_it_was(image, prepare.begin_reading(image)) else None
+
+    first = build()
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "QUICK", "sha256")  # where Salt brings no xxhash
+        second = build()
+    assert first and second and first != second and build() == first
+    assert not list(tmp_path.rglob("*.damaged"))
 
 
 def test_another_build_waits_until_a_new_base_is_on_the_disk(begin, tmp_path, monkeypatch):
@@ -237,3 +254,29 @@ def test_where_what_reads_for_all_is_killed_each_reads_for_itself(begin, monkeyp
         time.sleep(0.2)
     assert in_ten_builds(lambda: prepare.is_as_it_was(image, reading)) == [True] * 10
     reading.stop()
+
+
+def test_a_reading_that_has_begun_is_stopped_where_the_next_cannot_begin(monkeypatch):
+    stopped, begun = [], []
+
+    class Reading:
+        def __init__(self, image):
+            if begun:
+                raise OSError("no process more")
+            begun.append(image)
+
+        def stop(self):
+            stopped.append(begun[0])
+
+    def prepared(build, found, bases):
+        bases[build.settings.name] = Path(build.settings.name)
+        return True
+
+    for name, stand_in in (("check_basics", lambda: None), ("_check_apart", lambda builds: None), ("_prepared", prepared)):
+        monkeypatch.setattr(parallel, name, stand_in)
+    monkeypatch.setattr(parallel, "SharedReading", Reading)
+    with pytest.raises(OSError, match="no process more"):
+        parallel.create_variations(
+            [SimpleNamespace(settings=Settings(name=name, jobs=2, memory=False)) for name in ("one", "two")]
+        )
+    assert stopped == begun

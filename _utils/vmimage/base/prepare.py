@@ -1,7 +1,8 @@
 """The base: turned once into a root image that all builds share read-only.
 
 CACHE/downloads/            files that came over the network
-CACHE/bases/KEY.img, .json  prepared bases, until no build has used them for 60 days; KEY is a digest of all that went in
+CACHE/bases/KEY.img, .json  prepared bases, until no build has used them for 60 days; KEY is a digest of all that went in,
+                            and the algorithm by which they are read: a Salt with xxhash and one without share none
 CACHE/bases/KEY.digest      of both, and the size and time of the image then
 CACHE/bases/KEY.damaged     what was such an image, and is no longer what was prepared
 
@@ -79,7 +80,7 @@ class Base:
 def image_path(settings: Settings, located: Located) -> Path:
     """Where the prepared image of a located base is, or will be."""
     algorithm, digest = located.digest.split(":")
-    return Path(settings.cache) / "bases" / f"{located.format}-{digest[:32]}-{_PREPARATION}.img"
+    return Path(settings.cache) / "bases" / f"{located.format}-{digest[:32]}-{_PREPARATION}-{QUICK}.img"
 
 
 def find_prepared(settings: Settings, located: Located) -> Base | None:
@@ -335,7 +336,7 @@ def make_room(settings: Settings, located: Located, progress: Progress) -> bool:
     """Remove what was set aside, and of a base that is not prepared what is there; returns whether there was anything."""
     image = image_path(settings, located)
     found = [*image.parent.glob("*.damaged")]
-    with suppress(WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
+    with suppress(WorkspaceBusy, OSError), locked(image.with_suffix(".lock"), f"the base {image}"):
         if not find_prepared(settings, located):
             if image.exists() and image.with_suffix(".json").exists():
                 progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")

@@ -10,6 +10,7 @@ import sys
 
 REAL = "/usr/bin/systemctl"
 _REMEMBERED = "/run/vm_create/services.json"
+_UNSTARTED = "A service that only an instance can start, as with files of its first boot, is for service.enabled."
 _KINDS = ("service", "socket", "target", "mount", "automount", "swap", "path", "timer", "slice", "scope", "device")
 _PLACES = (
     "/etc/systemd/system",
@@ -223,7 +224,7 @@ def main(words: list[str]) -> int:
             ]
             return change_files(plain, verb, units, "--now" in names)
         if verb in _STARTING:
-            return start(units)
+            return start(units, verb)
         if verb in ("stop", *_IF_ACTIVE):
             return act_on_active(verb, units)
         if verb in ("is-active", "is-failed"):
@@ -260,10 +261,12 @@ def change_files(words: list[str], verb: str, units: list[str], now: bool) -> in
     return code
 
 
-def start(units: list[str]) -> int:
+def start(units: list[str], verb: str = "start") -> int:
     for word in units:
         for name in matching(os.path.basename(word) if word.startswith("/") and word.rpartition(".")[2] in _KINDS else word):
             needs_unit(name, "start")
+            if verb != "start" or not is_active(name):
+                needs_configuration(name, verb)
             make_mount_point(name)
             remember(name, True)
     return 0
@@ -288,6 +291,18 @@ def needs_unit(name: str, verb: str) -> None:
         raise Refused(f"Failed to {verb} {name}: Unit {name} is masked.")
 
 
+def needs_configuration(name: str, verb: str) -> None:
+    """Fail as on a machine where the unit's own test of its configuration does."""
+    path = unit_file(name)
+    if path is None or not name.endswith(".service") or path.startswith("/etc/init.d/"):
+        return
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import offline_configuration  # type: ignore[import-not-found]  # the copy beside this file
+
+    if wrong := offline_configuration.find_wrong(path, name, _PLACES):
+        raise Refused(f"Failed to {verb} {name}: it tries its configuration first: {wrong}\n{_UNSTARTED}")
+
+
 def act_on_active(verb: str, units: list[str]) -> int:
     for word in units:
         for name in matching(word):
@@ -295,7 +310,9 @@ def act_on_active(verb: str, units: list[str]) -> int:
                 raise Refused(f"Failed to {verb} {name}: Unit {name} not {'loaded' if verb == 'stop' else 'found'}.", 5)
             if verb == "stop":
                 remember(name, False)
-            elif verb in ("reload", "force-reload") and not is_active(name):
+            elif is_active(name):
+                needs_configuration(name, verb)
+            elif verb in ("reload", "force-reload"):
                 raise Refused(f"{name} is not active, cannot reload.")
     return 0
 
