@@ -28,6 +28,7 @@ from vmimage.fleet import fleet
 from vmimage.fleet.metrics import make_metrics
 from vmimage.fleet.page import make_page, report_links, write_shown
 from vmimage.fleet.table import make_table
+from vmimage.settings.arguments import read_number
 
 log = logging.getLogger(__name__)
 
@@ -227,6 +228,7 @@ def history(name=None, limit=50):
     :param str name: of an image, such as ``web-amd64``; default: all
     :param int limit: how many
     :return: list of dicts of ``number``, ``name``, ``revision``, ``builder``, ``ending``, ``reason``, ``seconds``, ``at`` and ``facts``
+    :raises CommandExecutionError: if ``ami_fleet`` or ``limit`` is wrong
 
     CLI Example:
 
@@ -235,7 +237,7 @@ def history(name=None, limit=50):
         salt-run vm_fleet.history web-amd64
     """
     with _salt_errors():
-        return _open().history(name, int(limit))
+        return _open().history(name, read_number(limit, "limit", "how many builds are listed"))
 
 
 def log_(number):
@@ -244,6 +246,7 @@ def log_(number):
 
     :param int number: of the build
     :return: the text
+    :raises CommandExecutionError: if there is no such build
 
     CLI Example:
 
@@ -252,7 +255,7 @@ def log_(number):
         salt-run vm_fleet.log 17
     """
     with _salt_errors():
-        return _open().log(int(number))
+        return _open().log(read_number(number, "number", "the number of a build"))
 
 
 def cancel(number):
@@ -270,7 +273,8 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
-        return _notified(_open(), lambda opened: opened.cancel(int(number)))
+        wanted = read_number(number, "number", "the number of a build")
+        return _notified(_open(), lambda opened: opened.cancel(wanted))
 
 
 def retry(name):
@@ -297,6 +301,7 @@ def pause(name=None):
 
     :param str name: of an image; default: of the whole fleet
     :return: True
+    :raises CommandExecutionError: if there is no such image in the fleet
 
     CLI Example:
 

@@ -33,7 +33,8 @@ def write_report(triplet: Triplet, workspace: Workspace, path: StrPath | None = 
     found = read_build(triplet, workspace)
     if not found:
         raise NotReady(
-            f"there is no build {triplet.name} to report on in {triplet.directory}", hint="make it: vm_create.create_variation"
+            f"there is no build {triplet.name} to report on in {triplet.directory}",
+            hint=f"make it: vm_create.create_variation {triplet.name}",
         )
     page = Path(path or triplet.directory / f"{triplet.name}.report.html")
     page.parent.mkdir(parents=True, exist_ok=True)
