@@ -22,7 +22,7 @@ import time
 import salt.cache
 import salt.client
 import salt.minion
-from salt.exceptions import CommandExecutionError, SaltException
+from salt.exceptions import CommandExecutionError, NotImplemented, SaltException  # noqa: A004
 from vmimage.errors import CallFailed, VmImageError, printable
 from vmimage.fleet import fleet
 from vmimage.fleet.metrics import make_metrics
@@ -39,15 +39,19 @@ def __virtual__():
     return __virtualname__
 
 
+class _Refused(CommandExecutionError, NotImplemented):
+    """An error that ``salt-run`` shows by its text, for a NotImplemented; of any other it shows the traceback."""
+
+
 @contextlib.contextmanager
 def _salt_errors():
     try:
         yield
     except VmImageError as error:
-        raise CommandExecutionError(str(error)) from error
+        raise _Refused(str(error)) from error
     except OSError as error:
         log.exception("a file or system call failed")
-        raise CommandExecutionError(printable(f"{type(error).__name__}: {error}")) from error
+        raise _Refused(printable(f"{type(error).__name__}: {error}")) from error
 
 
 class _Client:
