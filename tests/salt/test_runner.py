@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from minions import PROJECT
+from repository_server import SOURCES
 
 SALT_RUN = """
 import json, sys
@@ -46,3 +47,12 @@ def run(tmp_path):
 def test_what_is_wrong_is_shown_by_its_words_and_no_traceback(run, fleet, call, message):
     returned = run(fleet, *call)
     assert returned["success"] is False and returned["return"] == message
+
+
+@pytest.mark.needs("git")
+def test_what_is_paused_is_listed_by_its_name(run, tmp_path):
+    source = SOURCES["git"](tmp_path / "source", {"variation__sls": "first"})
+    fleet = {"repositories": {"web": {"git": source.address}}, "builders": {"target": "*"}}
+    image = next(iter(run(fleet, "vm_fleet.plan")["return"]["images"]))
+    assert run(fleet, "vm_fleet.pause", image)["return"] is True and run(fleet, "vm_fleet.pause")["return"] is True
+    assert run(fleet, "vm_fleet.status")["return"]["paused"] == ["fleet", image]
