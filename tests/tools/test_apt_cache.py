@@ -669,6 +669,30 @@ def test_a_dpkg_waits_for_what_is_being_decompressed_and_gets_that(apt, dpkg_deb
     assert found == [b"of the cache"]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("which", ["the first", "the second"])
+def test_a_dpkg_gets_what_its_package_holds_while_another_build_replaces_the_package(
+    apt, dpkg_deb, tmp_path, monkeypatch, which, when
+):
+    """Packages of the same name and another size, as an archive has them that builds a version again."""
+    apt.unpack()
+    first, second = apt.deb, made_package(tmp_path, "another\n")
+    (tmp_path / "second").write_bytes(second)
+    (tmp_path / "second.tar").write_bytes(content_of(second, tmp_path))
+    replaced = f"rm {apt.unpacked}/{NAME}.tar; mv {tmp_path}/second {apt.archives}/{NAME}; mv {tmp_path}/second.tar {apt.unpacked}/{NAME}.tar"
+    compared = f'{shutil.which("cmp")} "$@"; code=$?'
+    words = [replaced, compared] if when == "before" else [compared, replaced]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cmp").write_text("\n".join(["#!/bin/sh", *words, "exit $code"]))
+    (tmp_path / "bin/cmp").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    package = first if which == "the first" else second
+    (tmp_path / "own-copy" / NAME).write_bytes(package)
+    with dpkg_deb() as running:
+        assert running.stdout.read() == content_of(package, tmp_path)
+    assert running.returncode == 0 and not (tmp_path / "second").exists()
+
+
 def test_packages_that_were_read_beside_the_build_are_read_again_only_where_they_are_others(apt, monkeypatch):
     download(apt)
     apt.keep_lists()

@@ -114,6 +114,39 @@ def test_another_build_waits_until_a_new_base_is_on_the_disk(begin, tmp_path, mo
         pass
 
 
+def test_a_base_that_somebody_has_touched_is_read_again_by_one_build_at_a_time(begin):
+    base, keeping, find = begin()
+    keeping.finish()
+    image = Path(base.image)
+    os.utime(image)
+    before = image.with_suffix(".digest").read_bytes()
+    held, begun = os.pipe()
+    waiting = BackgroundTask(lambda: os.read(held, 1) and begin()[1], "a build")  # begun before there is a lock to inherit
+    with locked(image.with_suffix(".lock"), "the base"):
+        os.write(begun, b"1")
+        time.sleep(0.5)
+        assert image.with_suffix(".digest").read_bytes() == before, "half a record is that of a damaged base"
+    assert waiting.finish() is None and find() == base
+    assert image.with_suffix(".digest").read_bytes() != before
+
+
+def test_a_base_that_another_build_sets_aside_as_a_build_begins_is_prepared_again(begin, monkeypatch):
+    base, keeping, find = begin()
+    keeping.finish()
+    find_prepared = prepare.find_prepared
+
+    def late(*arguments):
+        monkeypatch.setattr(prepare, "find_prepared", find_prepared)
+        found = find_prepared(*arguments)
+        prepare._move_aside(Path(base.image))
+        return found
+
+    monkeypatch.setattr(prepare, "find_prepared", late)
+    again, keeping, _ = begin()
+    keeping.finish()
+    assert again == base == find()
+
+
 def flip(image):
     """Change a byte, and let neither size nor time of the file tell of it."""
     facts = image.stat()
@@ -176,15 +209,15 @@ def test_a_base_that_another_build_sets_aside_at_the_same_instant_is_refused(sha
 def test_a_base_that_another_build_sets_aside_while_it_is_looked_at_is_prepared_again(begin, monkeypatch):
     base, keeping, find = begin()
     keeping.finish()
-    image, is_whole, looked = Path(base.image), prepare._is_whole, []
+    image, looks_whole, looked = Path(base.image), prepare._looks_whole, []
 
     def late(path):
         if not looked:
             prepare._move_aside(path)
         looked.append(path)
-        return is_whole(path)
+        return looks_whole(path)
 
-    monkeypatch.setattr(prepare, "_is_whole", late)
+    monkeypatch.setattr(prepare, "_looks_whole", late)
     base, keeping, find = begin()
     keeping.finish()
     assert find() == base and looked == [image] and prepare.damaged_path(image).exists()
@@ -197,6 +230,35 @@ def test_a_base_that_another_build_has_prepared_again_is_no_longer_that_of_the_r
     begin()[1].finish()
     assert not reading.is_of(image) and not prepare.is_as_it_was(image, reading)
     assert prepare.is_as_it_was(image, prepare.begin_reading(image))
+
+
+def test_a_base_that_was_set_aside_and_prepared_again_between_its_mounting_and_its_reading_is_refused(shared, begin):
+    """Step by step there are days between the two."""
+    image, *_ = shared
+    mounted = prepare.identity_of(image)
+    flip(image)
+    prepare._move_aside(image)
+    begin()[1].finish()
+    assert not prepare.is_as_it_was(image, prepare.begin_reading(image), mounted=mounted)
+    assert image.exists(), "the new one is whole"
+    assert prepare.is_as_it_was(image, prepare.begin_reading(image), mounted=prepare.identity_of(image))
+
+
+def test_a_base_that_another_build_has_prepared_again_while_it_was_read_is_refused(shared, begin, monkeypatch):
+    image, *_ = shared
+    flip(image)
+    identity_of = prepare.identity_of
+
+    def late(path):
+        monkeypatch.setattr(prepare, "identity_of", identity_of)
+        found = identity_of(path)
+        prepare._move_aside(image)
+        begin()[1].finish()
+        return found
+
+    monkeypatch.setattr(prepare, "identity_of", late)
+    read = prepare._read_image(image, prepare.QUICK)
+    assert not prepare.is_as_it_was(image, BackgroundTask(lambda: read, "reading")) and image.exists()
 
 
 def test_where_what_reads_for_all_is_killed_each_reads_for_itself(begin, monkeypatch):
