@@ -484,6 +484,18 @@ def test_a_cache_that_is_only_read_is_read(apt, tmp_path, monkeypatch):
     assert [path.name for path in cache.own.glob("lists/*_*")] == [LIST]
 
 
+def test_other_users_of_a_root_read_the_lists_whatever_the_umask_of_the_builder_is(apt, tmp_path):
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    before = os.umask(0o077)
+    try:
+        apt.keep_lists()
+        cache.begin()
+    finally:
+        os.umask(before)
+    files = [*cache.shared.glob("lists/*"), *cache.own.glob("lists/*"), *cache.own.glob("bin/*.bin")]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644} and len(files) == 3
+
+
 def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):
     digests = apt.keep_lists()
     cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")

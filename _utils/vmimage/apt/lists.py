@@ -315,6 +315,8 @@ def plain_files(directory: Path, pattern: str = "*") -> list[Path]:
 def _copy(paths: Collection[Path], target: Path) -> None:
     if paths:
         run([*_COPY, *paths, target])
+        for copy in plain_files(target):
+            copy.chmod(0o644)  # apt looks at them as another user, whatever the umask of the builder is
 
 
 def _sources(root: StrPath) -> list[str]:
