@@ -1,6 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import os
+import sys
 
 import pytest
 from vmimage.variation.in_root import (
@@ -40,7 +41,8 @@ def test_options_may_stand_anywhere_and_take_their_value_along():
 @pytest.fixture
 def units(tmp_path, monkeypatch):
     """A directory of units in place of the root's, and a file of what runs."""
-    monkeypatch.setattr(offline_systemctl, "_PLACES", (str(tmp_path),))
+    for module in (offline_systemctl, sys.modules["offline_units"]):  # the programs of a root import each other by these names
+        monkeypatch.setattr(module, "PLACES", (str(tmp_path),))
     monkeypatch.setattr(offline_systemctl, "_REMEMBERED", str(tmp_path / "remembered"))
     monkeypatch.setattr(offline_systemctl, "file_state", lambda name: "disabled")
     return tmp_path
@@ -205,6 +207,9 @@ def test_a_static_name_is_the_kernels_too_and_a_pretty_name_is_not(written, monk
         (["-p", "NONE"], 255, "No such file"),
         (["-w", "vm.swappiness=10"], 1, "vm.swappiness=10: the kernel that runs is the builder's"),
         (["vm.swappiness=10"], 1, "/etc/sysctl.d"),
+        (["-pREAD"], 0, "vm.swappiness = 10"),
+        (["-qpREAD"], 0, ""),
+        (["-pOTHER"], 1, "no boot of the image reads"),
     ],
 )
 def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel_would_have(
@@ -270,3 +275,7 @@ def test_chattr_takes_along_what_it_is_told_of_and_changes_nothing_of_it(tmp_pat
     offline_chattr.main(["-R", "+i", f"{tmp_path}/top"])
     assert {path.removeprefix(f"{tmp_path}/") for path in taken} == {"top", "top/below", "top/link", "top/below/file"}
     assert run == [["chattr", "-R", "+i", f"{tmp_path}/top"]] and (tmp_path / "top/below/file").stat().st_mtime_ns == before
+
+
+def test_a_file_in_run_is_gone_when_the_image_boots():
+    assert not [pattern for pattern in offline_sysctl._READ_AT_BOOT if pattern.startswith("/run/")]

@@ -147,12 +147,13 @@ def check_origin(build: Build) -> None:
     assert origin is not None
     basis, image = build.record.basis, Path(origin.image)
     digest = basis.digest if basis else ""
+    mounted = build.record.opened.identity if build.record.opened else None
     reading = build.beside.pop("reading", None) or prepare.begin_reading(image, digest)
     try:
-        is_whole = prepare.is_as_it_was(image, reading, digest)
+        is_whole = prepare.is_as_it_was(image, reading, digest, mounted)
     except BuildDied as death:  # a new base is then not kept, and prepared again by the next build
         build.progress.note(f"{death.message}: it is read again")
-        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image, digest), digest)
+        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image, digest), digest, mounted)
     if is_whole:
         return
     if basis:
@@ -263,7 +264,9 @@ def seal(
         for path in sealed["kept"]:
             say(f"{path} stays: a state of the variation writes it")
         for path in sorted(written & {*sealed["removed"], *sealed["truncated"]}):
-            say(f"{path} is sealed: a state of the variation writes it, and no image may have it")
+            lost = f"{path} is sealed: a state of the variation writes it, and no image may have it"
+            say(lost)
+            build.progress.note(lost)
         sealed["written"], made = drawn.add_makers(build.root, sealed["removed"])
         if made:
             say(f"not in the image, and made by each machine at its first boot: {', '.join(made)}")

@@ -40,8 +40,15 @@ for directory in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system
 done 2> /dev/null
 exit 101
 """.replace("MARK", _MARK)
+#: few units have such a directory: grep looks at all of them at once, for each program that is started takes a millisecond or two
 _RUNTIME_DIRECTORIES = r"""systemd-tmpfiles --create --boot --prefix=/run --exclude-prefix=/run/nologin
-cd /etc/systemd/system && for unit in *.wants/*.service; do POLICY "${unit##*/}" start; done
+cd /etc/systemd/system || exit 0
+seen=
+for path in $(grep -ls '^RuntimeDirectory=.' *.service /usr/lib/systemd/system/*.service /lib/systemd/system/*.service); do
+    case " $seen " in *" ${path##*/} "*) continue ;; esac
+    seen="$seen ${path##*/}"
+    for unit in *.wants/"${path##*/}"; do [ ! -e "$unit" ] || POLICY "${path##*/}" start; done
+done
 """.replace("POLICY", _POLICY)
 PROGRAMS = "/usr/local/bin"
 _TEMPORARY = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
