@@ -139,6 +139,12 @@ def test_a_state_that_this_salt_lacks_says_what_brings_it():
         ("iptables", "append", "Failed to set iptables rule", "/etc/nftables.conf"),
         ("cmd", "run", "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id", "/etc/nftables.conf"),
         ("cmd", "run", "Error: Could not process rule: Operation not permitted\nadd table inet x", "/etc/nftables.conf"),
+        (
+            "file",
+            "managed",
+            "check_cmd execution failed\n/tmp/x: Error: Could not process rule: Operation not permitted",
+            "leave out a check_cmd",
+        ),
         ("ufw", "allow", "WARN: initcaps", "/etc/ufw/ufw.conf"),
         ("cmd", "wait", 'Command "firewall-cmd --reload" run', "firewall-offline-cmd"),
         ("lvm", "pv_present", "Failed to create /dev/vdb", "first boot"),
