@@ -38,6 +38,7 @@ from vmimage.glance.outputs import image_name
 from vmimage.host import Host
 from vmimage.image import qemu
 from vmimage.image.login import PORT, login_key
+from vmimage.settings.arguments import read_number, read_ports
 from vmimage.settings.schema import KEYS
 from vmimage.system.namespace import stoppable
 
@@ -261,9 +262,6 @@ def upload(name=None, test=None, **settings):
 
         salt-call vm_create.upload web
         salt-call vm_create.upload web cloud=mycloud keep=1 test=True
-
-    With ``ec2`` in ``ami.outputs`` the disk becomes an image of EC2, too, and the tag ``Name`` leads to it. What was done there stands below
-    ``ec2`` in the result: ``region``, ids of ``image``, ``snapshot`` and its ``parent``, ``bytes_sent``, ``changed``, ``archived``, ``removed``.
     """
     with _salt_errors():
         build = _new_build(name, **settings)
@@ -411,7 +409,7 @@ def release(name=None, **settings):
     :param str name: of the variation
     :param settings: ``workspace``, if it is not the default
     :return: True if something was removed, False if there was nothing
-    :raises CommandExecutionError: if there is no build of that name, it is running now, or a process works in the root
+    :raises CommandExecutionError: if it is running now, or a process works in the root
 
     CLI Example:
 
@@ -443,8 +441,12 @@ def shell(name=None, command=None, **settings):
         salt-call vm_create.shell web command='systemctl list-unit-files --state=enabled'
     """
     with _salt_errors():
+        if command is not None and not isinstance(command, str):
+            raise SettingsWrong(
+                f"the argument command is {command!r}, not a string", hint="put it in quotes twice: command='\"true\"'"
+            )
         build = _named_build(name, **settings)
-        seen = visit.open_shell(build) if command is None else visit.run_command(build, str(command))
+        seen = visit.open_shell(build) if command is None else visit.run_command(build, command)
         __context__["retcode"] = seen["retcode"]
         return seen
 
@@ -476,13 +478,14 @@ def boot(name=None, seconds=180, forward=None, ssh_key=None, stay=None, firmware
         salt-call vm_create.boot web firmware=uefi
     """
     with _salt_errors():
+        ports = read_ports("80,22" if forward is None else forward, "forward")
+        patience = read_number(seconds, "seconds", "how long to wait for the login prompt, in seconds", least=1)
+        stays = read_number((3600 if ssh_key else 0) if stay is None else stay, "stay", "how long it stays up, in seconds")
         triplet = _named_build(name, **settings).triplet
         manifest = triplet.check()
         target = qemu.disk_of(triplet, manifest, firmware) if firmware else triplet
-        ports = [int(port) for port in str("80,22" if forward is None else forward).split(",") if port]
-        stays = (3600 if ssh_key else 0) if stay is None else stay
         with login_key(ssh_key or False) as login:
-            seen = qemu.look(target, seconds, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
+            seen = qemu.look(target, patience, ports, waits=forward is not None, login=login, stay_seconds=stays, say=_print_now)
         wanted = ports if forward is not None else []
         if {*wanted, *([PORT] if login else [])} & {*qemu.unanswered(seen)}:
             __context__["retcode"] = 1
@@ -539,9 +542,10 @@ def build_log(name=None, number=None, **settings):
         salt-call vm_create.build_log web
     """
     with _salt_errors():
+        wanted = None if number is None else read_number(number, "number", "the number of a build")
         build = _named_build(name, **settings)
         found = read_build(build.triplet, build.workspace) or {}
-        if number is not None and (found.get("manifest") or {}).get("settings", {}).get("number") != int(number):
+        if wanted is not None and (found.get("manifest") or {}).get("settings", {}).get("number") != wanted:
             return ""
         return (found.get("kept") or {}).get("log") or ""
 

@@ -22,12 +22,13 @@ import time
 import salt.cache
 import salt.client
 import salt.minion
-from salt.exceptions import CommandExecutionError, SaltCacheError, SaltException
+from salt.exceptions import CommandExecutionError, NotImplemented, SaltCacheError, SaltException  # noqa: A004
 from vmimage.errors import CallFailed, VmImageError, printable
 from vmimage.fleet import fleet
 from vmimage.fleet.metrics import make_metrics
 from vmimage.fleet.page import make_page, report_links, write_shown
 from vmimage.fleet.table import make_table
+from vmimage.settings.arguments import read_number
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,19 @@ def __virtual__():
     return __virtualname__
 
 
+class _Refused(CommandExecutionError, NotImplemented):
+    """An error that ``salt-run`` shows by its text, for a NotImplemented; of any other it shows the traceback."""
+
+
 @contextlib.contextmanager
 def _salt_errors():
     try:
         yield
     except VmImageError as error:
-        raise CommandExecutionError(str(error)) from error
+        raise _Refused(str(error)) from error
     except OSError as error:
         log.exception("a file or system call failed")
-        raise CommandExecutionError(printable(f"{type(error).__name__}: {error}")) from error
+        raise _Refused(printable(f"{type(error).__name__}: {error}")) from error
 
 
 class _Cache:
@@ -248,6 +253,7 @@ def history(name=None, limit=50):
     :param str name: of an image, such as ``web-amd64``; default: all
     :param int limit: how many
     :return: list of dicts of ``number``, ``name``, ``revision``, ``builder``, ``ending``, ``reason``, ``seconds``, ``at`` and ``facts``
+    :raises CommandExecutionError: if ``ami_fleet`` or ``limit`` is wrong
 
     CLI Example:
 
@@ -256,7 +262,7 @@ def history(name=None, limit=50):
         salt-run vm_fleet.history web-amd64
     """
     with _salt_errors():
-        return _open().history(name, int(limit))
+        return _open().history(name, read_number(limit, "limit", "how many builds are listed"))
 
 
 def log_(number):
@@ -265,6 +271,7 @@ def log_(number):
 
     :param int number: of the build
     :return: the text
+    :raises CommandExecutionError: if there is no such build
 
     CLI Example:
 
@@ -273,7 +280,7 @@ def log_(number):
         salt-run vm_fleet.log 17
     """
     with _salt_errors():
-        return _open().log(int(number))
+        return _open().log(read_number(number, "number", "the number of a build"))
 
 
 def cancel(number):
@@ -291,7 +298,8 @@ def cancel(number):
         salt-run vm_fleet.cancel 17
     """
     with _salt_errors():
-        return _notified(_open(), lambda opened: opened.cancel(int(number)))
+        wanted = read_number(number, "number", "the number of a build")
+        return _notified(_open(), lambda opened: opened.cancel(wanted))
 
 
 def retry(name):
@@ -318,6 +326,7 @@ def pause(name=None):
 
     :param str name: of an image; default: of the whole fleet
     :return: True
+    :raises CommandExecutionError: if there is no such image in the fleet
 
     CLI Example:
 

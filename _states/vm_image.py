@@ -173,7 +173,9 @@ def sealed(name, remove=(), truncate=(), keep_written=False, **settings):
         return {key: paths for key, paths in found.items() if paths}
 
     def would(build):
-        return f"seal {steps.seal(build, remove, truncate, keep_written=keep_written, dry=True)}"
+        found = steps.seal(build, remove, truncate, keep_written=keep_written, dry=True)
+        verbs = {"remove": found["removed"], "empty": found["truncated"], "keep, for a state writes it:": found["kept"]}
+        return "; ".join(f"{verb} {', '.join(paths)}" for verb, paths in verbs.items() if paths)
 
     return _ensure(name, settings, is_done, would, "sealed", work)
 

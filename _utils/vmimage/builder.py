@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vmimage.errors import BuildStopped, UserdataWrong, VmImageError
+from vmimage.errors import BuildStopped, CredentialsWrong, UserdataWrong, VmImageError
+from vmimage.glance.credentials import gather_credentials
 from vmimage.instance.code import reset_code, switch_code
 from vmimage.instance.metadata import METADATA_URL, read_userdata
 from vmimage.instance.minion import Minion
@@ -95,6 +96,7 @@ def _run(options: argparse.Namespace, minion: Minion, step: _Steps) -> str:
     step.begin("userdata")
     found = _sorted_userdata(options)
     if options.dry_run:
+        _say_what_is_missing(found)
         return "nothing was changed"
     with locked(LOCK, "the image of this builder"):
         return _build(options, minion, step, found)
@@ -131,6 +133,18 @@ def _sorted_userdata(options: argparse.Namespace) -> Sorted:
         for key in sorted(f"{top}.{key}" for top, below in keys.items() for key in below):
             say(f"userdata: {prefix} {key}")
     return found
+
+
+def _say_what_is_missing(found: Sorted) -> None:
+    """Credentials that are not complete by themselves are no error: the builder may have the rest."""
+    keystone, cloud = found.secrets.get("keystone", {}), found.grains.get("ami", {}).get("cloud")
+    if not keystone or cloud:
+        return
+    try:
+        source = ("userdata", {"keystone": keystone}, lambda key: keystone.get(key.removeprefix("keystone")[1:]))
+        gather_credentials([source], environment={}, ambient=False)
+    except CredentialsWrong as error:
+        say(f"userdata: {error.message}: without them in the builder's own configuration it cannot publish")
 
 
 def _read(options: argparse.Namespace) -> tuple[bytes, str]:

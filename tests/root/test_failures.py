@@ -27,6 +27,10 @@ CASES = {
         ["'file.managd'", "did you mean file.managed?"],
     ),
     "a YAML error": ({"variation": GOOD + "   - mode: 644\n"}, ["'base:variation'", "in the SLS as it is rendered, line 5"]),
+    "a text that is no YAML": (
+        {"variation": "a:\n  file.managed:\n    - name: /etc/mark: x\n"},
+        ["'base:variation'", "; line 3", "- name: /etc/mark: x    <===="],
+    ),
     "no states": ({"variation": "# nothing\n"}, ["holds no states"]),
     "a top file that matches nobody": ({"top.sls": "base:\n  'other':\n    - web\n"}, ["variation"]),
     "a pillar that does not render": (
@@ -50,7 +54,23 @@ def test_a_missing_variation_is_named_before_any_work(salt):
     assert "there is no variation /nowhere/web" in said
     said = salt.bad("vm_create.create_variation", variation="./web")
     assert "there is no variation ./web" in said and "give an absolute path" in said
+    said = salt.bad("vm_create.create_variation", variation=f"{salt.variation('a', variation=GOOD)}/variation.sls")
+    assert "variation.sls is a file" in said and "give its directory" in said
     assert "is not in the file_roots" in salt.bad("vm_create.create_variation", variation={"states": ["nosuch"]})
+
+
+def test_what_a_state_writes_and_the_seal_removes_is_said(salt, bootstrapped):
+    lost = salt.variation("lost", variation="/root/.bash_history:\n  file.managed:\n    - contents: here\n")
+    build = salt.start("vm_create.create_variation", name="lost", variation=lost, update=False)
+    said = build.communicate()[1]
+    assert build.returncode == 0 and "/root/.bash_history is sealed: a state of the variation writes it" in said, said
+
+
+def test_an_argument_that_cannot_be_meant_is_named(salt):
+    assert "the argument forward is '22x'" in salt.bad("vm_create.boot", "web", forward="22x")
+    assert "the argument seconds is 'soon'" in salt.bad("vm_create.boot", "web", seconds="soon")
+    assert "the argument command is False, not a string" in salt.bad("vm_create.shell", "web", command="false")
+    assert "the argument number is 'x'" in salt.bad("vm_create.build_log", "web", number="x")
 
 
 def test_an_earlier_triplet_survives_a_failed_build(salt, bootstrapped):

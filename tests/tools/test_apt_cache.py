@@ -423,6 +423,54 @@ def test_lists_and_packages_of_a_salt_with_another_algorithm_are_not_taken_for_d
     assert apt.shared.is_dir() and kept(apt) == [NAME]
 
 
+@pytest.mark.hostile("traps in a root")
+def test_a_link_that_a_root_puts_in_place_of_a_list_while_it_is_copied_is_not_followed(apt, tmp_path, monkeypatch):
+    """As it may: what is newer is computed in the root meanwhile."""
+
+    def copy_raced(argv):
+        run(argv)
+        for path in argv[-1].iterdir():
+            path.unlink()
+            path.symlink_to("/dev/no-such-device")
+
+    monkeypatch.setattr(apt_lists, "run", copy_raced)
+    with apt.copying() as partial:
+        assert apt.copy_lists("lists", partial) == {} and not [*(partial / "lists").iterdir()]
+
+
+@pytest.mark.hostile("traps in a root")
+@pytest.mark.parametrize("trap", [lambda path: path.symlink_to("secret"), os.mkfifo], ids=["a link", "a pipe"])
+def test_what_a_root_puts_in_place_of_a_list_while_it_is_read_is_not_read(trap, apt, tmp_path):
+    (tmp_path / "secret").write_text("of the builder")
+    trap(tmp_path / "list")
+    (digest,) = apt_lists.digests_of([tmp_path / "list"])
+    assert digest.startswith("unreadable")
+
+
+@pytest.mark.hostile("traps in a root")
+def test_a_link_that_a_root_puts_in_place_of_a_package_while_it_is_copied_does_not_come_into_the_cache(
+    apt, tmp_path, monkeypatch
+):
+    (tmp_path / "elsewhere").write_bytes(apt.deb)
+    monkeypatch.setattr(shutil, "copyfile", lambda path, partial, **_: os.symlink(tmp_path / "elsewhere", partial))
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+def test_what_could_not_be_read_when_it_came_is_not_taken_for_whole_later(apt, tmp_path, monkeypatch):
+    def fail(path, algorithm):
+        raise OSError(5, "Input/output error")
+
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    with monkeypatch.context() as patch:
+        patch.setattr(apt_lists, "digest_of_file", fail)
+        apt.keep_lists()
+        cache.begin()
+        assert cache._find_damaged_lists()
+
+
 def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):
     digests = apt.keep_lists()
     cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")

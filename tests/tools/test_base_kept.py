@@ -230,6 +230,23 @@ def test_a_base_that_another_build_sets_aside_at_the_same_instant_is_refused(sha
     assert not prepare.is_as_it_was(image, reading)
 
 
+def test_a_base_that_another_build_sets_aside_while_it_is_looked_at_is_prepared_again(begin, monkeypatch):
+    base, keeping, find = begin()
+    keeping.finish()
+    image, looks_whole, looked = Path(base.image), prepare._looks_whole, []
+
+    def late(path):
+        if not looked:
+            prepare._move_aside(path)
+        looked.append(path)
+        return looks_whole(path)
+
+    monkeypatch.setattr(prepare, "_looks_whole", late)
+    base, keeping, find = begin()
+    keeping.finish()
+    assert find() == base and looked == [image] and prepare.damaged_path(image).exists()
+
+
 def test_a_base_that_another_build_has_prepared_again_is_no_longer_that_of_the_reading(shared, begin):
     image, reading, _ = shared
     flip(image)

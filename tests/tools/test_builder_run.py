@@ -49,8 +49,17 @@ def test_a_dry_run_names_each_key_and_no_value_needs_no_salt_and_switches_nothin
     (run.etc / "minion").unlink()
     ended = run.on(f"ami: {{name: web, when_done: poweroff}}\nkeystone.password: {SECRET}\n", "--dry-run")
     keys = ["grain ami.name", "grain ami.when_done", "secret keystone.password"]
-    assert ended.lines == ["vm_create: userdata", *(f"userdata: {key}" for key in keys), "vm_create: nothing was changed"]
+    assert ended.lines[:-2] == ["vm_create: userdata", *(f"userdata: {key}" for key in keys)]
+    assert ended.lines[-1] == "vm_create: nothing was changed" and SECRET not in ended.text
     assert ended.code == 0 and run.is_untouched()
+
+
+def test_a_dry_run_says_which_credentials_are_not_there(run):
+    given = f"keystone: {{auth_url: 'https://cloud.example.org:5000/v3', user: alice, password: {SECRET}}}\n"
+    ended = run.on(given, "--dry-run")
+    assert "userdata: keystone.tenant is missing (found " in ended.text and SECRET not in ended.text and ended.code == 0
+    for complete in (given.replace("}", ", tenant: images}"), f"{given}ami.cloud: mine\n", "ami.name: web\n"):
+        assert "missing" not in run.on(complete, "--dry-run").text
 
 
 def test_userdata_for_somebody_else_is_named_by_its_kind_and_left_alone(run):

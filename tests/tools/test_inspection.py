@@ -105,6 +105,14 @@ def test_a_kernel_with_the_sector_of_a_boot_loader_is_a_kernel(tmp_path):
         check_part("ramdisk", path)
 
 
+def test_a_kernel_that_passes_is_not_warned_of(tmp_path, caplog):
+    path = tmp_path / "kernel"
+    path.write_bytes(b"MZ" + b"\x90" * 508 + b"\x55\xaa" + b"HdrS" + bytes(MIB))
+    with caplog.at_level("WARNING"):
+        check_part("kernel", path)
+    assert caplog.messages == []
+
+
 def test_a_disk_is_no_kernel(tmp_path):
     with pytest.raises(ImageUnsound, match="is to be published as a kernel, and is a gpt image"):
         check_part("kernel", make_disk(tmp_path / "disk.img"))

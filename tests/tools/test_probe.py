@@ -74,21 +74,28 @@ def test_ports_that_are_refused_are_named_and_silent_ports_are_not():
 def looked(monkeypatch, tmp_path):
     """``looked(answer, **how)`` at a triplet that is up at once, and whose ports all answer so: what was said, and how long it stayed."""
 
-    def look(answer, **how):
+    def look(answer, console="guest login: ", **how):
         said, stayed = [], []
 
         @contextmanager
         def booted(target, is_up, seconds, forwards, more, words):
             said.append(words)
-            (tmp_path / "console").write_text("guest login: ", encoding="utf-8")
+            (tmp_path / "console").write_text(console, encoding="utf-8")
             yield qemu.Running("tcg", 1.0, tmp_path / "console", SimpleNamespace(wait=stayed.append))
 
         monkeypatch.setattr(qemu, "booted", booted)
         monkeypatch.setattr(qemu, "probe", lambda *_: answer)
         seen = qemu.look(Triplet(tmp_path, "web"), 10, [80], say=said.append, **how)
-        return seen["answers"], said, stayed
+        assert said.pop(0) == "booting web: its login prompt has 10 s to appear"  # for a minute nothing else is said
+        return (seen if console != "guest login: " else seen["answers"]), said, stayed
 
     return look
+
+
+def test_the_console_is_shown_without_what_steers_a_terminal(looked):
+    console = "\x1b[0;1;31m[FAILED]\x1b[0m Failed to start a.service\r\n\x1b[!p\x1b]104\x07\x1b[?7h\r\nDebian\r\nguest login: "
+    seen, _, _ = looked("SSH-2.0", console=console)
+    assert seen["console"] == ["[FAILED] Failed to start a.service", "Debian", "guest login:"] and seen["failed"] == ["a.service"]
 
 
 def test_who_gave_a_key_is_shown_how_to_log_in_and_it_stays_up(looked):

@@ -80,6 +80,15 @@ def test_a_server_that_stays_in_trouble_is_named_with_what_it_said(history, serv
     assert not (fetch.place / "clone").exists() and not list(fetch.place.glob("*partial*"))
 
 
+def test_what_another_try_cannot_mend_is_said_at_once(history, server, fetch, tmp_path):
+    with pytest.raises(RepositoryWrong, match="check the address"):
+        fetch(str(tmp_path / "nowhere"), "v1", history.kind)
+    server.codes = [404] * 50
+    with pytest.raises(RepositoryWrong, match="check the address"):
+        fetch(server.address(history), "v1", history.kind)
+    assert fetch.slept == []
+
+
 @pytest.mark.parametrize("stale", [False, True])
 def test_a_server_that_is_gone_before_the_first_run_is_an_error(history, fetch, stale):
     gone(history)

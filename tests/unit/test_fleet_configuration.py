@@ -53,7 +53,9 @@ def test_times_are_seconds_or_words(written, seconds):
         ({"defaults": {"clud": "x"}}, r"unknown key ami_fleet\.defaults\.clud.*did you mean ami_fleet\.defaults\.cloud"),
         ({"defaults": {"keep": "three"}}, r"ami_fleet\.defaults: .*keep"),
         ({"defaults": {"number": 5}}, r"ami_fleet\.defaults\.number: this cannot be set here"),
-        ({"repositories": ["web"]}, r"ami_fleet\.repositories: this is no mapping"),
+        ({"defaults": {"release": "trixi"}}, r"ami_fleet\.defaults: release is 'trixi'.*did you mean trixie"),
+        ({"repositories": ["web"]}, r"ami_fleet\.repositories: this is no mapping\n  -> repositories: {web: {hg: ADDRESS}}"),
+        ({"builders": "G@role:x"}, r"ami_fleet\.builders: this is no mapping\n  -> builders: {target: 'G@role:ami-builder'}"),
         ({"instances": {"minions": {}}}, r"ami_fleet\.instances\.minions"),
     ],
 )
@@ -73,6 +75,7 @@ def test_the_ami_yaml_of_a_repository_names_members_and_not_how_visible_its_imag
     ("repository", "named"),
     [
         ({}, "web: it has no address"),
+        ("https://user:secret@h/a", "web: this is no mapping\n  -> web: {hg: ADDRESS}, or {git: ADDRESS}"),
         ({"hg": "https://h/a", "git": "https://h/a"}, "web: it has two addresses"),
         ({"hgg": "https://h/a"}, r"unknown key ami_fleet.repositories.web.hgg"),
         ({"hg": "https://user:secret@h/a"}, "web.hg: a password stands in the address"),

@@ -1,6 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import os
+import sys
 
 import pytest
 from vmimage.variation.in_root import (
@@ -40,7 +41,8 @@ def test_options_may_stand_anywhere_and_take_their_value_along():
 @pytest.fixture
 def units(tmp_path, monkeypatch):
     """A directory of units in place of the root's, and a file of what runs."""
-    monkeypatch.setattr(offline_systemctl, "_PLACES", (str(tmp_path),))
+    for module in (offline_systemctl, sys.modules["offline_units"]):  # the programs of a root import each other by these names
+        monkeypatch.setattr(module, "PLACES", (str(tmp_path),))
     monkeypatch.setattr(offline_systemctl, "_REMEMBERED", str(tmp_path / "remembered"))
     monkeypatch.setattr(offline_systemctl, "file_state", lambda name: "disabled")
     return tmp_path

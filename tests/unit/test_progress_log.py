@@ -116,6 +116,14 @@ def test_a_note_stays_on_the_terminal():
     assert stream.getvalue().startswith("\r\x1b[K   upload") and stream.getvalue().endswith("removing it\n")
 
 
+def test_a_note_is_whole_however_narrow_the_terminal_is(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = io.StringIO()
+    Terminal(stream)(Moment("seal", "noted", text="/etc/machine-id is sealed, and no image may have it"))
+    Terminal(stream)(Moment("update", "said", text="a line that soon is another"))
+    assert "and no image may have it\n" in stream.getvalue() and "another" not in stream.getvalue()
+
+
 def test_a_note_is_an_event_and_what_programs_say_is_none():
     events = []
     watch = event_observer(lambda tag, data: events.append((tag, data["text"])), "web")

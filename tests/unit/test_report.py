@@ -270,6 +270,14 @@ def test_the_page_lies_beside_the_manifest_for_its_owner_alone(places):
     assert "built" in Page(path.read_text(encoding="utf-8")).text("top")
 
 
+@pytest.mark.parametrize(("path", "why"), [("nowhere/web.html", "No such file or directory"), ("out", "it is a directory")])
+def test_a_path_that_cannot_be_written_is_named_and_nothing_is_left(places, tmp_path, path, why):
+    keep_done(places, manifest())
+    with pytest.raises(NotReady, match=f"{tmp_path / path} cannot be written: {why}"):
+        write_report(places.triplet, places.workspace, tmp_path / path)
+    assert {found.name for found in tmp_path.iterdir()} == {"out"}
+
+
 def test_what_was_kept_of_another_build_is_not_shown(places):
     keep_done(places, manifest())
     record = BuildRecord(begun=begun(build="another"), packed=packed(contents=MEASURED))

@@ -81,6 +81,20 @@ def test_a_plan_is_shown_with_what_will_be_done_first_and_the_settings_after_it(
 
 
 @pytest.mark.parametrize(
+    ("reference", "states", "line"),
+    [
+        ("variation", ["variation"], "variation of the file_roots, as the minion web1"),
+        ("nginx,users", ["nginx", "users"], "nginx, users of the file_roots, as the minion web1"),
+        ("highstate", "highstate", "highstate of the file_roots, as the minion web1"),
+        ("/srv/web", "highstate", "highstate of /srv/web, as the minion web1"),
+    ],
+)
+def test_a_plan_says_where_the_states_are_from(reference, states, line):
+    variation = {"reference": reference, "states": states, "id": "web1"}
+    assert f"  variation    {line}\n" in shown(json.dumps({"local": {**PLAN, "variation": variation}}))
+
+
+@pytest.mark.parametrize(
     ("basis", "words"),
     [
         ("building clean: it is new", "building clean: it is new"),

@@ -13,6 +13,7 @@ No program of a root reads any before all are read here: what is damaged, or has
 import fcntl
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -210,6 +211,8 @@ class AptLists:
         """
         (partial / name).mkdir()
         _copy(plain_files(self.own / name, "*_*" if name == "lists" else "*.bin"), partial / name)
+        for path in {*(partial / name).iterdir()} - {*plain_files(partial / name)}:
+            path.unlink()  # a link that a program of the root has just put there: it may lead to a device of the builder
         if name == "lists":
             for path in (partial / name).iterdir():
                 sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
@@ -277,9 +280,16 @@ def digests_of(files: Collection[Path]) -> list[str]:
 
 def _digest(path: Path) -> str:
     try:
-        return digest_of_file(path, QUICK)
-    except OSError:  # what a disk cannot read is damaged, too
-        return "unreadable"
+        # a program of a root that is shown the file may put a link or a pipe there at this instant
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return digest_of_file(f"/proc/self/fd/{descriptor}", QUICK)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass
+    return f"unreadable {uuid.uuid4().hex}"  # what a disk cannot read is damaged, too, and what could not be read when it came
 
 
 def _is_file(path: Path) -> bool:

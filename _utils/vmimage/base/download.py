@@ -44,7 +44,10 @@ def fetch(
         return Path(cached)
     path = path_of(address)
     if path is None or not os.path.isfile(path):  # also where its name is too long
-        raise BaseMissing(f"there is no file {public_address(address)}", hint="ami.base is a path, http(s):// or salt:// address")
+        raise BaseMissing(
+            f"there is no file {public_address(address)}",
+            hint="ami.base is an absolute path, http(s):// or salt:// address, or glance:NAME",
+        )
     return path
 
 

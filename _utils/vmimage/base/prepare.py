@@ -119,8 +119,9 @@ def begin_preparing(
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
     is_only_read = not os.access(image.parent, os.W_OK)  # then there is nothing to lock
-    if (found := find_prepared(settings, located)) and (_looks_whole(image) or is_only_read and _is_whole(image)):
-        return found, None, None
+    with suppress(FileNotFoundError):  # another build sets it aside at this instant
+        if (found := find_prepared(settings, located)) and (_looks_whole(image) or is_only_read and _is_whole(image)):
+            return found, None, None
     _remove_old(image.parent)
     with _locked(image, located, progress):
         if (found := find_prepared(settings, located)) and _is_whole(image):
@@ -215,9 +216,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _looks_whole(image: Path) -> bool:
     """Whether nobody has written to a prepared image since it was prepared, as its file looks; what it holds is read beside the build."""
     known = _read_record(image) or {}
-    with suppress(FileNotFoundError):  # another build has just set it aside
-        return known.get("state") == _state_of(image) and "facts" in known
-    return False
+    return known.get("state") == _state_of(image) and "facts" in known
 
 
 def _is_whole(image: Path) -> bool:

@@ -267,7 +267,9 @@ def seal(
         for path in sealed["kept"]:
             say(f"{path} stays: a state of the variation writes it")
         for path in sorted(written & {*sealed["removed"], *sealed["truncated"]}):
-            say(f"{path} is sealed: a state of the variation writes it, and no image may have it")
+            lost = f"{path} is sealed: a state of the variation writes it, and no image may have it"
+            say(lost)
+            build.progress.note(lost)
         sealed["written"], made = drawn.add_makers(build.root, sealed["removed"])
         if made:
             say(f"not in the image, and made by each machine at its first boot: {', '.join(made)}")

@@ -11,12 +11,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UNITS = {"": 1, "s": 1, "second": 1, "m": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "week": 604800}
 
 
-def mapping(value: Any, place: str) -> dict[str, Any]:
-    """A mapping; nothing stands for an empty mapping."""
+def mapping(value: Any, place: str, example: str = "KEY: VALUE") -> dict[str, Any]:
+    """A mapping; nothing stands for an empty mapping.
+
+    :param example: of what it holds, for the message
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        refuse(place, "this is no mapping", "KEY: VALUE")
+        refuse(place, "this is no mapping", f"{place.rpartition('.')[2]}: {{{example}}}")
     return dict(value)
 
 

@@ -109,7 +109,7 @@ def read_configuration(options: Mapping[str, Any]) -> Configuration:
             f"{KEY} is not set", hint=f"{KEY}: {{repositories: {{web: {{hg: https://...}}}}, builders: {{target: ...}}}}"
         )
     check_keys(own, _KEYS, KEY)
-    defaults = mapping(own.get("defaults"), f"{KEY}.defaults")
+    defaults = mapping(own.get("defaults"), f"{KEY}.defaults", "cloud: mine")
     check_variation_settings(defaults, f"{KEY}.defaults")
     builders, instances = _standing(own.get("builders")), mapping(own.get("instances"), f"{KEY}.instances")
     for kind in instances:
@@ -121,7 +121,7 @@ def read_configuration(options: Mapping[str, Any]) -> Configuration:
         refuse(f"{KEY}.builders", "nobody builds", "builders: {target: 'G@role:ami-builder'}, or instances")
     repositories: dict[str, Repository] = {}
     problems: dict[str, str] = {}
-    for name, facts in mapping(own.get("repositories"), f"{KEY}.repositories").items():
+    for name, facts in mapping(own.get("repositories"), f"{KEY}.repositories", "web: {hg: ADDRESS}").items():
         try:
             repositories[name] = _repository(name, facts, defaults, kinds)
         except VmImageError as error:
@@ -164,13 +164,13 @@ def check_variation_settings(settings: Mapping[str, Any], place: str, *, of_repo
     try:
         return gather_settings([], settings)
     except SettingsWrong as wrong:
-        raise SettingsWrong(f"{place}: {wrong.message}", hint=wrong.hint) from None
+        raise SettingsWrong(f"{place}: {wrong.message.removeprefix('the argument ')}", hint=wrong.hint) from None
 
 
 def _repository(name: Any, facts: Any, defaults: Mapping[str, Any], kinds: Collection[str]) -> Repository:
     place = f"{KEY}.repositories.{name}"
     check_name(name, f"{KEY}.repositories")
-    own = mapping(facts, place)
+    own = mapping(facts, place, "hg: ADDRESS}, or {git: ADDRESS")
     check_keys(own, _REPOSITORY, place)
     asked = [kind for kind in KINDS if own.get(kind)]
     if len(asked) != 1:
@@ -221,7 +221,7 @@ def _builder(kind: Any, place: str, kinds: Collection[str]) -> str:
 
 def _standing(given: Any) -> Standing:
     place = f"{KEY}.builders"
-    own = mapping(given, place)
+    own = mapping(given, place, "target: 'G@role:ami-builder'")
     check_keys(own, _BUILDERS, place)
     target = own.get("target", "")
     if not isinstance(target, str) or own and not target:

@@ -163,7 +163,7 @@ class Fleet:
             for claim in claims
         ]
         asked = self.claims.asked()
-        paused = sorted(key for key in asked if key == "pause" or key.startswith("pause."))
+        paused = ["fleet"] * ("pause" in asked) + sorted(key[6:] for key in asked if key.startswith("pause."))
         plan = self.plan()
         problems = {**problems, **plan["problems"]}
         return {"plan": plan["images"], "problems": problems, "running": running, "last": last, "paused": paused}

@@ -9,10 +9,9 @@ from urllib.parse import quote
 
 from vmimage.errors import SettingsWrong
 from vmimage.fleet.table import age_words, count_states, images_of, step_words
-from vmimage.report.document import make_document
+from vmimage.report.document import make_document, write_page
 from vmimage.report.html import Content, Markup, element, joined, table
 from vmimage.report.timeline import seconds_words
-from vmimage.system.whole_files import write_whole
 
 #: classes of the style sheet
 _LOOKS = {
@@ -20,6 +19,8 @@ _LOOKS = {
     **dict.fromkeys(("failed", "parked"), "failed"),
 }
 _REVISION_DIGITS = 12
+#: of a build, in the address of its report
+_IN_ADDRESS = ("builder", "name", "variation", "number")
 
 
 def make_page(
@@ -43,24 +44,27 @@ def report_links(history: Sequence[Mapping[str, Any]], template: str) -> dict[in
     """Where the report of each build is, by its number.
 
     :param template: an address with ``{builder}``, ``{name}``, ``{variation}`` and ``{number}`` in it; empty: there is none
-    :raises SettingsWrong: if it is no address that a page may lead to
+    :raises SettingsWrong: if it is no address that a page may lead to, or has another word in braces
     """
     if not template:
         return {}
+    unknown = [word for word in re.findall(r"\{(\w+)\}", template) if word not in _IN_ADDRESS]
+    if unknown:
+        raise SettingsWrong(f"report has {{{unknown[0]}}}", hint=f"it takes {', '.join(f'{{{word}}}' for word in _IN_ADDRESS)}")
     if re.match(r"(?!https?://)[^/]*:", template):
         raise SettingsWrong("report is no address of a page", hint="http://{builder}/images/{variation}.report.html")
     return {result["number"]: {"report": _filled_in(template, result)} for result in history}
 
 
 def _filled_in(template: str, result: Mapping[str, Any]) -> str:
-    facts = {**{key: result[key] for key in ("builder", "name", "number")}, "variation": result["facts"].get("variation", "")}
-    return re.sub(r"\{(\w+)\}", lambda mark: quote(str(facts.get(mark[1], mark[0])), safe=""), template)
+    facts = {**result, "variation": result["facts"].get("variation", "")}
+    return re.sub(r"\{(\w+)\}", lambda mark: quote(str(facts[mark[1]]), safe=""), template)
 
 
 def write_shown(path: str, text: str) -> str:
     """Replace a file that others may read, such as a web server; returns its path."""
     target = Path(path)
-    write_whole(target, text, lasts=False)
+    write_page(target, text)
     target.chmod(0o644)
     return str(target)
 

@@ -3,6 +3,7 @@
 Both ask oslo.utils what a file is, and refuse what is not what it is called, or refers to other files.  So does this module.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,10 +74,15 @@ def _failures(found: "FileInspector") -> dict[str, str]:
     """``{check: why}`` of the checks that a file does not pass."""
     from oslo_utils.imageutils.format_inspector import SafetyCheckFailed
 
+    log = logging.getLogger(type(found).__module__)  # warns of each check: what matters of them is an error, and the rest no news
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
         found.safety_check()
     except SafetyCheckFailed as failed:
         return {name: str(why) for name, why in failed.failures.items()}
+    finally:
+        log.setLevel(level)
     return {}
 
 

@@ -42,7 +42,9 @@ _PROBE_SECONDS = 10  # for services that come up after the login prompt, however
 _SILENT_SECONDS = 5
 _HTTP = "GET / HTTP/1.0\r\n\r\n"
 _FAILED = re.compile(r"\[FAILED\] Failed to (?:start|listen on|mount) (\S+)")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_ESCAPES = re.compile(
+    r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\))"
+)  # of colours, of the cursor, and of the terminal's own settings
 _CONSOLE = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 #: UEFI in a file that QEMU loads as its BIOS, and the package that has it; x86 has SeaBIOS without that
 _UEFI = {
@@ -249,6 +251,7 @@ def look(
     """Boot to the login prompt and probe some ports.
 
     :param waits: until the seconds are over for ports that are refused; else some seconds
+    :param say: takes a line as soon as there is something to know
     :param login: a key that root can log in by; how is said when it is up, and its port is waited for
     :param stay_seconds: for so long it stays up, unless it is powered off
     :returns: ``seconds``, ``accelerator``, ``answers`` (of each port what :func:`probe` says), ``failed`` (units that did not start) and the
@@ -258,13 +261,14 @@ def look(
     words = login.words if login and isinstance(target, Triplet) else ""
     more = login.machine if login and isinstance(target, Disk) else []
     pairs = [(ours, port) for port, ours in forwards.items()]
+    say(f"booting {target.name}: its login prompt has {seconds:.0f} s to appear")
     with booted(target, lambda text: "login:" in text, seconds, pairs, more, words) as up:
         begun, left = time.monotonic(), seconds - up.seconds
         answers = {}
         for port, ours in forwards.items():
             patience = left if waits or (login and port == login_port) else 0
             answers[port] = probe(ours, _HTTP if port in (80, 8080) else "", begun + max(_PROBE_SECONDS, patience))
-        text = _COLOURS.sub("", read_console(up.console))
+        text = _ESCAPES.sub("", read_console(up.console))
         is_shut = login is not None and answers[login_port] == REFUSED
         if login:
             say(f"no sshd answers on port {login_port}" if is_shut else f"log in: {login.command(forwards[login_port])}")

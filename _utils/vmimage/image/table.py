@@ -45,12 +45,11 @@ def table_of_plan(plan: dict[str, Any]) -> str:
     :param plan: of :func:`vmimage.build.pipeline.plan_variation`
     """
     base, variation, replaces = plan["base"], plan["variation"], " (replaces what is there)" if plan["replaces"] else ""
-    states = variation["states"] if isinstance(variation["states"], str) else ", ".join(variation["states"])
     digest = "it is on this machine" if base["prepared"] else "it is to be fetched and prepared"
     publish, basis = plan["publish"]["name"] if plan["publish"] else "no", plan["incremental"] or "no"
     rows = {
         "base": f"{base['reference']}: {digest}",
-        "variation": f"{states} of {variation['reference']}, as the minion {variation['id']}",
+        "variation": _variation_of(variation),
         "steps": ", ".join(plan["steps"]),
         "root": plan["root"],
         "files": f"{', '.join(plan['files'][role] for role in ROLES)}{replaces}",
@@ -62,6 +61,13 @@ def table_of_plan(plan: dict[str, Any]) -> str:
     lines += ["", "settings that are not the default:"]
     lines += [f"  {key:<12} {_as_text(value)}" for key, value in plan["settings"].items()]
     return printable("\n".join(lines))
+
+
+def _variation_of(variation: Mapping[str, Any]) -> str:
+    """Which states of what are applied; those of the file_roots have no other name than their own."""
+    listed = variation["states"] if isinstance(variation["states"], str) else ", ".join(variation["states"])
+    where = "the file_roots" if variation["reference"] == listed.replace(", ", ",") else variation["reference"]
+    return f"{listed} of {where}, as the minion {variation['id']}"
 
 
 def _as_text(value: object) -> str:

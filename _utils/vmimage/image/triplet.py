@@ -122,7 +122,8 @@ class Triplet:
                     f"{self.manifest_path} is not as it was written", hint="make the triplet again: vm_create.create_variation"
                 )
             raise ImageUnsound(
-                f"there is no complete triplet {self.name} in {self.directory}", hint="make it: vm_create.create_variation"
+                f"there is no complete triplet {self.name} in {self.directory}",
+                hint=f"make it: vm_create.create_variation {self.name}",
             )
         described = {path: manifest["files"][role] for role, path in self.files().items()}
         described |= {self.directory / facts["path"]: facts for facts in manifest.get("outputs", {}).values()}

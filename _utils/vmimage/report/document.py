@@ -5,9 +5,12 @@ Nothing in it is a script, so that what a log line or a state's comment says can
 
 import base64
 import hashlib
+from pathlib import Path
 
+from vmimage.errors import NotReady
 from vmimage.report.html import Content, Markup, element
 from vmimage.report.style import STYLE
+from vmimage.system.whole_files import write_whole
 
 
 def make_document(title: str, *content: Content) -> str:
@@ -25,3 +28,19 @@ def make_document(title: str, *content: Content) -> str:
     ]
     body = element("main", *content)
     return f"<!doctype html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+
+
+def write_page(path: Path, text: str, *, is_private: bool = False) -> None:
+    """Replace a file that a user has named.
+
+    :param is_private: its owner alone can read it
+    :raises NotReady: naming the path
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a directory")
+        write_whole(path, text, lasts=False, is_private=is_private)
+    except OSError as error:
+        raise NotReady(
+            f"{path} cannot be written: {error.strerror}", hint="give the path of a file, in a directory that is there"
+        ) from error

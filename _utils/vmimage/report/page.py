@@ -9,7 +9,7 @@ from vmimage.errors import NotReady
 from vmimage.image.triplet import Manifest, Triplet
 from vmimage.report.changes import changes, signed_amount
 from vmimage.report.contents import contents
-from vmimage.report.document import make_document
+from vmimage.report.document import make_document, write_page
 from vmimage.report.html import Markup, element, folded, joined, table
 from vmimage.report.log import failures, log, mark_lines
 from vmimage.report.machine import machine
@@ -17,7 +17,6 @@ from vmimage.report.timeline import lay_out_steps, seconds_words, timeline, tota
 from vmimage.root.workspace import Workspace
 from vmimage.system.aliases import StrPath
 from vmimage.system.progress import format_bytes
-from vmimage.system.whole_files import write_whole
 
 _OUTCOMES = {"done": "built", "failed": "failed", "unfinished": "not finished"}
 
@@ -28,16 +27,18 @@ def write_report(triplet: Triplet, workspace: Workspace, path: StrPath | None = 
     :param workspace: its
     :param path: of the page; default: beside the manifest
     :returns: its path
-    :raises NotReady: if nothing is known of any build
+    :raises NotReady: if nothing is known of any build, or the page cannot be written
     """
     found = read_build(triplet, workspace)
     if not found:
         raise NotReady(
-            f"there is no build {triplet.name} to report on in {triplet.directory}", hint="make it: vm_create.create_variation"
+            f"there is no build {triplet.name} to report on in {triplet.directory}",
+            hint=f"make it: vm_create.create_variation {triplet.name}",
         )
     page = Path(path or triplet.directory / f"{triplet.name}.report.html")
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(page, make_page(found), lasts=False, is_private=True)
+    if not path:  # a build that failed has not made it
+        page.parent.mkdir(parents=True, exist_ok=True)
+    write_page(page, make_page(found), is_private=True)
     return page
 
 

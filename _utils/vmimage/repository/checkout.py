@@ -24,7 +24,7 @@ from vmimage.repository.address import Wanted, check_address, parse_revision
 from vmimage.repository.environment import isolated_home
 from vmimage.repository.git import Git
 from vmimage.repository.mercurial import Mercurial
-from vmimage.repository.programs import ProgramFailed
+from vmimage.repository.programs import ProgramFailed, Unreached
 from vmimage.system.address import public_address
 from vmimage.system.aliases import Say, Sleep, StrPath
 from vmimage.system.digest import METADATA, digest_of_tree
@@ -144,7 +144,7 @@ class _Fetching:
         found, is_stale = None if asks_first else self._find_fetched(), False
         if not found:
             try:
-                retried(self._refresh, ProgramFailed, tries=tries, say=self.say, sleep=sleep)
+                retried(self._refresh, Unreached, tries=tries, say=self.say, sleep=sleep)
             except ProgramFailed as trouble:
                 found, is_stale = self._find_fetched() if stale else None, True
                 if not found:

@@ -27,12 +27,16 @@ class ProgramFailed(RepositoryWrong):
     """hg or git failed: because of the network, the server, or the repository."""
 
 
+class Unreached(ProgramFailed):
+    """It failed for a reason that may pass: nobody has refused it, and nothing is known to be wrong."""
+
+
 def ask_program(argv: Argv, environment: Mapping[str, str], doing: str, ok: Collection[int] = (0,)) -> str:
     """Run hg or git; it ends with the caller, and in time.
 
     :param doing: what fails if it fails, for the message
     :returns: what it printed
-    :raises ProgramFailed: with the reason that it gave
+    :raises ProgramFailed: with the reason that it gave; Unreached if another try may help
     :raises ProgramMissing: with the Debian package to install
     """
     check_installed(str(argv[0]))
@@ -61,6 +65,7 @@ def _explained(failed: CommandFailed, doing: str) -> ProgramFailed:
         reasons = [f"it took longer than {_LONGEST_SECONDS} s"]
     elif not reasons:
         reasons = [f"{failed.argv[0]} ended with {failed.code}"]
-    detail = "".join(f"\n    {line[:400]}" for line in lines if len(lines) > 1)
-    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said, re.IGNORECASE)), _LINE)
-    return ProgramFailed(f"{doing}: {reasons[0][:400]}{detail}", hint=hint)
+    detail = "".join(f"\n    {line[:400]}" for line in lines if line != reasons[0])
+    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said, re.IGNORECASE)), None)
+    text = f"{doing}: {reasons[0][:400]}{detail}"
+    return ProgramFailed(text, hint=hint) if hint else Unreached(text, hint=_LINE)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vmimage.root import files, name_servers
 from vmimage.root.mounts import limiting, mount_api_filesystems
-from vmimage.root.name_servers import ask_as_the_root, build_name_servers
+from vmimage.root.name_servers import answer_on_loopback, ask_as_the_root, build_name_servers
 from vmimage.root.runtime import STAND_INS
 from vmimage.system import network
 from vmimage.system.aliases import StrPath
@@ -79,6 +79,8 @@ def work_inside(
         mount_api_filesystems(root)
         ask_as_the_root(kind_of_network)
         swallow_log(root)
+        if not starts_daemons:
+            answer_on_loopback(kind_of_network)
         daemons: AbstractContextManager[None] = nullcontext() if starts_daemons else forbidden_daemons(root)
         limits: AbstractContextManager[list[Path]] = limited(group) if group else nullcontext([])
         with build_name_servers(root, kind_of_network), daemons:

@@ -136,7 +136,7 @@ class Terminal:
         line = f"{mark}{moment.step:<12} {moment.seconds:6.1f} s  {text}"
         width = shutil.get_terminal_size().columns - 1
         end = "\n" if moment.what in ("done", "failed", "noted", "left") else ""
-        self.stream.write(f"\r\x1b[K{line[:width]}{end}")
+        self.stream.write(f"\r\x1b[K{line if end else line[:width]}{end}")  # what stays may take several lines
         self.stream.flush()
 
 

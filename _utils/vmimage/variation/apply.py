@@ -129,6 +129,11 @@ def _find(settings: Settings, host: VariationHost) -> Variation:
 def _from_directory(address: str, minion_id: str, host: VariationHost) -> Variation:
     directory = host.cache_tree(address) if address.startswith("salt://") else Path(address)
     if directory is None or not os.path.isdir(directory):  # also where its name is too long
+        if directory and directory.suffix == ".sls" and directory.is_file():
+            raise VariationMissing(
+                f"the variation {address} is a file",
+                hint=f"give its directory, {directory.parent}, with variation.sls or top.sls",
+            )
         is_relative = not address.startswith(("/", "salt://"))
         more = f"; give an absolute path: this one is looked for below {os.getcwd()}" if is_relative else ""
         raise VariationMissing(

@@ -17,6 +17,7 @@ def prepare() -> None:
     _find_files_in_the_cache()
     _show_pillar_to_states()
     _refuse_unknown_renderers()
+    _say_lines_of_yaml()
     _use_the_pip_of_the_root()
     scan_own_directories_once()
 
@@ -46,6 +47,10 @@ def _say_that_systemd_runs() -> None:
     salt.utils.systemd.booted = lambda context=None: True
     salt.utils.systemd.offline = lambda context=None: False
     salt.utils.systemd.has_scope = lambda context=None: False
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import offline_paths  # type: ignore[import-not-found]  # the copy beside this file
+
+    offline_paths.find_programs_by_path()
 
 
 def _find_files_in_the_cache() -> None:
@@ -107,6 +112,25 @@ def _refuse_unknown_renderers() -> None:
         return found
 
     salt.template.check_render_pipe_str = check
+
+
+def _say_lines_of_yaml() -> None:
+    """Let Salt show the line in which an SLS is no YAML: it leaves it out where libyaml read the SLS, whose marks hold no text."""
+    import salt.utils.yamlloader
+    import yaml
+
+    load = salt.utils.yamlloader.load
+
+    def load_with_text(stream: Any, *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return load(stream, *arguments, **keywords)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            if isinstance(stream, str) and mark and not mark.buffer:
+                error.problem_mark = yaml.Mark(mark.name, mark.index, mark.line, mark.column, stream, mark.index)
+            raise
+
+    salt.utils.yamlloader.load = load_with_text
 
 
 def _use_the_pip_of_the_root() -> None:
