@@ -412,7 +412,8 @@ def test_a_root_gets_the_name_that_it_asks_for(root):
 
 def test_a_root_gets_a_name_that_none_of_its_files_has(root):
     text = "os.makedirs('/run/vm_create', exist_ok=True); open('/run/vm_create/hostname', 'w').write('after')\nos.kill(1, signal.SIGUSR2)\n"
-    text += "time.sleep(0.2)\nprint(os.uname().nodename)"
+    text += "until = time.monotonic() + 20\n"
+    text += "while os.uname().nodename == 'before' and time.monotonic() < until: time.sleep(0.01)\nprint(os.uname().nodename)"
     assert said(root, text, hostname="before") == "after"
 
 

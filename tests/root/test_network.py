@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -40,7 +41,8 @@ it and ssh are restarted:
     - require: [{pkg: a web server is there}]
     - require_in: [{cmd: what is reached}]
 """
-OWN_PORT = 50007
+#: of this process: others test on the same machine, and what asks for any free port gets none of these
+OWN_PORT = random.randrange(10000, 32000)
 
 
 @pytest.fixture
@@ -81,7 +83,8 @@ def variation_for(port, daemons):
     places |= {"ssh": ("127.0.0.1", 22), "web": ("127.0.0.1", 80)}
     words = {f"@{name}@": reach(*place) for name, place in places.items()}
     words["@own@"] = (
-        f"perl -MIO::Socket::INET -e '$kept = IO::Socket::INET->new(Listen => 1, LocalPort => {OWN_PORT}) or die; sleep 3' & sleep 1; "
+        f"perl -MIO::Socket::INET -e '$kept = IO::Socket::INET->new(Listen => 1, LocalPort => {OWN_PORT}) or die; mkdir q(/run/it-listens); sleep 3' & "
+        + "while kill -0 $! && [ ! -e /run/it-listens ]; do sleep 0.1; done; "
         + reach("127.0.0.1", OWN_PORT)
     )
     text = VARIATION + (DAEMONS if daemons else "")

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from building import PROJECT
-from vmimage.system.shell import die_with_parent
+from vmimage.system.shell import tied_to_caller
 
 RUN_SECONDS = 300
 
@@ -89,7 +89,7 @@ class Builder:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
         self.started.append(
-            subprocess.Popen(argv, text=True, env=environment, start_new_session=True, preexec_fn=die_with_parent, **pipes)
+            subprocess.Popen(argv, text=True, env=environment, start_new_session=True, preexec_fn=tied_to_caller(), **pipes)
         )
         return self.started[-1]
 

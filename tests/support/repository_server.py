@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from vmimage.system.shell import die_with_parent
+from vmimage.system.shell import tied_to_caller
 from waiting import wait_until
 
 _CALM = {
@@ -143,7 +143,7 @@ def hg_served(top):
     config.write_text(f"[paths]\n/ = {top}/**\n[web]\nrefreshinterval = 0\nallow-archive =\n")
     words = ["serve", "--address", "127.0.0.1", "--port", "0", "--print-url", "--web-conf", config]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    child = subprocess.Popen(["hg", *words], cwd=top, env=_CALM, preexec_fn=die_with_parent, **pipes)
+    child = subprocess.Popen(["hg", *words], cwd=top, env=_CALM, preexec_fn=tied_to_caller(), **pipes)
     try:
         yield int(re.search(rb":([0-9]+)/", child.stdout.readline())[1])
     finally:

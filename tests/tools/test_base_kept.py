@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 from vmimage.base import prepare
 from vmimage.base.locate import Located
-from vmimage.build import parallel
-from vmimage.errors import BuildDied
+from vmimage.build import parallel, steps
+from vmimage.errors import BuildDied, NotReady
 from vmimage.settings.schema import Settings
 from vmimage.system.background import BackgroundTask
 from vmimage.system.lock import locked
@@ -112,6 +112,30 @@ def test_another_build_waits_until_a_new_base_is_on_the_disk(begin, tmp_path, mo
     assert os.waitpid(pid, 0)[1] == 0 and find() == base
     with locked(Path(base.image).with_suffix(".lock"), "the base"):
         pass
+
+
+def test_a_build_needs_no_room_for_a_base_that_another_build_is_preparing(begin, tmp_path, monkeypatch):
+    held, release = os.pipe()
+    sync = prepare.sync
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "sync", lambda path: os.read(held, 1) and sync(path))
+        _, keeping, find = begin()
+
+    def check(settings, kind, prepared, size):
+        if not prepared:
+            raise NotReady("there is room for no other base")
+
+    monkeypatch.setattr(steps, "check_machine", check)
+    build = SimpleNamespace(settings=Settings(cache=str(tmp_path)), progress=Progress())
+    located = Located("base.img", "raw", f"sha256:{'0' * 64}", "by its digest")
+    waiting = BackgroundTask(lambda: steps._check_machine(build, located), "another build")
+    time.sleep(0.3)
+    os.write(release, b"1")
+    keeping.finish()
+    waiting.finish()
+    monkeypatch.setattr(prepare, "find_prepared", lambda *_: None)
+    with pytest.raises(NotReady):
+        steps._check_machine(build, located)
 
 
 def test_a_base_that_somebody_has_touched_is_read_again_by_one_build_at_a_time(begin):

@@ -50,3 +50,32 @@ def test_a_process_that_is_begun_takes_signals_again():
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) > before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     assert BackgroundTask(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()), "work").finish() == before
+
+
+#: what starts a program is killed when the program is forked and is not tied to it yet
+KILLED = """
+import os, signal, sys, time
+from vmimage.system import syscalls
+from vmimage.system.shell import started
+
+prctl = syscalls.prctl
+
+def late(*arguments):
+    parent = os.getppid()
+    os.kill(parent, signal.SIGKILL)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    prctl(*arguments)
+
+syscalls.prctl = late
+with started(["echo", "it runs"], sys.stdout):
+    pass
+"""
+
+
+def test_a_program_whose_caller_is_killed_as_it_begins_does_not_run(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED], capture_output=True, timeout=60, check=False
+    )  # until nobody has its pipes
+    assert ended.returncode == -signal.SIGKILL and ended.stdout == b"", ended.stderr

@@ -294,8 +294,7 @@ def is_as_it_was(
 
     :param reading: of :func:`begin_reading`, or one that builds share
     :param digest: ``ALGORITHM:HEX``, default what was noted of a prepared base
-    :param mounted: what the image was like as it was mounted (:func:`vmimage.system.digest.identity_of`): that file, and no other
-        that has its name by now, is asked about
+    :param mounted: its identity as it was mounted (:func:`vmimage.system.digest.identity_of`); another may have its name by now
     """
     before, found = reading.finish()
     record = {"digest": digest} if digest else _read_record(image)
@@ -332,10 +331,10 @@ def _move_aside(image: Path) -> None:
 
 
 def make_room(settings: Settings, located: Located, progress: Progress) -> bool:
-    """Remove what was set aside, and of a base that is not prepared what is there; returns whether there was anything."""
+    """Remove what was set aside, and of a base that nobody prepares now what is there; returns whether there was anything."""
     image = image_path(settings, located)
     found = [*image.parent.glob("*.damaged")]
-    with suppress(WorkspaceBusy, OSError), locked(image.with_suffix(".lock"), f"the base {image}"):
+    with suppress(OSError), _locked(image, located, progress):
         if not find_prepared(settings, located):
             if image.exists() and image.with_suffix(".json").exists():
                 progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")

@@ -81,13 +81,16 @@ def fetch_base(build: Build) -> Base:
 
 def _check_machine(build: Build, located: Located) -> None:
     """Refuse a machine that cannot build; what is no base any more gives way where its room is needed."""
-    needs = build.settings, located.format, prepare.find_prepared(build.settings, located), locate.file_bytes(located)
+
+    def check() -> None:
+        prepared = prepare.find_prepared(build.settings, located)
+        check_machine(build.settings, located.format, prepared, locate.file_bytes(located))
+
     try:
-        check_machine(*needs)
+        check()
     except NotReady:
-        if not prepare.make_room(build.settings, located, build.progress):
-            raise
-        check_machine(*needs)
+        prepare.make_room(build.settings, located, build.progress)  # or another build has prepared it meanwhile
+        check()
 
 
 def _basis(build: Build, base: Base) -> Basis | None:

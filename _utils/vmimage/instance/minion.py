@@ -10,7 +10,7 @@ from typing import Any
 
 from vmimage.errors import CallFailed, ProgramMissing
 from vmimage.system.aliases import Argv, Say
-from vmimage.system.shell import die_with_parent, find_program, host_environment, run
+from vmimage.system.shell import find_program, host_environment, run, tied_to_caller
 
 _ERROR = "Error running "
 _GRACE_SECONDS = 60  # a build that is stopped removes its partial files: less than the 90 s that systemd waits
@@ -47,7 +47,7 @@ class Minion:
                 argv,
                 stdout=answer,
                 on_line=on_line,
-                preexec=die_with_parent,
+                preexec=tied_to_caller(),
                 env=host_environment(),
                 ok=range(256),  # states that failed are in the answer
                 grace_seconds=_GRACE_SECONDS,

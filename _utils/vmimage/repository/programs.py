@@ -2,13 +2,12 @@
 
 import re
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from vmimage.errors import CommandFailed, RepositoryWrong
-from vmimage.system import syscalls
 from vmimage.system.address import public_address
 from vmimage.system.aliases import Argv
-from vmimage.system.shell import check_installed, run
+from vmimage.system.shell import check_installed, run, tied_to_caller
 
 _LONGEST_SECONDS = 1800  # for one run of a program, however busy it looks
 
@@ -42,14 +41,19 @@ def ask_program(argv: Argv, environment: Mapping[str, str], doing: str, ok: Coll
     """
     check_installed(str(argv[0]))
     try:
-        return run(argv, ok=ok, env=environment, preexec=_bound).output
+        return run(argv, ok=ok, env=environment, preexec=_bound()).output
     except CommandFailed as failed:
         raise _explained(failed, doing) from None
 
 
-def _bound() -> None:
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.alarm(_LONGEST_SECONDS)
+def _bound() -> Callable[[], None]:
+    tie = tied_to_caller()
+
+    def bind() -> None:
+        tie()
+        signal.alarm(_LONGEST_SECONDS)
+
+    return bind
 
 
 def _explained(failed: CommandFailed, doing: str) -> ProgramFailed:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from vmimage.errors import NotReady, ProgramMissing
-from vmimage.system.shell import die_with_parent, find_program, host_environment, run
+from vmimage.system.shell import find_program, host_environment, run, tied_to_caller
 
 PRIVATE, HOST, NONE = "private", "host", "none"
 _PROGRAM, _DEVICE = "slirp4netns", "tap0"
@@ -64,7 +64,7 @@ def connected(pid: int) -> Iterator[None]:
         stderr=subprocess.PIPE,
         pass_fds=[signal_ready],
         env=host_environment(),
-        preexec_fn=die_with_parent,
+        preexec_fn=tied_to_caller(),
     )
     os.close(signal_ready)
     try:

@@ -155,8 +155,10 @@ def started(
     words = _words(argv)
     check_installed(words[0])
 
+    tie = tied_to_caller()
+
     def prepare() -> None:
-        die_with_parent()
+        tie()
         if preexec:
             preexec()
 
@@ -185,7 +187,7 @@ def begun(argv: Argv) -> Callable[[], None]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=host_environment(),
-        preexec_fn=die_with_parent,
+        preexec_fn=tied_to_caller(),
     )
 
     def finish() -> None:
@@ -196,9 +198,16 @@ def begun(argv: Argv) -> Callable[[], None]:
     return finish
 
 
-def die_with_parent() -> None:
-    """For ``preexec``: the program ends with its parent, however that ends."""
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+def tied_to_caller() -> Callable[[], None]:
+    """For ``preexec``: the program ends with this process, however this ends, and be it before the program has begun."""
+    parent = os.getpid()
+
+    def tie() -> None:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
 
 
 def _words(argv: Argv) -> list[str]:
