@@ -78,7 +78,7 @@ class Host:
             errors = self.compile_pillar(self.opts["id"], self.grains).get("_errors") or errors
         raise SettingsWrong(
             f"the pillar of this minion does not compile:{show_errors(errors, of_pillar=True)}",
-            hint="salt-call pillar.items shows it",
+            hint="correct the SLS of the pillar: what stands in it would be the default",
         )
 
     def credentials(self, settings: Settings, *, wanted: Wanted) -> Credentials | None:
