@@ -22,7 +22,7 @@ import time
 import salt.cache
 import salt.client
 import salt.minion
-from salt.exceptions import CommandExecutionError, NotImplemented, SaltException  # noqa: A004
+from salt.exceptions import CommandExecutionError, NotImplemented, SaltCacheError, SaltException  # noqa: A004
 from vmimage.errors import CallFailed, VmImageError, printable
 from vmimage.fleet import fleet
 from vmimage.fleet.metrics import make_metrics
@@ -54,6 +54,27 @@ def _salt_errors():
         raise _Refused(printable(f"{type(error).__name__}: {error}")) from error
 
 
+class _Cache:
+    """Salt's cache.  Salt sees whether an entry is there, and then reads or removes it: another process may have removed it in between."""
+
+    def __init__(self, opts):
+        self._cache = salt.cache.factory(opts)
+        self.store, self.list = self._cache.store, self._cache.list
+
+    def fetch(self, bank, key):
+        return _again_if_gone(lambda: self._cache.fetch(bank, key))
+
+    def flush(self, bank, key):
+        return _again_if_gone(lambda: self._cache.flush(bank, key))
+
+
+def _again_if_gone(call):
+    try:
+        return call()
+    except SaltCacheError:  # what is gone by now is not there, and all else fails again
+        return call()
+
+
 class _Client:
     """Salt's jobs, whose errors are those of the machinery."""
 
@@ -79,7 +100,7 @@ def _called():
 
 def _open():
     """The fleet of the master's configuration."""
-    return fleet.Fleet(__opts__, salt.cache.factory(__opts__), _Client(__opts__))
+    return fleet.Fleet(__opts__, _Cache(__opts__), _Client(__opts__))
 
 
 def _notified(opened, work):

@@ -26,7 +26,7 @@ _HERE = Path(__file__).resolve().parent
 IMPORTED_FROM = _HERE.parent
 #: of a checkout, or of the minion's extension_modules
 TOP = IMPORTED_FROM.parent
-_MODULES = ("vm_create.py", "vm_kmod.py", "vm_sysctl.py")  # by name: they may lie among those of others
+_MODULES = ("vm_create.py", "vm_kmod.py", "vm_mount.py", "vm_sysctl.py")  # by name: they may lie among those of others
 _TOP_SLS = "base:\n  '*':\n    - ami_creator\n"
 #: what pip installs where it is asked for, by the name of the extra
 EXTRAS = {

@@ -208,7 +208,7 @@ class Host:
     def providers(self) -> dict[str, str]:
         """The modules that replace Salt's own inside a root: ``{what they provide: text of the module}``."""
         directory = delivery.modules_directory()
-        return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("kmod", "sysctl")}
+        return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("kmod", "mount", "sysctl")}
 
     def versions(self) -> dict[str, str]:
         """The versions of the programs that make a build."""

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from vmimage.system.digest import read_record, write_record
 
 #: what a build that has nothing in its cache does, in its own order; without what a variation and its package do in the root
 STEPS = ("base", "root", "update", "variation", "seal", "kernel", "pack", "close", "shrink", "triplet")
@@ -17,9 +18,9 @@ KEPT = (
     "rename cache/downloads/*-SHA256SUMS",
     "rename cache/downloads/*-SHA256SUMS.etag",
     "rename cache/digests.json",
-    "rename cache/bases/raw-*-5.img",
-    "rename cache/bases/raw-*-5.digest",
-    "rename cache/bases/raw-*-5.json",
+    "rename cache/bases/raw-*-5-xxh3_128.img",
+    "rename cache/bases/raw-*-5-xxh3_128.digest",
+    "rename cache/bases/raw-*-5-xxh3_128.json",
     "rename cache/apt/partial-*/record.json",
     "rename cache/apt/*",
     "rename cache/apt/archives/*/own_1_all.deb",
@@ -32,9 +33,9 @@ SYNCED = (
     "fsync cache/downloads/*-SHA256SUMS.partial.etag.partial",
     "fsync cache/downloads/*-SHA256SUMS.partial",
     "fsync cache/digests.json.partial",
-    "fsync cache/bases/raw-*-5.img",
-    "fsync cache/bases/raw-*-5.digest.partial",
-    "fsync cache/bases/raw-*-5.json.partial",
+    "fsync cache/bases/raw-*-5-xxh3_128.img",
+    "fsync cache/bases/raw-*-5-xxh3_128.digest.partial",
+    "fsync cache/bases/raw-*-5-xxh3_128.json.partial",
     "fsync cache/apt/partial-*/lists/*Release",
     "fsync cache/apt/partial-*/lists/*Packages",
     "fsync cache/apt/partial-*/record.json.partial",
@@ -96,6 +97,26 @@ def test_a_place(fault, kind, place, what):
     code, said = fault.job.build({"place": numbered(place), "what": what})
     assert numbered(place) in fault.job.places(), "the build never came there"
     fault.judge(kind, code, said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "what"),
+    [
+        ("a rename without room", "rename cache/apt/*/record.json", "ENOSPC"),
+        ("a kill before a rename", "rename cache/apt/*/record.json", "kill"),
+        ("an fsync that fails", "fsync cache/apt/*/record.json.partial", "EIO"),
+    ],
+    ids=["ENOSPC rename", "kill rename", "EIO fsync"],
+)
+def test_a_place_where_a_build_finds_out_more_of_the_lists_that_builds_share(fault, kind, place, what):
+    """As where the build that fetched them brought newer packages: a build that has nothing in its cache knows all at once."""
+    fault.begin_warm()
+    (path,) = fault.job.cache.glob("apt/*/record.json")
+    write_record(path, {**read_record(path), "newest": None})
+    code, said = fault.job.build({"place": numbered(place), "what": what})
+    assert numbered(place) in fault.job.places(), "the build never came there"
+    fault.judge(kind, code, said)
+    assert read_record(path)["newest"], "the build without a fault knows it"
 
 
 def test_every_rename_and_every_fsync_of_a_build_is_among_the_places(fault):

@@ -387,8 +387,10 @@ def test_what_supervises_a_root_survives_its_programs(attack, root):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_a_program_that_its_own_child_ends_is_an_error_at_once(number, root):
     text = f"program = os.getpid()\nif os.fork() == 0: os.kill(program, {int(number)}); time.sleep(300)\ntime.sleep(300)"
-    with pytest.raises(CommandFailed, match="killed by signal 9"):
+    with pytest.raises(CommandFailed, match="killed by signal 9") as caught:
         run_hostile(root, text)
+    said = f"this program was stopped by {number.name}, and nothing would ever let it go on: it is killed"
+    assert (said in str(caught.value)) == (number != signal.SIGKILL)
 
 
 def test_what_a_program_leaves_behind_ends_with_it(root):
@@ -437,7 +439,7 @@ def test_what_is_kept_in_memory_has_an_end(place, share, root):
 @pytest.fixture
 def few_processes(monkeypatch, lacking):
     monkeypatch.setattr(groups, "PROCESSES", 50)
-    with groups.limited("vm_create-test-probe") as made:
+    with groups.limited(f"vm_create-test-probe-{os.getpid()}") as made:
         if not any((group / "pids.max").exists() for group in made):
             lacking("needs a control group that limits processes: run as a service with Delegate=yes")
 
@@ -460,7 +462,7 @@ except BlockingIOError:
 
 def test_more_memory_than_the_share_is_an_error_of_the_program_alone(monkeypatch, root, lacking):
     monkeypatch.setattr(groups, "MEMORY_SHARE", 0.02)
-    with groups.limited("vm_create-test-probe") as made:
+    with groups.limited(f"vm_create-test-probe-{os.getpid()}") as made:
         if not any((group / f"memory.{name}").exists() for group in made for name in ("max", "limit_in_bytes")):
             lacking("needs a control group that limits memory: run as a service with Delegate=yes")
     swapped = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10

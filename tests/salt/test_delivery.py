@@ -133,7 +133,13 @@ def works(minion, salt_call):
         assert tar.extractfile("states/ami_creator.sls").read() == (PROJECT / "states/ami_creator.sls").read_bytes()
         packed = set(tar.getnames())
     assert packed >= {str(path.relative_to(PROJECT)) for path in (PROJECT / "_utils/vmimage").rglob("*.py")}
-    assert packed >= {"_modules/vm_create.py", "_modules/vm_kmod.py", "_modules/vm_sysctl.py", "_states/vm_image.py"}
+    assert packed >= {
+        "_modules/vm_create.py",
+        "_modules/vm_kmod.py",
+        "_modules/vm_mount.py",
+        "_modules/vm_sysctl.py",
+        "_states/vm_image.py",
+    }
 
 
 def test_every_function_tells_how_to_call_it(minion):

@@ -58,8 +58,8 @@ def processes_inside():
 
 def groups_of(salt, name):
     """Control groups of a build, wherever they are."""
-    wanted = group_name(Settings(workspace=str(salt.workspace), name=name))
-    return [str(path) for path in Path("/sys/fs/cgroup").rglob(wanted)]
+    of_workspace = group_name(Settings(workspace=str(salt.workspace), name=name)).partition(".")[0]
+    return [str(path) for path in Path("/sys/fs/cgroup").rglob(f"{of_workspace}.*")]
 
 
 def cache_with(base, directory):

@@ -13,9 +13,11 @@ import traceback
 from contextlib import contextmanager
 
 import pytest
+from vmimage.apt import cache as apt_cache
 from vmimage.apt import lists as apt_lists
 from vmimage.apt import unpacked as apt_unpacked
 from vmimage.apt.cache import AptCache
+from vmimage.errors import CommandFailed
 from vmimage.system import syscalls
 from vmimage.system.shell import run
 
@@ -410,6 +412,80 @@ def test_lists_are_taken_for_just_read_only_while_they_are_those_that_were_share
     assert was_read == [] and [path.endswith(name) for path in to_read] == [True]
 
 
+def test_lists_and_packages_of_a_salt_with_another_algorithm_are_not_taken_for_damaged(apt, tmp_path, monkeypatch):
+    download(apt)
+    apt.keep_lists()
+    keep_all(apt)
+    for module in (apt_lists, apt_cache):
+        monkeypatch.setattr(module, "QUICK", "sha256")  # where Salt brings no xxhash
+    other = begun(AptCache(tmp_path / "cache", tmp_path / "other", apt.root, "sha256:base"))
+    assert not other.drop_damaged_lists(pytest.fail) and other._drop_damaged(pytest.fail)
+    assert apt.shared.is_dir() and kept(apt) == [NAME]
+
+
+@pytest.mark.hostile("traps in a root")
+def test_a_link_that_a_root_puts_in_place_of_a_list_while_it_is_copied_is_not_followed(apt, tmp_path, monkeypatch):
+    """As it may: what is newer is computed in the root meanwhile."""
+
+    def copy_raced(argv):
+        run(argv)
+        for path in argv[-1].iterdir():
+            path.unlink()
+            path.symlink_to("/dev/no-such-device")
+
+    monkeypatch.setattr(apt_lists, "run", copy_raced)
+    with apt.copying() as partial:
+        assert apt.copy_lists("lists", partial) == {} and not [*(partial / "lists").iterdir()]
+
+
+@pytest.mark.hostile("traps in a root")
+@pytest.mark.parametrize("trap", [lambda path: path.symlink_to("secret"), os.mkfifo], ids=["a link", "a pipe"])
+def test_what_a_root_puts_in_place_of_a_list_while_it_is_read_is_not_read(trap, apt, tmp_path):
+    (tmp_path / "secret").write_text("of the builder")
+    trap(tmp_path / "list")
+    (digest,) = apt_lists.digests_of([tmp_path / "list"])
+    assert digest.startswith("unreadable")
+
+
+@pytest.mark.hostile("traps in a root")
+def test_a_link_that_a_root_puts_in_place_of_a_package_while_it_is_copied_does_not_come_into_the_cache(
+    apt, tmp_path, monkeypatch
+):
+    (tmp_path / "elsewhere").write_bytes(apt.deb)
+    monkeypatch.setattr(shutil, "copyfile", lambda path, partial, **_: os.symlink(tmp_path / "elsewhere", partial))
+    download(apt)
+    apt.keep_lists()
+    apt.keep_archives()
+    assert kept(apt) == []
+
+
+def test_what_could_not_be_read_when_it_came_is_not_taken_for_whole_later(apt, tmp_path, monkeypatch):
+    def fail(path, algorithm):
+        raise OSError(5, "Input/output error")
+
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+    with monkeypatch.context() as patch:
+        patch.setattr(apt_lists, "digest_of_file", fail)
+        apt.keep_lists()
+        cache.begin()
+        assert cache._find_damaged_lists()
+
+
+def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):
+    digests = apt.keep_lists()
+    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
+
+    def run_full(argv):
+        run(argv)
+        (argv[-1] / argv[-2].name).write_bytes(b"the beginning")
+        raise CommandFailed(argv, 1, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apt_lists, "run", run_full)
+        assert not cache.begin(just_read=digests)
+    assert cache._find_damaged_lists()
+
+
 def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):
     def fail(path, algorithm):
         raise OSError(5, "Input/output error")
@@ -578,6 +654,30 @@ def test_a_dpkg_waits_for_what_is_being_decompressed_and_gets_that(apt, dpkg_deb
     monkeypatch.setattr(apt, "_keep_unpacked", lambda *_: None)
     apt.unpack()
     assert found == [b"of the cache"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("which", ["the first", "the second"])
+def test_a_dpkg_gets_what_its_package_holds_while_another_build_replaces_the_package(
+    apt, dpkg_deb, tmp_path, monkeypatch, which, when
+):
+    """Packages of the same name and another size, as an archive has them that builds a version again."""
+    apt.unpack()
+    first, second = apt.deb, made_package(tmp_path, "another\n")
+    (tmp_path / "second").write_bytes(second)
+    (tmp_path / "second.tar").write_bytes(content_of(second, tmp_path))
+    replaced = f"rm {apt.unpacked}/{NAME}.tar; mv {tmp_path}/second {apt.archives}/{NAME}; mv {tmp_path}/second.tar {apt.unpacked}/{NAME}.tar"
+    compared = f'{shutil.which("cmp")} "$@"; code=$?'
+    words = [replaced, compared] if when == "before" else [compared, replaced]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cmp").write_text("\n".join(["#!/bin/sh", *words, "exit $code"]))
+    (tmp_path / "bin/cmp").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    package = first if which == "the first" else second
+    (tmp_path / "own-copy" / NAME).write_bytes(package)
+    with dpkg_deb() as running:
+        assert running.stdout.read() == content_of(package, tmp_path)
+    assert running.returncode == 0 and not (tmp_path / "second").exists()
 
 
 def test_packages_that_were_read_beside_the_build_are_read_again_only_where_they_are_others(apt, monkeypatch):

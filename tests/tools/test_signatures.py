@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from vmimage.base import locate
 from vmimage.base.locate import locate_base
 from vmimage.errors import BaseRefused, BaseUnverified, SettingsWrong
 from vmimage.settings.gather import gather_settings
@@ -133,6 +134,22 @@ def signed(here, gpg):
 
 
 needs_gpg = pytest.mark.needs("gpg", "gpgconf", "gpgv")
+
+
+@needs_gpg
+def test_the_signature_is_of_what_was_read_although_another_build_fetches_another_checksum_file(here, signed, monkeypatch):
+    settings, good = signed(), (here / "SHA512SUMS").read_text()
+    (here / "base.img").write_bytes(IMAGE + b"of a mirror that nobody should trust")
+    (here / "SHA512SUMS").write_text(f"{hashlib.sha512((here / 'base.img').read_bytes()).hexdigest()}  base.img\n")
+    check = locate._check_signature
+
+    def late(*arguments):
+        (here / "SHA512SUMS").write_text(good)
+        return check(*arguments)
+
+    monkeypatch.setattr(locate, "_check_signature", late)
+    with pytest.raises(BaseUnverified, match="signature .* is not good"):
+        located(here, **settings)
 
 
 @needs_gpg

@@ -1,3 +1,4 @@
+import fcntl
 import subprocess
 import sys
 
@@ -47,3 +48,23 @@ def test_a_lock_goes_with_its_holder_however_that_ends(tmp_path, holder, end):
 def test_another_workspace_is_free_meanwhile(tmp_path, holder):
     with Workspace(tmp_path, "other").locked():
         pass
+
+
+def test_a_build_that_begins_while_another_process_looks_whether_there_is_one_begins(tmp_path, monkeypatch):
+    workspace, flock = Workspace(tmp_path, "web"), fcntl.flock
+    with workspace.locked():
+        pass
+    begun = []
+
+    def meet(descriptor, kind):
+        if kind & fcntl.LOCK_EX and not begun:
+            with open(tmp_path / "web/lock") as looking:
+                flock(looking, fcntl.LOCK_SH)
+                begun.append("looked at")
+                flock(descriptor, kind)
+        flock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", meet)
+    with workspace.locked():
+        assert begun and workspace.is_busy()
+    assert not workspace.is_busy()

@@ -151,6 +151,15 @@ def test_what_a_killed_build_left_of_a_base_gives_way_where_its_room_is_needed(t
     assert [path.name for path in (tmp_path / "bases").iterdir()] == [f"{stem}.lock"]
 
 
+def test_a_cache_that_is_only_read_has_no_room_to_give(tmp_path, tree, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    tree(tmp_path / "bases", {"other.damaged": "half"})
+    monkeypatch.setattr(os, "open", refuse)
+    assert not base.make_room(Settings(cache=str(tmp_path)), LOCATED, Progress()), "and what the build lacks is said"
+
+
 def test_a_base_that_is_changed_while_its_digest_is_taken_is_refused(tmp_path):
     path = tmp_path / "base.img"
     path.write_bytes(bytes(1080) + b"\x53\xef" + bytes(1000))

@@ -1,6 +1,7 @@
 """What stands in for systemd's programs in a root: names of units, words of commands, files of assignments."""
 
 import os
+import sys
 
 import pytest
 from vmimage.variation.in_root import (
@@ -8,6 +9,7 @@ from vmimage.variation.in_root import (
     offline_hostname,
     offline_run,
     offline_settings,
+    offline_swap,
     offline_sysctl,
     offline_systemctl,
 )
@@ -39,7 +41,8 @@ def test_options_may_stand_anywhere_and_take_their_value_along():
 @pytest.fixture
 def units(tmp_path, monkeypatch):
     """A directory of units in place of the root's, and a file of what runs."""
-    monkeypatch.setattr(offline_systemctl, "_PLACES", (str(tmp_path),))
+    for module in (offline_systemctl, sys.modules["offline_units"]):  # the programs of a root import each other by these names
+        monkeypatch.setattr(module, "PLACES", (str(tmp_path),))
     monkeypatch.setattr(offline_systemctl, "_REMEMBERED", str(tmp_path / "remembered"))
     monkeypatch.setattr(offline_systemctl, "file_state", lambda name: "disabled")
     return tmp_path
@@ -204,6 +207,9 @@ def test_a_static_name_is_the_kernels_too_and_a_pretty_name_is_not(written, monk
         (["-p", "NONE"], 255, "No such file"),
         (["-w", "vm.swappiness=10"], 1, "vm.swappiness=10: the kernel that runs is the builder's"),
         (["vm.swappiness=10"], 1, "/etc/sysctl.d"),
+        (["-pREAD"], 0, "vm.swappiness = 10"),
+        (["-qpREAD"], 0, ""),
+        (["-pOTHER"], 1, "no boot of the image reads"),
     ],
 )
 def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel_would_have(
@@ -220,6 +226,21 @@ def test_sysctl_loads_what_a_boot_reads_and_refuses_what_only_the_running_kernel
     assert offline_sysctl.main(words) == code
     heard = "".join(capsys.readouterr())
     assert said in heard if said else not heard
+
+
+def test_swap_is_used_at_boot_where_fstab_names_it(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fstab").write_text("# /swap.old none swap sw 0 0\n/swapfile none swap sw 0 0\nUUID=a / ext4 defaults 0 1\n")
+    known = offline_swap.swap_of_fstab(str(tmp_path / "fstab"))
+    assert known == {"/swapfile"} and offline_swap.swap_of_fstab(str(tmp_path / "none")) == set()
+    monkeypatch.setattr(offline_swap, "swap_of_fstab", lambda: known)
+    assert [offline_swap.main("swapon", words) for words in (["-p", "10", "/swapfile"], ["-a"], ["--show"], ["/swap.old"])] == [
+        0,
+        0,
+        0,
+        1,
+    ]
+    assert "/swap.old" in capsys.readouterr().err
+    assert offline_swap.main("swapoff", ["/swap.old"]) == 0
 
 
 def test_hostname_knows_whether_a_name_is_asked_for_or_to_be_set(tmp_path):
@@ -254,3 +275,7 @@ def test_chattr_takes_along_what_it_is_told_of_and_changes_nothing_of_it(tmp_pat
     offline_chattr.main(["-R", "+i", f"{tmp_path}/top"])
     assert {path.removeprefix(f"{tmp_path}/") for path in taken} == {"top", "top/below", "top/link", "top/below/file"}
     assert run == [["chattr", "-R", "+i", f"{tmp_path}/top"]] and (tmp_path / "top/below/file").stat().st_mtime_ns == before
+
+
+def test_a_file_in_run_is_gone_when_the_image_boots():
+    assert not [pattern for pattern in offline_sysctl._READ_AT_BOOT if pattern.startswith("/run/")]

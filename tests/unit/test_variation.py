@@ -4,7 +4,7 @@ import pytest
 from vmimage.errors import SettingsWrong, VariationMissing
 from vmimage.settings.gather import gather_settings
 from vmimage.variation.apply import find_variation, grains_of, minion_config, visible_pillar
-from vmimage.variation.in_root import named_by_id
+from vmimage.variation.in_root import image_grains
 
 
 class Files:
@@ -142,6 +142,7 @@ def test_grains_are_read_from_the_release_of_the_root(root, tree):
         "osrelease": "24.04",
         "oscodename": "noble",
         "osfullname": "Ubuntu",
+        "virtual": "kvm",
     }
 
 
@@ -154,13 +155,13 @@ def test_a_build_does_not_take_place_among_the_states(tmp_path, tree, key):
 
 
 def test_grains_of_a_name_are_of_the_id_until_a_state_names_the_machine(monkeypatch):
-    monkeypatch.setattr(named_by_id, "__opts__", {"id": "web1.example.org", "vm_create_name": "localhost"}, raising=False)
-    monkeypatch.setattr(named_by_id.socket, "gethostname", lambda: "localhost")
-    names = named_by_id.names()
+    monkeypatch.setattr(image_grains, "__opts__", {"id": "web1.example.org", "vm_create_name": "localhost"}, raising=False)
+    monkeypatch.setattr(image_grains.socket, "gethostname", lambda: "localhost")
+    names = image_grains.names()
     assert (names["fqdn"], names["nodename"], names["host"], names["domain"]) == (
         *["web1.example.org"] * 2,
         "web1",
         "example.org",
     )
-    monkeypatch.setattr(named_by_id.socket, "gethostname", lambda: "shop")
-    assert named_by_id.names() == {}
+    monkeypatch.setattr(image_grains.socket, "gethostname", lambda: "shop")
+    assert image_grains.names() == {}

@@ -210,7 +210,8 @@ class AptCache(AptLists):
             return False
         try:
             shutil.copyfile(path, partial, follow_symlinks=False)
-            if digest_of_file(partial) != f"sha256:{digest}":
+            # a link, if the root has just put one there, leads to what the builder must not open
+            if partial.is_symlink() or digest_of_file(partial) != f"sha256:{digest}":
                 return False
             (self.unpacked / f"{target.name}.tar").unlink(missing_ok=True)  # of another package by this name
             os.replace(partial, target)

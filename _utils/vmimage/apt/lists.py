@@ -1,7 +1,8 @@
 """What apt downloads of lists, shared by builds and kept out of images.
 
 CACHE/apt/KEY/lists, KEY/bin   apt's lists as the update of a root found them, and what apt computed from them; KEY is a digest of
-                               the base and of the root's sources, so that no root reads lists that another base vouched for
+                               the base and of the root's sources, so that no root reads lists that another base vouched for; and of
+                               how they are read, so that a Salt without xxhash takes nothing for damaged
 CACHE/apt/KEY/record.json      what the archives offered then, which packages are the newest by that, and digests of both
 CACHE/apt/left-*               lists that are no longer shared, until no build is shown them
 
@@ -12,6 +13,7 @@ No program of a root reads any before all are read here: what is damaged, or has
 import fcntl
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +53,7 @@ class AptLists:
 
     def __init__(self, cache: StrPath, own: StrPath, root: StrPath, base_digest: str) -> None:
         self.top, self.own, self.root = Path(cache) / "apt", Path(own), root
-        self.key = hashlib.sha256("\n".join([base_digest, *_sources(root)]).encode()).hexdigest()[:32]
+        self.key = hashlib.sha256("\n".join([QUICK, base_digest, *_sources(root)]).encode()).hexdigest()[:32]
         self.shared = self.top / self.key
 
     def show_lists(self) -> None:
@@ -79,13 +81,16 @@ class AptLists:
             damaged: list[Path] = []
             record = read_record(self.shared / "record.json", damaged.append)
             known = {"digests": {}, **record} if record else {"damaged": [*map(os.fspath, damaged)]}
-            if is_read := bool(just_read) and known.get("digests") == just_read:
+            is_read = bool(just_read) and known.get("digests") == just_read
+            if record and not (by_overlay and self._mount_lists(partial)):
+                try:
+                    for name in _LISTED:
+                        _copy(plain_files(self.shared / name), partial / name)
+                except CommandFailed:  # what a disk cannot read, or has no room for, is damaged, too
+                    is_read = False
+            if is_read:
                 del known["digests"]
             write_json(partial / "known.json", known, lasts=False)
-            if record and not (by_overlay and self._mount_lists(partial)):
-                for name in _LISTED:
-                    with suppress(CommandFailed):  # what a disk cannot read is damaged, too
-                        _copy(plain_files(self.shared / name), partial / name)
         partial.rename(self.own)
         return is_read
 
@@ -206,6 +211,8 @@ class AptLists:
         """
         (partial / name).mkdir()
         _copy(plain_files(self.own / name, "*_*" if name == "lists" else "*.bin"), partial / name)
+        for path in {*(partial / name).iterdir()} - {*plain_files(partial / name)}:
+            path.unlink()  # a link that a program of the root has just put there: it may lead to a device of the builder
         if name == "lists":
             for path in (partial / name).iterdir():
                 sync(path)  # apt believes what it finds beside an InRelease: no half after a crash
@@ -273,9 +280,16 @@ def digests_of(files: Collection[Path]) -> list[str]:
 
 def _digest(path: Path) -> str:
     try:
-        return digest_of_file(path, QUICK)
-    except OSError:  # what a disk cannot read is damaged, too
-        return "unreadable"
+        # a program of a root that is shown the file may put a link or a pipe there at this instant
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return digest_of_file(f"/proc/self/fd/{descriptor}", QUICK)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass
+    return f"unreadable {uuid.uuid4().hex}"  # what a disk cannot read is damaged, too, and what could not be read when it came
 
 
 def _is_file(path: Path) -> bool:

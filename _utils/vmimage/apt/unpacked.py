@@ -36,7 +36,10 @@ if [ "$#" = 2 ] && [ "$1" = --fsys-tarfile ]; then
         flock -s -w 1 9 2> /dev/null
         [ ! -e "$tar.partial" ] || flock -s "$tar.partial" true 2> /dev/null
     fi
-    [ -e "$tar" ] && cmp -s "$package" "$shared" && exec cat "$tar"
+    if [ -e "$tar" ]; then
+        # the tar of another package may take its place at any instant: then it is not of what was compared
+        {{ cmp -s "$package" "$shared" && [ "$tar" -ef /proc/self/fd/8 ] && exec cat <&8; }} 8< "$tar"
+    fi
 fi
 exec /usr/bin/dpkg-deb "$@"
 """

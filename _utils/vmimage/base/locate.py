@@ -1,6 +1,7 @@
 """The base: found, wherever it is, and verified."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -161,9 +162,9 @@ def _verify(
         candidates = [(settings.base, pattern.format(name=name)) for pattern in _CHECKSUM_FILES]
     for address, beside in candidates:
         sums = fetch_beside(address, beside, downloads, cache_file)
-        expected = find_in_checksums(sums.read_text(encoding="utf-8", errors="replace"), name) if sums else None
-        if sums and expected:
-            signed = _check_signature(settings, address, beside, sums, downloads, cache_file)
+        text = sums.read_bytes() if sums else b""
+        if expected := find_in_checksums(text.decode(errors="replace"), name):
+            signed = _check_signature(settings, address, beside, text, downloads, cache_file)
             check_digest(path, expected, table, progress.moved)
             return f"{expected[0]} from {beside}{signed}"
     if settings.base_hash:
@@ -182,9 +183,12 @@ def _verify(
 
 
 def _check_signature(
-    settings: Settings, address: str, beside: str, sums: Path, downloads: Path, cache_file: CacheFile | None
+    settings: Settings, address: str, beside: str, sums: bytes, downloads: Path, cache_file: CacheFile | None
 ) -> str:
-    """Verify the checksum file's detached signature, if a keyring is configured; returns words about it."""
+    """Verify the checksum file's detached signature, if a keyring is configured; returns words about it.
+
+    :param sums: what was read of the checksum file: another build may by now have fetched another
+    """
     if not settings.base_keyring:
         return ""
     if not Path(settings.base_keyring).is_file():
@@ -193,7 +197,10 @@ def _check_signature(
         signature = fetch_beside(address, beside + ending, downloads, cache_file)
         if signature:
             try:
-                run(["gpgv", "--keyring", os.path.abspath(settings.base_keyring), signature, sums])
+                with tempfile.TemporaryFile(buffering=0) as signed:
+                    signed.write(sums)
+                    signed.seek(0)
+                    run(["gpgv", "--keyring", os.path.abspath(settings.base_keyring), signature, "-"], stdin=signed)
             except CommandFailed as error:
                 raise BaseUnverified(
                     f"the signature {beside}{ending} is not good: {error.output.strip()}",

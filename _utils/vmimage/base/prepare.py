@@ -1,7 +1,8 @@
 """The base: turned once into a root image that all builds share read-only.
 
 CACHE/downloads/            files that came over the network
-CACHE/bases/KEY.img, .json  prepared bases, until no build has used them for 60 days; KEY is a digest of all that went in
+CACHE/bases/KEY.img, .json  prepared bases, until no build has used them for 60 days; KEY is a digest of all that went in,
+                            and the algorithm by which they are read: a Salt with xxhash and one without share none
 CACHE/bases/KEY.digest      of both, and the size and time of the image then
 CACHE/bases/KEY.damaged     what was such an image, and is no longer what was prepared
 
@@ -11,7 +12,7 @@ and a file that came over the network before it is prepared.
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -79,7 +80,7 @@ class Base:
 def image_path(settings: Settings, located: Located) -> Path:
     """Where the prepared image of a located base is, or will be."""
     algorithm, digest = located.digest.split(":")
-    return Path(settings.cache) / "bases" / f"{located.format}-{digest[:32]}-{_PREPARATION}.img"
+    return Path(settings.cache) / "bases" / f"{located.format}-{digest[:32]}-{_PREPARATION}-{QUICK}.img"
 
 
 def find_prepared(settings: Settings, located: Located) -> Base | None:
@@ -117,8 +118,10 @@ def begin_preparing(
     image = image_path(settings, located)
     with suppress(OSError):  # it is not there yet, or the cache is only read
         os.utime(image.with_suffix(".json"))
-    if (found := find_prepared(settings, located)) and _is_whole(image):
-        return found, None, None
+    is_only_read = not os.access(image.parent, os.W_OK)  # then there is nothing to lock
+    with suppress(FileNotFoundError):  # another build sets it aside at this instant
+        if (found := find_prepared(settings, located)) and (_looks_whole(image) or is_only_read and _is_whole(image)):
+            return found, None, None
     _remove_old(image.parent)
     with _locked(image, located, progress):
         if (found := find_prepared(settings, located)) and _is_whole(image):
@@ -210,12 +213,18 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def _looks_whole(image: Path) -> bool:
+    """Whether nobody has written to a prepared image since it was prepared, as its file looks; what it holds is read beside the build."""
+    known = _read_record(image) or {}
+    return known.get("state") == _state_of(image) and "facts" in known
+
+
 def _is_whole(image: Path) -> bool:
-    """Whether a prepared image looks as it did; it is read where its file was written to since, and else beside the build."""
+    """Whether a prepared image is what was prepared, for who holds its lock; it is read where its file was written to since."""
+    if _looks_whole(image):
+        return True
     path = image.with_suffix(".digest")  # a file of its own: earlier versions take what is in the .json for facts of a base
     before = _read_record(image)
-    if before and before.get("state") == _state_of(image) and "facts" in before:
-        return True
     now = _record_of(image, _read(image.with_suffix(".json")))
     if before and before.get("digest") != now["digest"]:
         return False
@@ -278,19 +287,25 @@ def _identity(image: Path) -> list[int]:
         return []
 
 
-def is_as_it_was(image: Path, reading: BackgroundTask[Read] | SharedReading, digest: str = "") -> bool:
+def is_as_it_was(
+    image: Path, reading: BackgroundTask[Read] | SharedReading, digest: str = "", mounted: Sequence[int] | None = None
+) -> bool:
     """Whether an image that a build begins from is what was made; a prepared base that is not is set aside.
 
     :param reading: of :func:`begin_reading`, or one that builds share
     :param digest: ``ALGORITHM:HEX``, default what was noted of a prepared base
+    :param mounted: what the image was like as it was mounted (:func:`vmimage.system.digest.identity_of`): that file, and no other
+        that has its name by now, is asked about
     """
     before, found = reading.finish()
-    known = digest or (_read_record(image) or {}).get("digest")
+    record = {"digest": digest} if digest else _read_record(image)
+    known = (record or {}).get("digest")
     # last: what sets an image aside removes what is known of it after the image
-    is_same = before and _identity(image)[:2] == before[:2]
+    is_there = bool(before) and _identity(image)[:2] == before[:2]
     # of an image of an earlier version, in a cache that is only read, none is known
-    if found == known or not known and is_same:
-        return True
+    is_whole = found == known or record is not None and not known
+    if is_there and is_whole:
+        return list(mounted or before)[:2] == before[:2]
     if not digest:
         with suppress(OSError), locked(image.with_suffix(".lock"), f"the base {image}", wait=True):  # gone by now, or only read
             if before and _identity(image)[:2] == before[:2]:  # else a new image is there
@@ -320,7 +335,7 @@ def make_room(settings: Settings, located: Located, progress: Progress) -> bool:
     """Remove what was set aside, and of a base that is not prepared what is there; returns whether there was anything."""
     image = image_path(settings, located)
     found = [*image.parent.glob("*.damaged")]
-    with suppress(WorkspaceBusy), locked(image.with_suffix(".lock"), f"the base {image}"):
+    with suppress(WorkspaceBusy, OSError), locked(image.with_suffix(".lock"), f"the base {image}"):
         if not find_prepared(settings, located):
             if image.exists() and image.with_suffix(".json").exists():
                 progress.note(f"the prepared base {image} is damaged: it is removed, and prepared again")

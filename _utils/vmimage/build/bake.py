@@ -7,6 +7,7 @@ lists are asked for again where the archives have newer ones, and what nobody ha
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vmimage.root import files
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import Say
+from vmimage.system.namespace import run_privately
 from vmimage.system.progress import format_bytes
 from vmimage.system.shell import run
 from vmimage.system.trees import entries_below
@@ -41,7 +43,8 @@ def wanted_bases(build: Build) -> tuple[list[Settings], bool]:
         return [], False
     pillar = {**build.host.compile_pillar(made(build.record.varied).id, grains_of(build.root)), **build.settings.pillar}
     bases, with_packages = read_wanted(pillar.get("ami_creator") or {})
-    return [build.host.build({**base, "base": ""}).settings for base in bases], with_packages
+    of_all = {"base": "", "cache": build.settings.cache}  # the lists are fetched into the build's own
+    return [build.host.build({**base, **of_all}).settings for base in bases], with_packages
 
 
 def read_wanted(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
@@ -87,7 +90,8 @@ def bake(build: Build) -> dict[str, str]:
             image = Path(base.image)
             found[base.reference] = _bring(build, settings, [image.with_suffix(end) for end in (".img", ".digest", ".json")])
             if with_packages:
-                found[f"lists and packages of {base.reference}"] = _bring_apt(build, settings, base, say)
+                bring = partial(_bring_apt, build, settings, base, say)  # its mounts go with it, step by step, too
+                found[f"lists and packages of {base.reference}"] = run_privately(bring)
         for what, size in found.items():
             build.progress.note(f"the image brings {what}: {size}")
             say(f"the image brings {what}: {size}")
@@ -111,6 +115,7 @@ def _bring(build: Build, settings: Settings, paths: Iterable[Path]) -> str:
         place = f"{Settings().cache}/{path.parent.relative_to(settings.cache)}"
         files.make_directory(build.root, place)
         target = files.own_directory(build.root, place)
+        files.remove(build.root, f"{place}/{path.name}")  # cp would write through a link that the root has there, out of the root
         run(["cp", "--recursive", "--sparse=always", "--preserve=mode,timestamps", path, target])
         size += sum(os.lstat(entry).st_blocks * 512 for entry in ([path] if path.is_file() else entries_below(path)))
     return format_bytes(size)

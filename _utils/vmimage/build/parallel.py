@@ -47,7 +47,8 @@ def create_variations(builds: Sequence[Build], say: Say = lambda line: None) -> 
     readings: list[SharedReading] = []
     try:
         with stoppable():
-            readings += [SharedReading(image) for image in {*bases.values()}]
+            for image in {*bases.values()}:
+                readings.append(SharedReading(image))  # each at once, to be stopped whatever comes next
             while waiting or running:
                 while waiting and len(running) < jobs:
                     build = waiting.pop(0)

@@ -179,9 +179,9 @@ def _apply(build: Build, sls: str) -> list[StateResult]:
 
 def _kept(build: Build, error: BaseException) -> BaseException:
     """Open the root of a failed build again, outside of the namespace that is gone, for inspection; the error to raise."""
-    base_image = Path(made(build.record.opened).base_image)
+    before = made(build.record.opened)
     try:
-        opened = prepare_root(build.workspace, base_image, build.root)
+        opened = replace(prepare_root(build.workspace, Path(before.base_image), build.root), identity=before.identity)
         build.note(opened=opened)
         mount_root(build.workspace, opened, kept=True)
     except (VmImageError, OSError) as trouble:

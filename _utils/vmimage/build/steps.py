@@ -147,12 +147,13 @@ def check_origin(build: Build) -> None:
     assert origin is not None
     basis, image = build.record.basis, Path(origin.image)
     digest = basis.digest if basis else ""
+    mounted = build.record.opened.identity if build.record.opened else None
     reading = build.beside.pop("reading", None) or prepare.begin_reading(image, digest)
     try:
-        is_whole = prepare.is_as_it_was(image, reading, digest)
+        is_whole = prepare.is_as_it_was(image, reading, digest, mounted)
     except BuildDied as death:  # a new base is then not kept, and prepared again by the next build
         build.progress.note(f"{death.message}: it is read again")
-        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image, digest), digest)
+        is_whole = prepare.is_as_it_was(image, prepare.begin_reading(image, digest), digest, mounted)
     if is_whole:
         return
     if basis:

@@ -22,6 +22,8 @@ from vmimage.system import syscalls
 RENAME = signal.SIGUSR2
 #: here stands a name for the kernel that no file of the root has (:mod:`vmimage.variation.in_root.offline_hostname`)
 _WANTED = "/run/vm_create/hostname"
+#: in the output of a program that would never end
+_STOPPED = "this program was stopped by {}, and nothing would ever let it go on: it is killed"
 
 
 def go_apart(settle: Callable[[], object], confine: Callable[[], object]) -> None:
@@ -87,6 +89,8 @@ def _be_init(program: int, report: int) -> NoReturn:
                 if found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED):
                     os.waitid(os.P_PID, found.si_pid, os.WSTOPPED | os.WNOHANG)
                     if found.si_pid == program:  # nothing would ever let it go on
+                        with suppress(OSError):
+                            os.write(2, f"\n{_STOPPED.format(signal.Signals(found.si_status).name)}\n".encode())
                         os.kill(program, signal.SIGKILL)
                     continue
                 pid, ended = os.waitpid(found.si_pid, 0)

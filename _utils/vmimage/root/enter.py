@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vmimage.root import files, name_servers
 from vmimage.root.mounts import limiting, mount_api_filesystems
-from vmimage.root.name_servers import ask_as_the_root, build_name_servers
+from vmimage.root.name_servers import answer_on_loopback, ask_as_the_root, build_name_servers
 from vmimage.root.runtime import STAND_INS
 from vmimage.system import network
 from vmimage.system.aliases import StrPath
@@ -40,8 +40,15 @@ for directory in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system
 done 2> /dev/null
 exit 101
 """.replace("MARK", _MARK)
+#: few units have such a directory: grep looks at all of them at once, for each program that is started takes a millisecond or two
 _RUNTIME_DIRECTORIES = r"""systemd-tmpfiles --create --boot --prefix=/run --exclude-prefix=/run/nologin
-cd /etc/systemd/system && for unit in *.wants/*.service; do POLICY "${unit##*/}" start; done
+cd /etc/systemd/system || exit 0
+seen=
+for path in $(grep -ls '^RuntimeDirectory=.' *.service /usr/lib/systemd/system/*.service /lib/systemd/system/*.service); do
+    case " $seen " in *" ${path##*/} "*) continue ;; esac
+    seen="$seen ${path##*/}"
+    for unit in *.wants/"${path##*/}"; do [ ! -e "$unit" ] || POLICY "${path##*/}" start; done
+done
 """.replace("POLICY", _POLICY)
 PROGRAMS = "/usr/local/bin"
 _TEMPORARY = (_POLICY, *(f"{PROGRAMS}/{name}" for name in STAND_INS))
@@ -72,6 +79,8 @@ def work_inside(
         mount_api_filesystems(root)
         ask_as_the_root(kind_of_network)
         swallow_log(root)
+        if not starts_daemons:
+            answer_on_loopback(kind_of_network)
         daemons: AbstractContextManager[None] = nullcontext() if starts_daemons else forbidden_daemons(root)
         limits: AbstractContextManager[list[Path]] = limited(group) if group else nullcontext([])
         with build_name_servers(root, kind_of_network), daemons:

@@ -172,7 +172,7 @@ def _mount_proc(proc: str) -> None:
         if os.path.exists(f"{proc}/{guarded}"):
             bind_read_only(f"{proc}/{guarded}", f"{proc}/{guarded}")
     _hide_init(f"{proc}/1")
-    for hidden in ("keys", "key-users"):  # the builder's root has the same user id
+    for hidden in ("keys", "key-users", "swaps"):  # the builder's root has the same user id; its swap is not the image's
         if os.path.exists(f"{proc}/{hidden}"):
             bind_read_only(f"{proc}/1/environ", f"{proc}/{hidden}")  # an empty file
 

@@ -1,8 +1,11 @@
 """The name servers that programs of a root ask: a resolv.conf for the time of the work, and nothing of it in the image."""
 
 import os
+import socket
+import socketserver
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +24,9 @@ _SPARED = ("/var/lib/dpkg", "/var/lib/apt")
 _LARGEST_BYTES = 1 << 16
 #: in a file that systemd-resolved writes on a machine that runs: no state's doing
 _OF_RESOLVED = "managed by man:systemd-resolved"
+#: where programs ask for names if resolv.conf names nobody, or systemd-resolved
+_LOOPBACK = ("127.0.0.1", "127.0.0.53")
+_ANSWER_SECONDS = 10
 
 
 @contextmanager
@@ -71,6 +77,37 @@ def ask_as_the_root(kind_of_network: str) -> None:
             file.write(_text(kind_of_network))
             file.flush()
             bind_read_only(file.name, os.path.realpath(RESOLV))
+
+
+class _Query(socketserver.BaseRequestHandler):
+    """A question of a program in the root: the private network's name server answers it."""
+
+    def handle(self) -> None:
+        query, ours = self.request
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.settimeout(_ANSWER_SECONDS)
+            server.connect((network.NAME_SERVER, 53))
+            server.send(query)
+            ours.sendto(server.recv(1 << 16), self.client_address)
+
+
+def answer_on_loopback(kind_of_network: str) -> None:
+    """Answer what programs of a root ask their own loopback: there a machine would run the resolver that its states configure.
+
+    A root runs none, and later states still download.  For a private namespace only: the process that answers ends with it.
+    """
+    if kind_of_network != network.PRIVATE:
+        return
+    servers = [socketserver.ThreadingUDPServer((address, 53), _Query) for address in _LOOPBACK]
+    if os.fork() == 0:
+        try:
+            for server in servers[1:]:
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+            servers[0].serve_forever()
+        finally:
+            os._exit(0)  # never back into the caller's code
+    for server in servers:
+        server.socket.close()
 
 
 def _text(kind_of_network: str) -> str:

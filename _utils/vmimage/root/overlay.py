@@ -8,13 +8,14 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vmimage.errors import CommandFailed, NotReady, StillMounted
 from vmimage.root.mounts import escaped_option, is_mounted, mount_image, mount_memory, source_of, unmount
 from vmimage.root.workspace import Workspace
 from vmimage.system.aliases import StrPath
+from vmimage.system.digest import identity_of
 from vmimage.system.shell import run
 from vmimage.system.trees import remove_tree
 
@@ -27,12 +28,14 @@ class Opened:
     :ivar base_image: the file system below it
     :ivar source: what the mount is called: sets it apart from another mount that is later at the same place
     :ivar in_memory: whether what changes is kept in memory
+    :ivar identity: of that file as it was mounted first (:func:`vmimage.system.digest.identity_of`); another may have its name by now
     """
 
     root: str
     base_image: str
     source: str
     in_memory: bool
+    identity: list[int] = field(default_factory=list)
 
 
 def prepare_root(workspace: Workspace, base_image: Path, root: Path, *, memory_mib: int = 0) -> Opened:
@@ -56,7 +59,8 @@ def prepare_root(workspace: Workspace, base_image: Path, root: Path, *, memory_m
     for directory in (workspace.lower, workspace.upper, workspace.work, root):
         directory.mkdir(parents=True, exist_ok=True)
     # below /dev, where programs look for the device of a root
-    return Opened(os.fspath(root), os.fspath(base_image), f"/dev/vm_create-{uuid.uuid4().hex}", in_memory)
+    source = f"/dev/vm_create-{uuid.uuid4().hex}"
+    return Opened(os.fspath(root), os.fspath(base_image), source, in_memory, identity_of(base_image))
 
 
 def mount_root(workspace: Workspace, opened: Opened, *, kept: bool = False) -> None:

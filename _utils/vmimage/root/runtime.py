@@ -44,6 +44,8 @@ _STAND_IN = """#!/bin/sh
 # of vm_create, for the time of the build
 exec {python} -I -S {home}/{module}.py {words}"$@"
 """
+#: of these the first word says under which name they are called
+_OF_SEVERAL = ("offline_settings", "offline_swap")
 STAND_INS = {
     "systemctl": "offline_systemctl",
     **dict.fromkeys(("timedatectl", "hostnamectl", "localectl", "loginctl"), "offline_settings"),
@@ -52,6 +54,7 @@ STAND_INS = {
     "sysctl": "offline_sysctl",
     "hostname": "offline_hostname",
     "chattr": "offline_chattr",
+    **dict.fromkeys(("swapon", "swapoff"), "offline_swap"),
     "systemd-cat": "offline_settings",
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
 }
@@ -133,7 +136,7 @@ def bind_runtime(runtime: Runtime, root: StrPath) -> None:
 def stand_in(program: str) -> str:
     """The text of a program that does in a root what a program of systemd does on a machine."""
     module = STAND_INS[program]
-    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=f"{program} " if module == "offline_settings" else "")
+    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=f"{program} " if module in _OF_SEVERAL else "")
 
 
 def _bind_file(source: str, target: Path) -> None:

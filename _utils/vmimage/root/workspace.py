@@ -7,13 +7,12 @@ WORKSPACE/NAME/record.json  what each step found out, for the steps after it and
 WORKSPACE/NAME/build.log    what the programs of the build printed
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vmimage.system.aliases import StrPath
-from vmimage.system.lock import locked
+from vmimage.system.lock import is_locked, locked
 from vmimage.system.trees import remove_entry
 
 
@@ -47,14 +46,7 @@ class Workspace:
 
     def is_busy(self) -> bool:
         """Whether another process works in here now."""
-        try:
-            with open(self.path / "lock", "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return is_locked(self.path / "lock")
 
     def make(self) -> None:
         """Make the directory, for root alone to look into: settings and pillar are in the record."""

@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, NoReturn, Self, TypeVar
 
 from vmimage.errors import BuildDied
@@ -11,6 +12,8 @@ from vmimage.system import syscalls
 from vmimage.system.answers import NoAnswer, answer_of, value_of
 
 Result = TypeVar("Result")
+#: of :func:`signal.pthread_sigmask`
+SignalMask = set[int | signal.Signals]
 
 
 class BackgroundTask(Generic[Result]):
@@ -25,10 +28,11 @@ class BackgroundTask(Generic[Result]):
         sys.stdout.flush()
         sys.stderr.flush()
         parent, (self._answer, pen) = os.getpid(), os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(self._answer)
-            _be_child(work, pen, parent)
+        with signals_held() as before:
+            self._pid = os.fork()
+            if self._pid == 0:
+                os.close(self._answer)
+                _be_child(work, pen, parent, before)
         os.close(pen)
 
     def fileno(self) -> int:
@@ -90,10 +94,27 @@ class SharedTask(Generic[Result]):
         os.close(self._kept)
 
 
-def _be_child(work: Callable[[], object], pen: int, parent: int) -> NoReturn:
+@contextmanager
+def signals_held() -> Iterator[SignalMask]:
+    """Let no signal come in the block, in which this process forks; those that wait come at its end.
+
+    A new process whose parent turns signals into errors would else raise one in the parent's code, and go on there as a second
+    parent; and Python forgets what came before the fork was whole.
+
+    :returns: the mask to set where the new process can take signals
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _be_child(work: Callable[[], object], pen: int, parent: int, mask: SignalMask) -> NoReturn:
     """Never returns into the code of the parent."""
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:  # else it died before the line above could tie us to it
             data = answer_of(work)

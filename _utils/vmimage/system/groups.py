@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from vmimage.system.lock import visible_pid
 from vmimage.system.shell import host_environment
 
 _SECONDS = 10
@@ -63,10 +64,13 @@ class _Hierarchy(NamedTuple):
 
 
 def group_name(settings: PlaceSettings) -> str:
-    """The name of the groups of a build; two in the same workspace are never at work at the same time."""
+    """The name of the groups of a build; two in the same workspace are never at work at the same time.
+
+    Its end is the process that builds: the watcher of a build that was killed takes nothing of the next away.
+    """
     place = os.stat("/")
     words = f"{os.path.realpath(f'{settings.workspace}/{settings.name}')}\0{place.st_dev}\0{place.st_ino}"
-    return f"vm_create-{hashlib.sha256(os.fsencode(words)).hexdigest()[:16]}"
+    return f"vm_create-{hashlib.sha256(os.fsencode(words)).hexdigest()[:16]}.{visible_pid()}"
 
 
 @contextmanager
@@ -76,8 +80,9 @@ def own_groups(name: str) -> Iterator[list[Path]]:
     They are in the hierarchies that its systemd works with.  A group in those of version 1 that share out processors and memory would
     have all of the machine get as much of a busy builder as a single process of the builder does.
     """
-    groups = [parent / name for parent in _own_places(shares=False)]
-    _remove(groups)  # of a build that was killed together with its watcher
+    places = _own_places(shares=False)
+    _remove_left(places, name)
+    groups = [place / name for place in places]
     try:
         for group in groups:
             group.mkdir()
@@ -127,9 +132,9 @@ def limited(name: str) -> Iterator[list[Path]]:
     Where this process has no such controller (version 2 gives it to a service with ``Delegate=`` only), only the limits of the builder's
     own group hold.
     """
-    places = [parent / name for parent in _own_places()]
-    _remove(places)  # of a build that was killed together with its watcher
-    groups = [group for group in places if _is_made(group)]
+    places = _own_places()
+    _remove_left(places, name)
+    groups = [place / name for place in places if _is_made(place / name)]
     try:
         yield groups
     finally:
@@ -177,6 +182,12 @@ def _own_places(*, shares: bool = True) -> list[Path]:
                 found.append(place if (place / "cgroup.procs").exists() else Path(hierarchy.point))
                 break
     return list(dict.fromkeys(found))
+
+
+def _remove_left(places: Iterable[Path], name: str) -> None:
+    """Remove the groups of builds in the same workspace that were killed together with their watchers."""
+    of_workspace = name.partition(".")[0]
+    _remove(group for place in places for group in [place / name, *place.glob(f"{of_workspace}.*")])
 
 
 def _remove(groups: Iterable[Path]) -> None:

@@ -33,15 +33,32 @@ def locked(path: Path, what: str, *, wait: bool = False, doing: str = "built") -
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
+        while not _is_got(descriptor, fcntl.LOCK_EX, wait=wait):
+            if _is_got(descriptor, fcntl.LOCK_SH):
+                continue  # nobody holds it: another process has just looked whether anybody does
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise WorkspaceBusy(
                 f"{what} is already being {doing}, by process {holder}", hint="wait until it has ended, or end that process"
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(visible_pid()).encode())
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds a lock file now."""
+    try:
+        with open(path, "rb") as file:
+            return not _is_got(file.fileno(), fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _is_got(descriptor: int, kind: int, *, wait: bool = False) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

@@ -24,6 +24,7 @@ from typing import NoReturn, TypeVar
 from vmimage.errors import BuildDied, BuildStopped
 from vmimage.system import network, syscalls
 from vmimage.system.answers import NoAnswer, answer_of, value_of
+from vmimage.system.background import SignalMask, signals_held
 from vmimage.system.lock import visible_pid, work_for
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -48,21 +49,24 @@ def run_privately(work: Callable[[], Result], *, hostname: str = "", kind_of_net
     sys.stdout.flush()
     sys.stderr.flush()
     caller = visible_pid()
+    keeper = 0
     with stoppable():
-        keeper = os.fork()
-        if keeper == 0:
-            work_for(caller)
-            _close(answer, unshared, connection)
-            _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect))
-        _close(pen, separate, connect)
         try:
+            with signals_held() as before:
+                keeper = os.fork()
+                if keeper == 0:
+                    work_for(caller)
+                    _close(answer, unshared, connection)
+                    _end_with(lambda: _keep(work, pen, hostname, kind_of_network, separate, connect), before)
+                _close(pen, separate, connect)
             with _network(kind_of_network, keeper, unshared, connection), os.fdopen(answer, "rb") as pipe:
                 data = pipe.read()
         except BaseException:
-            os.kill(keeper, signal.SIGTERM)  # not SIGKILL: the keeper ends after the last process in there has ended
+            if keeper:
+                os.kill(keeper, signal.SIGTERM)  # not SIGKILL: the keeper ends after the last process in there has ended
             raise
         finally:
-            _, status = os.waitpid(keeper, 0)
+            status = os.waitpid(keeper, 0)[1] if keeper else 0
     try:
         return value_of(data)
     except NoAnswer:
@@ -119,12 +123,16 @@ def _raise_if_stopped() -> None:
         )
 
 
-def _end_with(body: Callable[[], int | None]) -> NoReturn:
-    """Run the body as a forked child that never returns into its parent's code, and that a signal simply ends."""
+def _end_with(body: Callable[[], int | None], mask: SignalMask) -> NoReturn:
+    """Run the body as a forked child that never returns into its parent's code, and that a signal simply ends.
+
+    :param mask: of :func:`vmimage.system.background.signals_held`, in which it was forked
+    """
     code = 70
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_DFL)
     try:
+        for number in _STOPPING:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = body() or 0
     except KeyboardInterrupt:
         code = 130
@@ -137,12 +145,11 @@ def _end_with(body: Callable[[], int | None]) -> NoReturn:
 @contextmanager
 def _network(kind: str, keeper: int, unshared: int, connection: int) -> Iterator[None]:
     """Connect the keeper's network namespace, if it has its own, and let the keeper go on."""
-    with os.fdopen(unshared, "rb") as separate, os.fdopen(connection, "wb") as connected, ExitStack() as stack:
+    with os.fdopen(unshared, "rb") as separate, os.fdopen(connection, "wb", buffering=0) as connected, ExitStack() as stack:
         if kind == network.PRIVATE and separate.read(1):
             stack.enter_context(network.connected(keeper))
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError):  # it has ended, and what waits for it says so
             connected.write(b"1")
-            connected.flush()
         yield
 
 
@@ -162,14 +169,20 @@ def _keep(work: Callable[[], object], pen: int, hostname: str, kind_of_network: 
     # what is mounted in there stays in there, and what the machine unmounts (a disk that is pulled, another build's root) is not held
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
     lifeline, held = os.pipe()
-    init = os.fork()
-    if init == 0:
-        os.close(held)
-        _end_with(lambda: _be_init(work, pen, hostname, lifeline))
-    os.close(pen)
-    for number in _STOPPING:  # init is reaped after all others in there: then the caller may clean up where they worked
-        signal.signal(number, lambda *_: os.kill(init, signal.SIGKILL))
+    with signals_held() as before:
+        init = os.fork()
+        if init == 0:
+            os.close(held)
+            _end_with(lambda: _be_init(work, pen, hostname, lifeline), before)
+        os.close(pen)
+        for number in _STOPPING:  # init is reaped after all others in there: then the caller may clean up where they worked
+            signal.signal(number, lambda *_: _kill(init))
     return _exit_code(os.waitpid(init, 0)[1])
+
+
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(process, signal.SIGKILL)
 
 
 def _be_init(work: Callable[[], object], pen: int, hostname: str, lifeline: int) -> int:
@@ -179,9 +192,10 @@ def _be_init(work: Callable[[], object], pen: int, hostname: str, lifeline: int)
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     if hostname:
         socket.sethostname(hostname[:64])
-    worker = os.fork()
-    if worker == 0:
-        _end_with(lambda: _work(work, pen))
+    with signals_held() as before:
+        worker = os.fork()
+        if worker == 0:
+            _end_with(lambda: _work(work, pen), before)
     os.close(pen)
     while True:  # reap orphans, too
         pid, status = os.wait()

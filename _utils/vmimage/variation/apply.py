@@ -24,6 +24,7 @@ from vmimage.system.aliases import Say, StrPath
 from vmimage.system.digest import digest_of_tree, digest_of_trees
 from vmimage.system.groups import group_name
 from vmimage.system.whole_files import write_whole
+from vmimage.variation.in_root.image_grains import VIRTUAL
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult, check_results
 from vmimage.variation.own_grains import keep_grains, show_grains
@@ -42,8 +43,8 @@ LOADED = {
 _PROJECT = "project.tar"
 #: what runs in a root
 _IN_ROOT = Path(__file__).with_name("in_root")
-#: of these, the grains of a name
-_NAMES = "named_by_id.py"
+#: of these, the grains that an instance of the image has
+_GRAINS = "image_grains.py"
 #: where the Salt in a root caches files of its file_roots
 _FILES = "salt/var/cache/salt/minion/files"
 #: top keys of the pillar that never reach a root
@@ -210,7 +211,7 @@ def apply_variation(
     for program in _IN_ROOT.glob("[!_]*.py"):
         (home / program.name).write_bytes(program.read_bytes())
     (home / "grains").mkdir()  # a directory of nothing else: Salt loads all that is there
-    (home / _NAMES).rename(home / "grains" / _NAMES)
+    (home / _GRAINS).rename(home / "grains" / _GRAINS)
     others = {name: show(roots, home, f"environments/{name}") for name, roots in variation.environments.items()}
     fill_cache(home, "base", file_roots)
     for name, shown in others.items():
@@ -320,7 +321,7 @@ def minion_config(
         "pillar_roots": {"base": pillar_roots or [f"{HOME}/none"]},
         "ext_pillar_first": True,  # the variation's own pillar is more particular than its builder's
         "ext_pillar": [{"cmd_json": f"cat {HOME}/pillar.json"}],
-        "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl"},
+        "providers": {"kmod": "vm_kmod", "sysctl": "vm_sysctl", **({} if settings.live else {"mount": "vm_mount"})},
         "enable_fqdns_grains": False,
         "pillar_safe_render_error": False,  # there is no master whose log has the details
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
@@ -339,7 +340,7 @@ def visible_pillar(pillar: Mapping[str, Any], settings: Settings) -> dict[str, A
 
 
 def grains_of(root: StrPath) -> dict[str, str]:
-    """The grains that a root's os-release gives: what a pillar's top file most often matches."""
+    """What a pillar's top file most often matches: the grains that a root's os-release gives, and that an image is for virtual machines."""
     lines = files.read_text(root, "/etc/os-release", "").splitlines()
     release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
     return {
@@ -348,4 +349,5 @@ def grains_of(root: StrPath) -> dict[str, str]:
         "osrelease": release.get("VERSION_ID", ""),
         "oscodename": release.get("VERSION_CODENAME", ""),
         "osfullname": release.get("NAME", ""),
+        "virtual": VIRTUAL,
     }

@@ -6,6 +6,8 @@ nothing else.
 
 import atexit
 import difflib
+import gc
+import io
 import json
 import logging
 import os
@@ -14,12 +16,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import dpkg_files  # type: ignore[import-not-found]  # the copies beside this file
 import offline_salt  # type: ignore[import-not-found]
 import state_diff  # type: ignore[import-not-found]
 
+_BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _ABSENT = re.compile(r"State '([\w.]+)' was not found in SLS")
 
 
@@ -99,8 +103,10 @@ def end() -> None:
     """End as Python does, but for taking every module apart, which takes longer than all before it."""
     if threading.active_count() == 1:  # else it waits for the others
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # stdout and stderr among them; a module of the user may hold a file that it has written to, and not closed
+        for file in [found for found in gc.get_objects() if type(found) in _BUFFERED]:
+            with suppress(ValueError, BrokenPipeError):  # it is closed, or nobody reads it
+                file.flush()
         os._exit(0)
 
 

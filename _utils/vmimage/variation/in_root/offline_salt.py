@@ -47,6 +47,10 @@ def _say_that_systemd_runs() -> None:
     salt.utils.systemd.booted = lambda context=None: True
     salt.utils.systemd.offline = lambda context=None: False
     salt.utils.systemd.has_scope = lambda context=None: False
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import offline_paths  # type: ignore[import-not-found]  # the copy beside this file
+
+    offline_paths.find_programs_by_path()
 
 
 def _find_files_in_the_cache() -> None:

@@ -10,8 +10,8 @@ import subprocess
 import sys
 
 _HINT = "write it into a file in /etc/sysctl.d, as sysctl.present does: it is set when the image boots"
-#: what systemd-sysctl reads when a machine boots
-_READ_AT_BOOT = tuple(f"{place}/sysctl.d/*.conf" for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
+#: what systemd-sysctl reads when the image boots, which has nothing of what is in /run now
+_READ_AT_BOOT = tuple(f"{place}/sysctl.d/*.conf" for place in ("/etc", "/usr/local/lib", "/usr/lib", "/lib"))
 _PLACES = ("/usr/sbin", "/sbin")
 
 
@@ -40,13 +40,15 @@ def load(names: list[str], quiet: bool) -> int:
 
 def main(words: list[str]) -> int:
     """Do what sysctl would, but for the running kernel; returns its exit code."""
-    shorts = "".join(word[1:] for word in words if word.startswith("-") and not word.startswith("--"))
+    # of -p the rest of its word is the name of a file
+    clusters = [word[1:].partition("p") for word in words if word.startswith("-") and not word.startswith("--")]
+    shorts = "".join(flags + load for flags, load, _ in clusters)
     longs = {word.partition("=")[0] for word in words if word.startswith("--")}
     plain = [word for word in words if not word.startswith("-") or word == "-"]
     if "--system" in longs:
         return 0
     if "--load" in longs or set(shorts) & set("pf"):
-        given = [word.partition("=")[2] for word in words if word.startswith("--load=")]
+        given = [word.partition("=")[2] for word in words if word.startswith("--load=")] + [name for *_, name in clusters if name]
         return load([*given, *plain] or ["/etc/sysctl.conf"], "q" in shorts or "--quiet" in longs)
     settings = [word for word in plain if "=" in word]
     if settings or "w" in shorts or "--write" in longs:

@@ -1,26 +1,34 @@
 """``systemctl`` in a root in which no systemd runs: what changes files is done, what starts and stops is remembered.
 
-This file is copied into the root's ``/run`` and run there as the program ``systemctl``; it imports nothing of this project.  Enabling,
-masking and the like are left to the root's own systemctl, which does them in files where it finds no systemd.  A service that a
-package enables counts as running, as on a machine, until something stops it; any other after it was started.
+This file is copied into the root's ``/run`` and run there as the program ``systemctl``; of this project it imports what is copied beside
+it.  Enabling, masking and the like are left to the root's own systemctl, which does them in files where it finds no systemd.  A service
+that a package enables counts as running, as on a machine, until something stops it; any other after it was started.
 """
 
 import os
 import sys
 
-REAL = "/usr/bin/systemctl"
-_REMEMBERED = "/run/vm_create/services.json"
-_KINDS = ("service", "socket", "target", "mount", "automount", "swap", "path", "timer", "slice", "scope", "device")
-_PLACES = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/lib/systemd/system",
-    "/usr/lib/systemd/system",
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+from offline_units import (  # type: ignore[import-not-found]  # the copy beside this file
+    KINDS,
+    PLACES,
+    SYSTEMCTL,
+    TARGETS,
+    description,
+    file_state,
+    is_linked,
+    is_masked,
+    is_plainly_enabled,
+    is_pulled_in,
+    offline_environment,
+    own_name,
+    unit_file,
+    unit_name,
 )
+
+_REMEMBERED = "/run/vm_create/services.json"
+_UNSTARTED = "A service that only an instance can start, as with files of its first boot, is for service.enabled."
 _OF_PACKAGES = ("/lib/systemd/system/", "/usr/lib/systemd/system/")
-#: of which a boot reaches each, and starts what they want
-_TARGETS = ("sysinit", "basic", "sockets", "timers", "paths", "local-fs", "multi-user", "graphical")
 #: reached by each boot, though nothing in files says so
 _PASSIVE = "network nss-user-lookup getty getty-pre local-fs-pre remote-fs slices swap time-set cryptsetup".split()
 #: options whose value is the next word
@@ -52,44 +60,6 @@ class Refused(Exception):
         self.code = code
 
 
-def unit_name(word: str) -> str:
-    """The full name of a unit, as systemctl completes and escapes it."""
-    if word.startswith("/"):
-        import re
-
-        path = word.strip("/") or "-"
-        return (
-            re.sub(r"[^\w:./]", lambda odd: "".join(f"\\x{byte:02x}" for byte in odd[0].encode()), path, flags=re.ASCII).replace(
-                "/", "-"
-            )
-            + ".mount"
-        )
-    if word.endswith((".slice.service", ".scope.service")) and unit_file(word.removesuffix(".service")):
-        word = word.removesuffix(".service")  # of a caller that does not know these kinds, as Salt
-    return word if word.rpartition(".")[2] in _KINDS and "." in word else f"{word}.service"
-
-
-def unit_file(name: str) -> str | None:
-    """Where the unit is described, its template counted; a SysV script for a service that has no unit; None for nothing."""
-    stem, _, kind = name.rpartition(".")
-    names = [name, f"{stem.split('@', 1)[0]}@.{kind}"] if "@" in stem else [name]
-    for known in names:
-        for place in _PLACES:
-            if os.path.lexists(f"{place}/{known}"):
-                return f"{place}/{known}"
-    script = f"/etc/init.d/{stem}"
-    return script if kind == "service" and os.access(script, os.X_OK) else None
-
-
-def is_masked(name: str) -> bool:
-    """Whether the unit cannot be started at all: it leads to /dev/null, or is empty."""
-    path = unit_file(name)
-    if path is None or path.startswith("/etc/init.d/"):
-        return False
-    target = os.path.realpath(path)
-    return target == "/dev/null" or os.path.isfile(target) and os.path.getsize(target) == 0
-
-
 def remembered() -> dict[str, bool]:
     """``{unit: whether it runs}`` of what was started and stopped."""
     if not os.path.exists(_REMEMBERED):
@@ -110,15 +80,6 @@ def remember(name: str, runs: bool) -> None:
     os.replace(partial, _REMEMBERED)
 
 
-def own_name(name: str) -> str:
-    """The name of the unit that an alias leads to."""
-    path = unit_file(name)
-    if path is None or not os.path.islink(path) or is_masked(name):
-        return name
-    target = os.path.basename(os.path.realpath(path))
-    return target if target.rpartition(".")[2] in _KINDS and "@." not in target else name
-
-
 def is_active(name: str) -> bool:
     """Whether the unit would be running on a machine that got the same commands."""
     noted = remembered().get(own_name(name))
@@ -127,7 +88,7 @@ def is_active(name: str) -> bool:
     path = unit_file(name)
     if path is None or is_masked(name):
         return False
-    if own_name(name) in {f"{target}.target" for target in (*_TARGETS, *_PASSIVE)}:
+    if own_name(name) in {f"{target}.target" for target in (*TARGETS, *_PASSIVE)}:
         return True
     brought = os.path.realpath(path).startswith(_OF_PACKAGES) or path.startswith("/etc/init.d/")
     return brought and (
@@ -135,43 +96,11 @@ def is_active(name: str) -> bool:
     )  # in the order of what they cost
 
 
-def is_linked(name: str) -> bool:
-    """Whether a link enables the unit: systemctl says "enabled" of each that has a link."""
-    top = _PLACES[0]
-    return os.path.isdir(top) and any(
-        directory.endswith((".wants", ".requires")) and os.path.islink(f"{top}/{directory}/{name}")
-        for directory in os.listdir(top)
-    )
-
-
-def is_pulled_in(name: str) -> bool:
-    """Whether the boot itself starts the unit: packages link units without an [Install] section to targets."""
-    places = ("/lib/systemd/system", "/usr/lib/systemd/system")
-    return any(os.path.lexists(f"{place}/{target}.target.wants/{name}") for place in places for target in _TARGETS)
-
-
-def is_plainly_enabled(name: str) -> bool:
-    """Whether systemctl can only say "enabled": a unit in a file of its own, to which a link leads."""
-    path = unit_file(name)
-    is_plain = path is not None and os.path.isfile(path) and not os.path.islink(path) and not path.startswith("/etc/init.d/")
-    return is_plain and is_linked(name) and not is_masked(name)
-
-
-def file_state(name: str) -> str:
-    """What ``systemctl is-enabled`` says."""
-    import subprocess
-
-    done = subprocess.run([REAL, "is-enabled", unit_name(name)], check=False, env=_offline(), capture_output=True)
-    return done.stdout.decode().strip() or "not-found"
-
-
-def _offline() -> dict[str, str]:
-    return {**os.environ, "SYSTEMD_OFFLINE": "1"}
-
-
 def run_real(words: list[str]) -> int:
     """The root's own systemctl, which works on files; returns its exit code."""
-    _, status = os.waitpid(os.posix_spawn(REAL, [REAL, *words], _offline()), 0)  # subprocess would take longer to load
+    _, status = os.waitpid(
+        os.posix_spawn(SYSTEMCTL, [SYSTEMCTL, *words], offline_environment()), 0
+    )  # subprocess would take longer to load
     return os.waitstatus_to_exitcode(status)
 
 
@@ -223,7 +152,7 @@ def main(words: list[str]) -> int:
             ]
             return change_files(plain, verb, units, "--now" in names)
         if verb in _STARTING:
-            return start(units)
+            return start(units, verb)
         if verb in ("stop", *_IF_ACTIVE):
             return act_on_active(verb, units)
         if verb in ("is-active", "is-failed"):
@@ -260,10 +189,12 @@ def change_files(words: list[str], verb: str, units: list[str], now: bool) -> in
     return code
 
 
-def start(units: list[str]) -> int:
+def start(units: list[str], verb: str = "start") -> int:
     for word in units:
-        for name in matching(os.path.basename(word) if word.startswith("/") and word.rpartition(".")[2] in _KINDS else word):
+        for name in matching(os.path.basename(word) if word.startswith("/") and word.rpartition(".")[2] in KINDS else word):
             needs_unit(name, "start")
+            if verb != "start" or not is_active(name):
+                needs_configuration(name, verb)
             make_mount_point(name)
             remember(name, True)
     return 0
@@ -288,6 +219,17 @@ def needs_unit(name: str, verb: str) -> None:
         raise Refused(f"Failed to {verb} {name}: Unit {name} is masked.")
 
 
+def needs_configuration(name: str, verb: str) -> None:
+    """Fail as on a machine where the unit's own test of its configuration does."""
+    path = unit_file(name)
+    if path is None or not name.endswith(".service") or path.startswith("/etc/init.d/"):
+        return
+    import offline_configuration  # type: ignore[import-not-found]  # the copy beside this file
+
+    if wrong := offline_configuration.find_wrong(path, name, PLACES):
+        raise Refused(f"Failed to {verb} {name}: it tries its configuration first: {wrong}\n{_UNSTARTED}")
+
+
 def act_on_active(verb: str, units: list[str]) -> int:
     for word in units:
         for name in matching(word):
@@ -295,7 +237,9 @@ def act_on_active(verb: str, units: list[str]) -> int:
                 raise Refused(f"Failed to {verb} {name}: Unit {name} not {'loaded' if verb == 'stop' else 'found'}.", 5)
             if verb == "stop":
                 remember(name, False)
-            elif verb in ("reload", "force-reload") and not is_active(name):
+            elif is_active(name):
+                needs_configuration(name, verb)
+            elif verb in ("reload", "force-reload"):
                 raise Refused(f"{name} is not active, cannot reload.")
     return 0
 
@@ -307,14 +251,6 @@ def say_state(verb: str, units: list[str], quiet: bool) -> int:
     if verb == "is-failed":
         return 1
     return 0 if "active" in states else 3 if any(unit_file(unit_name(word)) for word in units) else 4
-
-
-def description(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return next((line[12:].rstrip("\n") for line in file if line.startswith("Description=")), "")
-    except OSError:
-        return ""
 
 
 def say_status(units: list[str]) -> int:
@@ -368,9 +304,9 @@ def show(units: list[str], options: list[tuple[str, str]]) -> int:
 
 def running() -> list[str]:
     """The units that would be running, as far as files and commands tell, sorted."""
-    places = (f"{place}/{target}.target.wants" for place in _PLACES for target in _TARGETS)
+    places = (f"{place}/{target}.target.wants" for place in PLACES for target in TARGETS)
     wanted = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
-    targets = {f"{target}.target" for target in (*_TARGETS, *_PASSIVE)}
+    targets = {f"{target}.target" for target in (*TARGETS, *_PASSIVE)}
     found = {own_name(name) for name in wanted | targets | set(remembered())}
     return sorted(name for name in found if is_active(name))
 
@@ -385,7 +321,7 @@ def list_running(verb: str, units: list[str], options: list[tuple[str, str]]) ->
     kinds = {kind for name, value in options if name in ("-t", "--type") for kind in value.split(",")}
     kinds = {_LISTED[verb]} if verb in _LISTED else kinds
     patterns = [
-        unit_name(word) if word.rpartition(".")[2] not in _KINDS and not set(word) & set("*?[") else word for word in units
+        unit_name(word) if word.rpartition(".")[2] not in KINDS and not set(word) & set("*?[") else word for word in units
     ]
     for name in [] if verb in ("list-jobs", "list-machines") else running():
         kind = name.rpartition(".")[2]

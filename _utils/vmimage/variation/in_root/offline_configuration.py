@@ -1,0 +1,114 @@
+"""What a unit tries of its own configuration before it starts or reloads: those programs only read files, so a root can run them, too.
+
+This file is copied into the root's ``/run``, and the program ``systemctl`` there imports it; it imports nothing of this project.  A
+machine's ``systemctl restart`` fails where such a test does.
+"""
+
+import glob
+import os
+import re
+import shlex
+import subprocess
+from typing import Any
+
+#: programs of Debian's units that, with such a word, read a configuration, say what is wrong in it, and end
+_TESTS = {
+    "nginx": r"-t",
+    "haproxy": r"-c",
+    "sshd": r"-t",
+    "knotc": r"conf-check",
+    "bird": r"-p",
+    "collectd": r"-t",
+    "lighttpd": r"-tt?",
+    "systemd-helper": r"checkconfig",  # of dnsmasq
+}
+#: what an instance may have otherwise than a root: names, addresses, keys that its first boot makes
+_OF_A_MACHINE = re.compile(
+    r"host not found|[Nn]ame or service not known|[Nn]ame resolution|could not resolve|bind\(\)|[Cc]annot assign requested address"
+    r"|no hostkeys available|[Mm]issing privilege separation directory|[Pp]ermission denied|[Oo]peration not permitted|[Rr]ead-only file system"
+)
+_SECONDS = 60
+
+
+def find_wrong(path: str, name: str, places: tuple[str, ...]) -> str:
+    """What a test of a unit says is wrong in its configuration, or an empty str.
+
+    :param path: of the unit
+    :param name: of the unit, in full
+    :param places: directories of units, in which it may have drop-ins
+    """
+    lines = read_unit(
+        path, [found for place in places for found in sorted(glob.glob(f"{glob.escape(f'{place}/{name}.d')}/*.conf"))]
+    )
+    environment = environment_of(lines)
+    for command in dict.fromkeys([*lines.get("ExecStartPre", []), *lines.get("ExecReload", [])]):
+        words = words_of(command, environment, name)
+        if not words or not is_test(words):
+            continue
+        user = (lines.get("User") or [""])[-1]
+        account: dict[str, Any] = {"user": user, "group": (lines.get("Group") or [""])[-1] or None} if user else {}
+        try:
+            done = subprocess.run(words, env=environment, capture_output=True, check=False, timeout=_SECONDS, cwd="/", **account)
+        except (OSError, LookupError, subprocess.TimeoutExpired):  # the program is not there, or the user
+            continue
+        said = (done.stderr + done.stdout).decode(errors="replace").strip()
+        if done.returncode and is_of_the_files(said):
+            return f"{shlex.join(words)} ended with {done.returncode}:\n{said}"
+    return ""
+
+
+def is_of_the_files(said: str) -> bool:
+    """Whether an instance, too, would say what a test that failed has said."""
+    return not _OF_A_MACHINE.search(said)
+
+
+def is_test(words: list[str]) -> bool:
+    """Whether a command is known to read a configuration and do nothing else."""
+    wanted = _TESTS.get(os.path.basename(words[0]))
+    return wanted is not None and any(re.fullmatch(wanted, word) for word in words[1:])
+
+
+def words_of(command: str, environment: dict[str, str], name: str) -> list[str]:
+    """The words of a command in a unit, with its variables and specifiers; none where its failure does not count."""
+    prefix = re.match(r"[-@:+!|]*", command)
+    marks = prefix[0] if prefix else ""
+    if "-" in marks or "@" in marks:
+        return []
+    instance = name.partition("@")[2].rpartition(".")[0]
+    words: list[str] = []
+    for word in shlex.split(command[len(marks) :]):
+        if re.fullmatch(r"\$\w+", word):  # alone, it may be several words, or none
+            words += environment.get(word[1:], "").split()
+            continue
+        word = re.sub(r"\$\{(\w+)\}", lambda found: environment.get(found[1], ""), word)
+        words.append(word.replace("%i", instance).replace("%I", instance).replace("%%", "%"))
+    return words
+
+
+def read_unit(path: str, drop_ins: list[str]) -> dict[str, list[str]]:
+    """``{key: values}`` of a unit and its drop-ins; an empty value takes back those before it."""
+    values: dict[str, list[str]] = {}
+    for file_name in [path, *drop_ins]:
+        try:
+            with open(file_name, encoding="utf-8", errors="replace") as file:
+                text = file.read().replace("\\\n", " ")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            key, equals, value = (part.strip() for part in line.partition("="))
+            if equals and not key.startswith(("#", ";")):
+                values[key] = [*values.get(key, []), value] if value else []
+    return values
+
+
+def environment_of(values: dict[str, list[str]]) -> dict[str, str]:
+    """The variables that a unit's programs get."""
+    found = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+    for line in values.get("Environment", []):
+        found |= dict(word.partition("=")[::2] for word in shlex.split(line))
+    for path in values.get("EnvironmentFile", []):
+        for name in sorted(glob.glob(path.lstrip("-"))):
+            with open(name, encoding="utf-8", errors="replace") as file:
+                pairs = (line.strip().partition("=") for line in file if "=" in line and line.lstrip()[0] not in "#;")
+                found |= {key: value.strip("\"'") for key, _, value in pairs}
+    return found

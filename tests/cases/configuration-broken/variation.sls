@@ -1,0 +1,19 @@
+nginx:
+  pkg.installed: []
+  service.running:
+    - enable: True
+    - watch: [{file: /etc/nginx/conf.d/own.conf}]
+
+/etc/nginx/conf.d/own.conf:
+  file.managed:
+    - contents: "server { lisen 8080; }"
+    - require: [{pkg: nginx}]
+
+ssh:
+  service.running:
+    - reload: True
+    - watch: [{file: /etc/ssh/sshd_config.d/own.conf}]
+
+/etc/ssh/sshd_config.d/own.conf:
+  file.managed:
+    - contents: PermitRootLogn no

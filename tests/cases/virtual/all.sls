@@ -1,0 +1,2 @@
+/srv/subtype:
+  file.managed: [{contents: "{{ grains.get('virtual_subtype', 'none') }}"}]

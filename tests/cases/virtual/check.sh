@@ -1,0 +1,4 @@
+. "$CASES/words.sh"
+has /srv/guest "an agent"
+has /srv/subtype none
+gone /srv/host

@@ -1,0 +1,2 @@
+/srv/guest:
+  file.managed: [{contents: an agent}]

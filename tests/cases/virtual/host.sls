@@ -1,0 +1,2 @@
+/srv/host:
+  file.managed: [{contents: microcode}]

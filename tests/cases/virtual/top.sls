@@ -1,0 +1,4 @@
+base:
+  "*": [all]
+  "virtual:kvm": [{match: grain}, guest]
+  "virtual:physical": [{match: grain}, host]

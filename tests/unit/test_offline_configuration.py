@@ -1,0 +1,56 @@
+"""The tests of a configuration that units run before they start: which commands they are, and their words."""
+
+import pytest
+from vmimage.variation.in_root.offline_configuration import environment_of, is_of_the_files, is_test, read_unit, words_of
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'", True),
+        ("/usr/sbin/nginx -g 'daemon on; master_process on;' -s reload", False),
+        ("/usr/sbin/haproxy -Ws -f $CONFIG -c -q $EXTRAOPTS", True),
+        ("/usr/sbin/sshd -t", True),
+        ("/usr/sbin/sshd -D", False),
+        ("/usr/share/dnsmasq/systemd-helper checkconfig", True),
+        ("/usr/share/dnsmasq/systemd-helper exec", False),
+        ("/bin/kill -HUP $MAINPID", False),
+        ("/bin/mkdir -m 740 -p /var/log/mosquitto", False),
+        ("-/usr/sbin/nginx -t", False),
+    ],
+)
+def test_only_commands_that_read_a_configuration_are_tests(command, known):
+    words = words_of(command, {"CONFIG": "/etc/haproxy/haproxy.cfg"}, "any.service")
+    assert (bool(words) and is_test(words)) is known
+
+
+def test_variables_and_the_instance_stand_in_the_words():
+    environment = {"CONFIG": "/etc/a b.cfg", "MORE": "-x -y"}
+    assert words_of("+/bin/tool $MORE -f ${CONFIG} $NONE %i 100%%", environment, "tool@one.service") == (
+        ["/bin/tool", "-x", "-y", "-f", "/etc/a b.cfg", "one", "100%"]
+    )
+
+
+def test_a_drop_in_adds_to_a_unit_and_takes_back(tmp_path):
+    (tmp_path / "unit").write_text(
+        "[Service]\nExecStartPre=/bin/a \\\n  -t\nEnvironment=A=1 'B=two words'\nEnvironmentFile=-%s\n# C=3\n"
+    )
+    (tmp_path / "more").write_text("[Service]\nExecStartPre=\nExecStartPre=/bin/b\n")
+    values = read_unit(str(tmp_path / "unit"), [str(tmp_path / "more"), str(tmp_path / "none")])
+    assert values["ExecStartPre"] == ["/bin/b"] and "# C" not in values
+    (tmp_path / "defaults").write_text('# D=4\nCONFIG="/etc/own.cfg"\n')
+    environment = environment_of({**values, "EnvironmentFile": [f"-{tmp_path}/defaults", "-/nowhere"]})
+    assert (environment["A"], environment["B"], environment["CONFIG"]) == ("1", "two words", "/etc/own.cfg")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'nginx: [emerg] host not found in upstream "backend.internal" in /etc/nginx/conf.d/own.conf:1',
+        "nginx: [emerg] bind() to 192.0.2.7:80 failed (99: Cannot assign requested address)",
+        "sshd: no hostkeys available -- exiting.",
+    ],
+)
+def test_what_an_instance_may_have_otherwise_is_no_fault(said):
+    assert not is_of_the_files(said)
+    assert is_of_the_files('nginx: [emerg] unknown directive "lisen" in /etc/nginx/conf.d/own.conf:1')
