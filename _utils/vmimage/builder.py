@@ -116,7 +116,7 @@ def _build(options: argparse.Namespace, minion: Minion, step: _Steps, found: Sor
     if found.kind not in ("settings", "empty") and not any(step.settings[key] for key in _NAMING):
         return f"nothing to build: the userdata is {found.kind}, and ami.variation is not set"
     step.begin("highstate")
-    check_results(minion.call("state.highstate", "test=False"), "the highstate of this builder")
+    check_results(minion.call("state.highstate", "test=False"), "the highstate of this builder", live=True)
     step.begin("variation")
     return _summed_up(minion.call("vm_create.create_variation", "test=False"))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from vmimage import delivery
 from vmimage.build.build import Build, running_build
+from vmimage.errors import SettingsWrong
 from vmimage.glance.credentials import Credentials, gather_credentials
 from vmimage.glance.publication import Wanted
 from vmimage.image.ext4 import version_of_programs
@@ -19,7 +20,8 @@ from vmimage.settings.gather import gather_settings
 from vmimage.settings.lookup import Source
 from vmimage.settings.schema import Settings
 from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
-from vmimage.variation.in_root.offline_salt import scan_own_directories_once
+from vmimage.variation.in_root.offline_salt import say_lines_of_yaml, scan_own_directories_once
+from vmimage.variation.outcome import show_errors
 from vmimage.variation.source import pin_variation
 
 #: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
@@ -59,8 +61,25 @@ class Host:
 
     def _sources(self) -> list[Source]:
         """Where keys are looked up; an earlier place overrides the later places."""
+        self._check_pillar()
         holders = {"minion config": self.opts, "grains": self.grains, "pillar": self.pillar}
         return [(where, holders[where], functools.partial(self._lookup, _ONLY[where])) for where in holders]
+
+    def _check_pillar(self) -> None:
+        """Refuse a pillar of which a part does not compile: Salt goes on with the rest, and all settings in it would be the default.
+
+        :raises SettingsWrong: with the reason
+        """
+        errors = self.pillar.get("_errors")
+        if not errors:
+            return
+        if self.opts.get("file_client") == "local":
+            say_lines_of_yaml()
+            errors = self.compile_pillar(self.opts["id"], self.grains).get("_errors") or errors
+        raise SettingsWrong(
+            f"the pillar of this minion does not compile:{show_errors(errors, of_pillar=True)}",
+            hint="correct the SLS of the pillar: what stands in it would be the default",
+        )
 
     def credentials(self, settings: Settings, *, wanted: Wanted) -> Credentials | None:
         """The OpenStack credentials.
@@ -181,7 +200,8 @@ class Host:
             return dict(self.pillar)
         import salt.pillar
 
-        opts = _copied(self.opts) | {"id": minion_id, "pillar": {}}
+        # the reason is wanted: there is no master whose log has it
+        opts = _copied(self.opts) | {"id": minion_id, "pillar": {}, "pillar_safe_render_error": False}
         known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 

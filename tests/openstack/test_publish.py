@@ -53,6 +53,18 @@ def test_a_published_triplet_is_not_published_again(alice):
     assert_published(alice.client, triplet)
 
 
+def test_what_is_published_already_says_which_settings_it_does_not_have(alice):
+    settings = {"properties": {"hw_disk_bus": "virtio"}, "visibility": "private"}
+    alice.publish_new(settings)
+    noted = []
+    alice.observers.append(lambda moment: noted.append(moment.text) if moment.what == "noted" else None)
+    assert alice.publish(**settings)["changed"] is False and noted == []
+    more = {"properties": {"hw_disk_bus": "scsi", "triplet": {"hw_vif_model": "e1000"}}, "visibility": "shared"}
+    assert alice.publish(**more)["changed"] is False
+    (line,) = noted
+    assert line.startswith("web-amd64 is published already, without hw_disk_bus scsi, hw_vif_model e1000, visibility shared: ")
+
+
 def test_the_new_image_takes_the_name_and_the_old_image_is_archived(alice):
     _, first = alice.publish_new()
     triplet, second = alice.publish_new()

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_it_stops_the_build_and_says_why(salt, bootstrapped, files, words):
         assert word in said, said
     assert not list(salt.output.glob("*"))
     assert {path.name for path in salt.workspace.glob("bad/*")} <= {"lock", "build.log", "failed.json"}  # for vm_create.report
+
+
+def test_of_a_failed_build_no_directory_stays_below_mnt(salt, bootstrapped):
+    name = f"failing-{uuid.uuid4().hex[:12]}"
+    salt.configure(**{"ami.root": None})
+    salt.bad("vm_create.create_variation", name=name, variation=salt.variation("bad", variation=FAILING), update=False)
+    assert not Path("/mnt", name).exists()
+
+
+def test_a_mirror_that_cannot_be_reached_is_no_service_of_the_image(salt):
+    salt.own = {}
+    salt.configure(**{"ami.mirror": "http://127.0.0.1:9/debian", "ami.cache": str(salt.directory / "cache")})
+    said = salt.bad("vm_create.create_variation", name="web", variation=salt.variation("web", variation=GOOD))
+    assert "is the mirror reached from here?" in said and "ami.live" not in said, said
 
 
 def test_a_missing_variation_is_named_before_any_work(salt):

@@ -141,7 +141,7 @@ def test_the_plan_tells_what_a_build_would_start_from_or_why_it_would_be_clean(m
         ]
 
     assert planned() is None
-    assert planned(incremental=True) == "building clean: there is no triplet of it"
+    assert planned(incremental=True) == "building clean: there is no triplet one"
     minion.build(PLAIN.format("one"), incremental=False)
     assert planned(incremental=True) == {"of": minion.manifest("one")["build"], "generation": 1}
     assert planned(incremental=True, headroom_mib=9) == "building clean: the setting headroom_mib has changed"

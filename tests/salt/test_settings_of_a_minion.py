@@ -58,3 +58,22 @@ def test_a_build_without_root_says_so(minion, tmp_path):
         assert ours.good(*argv, f"workspace={tmp_path}/none") == {}
         return
     assert "building an image needs root" in minion().bad("vm_create.create_variation")
+
+
+@pytest.mark.parametrize(
+    ("pillar", "reason"),
+    [
+        ("password: hunter2\nami:\n  name: x\n  release trixie\n", "could not find expected ':'; line"),
+        ("password: hunter2\nami: {name: x\n", "while parsing a flow mapping; line"),
+        ("password: hunter2\nami: {name: {{ nothing.there }} }\n", "Jinja variable 'nothing' is undefined; line 2"),
+    ],
+    ids=["no YAML", "a bracket", "Jinja"],
+)
+@pytest.mark.parametrize(
+    "call", [["vm_create.plan"], ["vm_create.upload", "web"], ["vm_create.status"]], ids=lambda call: call[0]
+)
+def test_a_pillar_that_does_not_compile_is_not_taken_for_an_empty_one(minion, call, pillar, reason):
+    ours = minion()
+    ours.pillar(pillar)
+    said = ours.bad(*call).partition("Error running")[2]
+    assert "the pillar of this minion does not compile" in said and reason in said and "hunter2" not in said

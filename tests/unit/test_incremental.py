@@ -123,7 +123,7 @@ def replaced(path):
 
 
 CHANGES = {
-    "no triplet": (lambda build: build.triplet.kernel.unlink(), "there is no triplet of it"),
+    "no triplet": (lambda build: build.triplet.kernel.unlink(), "there is no triplet web"),
     "no notes": (lambda build: kept_path(build.triplet).unlink(), "did not note what it was made of"),
     "notes of another build": (
         lambda build: keep(kept_path(build.triplet), {"build": "b0"}),

@@ -64,6 +64,10 @@ def test_of_a_pillar_that_does_not_compile_the_reason_is_shown_and_not_its_lines
     reason = "Rendering SLS 'a' failed, render error:\nJinja variable 'x' is undefined; line 2\n\n---\npassword: hunter2\nb: {{ x }}\n---"
     message = failure(["Pillar failed to render with the following messages:", reason])
     assert "Jinja variable 'x' is undefined; line 2" in message and "hunter2" not in message
+    reason = "Rendering SLS 'a' failed, render error:\nwhile parsing a flow mapping\n"
+    reason += '  in "<unicode string>", line 3, column 4\ndid not find }\n  in "<unicode string>", line 4, column 1:\n    password: hunter2\n    ^'
+    message = failure(["Pillar failed to render with the following messages:", reason])
+    assert "while parsing a flow mapping; line 4" in message and "hunter2" not in message
 
 
 def test_a_str_is_what_salt_says_instead_of_working():

@@ -7,6 +7,7 @@ from vmimage.image.table import shown, table_of
 MANIFEST = {
     "name": "web",
     "base": {"reference": "debian bookworm amd64"},
+    "variation": {"reference": "/srv/web"},
     "states": [{}, {}],
     "packages": {"a": "1", "b": "1", "c": "1"},
     "steps": [{"step": "base", "seconds": 30.5}, {"step": "seal", "seconds": 0.5}, {"step": "seal", "seconds": 0.25}],
@@ -18,7 +19,9 @@ MANIFEST = {
 
 def test_the_table_shows_what_it_is_how_long_it_took_and_where_it_lies():
     text = table_of(MANIFEST, Path("/srv/images"))
-    assert "web: debian bookworm amd64, 2 states, 3 packages" in text
+    assert "web: debian bookworm amd64, 2 states of /srv/web, 3 packages" in text
+    of_sample = table_of({**MANIFEST, "variation": {"reference": "variation"}}, Path("/srv/images"))
+    assert "2 states of the file_roots (variation), 3 packages" in of_sample
     assert "/srv/images/kernel.img  3.0 MiB\n    sha256 kernelkernelkernel\n" in text
     assert text.index("root_image.img") < text.index("kernel.img") < text.index("ramdisk.img")
 

@@ -158,6 +158,10 @@ class Build:
     def close_root(self) -> None:
         """Unmount the root, and the base, should the root alone have been unmounted."""
         close_root(self.workspace, self.record.opened)
+        self.remove_mount_point()
+
+    def remove_mount_point(self) -> None:
+        """Remove the empty directory where the root was mounted, unless it is the user's."""
         if not self.settings.root:  # a directory of ours, below /mnt
             with suppress(OSError):
                 self.root.rmdir()

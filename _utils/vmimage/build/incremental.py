@@ -38,7 +38,7 @@ def find_basis(build: Build, base_digest: str) -> Basis:
     """
     manifest = build.triplet.manifest()
     if not manifest:
-        raise NeedsCleanBuild("there is no triplet of it")
+        raise NeedsCleanBuild(f"there is no triplet {build.settings.name}")
     known = (read_kept(build.triplet, manifest) or {}).get(AGAIN)
     if not known or "digest" not in known:
         raise NeedsCleanBuild("the last build did not note what it was made of")

@@ -74,6 +74,7 @@ def _without_triplet(build: Build, error: BaseException) -> BaseException:
         keep(failed_path(build.workspace), failed_data(record, error))
         return _kept(build, error)
     build.workspace.forget(keep_log=True)
+    build.remove_mount_point()
     keep(failed_path(build.workspace), failed_data(record, error))
     return _with_hint(error, f"the log is {build.workspace.log}") if isinstance(error, VmImageError) else error
 
@@ -173,7 +174,7 @@ def _in_order(build: Build) -> Manifest:
 
 def _apply(build: Build, sls: str) -> list[StateResult]:
     """Apply an SLS on the builder; its states call the steps."""
-    return check_results(build.host.apply_sls(sls), f"the SLS {sls}")
+    return check_results(build.host.apply_sls(sls), f"the SLS {sls}", live=True)
 
 
 def _kept(build: Build, error: BaseException) -> BaseException:

@@ -18,6 +18,7 @@ from vmimage.glance.inspection import check_description
 from vmimage.glance.outputs import Output, kinds_of, parts_of
 from vmimage.glance.prune import prune
 from vmimage.glance.publication import Publication, PublishingBuild, Wanted
+from vmimage.glance.takeover import find_differing
 from vmimage.glance.upload import is_same
 from vmimage.glance.waiting import mark_complete
 from vmimage.settings.properties import NUMBERS, properties_of
@@ -103,6 +104,11 @@ def publish(build: PublishingBuild, store: "Store") -> Result:
         current = _published(publication)
         outputs = [output for output in publication.outputs if not _is_published(publication, current, output)]
         if not outputs:
+            for kind, image in current.items():
+                if differing := find_differing(publication.settings, kind, image):
+                    publication.progress.note(
+                        f"{image['name']} is published already, without {', '.join(differing)}: the next build has it"
+                    )
             return _finish(publication, current, changed=False, archived=finished, removed=cleaned)
         _refuse_rolled_back(publication, outputs)
         with whole_or_nothing(publication):

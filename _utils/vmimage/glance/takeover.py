@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmimage.errors import ImageGone, StoreRefused
 from vmimage.glance.generations import MARK, Image, fact, is_ours
+from vmimage.settings.properties import properties_of
 from vmimage.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ def _is_carried(key: str, settings: Settings, old: Image) -> bool:
 def _configured(image: Image) -> list[str]:
     """The fields and properties that an image has from the settings, or that follow from its file."""
     return [*fact(image, "configured").split(), *fact(image, "derived").split()]
+
+
+def find_differing(settings: Settings, kind: str, image: Image) -> list[str]:
+    """The visibility and properties that the settings name and a published image does not have, such as ``visibility public``.
+
+    :param kind: of the output
+    """
+    wanted = properties_of(settings.properties, kind) | ({"visibility": settings.visibility} if settings.visibility else {})
+    return [f"{key} {value}" for key, value in wanted.items() if str(image.get(key)) != str(value)]
 
 
 def _own_parts(store: "Store", image: Image) -> list[Image]:

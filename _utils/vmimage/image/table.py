@@ -21,8 +21,10 @@ def table_of(manifest: Manifest, directory: Path) -> str:
     made = manifest.get("incremental")
     for timing in manifest["steps"]:
         steps[timing["step"]] = steps.get(timing["step"], 0) + timing["seconds"]
+    source = manifest["variation"]["reference"]
+    origin = source if "/" in source else f"the file_roots ({source})"  # states have no path
     lines = [
-        f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states, {len(manifest['packages'])} packages",
+        f"{manifest['name']}: {manifest['base']['reference']}, {len(manifest['states'])} states of {origin}, {len(manifest['packages'])} packages",
         *(["  incremental: generation {generation} of the clean build {of}".format_map(made)] if made else []),
         "",
     ]

@@ -1,5 +1,6 @@
 """Reading what Salt says of a state run: done, failed, or nothing at all.  Pure functions."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from vmimage.variation.remedies import find_remedies
 StateResult = dict[str, Any]
 
 _REQUISITE = "One or more requisite failed"
+_OF_PILLAR = "Pillar failed to render"
+_PLACE = re.compile(r'(?m)^ *in "<unicode string>", line (\d+), column \d+')
 
 
 def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[str] = ()) -> list[StateResult]:
@@ -25,9 +28,8 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
     if isinstance(result, str):
         raise VariationFailed(f"{what} was not applied: {result}")
     if isinstance(result, list):
-        said = [str(error).replace('"<unicode string>"', "the SLS as it is rendered") for error in _without_pillar(result)]
-        lines = "".join(f"\n    {line}" for error in said for line in error.strip().splitlines())
-        raise VariationFailed(f"{what} does not compile:{lines}")
+        of_pillar = any(str(error).startswith(_OF_PILLAR) for error in result)
+        raise VariationFailed(f"{what} does not compile:{show_errors(result, of_pillar=of_pillar)}")
     states = summarize(result or {})
     if not states:
         raise VariationFailed(
@@ -43,10 +45,21 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
     return states
 
 
-def _without_pillar(errors: Sequence[Any]) -> list[str]:
-    """The errors without the lines of a pillar that Salt shows around one: passwords may stand there."""
-    of_pillar = any(str(error).startswith("Pillar failed to render") for error in errors)
-    return ["\n".join(str(error).splitlines()[:2]) if of_pillar else str(error) for error in errors]
+def show_errors(errors: Sequence[Any], *, of_pillar: bool) -> str:
+    """What Salt says of an SLS that does not compile, in lines of their own.
+
+    :param of_pillar: the lines of the SLS are left out: passwords may stand there
+    """
+    said = [_without_lines(str(error)) if of_pillar else str(error) for error in errors]
+    shown = (error.replace('"<unicode string>"', "the SLS as it is rendered").strip() for error in said)
+    return "".join(f"\n    {line}" for error in shown for line in error.splitlines())
+
+
+def _without_lines(error: str) -> str:
+    """The first two lines of an error, and the last position in the SLS that it names."""
+    first = "\n".join(error.splitlines()[:2])
+    places = _PLACE.findall(error)
+    return f"{first}; line {places[-1]}" if places and "; line " not in first else first
 
 
 def summarize(result: Mapping[str, Mapping[str, Any]]) -> list[StateResult]:

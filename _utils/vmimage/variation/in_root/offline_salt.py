@@ -17,7 +17,7 @@ def prepare() -> None:
     _find_files_in_the_cache()
     _show_pillar_to_states()
     _refuse_unknown_renderers()
-    _say_lines_of_yaml()
+    say_lines_of_yaml()
     _use_the_pip_of_the_root()
     scan_own_directories_once()
 
@@ -114,7 +114,8 @@ def _refuse_unknown_renderers() -> None:
     salt.template.check_render_pipe_str = check
 
 
-def _say_lines_of_yaml() -> None:
+@functools.cache  # a process is changed once
+def say_lines_of_yaml() -> None:
     """Let Salt show the line in which an SLS is no YAML: it leaves it out where libyaml read the SLS, whose marks hold no text."""
     import salt.utils.yamlloader
     import yaml
