@@ -5,8 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-import salt.config
-from salt.exceptions import SaltCacheError
 from vmimage.fleet.claims import Claims
 
 RUNNER = Path(__file__).resolve().parents[2] / "_runners/vm_fleet.py"
@@ -15,6 +13,8 @@ PAUSED = "vm_fleet/main/asked/pause.p"
 
 @pytest.fixture
 def cache(tmp_path):
+    import salt.config  # here: pytest collects no more files once Salt has put its own importer among Python's
+
     spec = importlib.util.spec_from_file_location("vm_fleet", RUNNER)
     runner = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(runner)
@@ -57,6 +57,8 @@ def test_what_two_people_take_back_at_once_is_taken_back(cache, goes):
 
 
 def test_an_entry_that_cannot_be_read_is_an_error(cache, tmp_path):
+    from salt.exceptions import SaltCacheError
+
     claims = Claims(cache, "main")
     claims.ask("pause", 1.0)
     path = tmp_path / PAUSED
