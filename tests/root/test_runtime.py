@@ -7,7 +7,7 @@ from vmimage.root.enter import work_inside
 from vmimage.root.mounts import run_in_root
 from vmimage.root.runtime import HOME, PYTHON, bind_runtime, own_runtime
 from vmimage.system.shell import run
-from vmimage.variation.in_root import offline_salt
+from vmimage.variation.in_root import offline_paths, offline_salt
 
 PROGRAM = f"""
 import sys
@@ -35,7 +35,8 @@ def test_salt_needs_no_library_of_the_root(tmp_path):
 
     def work():
         bind_runtime(own_runtime(), tmp_path)
-        shutil.copy(offline_salt.__file__, f"{tmp_path}{HOME}")
+        for module in (offline_salt, offline_paths):
+            shutil.copy(module.__file__, f"{tmp_path}{HOME}")
         return run_in_root(tmp_path, [PYTHON, "-c", PROGRAM]).output
 
     assert work_inside(tmp_path, work).splitlines()[-1] == "loaded True"

@@ -46,7 +46,7 @@ def test_without_a_terminal_a_command_is_asked_for(opened):
 
 
 def test_a_name_without_root_and_image_is_refused_with_the_way_to_keep_one(opened):
-    said = opened.bad("vm_create.shell", "other", command="true")
+    said = opened.bad("vm_create.shell", "other", command="ls")
     assert "no root of other is open" in said
     assert "keep_on_failure=True" in said and "ami_creator_pre" in said
     assert not (opened.workspace / "other").exists()
