@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import keystoneauth1.exceptions
 import pytest
+from cloud_fixtures import opened_cloud
 from fleet_world import MemoryCache
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
@@ -60,6 +61,13 @@ def claim_of(number=17, since=None, **more):
     wanted = Wanted("web-amd64", "web", "web", "0" * 40, {**SETTINGS, **more}, "small", "d" * 64)
     since = time.time() if since is None else since
     return Claim(number, wanted, f"web-amd64-{number}", since, since + 120)
+
+
+@pytest.fixture(scope="module")
+def cloud(lacking, tmp_path_factory):
+    """Of its own: the fleet of the other files goes on meanwhile, and publishes images of the same names."""
+    with opened_cloud(lacking, tmp_path_factory) as cloud:
+        yield cloud
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A real Keystone and a real Glance for all tests, and a wire of its own for each test that wants to disturb them."""
 
 import itertools
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,9 @@ def no_proxy():
         yield
 
 
-@pytest.fixture(scope="session")
-def cloud(lacking, tmp_path_factory):
-    """A :class:`cloud.Cloud` with a Glance in RegionOne."""
+@contextmanager
+def opened_cloud(lacking, tmp_path_factory):
+    """A :class:`cloud.Cloud` with a Glance in RegionOne, for the time of the block."""
     if not (SERVERS / "installed").exists():
         lacking("no Keystone and no Glance: ./run-tests openstack installs them")
     template = made_once(tmp_path_factory, "cloud", lambda directory: make_template(directory, SERVERS), by_all_groups=True)
@@ -40,6 +41,13 @@ def cloud(lacking, tmp_path_factory):
         cloud.glance("RegionOne")
         yield cloud
     assert not cloud.processes(), "servers are left"
+
+
+@pytest.fixture(scope="session")
+def cloud(lacking, tmp_path_factory):
+    """The cloud of all tests that want no other."""
+    with opened_cloud(lacking, tmp_path_factory) as cloud:
+        yield cloud
 
 
 @pytest.fixture
