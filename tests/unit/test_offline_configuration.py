@@ -31,6 +31,12 @@ def test_variables_and_the_instance_stand_in_the_words():
     )
 
 
+def test_quotes_that_are_no_shells_are_no_test_and_no_error(tmp_path):
+    assert words_of("/bin/echo it's", {}, "any.service") == []
+    environment = environment_of({"Environment": ["A=it's", "B=1"], "EnvironmentFile": [str(tmp_path)]})
+    assert "A" not in environment and environment["B"] == "1"
+
+
 def test_a_drop_in_adds_to_a_unit_and_takes_back(tmp_path):
     (tmp_path / "unit").write_text(
         "[Service]\nExecStartPre=/bin/a \\\n  -t\nEnvironment=A=1 'B=two words'\nEnvironmentFile=-%s\n# C=3\n"

@@ -76,13 +76,21 @@ def words_of(command: str, environment: dict[str, str], name: str) -> list[str]:
         return []
     instance = name.partition("@")[2].rpartition(".")[0]
     words: list[str] = []
-    for word in shlex.split(command[len(marks) :]):
+    for word in split(command[len(marks) :]):
         if re.fullmatch(r"\$\w+", word):  # alone, it may be several words, or none
             words += environment.get(word[1:], "").split()
             continue
         word = re.sub(r"\$\{(\w+)\}", lambda found: environment.get(found[1], ""), word)
         words.append(word.replace("%i", instance).replace("%I", instance).replace("%%", "%"))
     return words
+
+
+def split(line: str) -> list[str]:
+    """The words of a line; none where its quotes are not those of a shell, as systemd may take them: it is no test that is known."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
 
 
 def read_unit(path: str, drop_ins: list[str]) -> dict[str, list[str]]:
@@ -105,9 +113,9 @@ def environment_of(values: dict[str, list[str]]) -> dict[str, str]:
     """The variables that a unit's programs get."""
     found = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     for line in values.get("Environment", []):
-        found |= dict(word.partition("=")[::2] for word in shlex.split(line))
+        found |= dict(word.partition("=")[::2] for word in split(line))
     for path in values.get("EnvironmentFile", []):
-        for name in sorted(glob.glob(path.lstrip("-"))):
+        for name in filter(os.path.isfile, sorted(glob.glob(path.lstrip("-")))):
             with open(name, encoding="utf-8", errors="replace") as file:
                 pairs = (line.strip().partition("=") for line in file if "=" in line and line.lstrip()[0] not in "#;")
                 found |= {key: value.strip("\"'") for key, _, value in pairs}
