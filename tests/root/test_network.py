@@ -160,3 +160,19 @@ def test_where_the_builder_asks_on_its_loopback_its_process_finds_names_in_a_pri
     with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
         assert work_inside(copy, ask, kind_of_network=PRIVATE) == "192.0.2.7"
     assert "127.0.0.53" in Path(RESOLV).read_text()
+
+
+def test_a_name_server_that_a_state_starts_takes_over_from_what_answers_in_a_root(tmp_path, bootstrapped):
+    def serve():
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        ):
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as name servers do
+            server.bind(("127.0.0.1", 53))
+            server.settimeout(10)
+            client.sendto(b"who?", ("127.0.0.1", 53))
+            return server.recv(16)
+
+    with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
+        assert work_inside(copy, serve, kind_of_network=PRIVATE) == b"who?"

@@ -91,6 +91,10 @@ class _Query(socketserver.BaseRequestHandler):
             ours.sendto(server.recv(1 << 16), self.client_address)
 
 
+class _Server(socketserver.ThreadingUDPServer):
+    allow_reuse_address = True  # a name server that a state starts in the root takes the address over
+
+
 def answer_on_loopback(kind_of_network: str) -> None:
     """Answer what programs of a root ask their own loopback: there a machine would run the resolver that its states configure.
 
@@ -98,7 +102,7 @@ def answer_on_loopback(kind_of_network: str) -> None:
     """
     if kind_of_network != network.PRIVATE:
         return
-    servers = [socketserver.ThreadingUDPServer((address, 53), _Query) for address in _LOOPBACK]
+    servers = [_Server((address, 53), _Query) for address in _LOOPBACK]
     if os.fork() == 0:
         try:
             for server in servers[1:]:
