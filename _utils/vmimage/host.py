@@ -31,6 +31,11 @@ _ONLY = {
     "grains": {"omit_opts": True, "omit_pillar": True, "omit_master": True},
     "pillar": {"omit_opts": True, "omit_grains": True, "omit_master": True},
 }
+#: options that say how states are found, rendered and run; Salt takes them from the master where there is one
+_OF_MASTER = """default_top env_order failhard jinja_env jinja_lstrip_blocks jinja_sls_env jinja_trim_blocks nodegroups renderer
+    state_auto_order state_top_saltenv top_file_merging_strategy""".split()
+_OF_MINION = """allow_undefined disabled_requisites features file_ignore_glob file_ignore_regex fileserver_followsymlinks
+    pillar_merge_lists pillar_source_merging_strategy use_superseded""".split()
 
 
 class Host:
@@ -193,6 +198,17 @@ class Host:
         own = self.opts.get("saltenv") or "base"
         found = {name: tuple(filter(os.path.isdir, roots)) for name, roots in self.opts["file_roots"].items() if name != own}
         return {name: roots for name, roots in found.items() if roots}
+
+    def state_options(self) -> dict[str, Any]:
+        """The options of this Salt, or of its master, by which states mean what they mean here."""
+        asked: Any = self.opts
+        if self.opts.get("file_client") != "local":
+            import salt.fileclient
+
+            with salt.fileclient.get_file_client(self.opts) as client:
+                asked = client.master_opts()  # an empty text where the master does not answer
+        holders = ((asked if isinstance(asked, Mapping) else {}, _OF_MASTER), (self.opts, _OF_MINION))
+        return {key: _copied(holder[key]) for holder, keys in holders for key in keys if holder.get(key) is not None}
 
     def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
         """The builder's pillar for the variation: compiled again for its id and grains where there is no master to ask."""

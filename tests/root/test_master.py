@@ -6,12 +6,14 @@ import pytest
 from cluster import cluster_running
 from looking import looked_into
 
-PAGE = "/etc/mark:\n  file.managed:\n    - contents: {{ pillar['colour'] }} {{ grains['id'] }}\n"
+#: its lines of Jinja are right by the master's options alone
+PAGE = "% if true\n/etc/mark:\n  file.managed:\n    - contents: {{ pillar['colour'] }} {{ grains['id'] }}\n% endif\n"
+OPTIONS = {"jinja_sls_env": {"line_statement_prefix": "%"}}
 
 
 @pytest.fixture
 def cluster():
-    with cluster_running() as cluster:
+    with cluster_running(master=OPTIONS) as cluster:
         yield cluster
 
 

@@ -19,6 +19,9 @@ class Files:
     def environments(self):
         return self.others
 
+    def state_options(self):
+        return {}
+
     def cache_tree(self, url):
         return None
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,6 +63,9 @@ class VariationHost(Protocol):
     def environments(self) -> dict[str, tuple[str, ...]]:
         """``{name: directories}`` of the minion's other environments."""
 
+    def state_options(self) -> dict[str, Any]:
+        """Options of the builder's Salt that say how states are found, rendered and run."""
+
     def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
         """The builder's pillar for a variation."""
 
@@ -81,6 +84,7 @@ class Variation:
     :ivar id: the minion id that top files and pillar see
     :ivar environments: directories of the other environments, by name
     :ivar trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
+    :ivar options: of the builder's Salt, by which its states mean what they mean there
     """
 
     reference: str
@@ -90,6 +94,7 @@ class Variation:
     id: str
     trees: tuple[str, ...]
     environments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -103,7 +108,7 @@ def find_variation(settings: Settings, host: VariationHost) -> Variation:
     :raises VariationMissing: naming where it was looked for
     :raises SettingsWrong: if the build would take place below it
     """
-    found = _find(settings, host)
+    found = replace(_find(settings, host), options=host.state_options())
     for top in (os.path.realpath(directory) for directory in (*found.file_roots, *found.pillar_roots)):
         for key in ("root", "workspace", "output", "cache"):
             place = getattr(settings, key)
@@ -223,7 +228,8 @@ def apply_variation(
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
     _write_private(
         home / "etc/minion",
-        minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
+        variation.options
+        | minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
     )
     function, arguments = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
