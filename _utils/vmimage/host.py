@@ -218,7 +218,9 @@ class Host:
 
         # the reason is wanted: there is no master whose log has it
         opts = _copied(self.opts) | {"id": minion_id, "pillar": {}, "pillar_safe_render_error": False}
-        known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
+        host, _, domain = minion_id.partition(".")
+        names = {**dict.fromkeys(("id", "fqdn", "localhost", "nodename"), minion_id), "host": host, "domain": domain}
+        known = {**dict(self.grains), **grains, **names}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 
     def providers(self) -> dict[str, str]:

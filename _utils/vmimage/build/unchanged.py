@@ -26,7 +26,7 @@ _DIGITS = 8
 
 
 def digest_inputs(
-    build: Build, base_digest: str, variation_digest: str, minion_id: str, distribution: Mapping[str, str]
+    build: Build, base_digest: str, variation_digest: str, minion_id: str, distribution: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is noted of all that an image is made of, but for what the archives offer.
 

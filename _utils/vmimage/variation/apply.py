@@ -345,15 +345,31 @@ def visible_pillar(pillar: Mapping[str, Any], settings: Settings) -> dict[str, A
     return {**kept, "ami": settings.as_dict()}
 
 
-def grains_of(root: StrPath) -> dict[str, str]:
-    """What a pillar's top file most often matches: the grains that a root's os-release gives, and that an image is for virtual machines."""
+def grains_of(root: StrPath) -> dict[str, Any]:
+    """The grains that a pillar most often asks for: those of a root's release, as Salt derives them, and that an image is for virtual machines."""
     lines = files.read_text(root, "/etc/os-release", "").splitlines()
-    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
-    return {
+    release = {key: value.strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
+    name, version, codename = release.get("NAME", ""), release.get("VERSION_ID", ""), release.get("VERSION_CODENAME", "")
+    found = {
         "os": release.get("ID", "").capitalize(),
         "os_family": "Debian",
-        "osrelease": release.get("VERSION_ID", ""),
-        "oscodename": release.get("VERSION_CODENAME", ""),
-        "osfullname": release.get("NAME", ""),
+        "osrelease": version,
+        "oscodename": codename,
+        "osfullname": name,
+        "lsb_distrib_id": name,
+        "lsb_distrib_release": version,
+        "lsb_distrib_codename": codename,
         "virtual": VIRTUAL,
+    }
+    return found | _version_grains(found["os"], version)
+
+
+def _version_grains(os_name: str, version: str) -> dict[str, Any]:
+    """Those that Salt makes of ``osrelease``; sid has no number."""
+    numbers = [int(part) if part.isdigit() else part for part in version.split(".")]
+    major = numbers[0] if version else None
+    return {
+        "osrelease_info": numbers,
+        "osmajorrelease": major,
+        "osfinger": f"{os_name}-{version if os_name == 'Ubuntu' else numbers[0]}",
     }
