@@ -22,10 +22,9 @@ from vmimage.settings.schema import Settings
 from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
 from vmimage.variation.in_root.offline_salt import say_lines_of_yaml, scan_own_directories_once
 from vmimage.variation.outcome import show_errors
+from vmimage.variation.served_files import fetch_tree
 from vmimage.variation.source import pin_variation
 
-#: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
-_IGNORED = {".git", ".hg", ".venv", "__pycache__"}
 _ONLY = {
     "minion config": {"omit_grains": True, "omit_pillar": True, "omit_master": True},
     "grains": {"omit_opts": True, "omit_pillar": True, "omit_master": True},
@@ -59,6 +58,7 @@ class Host:
     ) -> None:
         self.is_one_of_many = is_one_of_many
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
+        self._trees: dict[str, Path] = {}  # copied for this call
 
     def settings(self, **arguments: Any) -> Settings:
         """The settings of a call: its arguments, those of a running create_variation that has called it, and what ``config.get`` finds."""
@@ -176,20 +176,22 @@ class Host:
 
     def cache_tree(self, url: str) -> Path | None:
         """The local copy of a ``salt://`` directory, or None."""
-        cached = self.functions["cp.cache_dir"](url)
-        if not cached:
-            return None
-        top = Path(self.functions["cp.cache_dest"](url))
-        return top if top.is_dir() else None
+        name = url.removeprefix("salt://").strip("/")
+        if name not in self._trees:
+            import salt.fileclient
+
+            environment = self.opts.get("saltenv") or "base"
+            with salt.fileclient.get_file_client(self.opts) as client:
+                top = Path(self.opts["cachedir"]) / "files" / environment
+                self._trees[name] = fetch_tree(client, top, environment, name)
+        return self._trees[name] if self._trees[name].is_dir() else None
 
     def file_roots(self) -> list[Path]:
         """The directories of the minion's states; those of a master are copied here first."""
-        environment = self.opts.get("saltenv") or "base"
         if self.opts.get("file_client") == "local":
-            return [Path(root) for root in self.opts["file_roots"].get(environment, [])]
-        names = [name for name in self.functions["cp.list_master"](environment) if not _IGNORED & set(name.split("/"))]
-        self.functions["cp.cache_files"]([f"salt://{name}" for name in names], environment)
-        return [Path(self.opts["cachedir"]) / "files" / environment]
+            return [Path(root) for root in self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])]
+        copied = self.cache_tree("")
+        return [copied] if copied else []
 
     def environments(self) -> dict[str, tuple[str, ...]]:
         """``{name: directories}`` of the other environments of a minion without a master; empty with a master."""
