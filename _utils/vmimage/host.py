@@ -187,8 +187,8 @@ class Host:
         return self._trees[name] if self._trees[name].is_dir() else None
 
     def file_roots(self) -> list[Path]:
-        """The directories of the minion's states; those of a master are copied here first."""
-        if self.opts.get("file_client") == "local":
+        """The directories of the minion's states; those of a master, and of backends such as gitfs, are copied here first."""
+        if self.opts.get("file_client") == "local" and {"roots"}.issuperset(self.opts.get("fileserver_backend") or ()):
             return [Path(root) for root in self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])]
         copied = self.cache_tree("")
         return [copied] if copied else []

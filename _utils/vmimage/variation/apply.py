@@ -255,6 +255,11 @@ def apply_variation(
     if "unsafe" in said:
         raise NeedsCleanBuild(said["unsafe"])
     results = check_results(said["answer"], f"the variation {settings.name}", live=settings.live, near=said.get("near", ()))
+    if said.get("unfinished"):
+        raise VariationFailed(
+            f"the variation {settings.name} left commands in the background that do not end: {'; '.join(said['unfinished'])}",
+            hint="let the state wait for its command, without bg: True; a daemon is for service.running, and a unit starts it in the image",
+        )
     return results, said.get("states")
 
 
