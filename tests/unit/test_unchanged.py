@@ -33,6 +33,7 @@ class Host:
     def state_options(self):
         return self.options
 
+    @property
     def versions(self):
         return {"salt": self.salt}
 

@@ -44,7 +44,7 @@ def digest_inputs(
         "the SLS of pre and post": digest_of_trees(roots),
         "the pillar": build.host.compile_pillar(minion_id, distribution),
         "the minion config's options for states": build.host.state_options(),
-        "the versions of the programs": build.host.versions(),
+        "the versions of the programs": build.host.versions,
         "the code of this project": digest_of_trees(delivery.machinery()),  # a builder's image holds it, too
     }
     digests = {what: digest_of_data(value) for what, value in inputs.items()}
