@@ -38,6 +38,9 @@ LOADED = {
     "_utils": "utils_dirs",
     "_renderers": "render_dirs",
     "_pillar": "pillar_dirs",
+    "_serializers": "serializers_dirs",
+    "_sdb": "sdb_dirs",
+    "_matchers": "matchers_dirs",
 }
 #: this project's own code, in our home in a root
 _PROJECT = "project.tar"
