@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from vmimage import delivery
 from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
-from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
+from vmimage.errors import KernelMissing, SettingsWrong, VariationFailed, VariationMissing
+from vmimage.image.boot_files import newest_kernel
 from vmimage.root import files
 from vmimage.root.enter import host_name, maker_of_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
@@ -268,7 +269,9 @@ def apply_variation(
 
 def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """Run Salt in a root in which no systemd runs, with programs that stand in for those that would ask it."""
-    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(files.exists, root), _places_of(name)))}
+    kernel = kernel_of(root)
+    programs = {name: stand_in(name, kernel) for name in STAND_INS if any(map(partial(files.exists, root), _places_of(name)))}
+    programs = {name: text for name, text in programs.items() if text}
     for name, text in programs.items():
         write_program(Path(f"{root}{HOME}/bin") / name, text)
     if "systemctl" in programs:
@@ -340,6 +343,7 @@ def minion_config(
         "pillar_safe_render_error": False,  # there is no master whose log has the details
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
         "vm_create_name": host_name(root),
+        "vm_create_kernel": kernel_of(root),
         "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder
         "state_aggregate": False,
         "ami": settings.as_dict(),
@@ -370,6 +374,14 @@ def grains_of(root: StrPath) -> dict[str, Any]:
         "virtual": VIRTUAL,
     }
     return found | _version_grains(found["os"], version)
+
+
+def kernel_of(root: StrPath) -> str:
+    """The release of the kernel that a machine of this root would run; empty where it has none."""
+    try:
+        return newest_kernel(root)
+    except KernelMissing:
+        return ""
 
 
 def _version_grains(os_name: str, version: str) -> dict[str, Any]:
