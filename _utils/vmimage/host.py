@@ -176,21 +176,22 @@ class Host:
 
     def cache_tree(self, url: str) -> Path | None:
         """The local copy of a ``salt://`` directory, or None."""
-        name = url.removeprefix("salt://").strip("/")
-        if name not in self._trees:
+        if url not in self._trees:
             import salt.fileclient
+            import salt.utils.url
 
-            environment = self.opts.get("saltenv") or "base"
+            name, environment = salt.utils.url.parse(url)
+            environment = environment or self.opts.get("saltenv") or "base"
             with salt.fileclient.get_file_client(self.opts) as client:
                 top = Path(self.opts["cachedir"]) / "files" / environment
-                self._trees[name] = fetch_tree(client, top, environment, name)
-        return self._trees[name] if self._trees[name].is_dir() else None
+                self._trees[url] = fetch_tree(client, top, environment, name.strip("/"))
+        return self._trees[url] if self._trees[url].is_dir() else None
 
     def file_roots(self) -> list[Path]:
         """The directories of the minion's states; those of a master, and of backends such as gitfs, are copied here first."""
         if self.opts.get("file_client") == "local" and {"roots"}.issuperset(self.opts.get("fileserver_backend") or ()):
             return [Path(root) for root in self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])]
-        copied = self.cache_tree("")
+        copied = self.cache_tree("salt://")
         return [copied] if copied else []
 
     def environments(self) -> dict[str, tuple[str, ...]]:
