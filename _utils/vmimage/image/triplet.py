@@ -15,7 +15,7 @@ from typing import Any
 from vmimage.errors import ImageUnsound
 from vmimage.system.aliases import Moved, StrPath
 from vmimage.system.digest import QUICK, digest_of_data, digest_of_file, digests_of_file
-from vmimage.system.whole_files import read_json, sync, write_json
+from vmimage.system.whole_files import read_json, remove_left, sync, write_json
 
 #: of a triplet, as in its file
 Manifest = dict[str, Any]
@@ -64,8 +64,9 @@ class Triplet:
     def clear_partials(self) -> None:
         """Remove what a run that did not finish left."""
         outputs = map(self.output_partial, self._output_names())
-        for path in (*map(self.partial, ROLES), *outputs, self.output_partial(self.manifest_path.name)):
+        for path in (*map(self.partial, ROLES), *outputs):
             path.unlink(missing_ok=True)
+        remove_left(self.manifest_path)
 
     def describe_partials(self, moved: Moved) -> dict[str, dict[str, Any]]:
         """``{role: {path, bytes, sha256, xxh3_128}}`` of the files in the making, as they will be called."""
