@@ -109,6 +109,22 @@ class Triplet:
             return None
         return None if digest and digest != digest_of_data(manifest) else manifest
 
+    def made(self) -> Manifest:
+        """The manifest, where its files are only seen to be there.
+
+        :raises ImageUnsound: if there is no complete triplet
+        """
+        if manifest := self.manifest():
+            return manifest
+        if self.manifest_path.exists() and not self._read_manifest():
+            raise ImageUnsound(
+                f"{self.manifest_path} is not as it was written", hint="make the triplet again: vm_create.create_variation"
+            )
+        raise ImageUnsound(
+            f"there is no complete triplet {self.name} in {self.directory}",
+            hint=f"make it: vm_create.create_variation {self.name}",
+        )
+
     def check(self, *, quickly: bool = False) -> Manifest:
         """Compare the files with their manifest.
 
@@ -116,16 +132,7 @@ class Triplet:
         :returns: the manifest
         :raises ImageUnsound: if there is no complete triplet or a file is not what it describes
         """
-        manifest = self.manifest()
-        if manifest is None:
-            if self.manifest_path.exists() and not self._read_manifest():
-                raise ImageUnsound(
-                    f"{self.manifest_path} is not as it was written", hint="make the triplet again: vm_create.create_variation"
-                )
-            raise ImageUnsound(
-                f"there is no complete triplet {self.name} in {self.directory}",
-                hint=f"make it: vm_create.create_variation {self.name}",
-            )
+        manifest = self.made()
         described = {path: manifest["files"][role] for role, path in self.files().items()}
         described |= {self.directory / facts["path"]: facts for facts in manifest.get("outputs", {}).values()}
         for path, facts in described.items():
