@@ -1,7 +1,9 @@
 """A master and its minion, both real, on the loopback."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from building import CACHE, PROJECT
-from vmimage.image.qemu import free_port
+from servers import own_port
+from waiting import HANG_SECONDS, wait_until
 
 BIN = Path(sys.executable).parent
 
@@ -39,7 +42,7 @@ class Cluster:
         (directory / "pillar/all.sls").write_text(json.dumps({"colour": "green", "ami": settings}), encoding="utf-8")
         for part in ("_modules", "_states", "_utils"):
             shutil.copytree(PROJECT / part, directory / "project" / part, ignore=shutil.ignore_patterns("__pycache__"))
-        publish, answer = free_port(), free_port()
+        publish, answer = own_port(), own_port()
         self.configure("master", interface="127.0.0.1", publish_port=publish, ret_port=answer, auto_accept=True, worker_threads=2,
                        file_roots={"base": [str(self.states), str(directory / "project"), str(PROJECT / "states")]},
                        pillar_roots={"base": [str(directory / "pillar")]})  # fmt: skip
@@ -55,7 +58,7 @@ class Cluster:
         self.processes.append(subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, start_new_session=True))
 
     def wait_for_the_minion(self):
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + HANG_SECONDS
         while self.salt("test.ping", seconds=5)[1] is not True:
             logs = [path.read_text(errors="replace")[-2000:] for path in self.directory.glob("*.log")]
             assert time.monotonic() < deadline, f"the minion never answered: {logs}"
@@ -77,11 +80,21 @@ class Cluster:
             process.terminate()
         for process in self.processes:
             try:
-                process.wait(15)
+                process.wait(60)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
                 process.wait()
-        shutil.rmtree(self.directory)
+        remove_directory(self.directory)
+
+
+def remove_directory(path):
+    """Remove a directory in which something that is just ending may still write."""
+
+    def is_gone():
+        shutil.rmtree(path, ignore_errors=True)
+        return not path.exists()
+
+    wait_until(is_gone)
 
 
 @contextmanager
