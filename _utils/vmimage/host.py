@@ -210,6 +210,7 @@ class Host:
         directory = delivery.modules_directory()
         return {kind: (directory / f"vm_{kind}.py").read_text(encoding="utf-8") for kind in ("kmod", "mount", "sysctl")}
 
+    @functools.cached_property
     def versions(self) -> dict[str, str]:
         """The versions of the programs that make a build."""
         import salt.version

@@ -194,3 +194,13 @@ def test_lines_that_come_in_pieces_are_handed_out_whole():
     lines = []
     sh("printf 'a\\r'; sleep 0.2; printf '\\nb'; sleep 0.2; printf 'c\\rd\\n\\ne'", on_line=lines.append)
     assert lines == ["a", "bc", "d", "", "e"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "fdatasync"])
+def test_a_program_whose_files_its_caller_syncs_does_not_wait_for_the_disk(call):
+    badly = [sys.executable, "-c", f"import os; os.{call}(99)"]  # which is no file: the call itself fails
+    with pytest.raises(CommandFailed, match="Bad file descriptor"):
+        run(badly)
+    assert run(badly, syncs=False).output == ""
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        getattr(os, call)(99)  # the caller itself still does

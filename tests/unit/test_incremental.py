@@ -44,6 +44,7 @@ class Host:
     def providers(self):
         return {"service": self.provider}
 
+    @property
     def versions(self):
         return {"salt": self.salt}
 

@@ -32,6 +32,17 @@ def test_a_complete_triplet_is_three_files_and_their_manifest(triplet):
     assert manifest["files"]["kernel"]["bytes"] == 6
 
 
+def test_what_the_programs_that_wrote_it_did_not_sync_is_safe_on_the_disk_before_it_has_its_name(triplet, monkeypatch):
+    done = []
+    monkeypatch.setattr("vmimage.image.triplet.sync", lambda path: done.append(os.path.basename(path)))
+    monkeypatch.setattr(
+        "os.replace", lambda source, target, replace=os.replace: (done.append("replaced"), replace(source, target))
+    )
+    make_with(triplet, "web.tar")
+    partials = {f"{name}.partial" for name in (*NAMES, "web.tar")} - {"web.manifest.json.partial"}
+    assert partials <= set(done[: done.index("replaced")])
+
+
 @pytest.mark.parametrize(
     "change", [('"web.img"', '"wec.img"'), ("}", "}}"), ("{", "[")], ids=["a letter", "more", "no dictionary"]
 )

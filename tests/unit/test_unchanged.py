@@ -30,6 +30,7 @@ class Host:
     def compile_pillar(self, minion_id, grains):
         return {**self.pillar, "of": [minion_id, grains]}
 
+    @property
     def versions(self):
         return {"salt": self.salt}
 

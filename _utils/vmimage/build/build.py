@@ -45,6 +45,7 @@ class BuildHost(VariationHost, Protocol):
     def make_directories(self) -> None:
         """Make the directories of Salt's cache."""
 
+    @property
     def versions(self) -> dict[str, str]:
         """The versions of the programs that make a build."""
 
@@ -83,7 +84,9 @@ class Build:
 
     def note_change_of_root(self) -> None:
         """What was made of the root no longer holds."""
-        self._record.write(self.record.of_changed_root())
+        record = self.record
+        if (changed := record.of_changed_root()) != record:
+            self._record.write(changed)
 
     @contextmanager
     def running(self) -> Iterator[None]:

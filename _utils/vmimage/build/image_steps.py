@@ -147,7 +147,7 @@ def deliver(build: Build) -> Manifest:
         inputs = digest_inputs(build, base.digest, varied.digest, varied.id, packed.distribution)
         inputs |= {"offered": record.updated.offered if record.updated else None, "changed": made(record.begun).changed}
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    manifest = make_manifest(record, described, inputs, outputs=made_outputs, versions=build.host.versions(), created=created)
+    manifest = make_manifest(record, described, inputs, outputs=made_outputs, versions=build.host.versions, created=created)
     kept = report_data(record, read_log(build.workspace.log), previous_build(build.triplet))
     build.triplet.complete(manifest, build.settings.file_mode)
     keep(kept_path(build.triplet), kept)

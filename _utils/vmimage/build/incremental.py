@@ -118,7 +118,7 @@ def _shaping(build: Build, sls: Iterable[str]) -> dict[str, str]:
     return {
         **({"what other environments of the minion hold": digest_of_trees(others)} if others else {}),
         **{f"the setting {key}": _digest(value) for key, value in shaping},
-        **{f"the version of {program}": version for program, version in build.host.versions().items()},
+        **{f"the version of {program}": version for program, version in build.host.versions.items()},
         **{f"the SLS {name}": _digest_of_sls(build, name, found.id) for name in sls},
         "the code of this project": _digest(code),
         "the variation's own code (_modules, _states, ...)": digest_of_trees(own),

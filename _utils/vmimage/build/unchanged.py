@@ -43,7 +43,7 @@ def digest_inputs(
         "the minion's id": minion_id,
         "the SLS of pre and post": digest_of_trees(roots),
         "the pillar": build.host.compile_pillar(minion_id, distribution),
-        "the versions of the programs": build.host.versions(),
+        "the versions of the programs": build.host.versions,
         "the code of this project": digest_of_trees(delivery.machinery()),  # a builder's image holds it, too
     }
     digests = {what: digest_of_data(value) for what, value in inputs.items()}

@@ -161,7 +161,7 @@ def _remove(path: str) -> None:
 
 
 def _make(source: str, path: str, facts: os.stat_result, links: _Links) -> bool:
-    """A file of any kind but a directory; returns whether its content is to be copied, too."""
+    """A file of any kind but a directory; returns whether it has a content to copy, which makes it where no other name needs it now."""
     if facts.st_nlink > 1:
         identity = facts.st_dev, facts.st_ino
         if identity in links:
@@ -170,7 +170,8 @@ def _make(source: str, path: str, facts: os.stat_result, links: _Links) -> bool:
             return False
         links[identity] = [path, 1, facts.st_nlink]
     if stat.S_ISREG(facts.st_mode):
-        os.mknod(path, stat.S_IFREG | 0o600)
+        if facts.st_nlink > 1:
+            os.mknod(path, stat.S_IFREG | 0o600)
         return True
     if stat.S_ISLNK(facts.st_mode):
         os.symlink(os.readlink(source), path)
@@ -181,7 +182,7 @@ def _make(source: str, path: str, facts: os.stat_result, links: _Links) -> bool:
 
 
 def _copy_contents(files: Sequence[_Content]) -> None:
-    """Of files that are there and empty, by all cores: in processes, for between two files there is more Python than work of the kernel."""
+    """Of files that are empty or not there, by all cores: in processes, for between two files there is more Python than work of the kernel."""
     shares = max(1, min(len(os.sched_getaffinity(0)), _MOST_SHARES, len(files)))
 
     def copy(first: int) -> None:
@@ -201,7 +202,7 @@ def _copy_content(source: str, path: str, facts: os.stat_result) -> None:
     """The content of a file, then its owner, mode and all the rest."""
     ours = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        copy = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+        copy = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             copy_data(ours, copy)
         finally:

@@ -66,7 +66,7 @@ def pack_changes(
     has_journal = "has_journal" in before["Filesystem features"]
     if has_journal and not keeps_journal or _inodes_short(before, grown, len(changes)):
         raise CannotPatch
-    run(["resize2fs", target, grown])
+    run(["resize2fs", target, grown], syncs=False)
     _reserve(target)
     point.mkdir(exist_ok=True)
     try:
@@ -84,7 +84,7 @@ def pack_changes(
         raise CannotPatch  # so much was removed that cutting would take longer, and leave more
     options = [*([] if has_journal else ["-J", f"size={ext4.journal_mib(content)}"]), *(["-L", label] if label else [])]
     if options:
-        run(["tune2fs", *options, target])
+        run(["tune2fs", *options, target], syncs=False)
     return content
 
 

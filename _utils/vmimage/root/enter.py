@@ -29,12 +29,19 @@ case $2 in *start) ;; *) exit 101 ;; esac
 unit=${1%.service}.service
 for directory in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
     [ -f "$directory/$unit" ] || continue
-    said() { sed -n "s/^$1=//p" "$directory/$unit" | tail -n 1; }
-    for name in $(said RuntimeDirectory); do
+    names= mode= user= group=
+    while read -r line || [ "$line" ]; do
+        case $line in
+        RuntimeDirectory=*) names=${line#*=} ;;
+        RuntimeDirectoryMode=*) mode=${line#*=} ;;
+        User=*) user=${line#*=} ;;
+        Group=*) group=${line#*=} ;;
+        esac
+    done < "$directory/$unit"
+    for name in $names; do
         case $name in *%*|*..*|*:*|/*) continue ;; esac
-        [ -d "/run/$name" ] || mkdir -p -m "$(said RuntimeDirectoryMode | grep . || echo 755)" "/run/$name" || break
-        owner=$(said User):$(said Group)
-        [ "$owner" = : ] || chown "$owner" "/run/$name" || :
+        [ -d "/run/$name" ] || mkdir -p -m "${mode:-755}" "/run/$name" || break
+        [ "$user:$group" = : ] || chown "$user:$group" "/run/$name" || :
     done
     break
 done 2> /dev/null

@@ -162,6 +162,8 @@ def _own_lines(text: str, ours: str) -> list[str]:
 
 
 def _without_ours(text: str) -> str:
+    if network.NAME_SERVER not in text:
+        return text
     return "".join(line for line in text.splitlines(keepends=True) if network.NAME_SERVER not in line.split())
 
 

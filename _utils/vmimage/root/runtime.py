@@ -42,8 +42,10 @@ from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_cal
 #: programs that ask systemd, and the file of ours that answers for it
 _STAND_IN = """#!/bin/sh
 # of vm_create, for the time of the build
-exec {python} -I -S {home}/{module}.py {words}"$@"
+{answered}exec {python} -I -S {home}/{module}.py {words}"$@"
 """
+#: what each package with a unit asks for, and an image has nothing of: answered without the start of a Python
+_ANSWERED = {"systemctl": 'case "$*" in daemon-reload | "--system daemon-reload") exit 0 ;; esac\n'}
 #: of these the first word says under which name they are called
 _OF_SEVERAL = ("offline_settings", "offline_swap")
 STAND_INS = {
@@ -136,7 +138,8 @@ def bind_runtime(runtime: Runtime, root: StrPath) -> None:
 def stand_in(program: str) -> str:
     """The text of a program that does in a root what a program of systemd does on a machine."""
     module = STAND_INS[program]
-    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=f"{program} " if module in _OF_SEVERAL else "")
+    words, answered = f"{program} " if module in _OF_SEVERAL else "", _ANSWERED.get(program, "")
+    return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=words, answered=answered)
 
 
 def _bind_file(source: str, target: Path) -> None:

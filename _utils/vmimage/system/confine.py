@@ -14,7 +14,7 @@ import errno
 import functools
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from vmimage.errors import NotReady
@@ -63,6 +63,7 @@ MOUNTING = (
     *("mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick"),
     *("mount_setattr", "quotactl_fd", "open_tree_attr"),
 )
+_SYNCING = ("fsync", "fdatasync", "msync", "sync", "syncfs", "sync_file_range")
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # the same on all architectures that we support
 #: sockets that know no network namespace: a private network keeps no program from the hypervisor, and from what listens on the builder
 _FAMILIES = {"vsock": 40, "qipcrtr": 42}
@@ -85,6 +86,25 @@ def filter_code(*allowed: str) -> bytes:
     :param allowed: names of calls to leave alone
     :raises NotReady: where libseccomp or the kernel cannot
     """
+    return _written(lambda library, context: _add_rules(library, context, allowed))
+
+
+@functools.cache
+def unsynced_code() -> bytes:
+    """A filter under which a program that would wait for the disk is answered at once that all is there: for a file that its caller syncs.
+
+    :raises NotReady: where libseccomp or the kernel cannot
+    """
+
+    def add(library: ctypes.CDLL, context: ctypes.c_void_p) -> None:
+        for name in _SYNCING:
+            call = library.seccomp_syscall_resolve_name(name.encode())
+            _check(library.seccomp_rule_add_array(context, ctypes.c_uint32(_ERRNO), call, 0, None), name)
+
+    return _written(add)
+
+
+def _written(add_rules: Callable[[ctypes.CDLL, ctypes.c_void_p], None]) -> bytes:
     try:
         library = ctypes.CDLL("libseccomp.so.2")
     except OSError as error:
@@ -98,7 +118,7 @@ def filter_code(*allowed: str) -> bytes:
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
     try:
         _add_architectures(library, context)
-        _add_rules(library, context, allowed)
+        add_rules(library, context)
         return _exported(library, context)
     finally:
         library.seccomp_release(context)

@@ -14,11 +14,13 @@ import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from vmimage.errors import CommandFailed, ProgramMissing
 from vmimage.system import syscalls
 from vmimage.system.aliases import Argv, Say
+from vmimage.system.confine import unsynced_code
 
 #: Debian's packages of the programs that builds run, for the message when a program is missing
 PACKAGE_OF = {
@@ -92,6 +94,7 @@ def run(
     stdout: int | IO | None = None,
     pass_fds: Collection[int] = (),
     grace_seconds: float = 0,
+    syncs: bool = True,
 ) -> Finished:
     """Run a program to its end.
 
@@ -102,12 +105,14 @@ def run(
     :param stdin: a file to read from, default nothing
     :param stdout: a file to write to, then only stderr is returned
     :param grace_seconds: for the program to clean up in, after SIGTERM, when we are stopped before its end; else it is killed
+    :param syncs: whether it may wait for the disk; without, who calls syncs what it has written, beside other work
     :raises ProgramMissing: with the Debian package to install
     :raises CommandFailed: on any other exit code
     """
     words = _words(argv)
     if preexec is None:
         check_installed(words[0])
+        preexec = None if syncs else partial(syscalls.load_filter, unsynced_code())
     child = subprocess.Popen(
         words,
         stdin=stdin if stdin is not None else subprocess.DEVNULL,

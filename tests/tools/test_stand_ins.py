@@ -1,5 +1,9 @@
-"""What stands in for systemd-run starts the program itself."""
+"""What stands in for programs of systemd, as programs."""
 
+import subprocess
+
+import pytest
+from vmimage.root.runtime import stand_in
 from vmimage.variation.in_root import offline_run
 
 
@@ -13,3 +17,11 @@ def test_systemd_run_runs_the_program_with_what_its_options_say(tmp_path, capfd,
     assert offline_run.main(["--scope", "--", "sh", "-c", "echo $OF_THE_CALLER"]) == 0
     assert capfd.readouterr().out == "yes\n"
     assert offline_run.main(["--wait", "/nothing/there"]) == 1
+
+
+@pytest.mark.parametrize("words", ["daemon-reload", "--system daemon-reload", "daemon-reload --user", "start nginx", ""])
+def test_units_are_read_again_without_the_start_of_a_python(words, tmp_path):
+    program = tmp_path / "systemctl"
+    program.write_text(stand_in("systemctl"), encoding="utf-8")
+    code = subprocess.run(["sh", program, *words.split()], check=False, capture_output=True).returncode
+    assert code == (0 if words in ("daemon-reload", "--system daemon-reload") else 127)  # here is no Python of a root
