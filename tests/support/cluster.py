@@ -63,13 +63,27 @@ class Cluster:
             logs = [path.read_text(errors="replace")[-2000:] for path in self.directory.glob("*.log")]
             assert time.monotonic() < deadline, f"the minion never answered: {logs}"
 
+    def wait_for_the_listener(self):
+        """It prints what happens after its start alone."""
+
+        def is_heard():
+            self.salt("event.send", "vm_create/heard")
+            return "vm_create/heard" in self.events()
+
+        wait_until(is_heard)
+
+    def wait_for_events(self, *tags):
+        """They come by another way than what a call returns, and may come after it."""
+        wait_until(lambda: all(tag in self.events() for tag in tags))
+
     def events(self):
         """What the listener on the master's event bus has printed."""
         return (self.directory / "salt-run.log").read_text(encoding="utf-8", errors="replace")
 
-    def salt(self, function, *words, seconds=60):
-        argv = [BIN / "salt", "-c", self.directory / "master.d", "builder", "-t", str(seconds), "--out", "json", function, *words]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    def salt(self, function, *words, seconds=HANG_SECONDS):
+        patience = ["-t", str(seconds), "--gather-job-timeout", str(seconds)]  # a busy minion is not a minion that has gone
+        argv = [BIN / "salt", "-c", self.directory / "master.d", "builder", *patience, "--out", "json", function, *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=3 * seconds + 60)
         try:
             return done.returncode, json.loads(done.stdout)["builder"]
         except (json.JSONDecodeError, KeyError, TypeError):
@@ -106,6 +120,7 @@ def cluster_running(**options):
         cluster.start("salt-minion", "minion")
         cluster.start("salt-run", "master", "state.event", "tagmatch=vm_create/*")
         cluster.wait_for_the_minion()
+        cluster.wait_for_the_listener()
         yield cluster
     finally:
         cluster.stop()
