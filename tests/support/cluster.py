@@ -81,9 +81,8 @@ class Cluster:
         return (self.directory / "salt-run.log").read_text(encoding="utf-8", errors="replace")
 
     def salt(self, function, *words, seconds=HANG_SECONDS):
-        patience = ["-t", str(seconds), "--gather-job-timeout", str(seconds)]  # a busy minion is not a minion that has gone
-        argv = [BIN / "salt", "-c", self.directory / "master.d", "builder", *patience, "--out", "json", function, *words]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=3 * seconds + 60)
+        argv = [BIN / "salt", "-c", self.directory / "master.d", "builder", "-t", str(seconds), "--out", "json", function, *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 60)
         try:
             return done.returncode, json.loads(done.stdout)["builder"]
         except (json.JSONDecodeError, KeyError, TypeError):
