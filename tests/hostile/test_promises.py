@@ -475,11 +475,11 @@ def test_more_memory_than_the_share_is_an_error_of_the_program_alone(monkeypatch
 @pytest.mark.needs("slirp4netns", "ip")
 def test_neither_abstract_sockets_nor_the_loopback_of_the_builder_are_reached(root):
     with socket.socket(socket.AF_UNIX) as abstract, socket.create_server(("127.0.0.1", 0)) as loopback:
-        abstract.bind(f"\0vm_create-test-{os.getpid()}")
+        abstract.bind(f"\0vm_create-test-own-{os.getpid()}")
         abstract.listen()
         text = f"""
 import socket
-for family, at in ((socket.AF_UNIX, "\\0vm_create-test-{os.getpid()}"), (socket.AF_INET, {loopback.getsockname()})):
+for family, at in ((socket.AF_UNIX, "\\0vm_create-test-own-{os.getpid()}"), (socket.AF_INET, {loopback.getsockname()})):
     try:
         socket.socket(family).connect(at)
         print("reached", at)
