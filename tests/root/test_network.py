@@ -141,8 +141,16 @@ def asked_on_the_loopback(tmp_path):
                 # the header of an answer, the question, and for an address of IPv4 one record
                 record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton("192.0.2.7")
                 answer = record if question[-4:] == b"\0\1\0\1" else b""
+                cut = 2 if b"many" in question else 0
                 server.sendto(
-                    question[:2] + b"\x81\x80\0\1\0" + bytes([bool(answer)]) + b"\0" * 4 + question[12:] + answer, address
+                    question[:2]
+                    + bytes([0x81 | cut])
+                    + b"\x80\0\1\0"
+                    + bytes([bool(answer)])
+                    + b"\0" * 4
+                    + question[12:]
+                    + answer,
+                    address,
                 )
 
         serving = threading.Thread(target=serve)
@@ -180,3 +188,28 @@ def test_a_name_server_that_a_state_starts_takes_over_from_what_answers_in_a_roo
 
     with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
         assert work_inside(copy, serve, kind_of_network=PRIVATE) == b"who?"
+
+
+def test_an_answer_that_is_too_long_for_udp_is_whole_on_the_loopback_of_a_root(asked_on_the_loopback, tmp_path, bootstrapped):
+    """The name server of the builder cuts it, and has it whole for who asks by TCP."""
+    query, truncated = b"\0\1\1\0\0\1" + bytes(6) + b"\4many\0\0\1\0\1", 2
+
+    def serve(listening):
+        line, _ = listening.accept()
+        with line:
+            assert line.recv(1 << 10) == len(query).to_bytes(2) + query
+            line.sendall((3000).to_bytes(2) + query[:2] + b"\x81\x80" + bytes(2996))
+
+    def ask():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(20)
+            client.sendto(query, ("127.0.0.53", 53))
+            return client.recv(1 << 16)
+
+    with socket.create_server(("127.0.0.53", 53)) as listening:
+        serving = threading.Thread(target=serve, args=(listening,))
+        serving.start()
+        with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
+            answer = work_inside(copy, ask, kind_of_network=PRIVATE)
+        serving.join(20)
+    assert len(answer) == 3000 and answer[:2] == query[:2] and not answer[2] & truncated
