@@ -24,9 +24,10 @@ class Cluster:
     :param Path directory: everything of them
     :param dict pillar: of the minion, below ``ami`` besides the directories
     :param dict minion: further configuration of the minion
+    :param dict master: further configuration of the master
     """
 
-    def __init__(self, directory, pillar=None, minion=None):
+    def __init__(self, directory, pillar=None, minion=None, master=None):
         self.directory, self.processes = directory, []
         self.states = directory / "states"
         for path in (self.states, directory / "pillar", directory / "master.d", directory / "minion.d"):
@@ -45,7 +46,7 @@ class Cluster:
         publish, answer = own_port(), own_port()
         self.configure("master", interface="127.0.0.1", publish_port=publish, ret_port=answer, auto_accept=True, worker_threads=2,
                        file_roots={"base": [str(self.states), str(directory / "project"), str(PROJECT / "states")]},
-                       pillar_roots={"base": [str(directory / "pillar")]})  # fmt: skip
+                       pillar_roots={"base": [str(directory / "pillar")]}, **(master or {}))  # fmt: skip
         self.configure("minion", id="builder", master="127.0.0.1", master_port=answer, publish_port=publish, **(minion or {}))
 
     def configure(self, kind, **options):
