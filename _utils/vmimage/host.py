@@ -23,15 +23,19 @@ from vmimage.settings.schema import Settings
 from vmimage.system.progress import Log, Observer, Progress, Terminal, event_observer
 from vmimage.variation.in_root.offline_salt import say_lines_of_yaml, scan_own_directories_once
 from vmimage.variation.outcome import show_errors
+from vmimage.variation.served_files import fetch_tree
 from vmimage.variation.source import pin_variation
 
-#: directories of a master's file_roots that hold no states, and would take minutes to copy file by file
-_IGNORED = {".git", ".hg", ".venv", "__pycache__"}
 _ONLY = {
     "minion config": {"omit_grains": True, "omit_pillar": True, "omit_master": True},
     "grains": {"omit_opts": True, "omit_pillar": True, "omit_master": True},
     "pillar": {"omit_opts": True, "omit_grains": True, "omit_master": True},
 }
+#: options that say how states are found, rendered and run; Salt takes them from the master where there is one
+_OF_MASTER = """default_top env_order failhard jinja_env jinja_lstrip_blocks jinja_sls_env jinja_trim_blocks nodegroups renderer
+    state_auto_order state_top_saltenv top_file_merging_strategy""".split()
+_OF_MINION = """allow_undefined disabled_requisites features file_ignore_glob file_ignore_regex fileserver_followsymlinks
+    pillar_merge_lists pillar_source_merging_strategy use_superseded""".split()
 
 
 class Host:
@@ -55,6 +59,7 @@ class Host:
     ) -> None:
         self.is_one_of_many = is_one_of_many
         self.functions, self.opts, self.grains, self.pillar = functions, opts, grains, pillar
+        self._trees: dict[str, Path] = {}  # copied for this call
 
     def settings(self, **arguments: Any) -> Settings:
         """The settings of a call: its arguments, those of a running create_variation that has called it, and what ``config.get`` finds."""
@@ -177,20 +182,23 @@ class Host:
 
     def cache_tree(self, url: str) -> Path | None:
         """The local copy of a ``salt://`` directory, or None."""
-        cached = self.functions["cp.cache_dir"](url)
-        if not cached:
-            return None
-        top = Path(self.functions["cp.cache_dest"](url))
-        return top if top.is_dir() else None
+        if url not in self._trees:
+            import salt.fileclient
+            import salt.utils.url
+
+            name, environment = salt.utils.url.parse(url)
+            environment = environment or self.opts.get("saltenv") or "base"
+            with salt.fileclient.get_file_client(self.opts) as client:
+                top = Path(self.opts["cachedir"]) / "files" / environment
+                self._trees[url] = fetch_tree(client, top, environment, name.strip("/"))
+        return self._trees[url] if self._trees[url].is_dir() else None
 
     def file_roots(self) -> list[Path]:
-        """The directories of the minion's states; those of a master are copied here first."""
-        environment = self.opts.get("saltenv") or "base"
-        if self.opts.get("file_client") == "local":
-            return [Path(root) for root in self.opts["file_roots"].get(environment, [])]
-        names = [name for name in self.functions["cp.list_master"](environment) if not _IGNORED & set(name.split("/"))]
-        self.functions["cp.cache_files"]([f"salt://{name}" for name in names], environment)
-        return [Path(self.opts["cachedir"]) / "files" / environment]
+        """The directories of the minion's states; those of a master, and of backends such as gitfs, are copied here first."""
+        if self.opts.get("file_client") == "local" and {"roots"}.issuperset(self.opts.get("fileserver_backend") or ()):
+            return [Path(root) for root in self.opts["file_roots"].get(self.opts.get("saltenv") or "base", [])]
+        copied = self.cache_tree("salt://")
+        return [copied] if copied else []
 
     def environments(self) -> dict[str, tuple[str, ...]]:
         """``{name: directories}`` of the other environments of a minion without a master; empty with a master."""
@@ -200,6 +208,17 @@ class Host:
         found = {name: tuple(filter(os.path.isdir, roots)) for name, roots in self.opts["file_roots"].items() if name != own}
         return {name: roots for name, roots in found.items() if roots}
 
+    def state_options(self) -> dict[str, Any]:
+        """The options of this Salt, or of its master, by which states mean what they mean here."""
+        asked: Any = self.opts
+        if self.opts.get("file_client") != "local":
+            import salt.fileclient
+
+            with salt.fileclient.get_file_client(self.opts) as client:
+                asked = client.master_opts()  # an empty text where the master does not answer
+        holders = ((asked if isinstance(asked, Mapping) else {}, _OF_MASTER), (self.opts, _OF_MINION))
+        return {key: _copied(holder[key]) for holder, keys in holders for key in keys if holder.get(key) is not None}
+
     def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
         """The builder's pillar for the variation: compiled again for its id and grains where there is no master to ask."""
         if self.opts.get("file_client") != "local":
@@ -208,7 +227,9 @@ class Host:
 
         # the reason is wanted: there is no master whose log has it
         opts = _copied(self.opts) | {"id": minion_id, "pillar": {}, "pillar_safe_render_error": False}
-        known = {**dict(self.grains), **grains, "id": minion_id, "host": minion_id.split(".")[0]}
+        host, _, domain = minion_id.partition(".")
+        names = {**dict.fromkeys(("id", "fqdn", "localhost", "nodename"), minion_id), "host": host, "domain": domain}
+        known = {**dict(self.grains), **grains, **names}
         return salt.pillar.get_pillar(opts, known, minion_id, opts.get("saltenv") or "base").compile_pillar()
 
     def providers(self) -> dict[str, str]:

@@ -139,10 +139,11 @@ def test_a_demanding_variation_is_applied_as_on_a_running_machine(salt, bootstra
 def test_states_of_the_minion_are_applied_under_the_id_that_top_and_pillar_see(salt, bootstrapped):
     (salt.states / "users").mkdir()
     (salt.states / "users/init.sls").write_text(
-        "mark:\n  file.managed:\n    - name: /etc/mark\n    - contents: {{ pillar['who'] }}\n", encoding="utf-8"
+        "mark:\n  file.managed:\n    - name: /etc/mark\n    - contents: {{ pillar['who'] }}, {{ pillar['release'] }}\n",
+        encoding="utf-8",
     )
     (salt.directory / "pillar/top.sls").write_text(
-        "base:\n  'web1':\n    - web\n  'G@oscodename:bookworm and web1':\n    - release\n", encoding="utf-8"
+        "base:\n  'web1':\n    - web\n  'G@osfinger:Debian-12 and G@nodename:web1':\n    - release\n", encoding="utf-8"
     )
     (salt.directory / "pillar/web.sls").write_text("who: web1 is me\n", encoding="utf-8")
     (salt.directory / "pillar/release.sls").write_text("release: by grain\n", encoding="utf-8")
@@ -150,7 +151,7 @@ def test_states_of_the_minion_are_applied_under_the_id_that_top_and_pillar_see(s
     salt.good("vm_create.create_variation", update=False)
     assert salt.manifest()["variation"]["id"] == "web1"
     with looked_into(salt.output / "variation.img") as root:
-        assert (root / "etc/mark").read_text(encoding="utf-8") == "web1 is me\n"
+        assert (root / "etc/mark").read_text(encoding="utf-8") == "web1 is me, by grain\n"
 
 
 @pytest.mark.light

@@ -22,6 +22,6 @@ def test_systemd_run_runs_the_program_with_what_its_options_say(tmp_path, capfd,
 @pytest.mark.parametrize("words", ["daemon-reload", "--system daemon-reload", "daemon-reload --user", "start nginx", ""])
 def test_units_are_read_again_without_the_start_of_a_python(words, tmp_path):
     program = tmp_path / "systemctl"
-    program.write_text(stand_in("systemctl"), encoding="utf-8")
+    program.write_text(stand_in("systemctl", ""), encoding="utf-8")
     code = subprocess.run(["sh", program, *words.split()], check=False, capture_output=True).returncode
     assert code == (0 if words in ("daemon-reload", "--system daemon-reload") else 127)  # here is no Python of a root

@@ -41,6 +41,9 @@ class Host:
     def file_roots(self):
         return [self.top]
 
+    def state_options(self):
+        return {}
+
     def providers(self):
         return {"service": self.provider}
 

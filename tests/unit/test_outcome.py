@@ -70,6 +70,20 @@ def test_of_a_pillar_that_does_not_compile_the_reason_is_shown_and_not_its_lines
     assert "while parsing a flow mapping; line 4" in message and "hunter2" not in message
 
 
+@pytest.mark.parametrize("reason", ["GPG unavailable", "Could not decrypt cipher b'x', received: gpg: no key"])
+def test_a_pillar_that_is_encrypted_says_where_it_is_decrypted(reason):
+    message = failure(
+        ["Pillar failed to render with the following messages:", f"Rendering SLS 'a' failed, render error:\n{reason}"]
+    )
+    assert "the pillar of the builder" in message
+    assert "the pillar of the builder" not in failure([f"Rendering SLS 'base:web' failed: {reason}"])
+
+
+def test_a_schedule_says_where_a_minion_keeps_it():
+    assert "/etc/salt/minion.d" in failure({key("a", "schedule", "present"): state(0, False, "Failed to add job a to schedule.")})
+    assert "/etc/salt/minion.d" not in failure({key("a"): state(0, False, "E: Unable to locate package nignx")})
+
+
 def test_a_str_is_what_salt_says_instead_of_working():
     assert "Data passed to state.sls is not valid" in failure("Data passed to state.sls is not valid")
 

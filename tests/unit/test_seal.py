@@ -1,5 +1,5 @@
 import pytest
-from vmimage.image.seal import seal_root, written_by
+from vmimage.image.seal import find_build_addresses, seal_root, written_by
 from vmimage.root.enter import forbidden_daemons
 
 FILES = {
@@ -92,3 +92,17 @@ def test_what_states_write_is_read_from_their_names():
         {"state": "file.append", "name": "no path"},
     ]
     assert written_by(states) == {"/etc/one", "/etc/two", "/etc/two/a", "/etc/four"}
+
+
+def test_an_address_of_the_build_is_found_in_what_states_have_written(root, tree):
+    tree(
+        root,
+        {
+            "etc/app": "bind 198.18.255.100:80\n",
+            "etc/hosts": "127.0.0.1 localhost\n198.18.255.100\tweb\n",
+            "etc/other": "198.18.255.100",
+        },
+    )
+    tree(root, {"etc/near": "1198.18.255.1 198.18.255.1.2", "etc/link": "-> /nowhere", "srv/tree/file": "x"})
+    written = ["/etc/app", "/etc/near", "/etc/link", "/srv/tree", "/etc/missing"]
+    assert find_build_addresses(root, written) == {"/etc/app": "198.18.255.100", "/etc/hosts": "198.18.255.100"}

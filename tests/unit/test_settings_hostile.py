@@ -151,6 +151,9 @@ class NoHost:
     def environments(self):
         return {}
 
+    def state_options(self):
+        return {}
+
     def cache_tree(self, address):
         return None
 

@@ -22,13 +22,16 @@ class Host:
     """What a build asks of its builder's Salt: a stand-in, for no Salt runs here."""
 
     def __init__(self, top):
-        self.roots, self.pillar, self.salt = [top], {"a": 1}, "3008.3"
+        self.roots, self.pillar, self.salt, self.options = [top], {"a": 1}, "3008.3", {"renderer": "jinja|yaml"}
 
     def file_roots(self):
         return self.roots
 
     def compile_pillar(self, minion_id, grains):
         return {**self.pillar, "of": [minion_id, grains]}
+
+    def state_options(self):
+        return self.options
 
     @property
     def versions(self):
@@ -59,6 +62,7 @@ CHANGES = {
     "a machine that runs": lambda build: {"build": with_settings(build, live=True)},
     "a state of pre": lambda build: (build.top / "pre.sls").write_text("second"),
     "the pillar": lambda build: build.host.pillar.update(a=2),
+    "the minion config's options for states": lambda build: build.host.options.update(renderer="py"),
     "Salt": lambda build: setattr(build.host, "salt", "3008.4"),
     "the base": lambda build: {"base": "sha256:c"},
     "the variation": lambda build: {"variation": {**VARIATION, "digest": "sha256:2"}},

@@ -112,6 +112,10 @@ NOT_OURS = {
     "a part handler": (b"#part-handler\n", "cloud-init"),
     "a template": (b"## template: jinja\n#cloud-config\n", "cloud-init"),
     "mime": (b'Content-Type: multipart/mixed; boundary="=="\nMIME-Version: 1.0\n\n--==\n', "mime"),
+    "mime with a script that writes settings": (
+        b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: text/x-shellscript\n\n#!/bin/sh\nami.name: no\n--x--\n',
+        "mime",
+    ),
     "mime from a mail": (b"From nobody\nmime-version: 1.0\n", "mime"),
     "gzip": (gzip.compress(b"ami.name: web"), "compressed"),
     "xz": (lzma.compress(b"ami.name: web"), "compressed"),
@@ -302,6 +306,12 @@ MISPLACED = {
     "below cloud-config": (b"#cloud-config\npackages: [x]\nami.name: web\n", r"#cloud-config, and sets ami.name \(line 3\)"),
     "below an include": (b"#include\nami:\n  name: web\n", r"#include, and sets ami \(line 2\)"),
     "a template": (b"## template: jinja\nkeystone.user: {{ x }}\n", "template"),
+    "a part of MIME": (
+        b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: text/x-shellscript\n\n#!/bin/sh\nami.name: no\n'
+        b"--x\nContent-Type: text/x-yaml\nContent-Transfer-Encoding: base64\n\nYW1pLm5hbWU6IHdlYgo=\n--x--\n",
+        r"MIME, whose part 2 \(text/x-yaml\) sets ami.name",
+    ),
+    "MIME of a single part": (b"Content-Type: text/plain\nMIME-Version: 1.0\n\nami.name: web\n", "MIME, whose part 1"),
     "of a shell": (b"export OS_USERNAME=x\nOS_PASSWORD=secret\n", "lines of a shell"),
 }
 

@@ -22,7 +22,7 @@ from vmimage.build.record import FIRST_ATTEMPT, Attempt, Basis, Begun, Sealed, U
 from vmimage.errors import BuildDied, KeptDamaged, NotReady, VmImageError, WorkspaceOpen
 from vmimage.image import drawn, host_keys
 from vmimage.image.patch import begin_copy
-from vmimage.image.seal import seal_root, written_by
+from vmimage.image.seal import find_build_addresses, seal_root, written_by
 from vmimage.root.enter import host_name, work_inside
 from vmimage.root.live import check_base
 from vmimage.root.name_servers import remove_copies
@@ -275,6 +275,9 @@ def seal(
             lost = f"{path} is sealed: a state of the variation writes it, and no image may have it"
             say(lost)
             build.progress.note(lost)
+        addresses = {} if build.record.sealed else find_build_addresses(build.root, written)  # once, before the first pattern
+        for path, address in addresses.items():
+            build.progress.note(f"{path} holds {address}, an address of the build's network: no instance has it")
         sealed["written"], made = drawn.add_makers(build.root, sealed["removed"])
         if made:
             say(f"not in the image, and made by each machine at its first boot: {', '.join(made)}")

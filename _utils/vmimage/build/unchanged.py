@@ -26,7 +26,7 @@ _DIGITS = 8
 
 
 def digest_inputs(
-    build: Build, base_digest: str, variation_digest: str, minion_id: str, distribution: Mapping[str, str]
+    build: Build, base_digest: str, variation_digest: str, minion_id: str, distribution: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is noted of all that an image is made of, but for what the archives offer.
 
@@ -43,6 +43,7 @@ def digest_inputs(
         "the minion's id": minion_id,
         "the SLS of pre and post": digest_of_trees(roots),
         "the pillar": build.host.compile_pillar(minion_id, distribution),
+        "the minion config's options for states": build.host.state_options(),
         "the versions of the programs": build.host.versions,
         "the code of this project": digest_of_trees(delivery.machinery()),  # a builder's image holds it, too
     }

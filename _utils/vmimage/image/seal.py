@@ -10,12 +10,15 @@ from typing import Any
 from vmimage.root import files
 from vmimage.root.enter import remove_temporary_files
 from vmimage.system.aliases import StrPath
+from vmimage.system.network import PREFIX
 
 #: states by which a path is written
 _WRITES = re.compile(
     r"file\.(managed|copy|symlink|hardlink|recurse|serialize|decode|rename|append|prepend|keyvalue|blockreplace|touch|mknod)"
     r"|x509\..*_managed"
 )
+_ADDRESS = re.compile(rb"(?<![\d.])" + re.escape(PREFIX).encode() + rb"\d{1,3}(?![\d.])")
+_LOOKED_AT = 1 << 16
 
 
 def seal_root(
@@ -62,6 +65,22 @@ def written_by(states: Iterable[Mapping[str, Any]]) -> set[str]:
         if _WRITES.fullmatch(noted["state"]):
             found |= {os.path.normpath(path) for path in (noted["name"], *noted.get("writes", ()))}
     return {path for path in found if path.startswith("/")}
+
+
+def find_build_addresses(root: StrPath, paths: Iterable[str]) -> dict[str, str]:
+    """Where an address of a build's private network stands, as a state may write its machine's own: no instance has it.
+
+    :param paths: of what states have written, and /etc/hosts is looked at, too
+    :returns: ``{path: address}``
+    """
+    found = {}
+    for path in sorted({*paths, "/etc/hosts"}):
+        if files.is_file(root, path):
+            with files.opened(root, path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+                address = _ADDRESS.search(os.read(descriptor, _LOOKED_AT))
+            if address:
+                found[path] = address[0].decode()
+    return found
 
 
 def _printable(path: str) -> str:

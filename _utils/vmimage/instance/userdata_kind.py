@@ -1,6 +1,7 @@
 """Userdata for other programs, known by its first bytes: a script, cloud-config, MIME, base64, or anything packed."""
 
 import base64
+import email
 import re
 
 #: the beginnings of userdata for other programs, in lower case
@@ -64,6 +65,8 @@ def settings_among(data: bytes, kind: str) -> tuple[str, str] | None:
     :param kind: of :func:`kind_of_others`
     :returns: ``(what is there, what to do)``, or None; always None for a script, which may write any text
     """
+    if kind == "mime":
+        return _settings_of_parts(data)
     if kind == "base64":
         for _ in range(_MOST_ENCODED):
             if not _is_base64(data):
@@ -84,6 +87,21 @@ def settings_among(data: bytes, kind: str) -> tuple[str, str] | None:
     if first.startswith("## template"):
         return what, "settings are no template of jinja: write the values themselves, without the first line"
     return what, "take the first line away if it is a comment, or put the settings elsewhere"
+
+
+def _settings_of_parts(data: bytes) -> tuple[str, str] | None:
+    """Settings among the parts of MIME, as Heat and cloud-init's write-mime-multipart put them together."""
+    for number, part in enumerate((part for part in email.message_from_bytes(data).walk() if not part.is_multipart()), 1):
+        content = part.get_payload(decode=True)
+        if not isinstance(content, bytes) or kind_of_others(content) == "script":
+            continue
+        if found := _SETTING.search(content):
+            kind = part.get_content_type()
+            return (
+                f"MIME, whose part {number} ({kind}) sets {found[1].decode()}",
+                "give the settings alone, as they are, without MIME",
+            )
+    return None
 
 
 def is_of_cloud_config(key: str) -> bool:

@@ -39,10 +39,20 @@ _SALT_CALL = """#!/bin/sh
 exec {python} -c 'import sys; sys.path.insert(0, "{home}"); import offline_salt; offline_salt.prepare()
 from salt.scripts import salt_call; sys.argv[0] = "salt-call"; sys.exit(salt_call())' --config-dir={home}/etc "$@"
 """
-#: programs that ask systemd, and the file of ours that answers for it
+#: programs that ask systemd, and the file of ours that answers for it; none where a shell will do
 _STAND_IN = """#!/bin/sh
 # of vm_create, for the time of the build
 {answered}exec {python} -I -S {home}/{module}.py {words}"$@"
+"""
+#: the kernel that runs is the builder's: what asks for its release means the image's own
+_UNAME = """#!/bin/sh
+# of vm_create, for the time of the build
+said=$(/bin/uname "$@") || exit
+running=$(/bin/uname -r)
+case $said in
+    *"$running"*) printf '%s\\n' "${{said%%"$running"*}}{release}${{said#*"$running"}}" ;;
+    *) printf '%s\\n' "$said" ;;
+esac
 """
 #: what each package with a unit asks for, and an image has nothing of: answered without the start of a Python
 _ANSWERED = {"systemctl": 'case "$*" in daemon-reload | "--system daemon-reload") exit 0 ;; esac\n'}
@@ -59,6 +69,7 @@ STAND_INS = {
     **dict.fromkeys(("swapon", "swapoff"), "offline_swap"),
     "systemd-cat": "offline_settings",
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown", "telinit"), "offline_settings"),
+    "uname": "",
 }
 
 
@@ -135,9 +146,14 @@ def bind_runtime(runtime: Runtime, root: StrPath) -> None:
     write_program(home / "bin/salt-call", _SALT_CALL.format(home=HOME, python=PYTHON))
 
 
-def stand_in(program: str) -> str:
-    """The text of a program that does in a root what a program of systemd does on a machine."""
+def stand_in(program: str, kernel: str) -> str:
+    """The text of a program that does in a root what a program of systemd does on a machine.
+
+    :param kernel: the release of the image's own, or empty
+    """
     module = STAND_INS[program]
+    if not module:
+        return _UNAME.format(release=kernel) if kernel else ""
     words, answered = f"{program} " if module in _OF_SEVERAL else "", _ANSWERED.get(program, "")
     return _STAND_IN.format(home=HOME, python=PYTHON, module=module, words=words, answered=answered)
 
@@ -158,6 +174,10 @@ def show(sources: Iterable[StrPath], home: Path, below: str) -> list[str]:
 
 
 def write_program(path: Path, text: str) -> None:
-    """A file that everybody may run."""
+    """A new file that everybody may run, and at once.
+
+    A program is busy (ETXTBSY) for as long as any process has it open for writing, were it one that another thread has forked meanwhile.
+    Who works in a root is a single thread, in a process of its own (:mod:`vmimage.system.namespace`): it forks when this is closed.
+    """
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)

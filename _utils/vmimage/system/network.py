@@ -17,6 +17,8 @@ PRIVATE, HOST, NONE = "private", "host", "none"
 _PROGRAM, _DEVICE = "slirp4netns", "tap0"
 _RANGE = "198.18.255.0/24"  # of those set aside for tests of networks: a cloud's own are unlikely to be there
 NAME_SERVER = "198.18.255.3"
+#: what an address of such a network begins with
+PREFIX = "198.18.255."
 #: link-local addresses, where clouds have their metadata servers
 _UNREACHABLE = "169.254.0.0/16"
 

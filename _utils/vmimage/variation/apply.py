@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from vmimage import delivery
 from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
-from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
+from vmimage.errors import KernelMissing, SettingsWrong, VariationFailed, VariationMissing
+from vmimage.image.boot_files import newest_kernel
 from vmimage.root import files
 from vmimage.root.enter import host_name, maker_of_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
@@ -38,6 +39,9 @@ LOADED = {
     "_utils": "utils_dirs",
     "_renderers": "render_dirs",
     "_pillar": "pillar_dirs",
+    "_serializers": "serializers_dirs",
+    "_sdb": "sdb_dirs",
+    "_matchers": "matchers_dirs",
 }
 #: this project's own code, in our home in a root
 _PROJECT = "project.tar"
@@ -63,6 +67,9 @@ class VariationHost(Protocol):
     def environments(self) -> dict[str, tuple[str, ...]]:
         """``{name: directories}`` of the minion's other environments."""
 
+    def state_options(self) -> dict[str, Any]:
+        """Options of the builder's Salt that say how states are found, rendered and run."""
+
     def compile_pillar(self, minion_id: str, grains: Mapping[str, Any]) -> dict[str, Any]:
         """The builder's pillar for a variation."""
 
@@ -81,6 +88,7 @@ class Variation:
     :ivar id: the minion id that top files and pillar see
     :ivar environments: directories of the other environments, by name
     :ivar trees: the files and directories that make it; of states from the minion's file_roots, those that have their names
+    :ivar options: of the builder's Salt, by which its states mean what they mean there
     """
 
     reference: str
@@ -90,6 +98,7 @@ class Variation:
     id: str
     trees: tuple[str, ...]
     environments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -103,7 +112,7 @@ def find_variation(settings: Settings, host: VariationHost) -> Variation:
     :raises VariationMissing: naming where it was looked for
     :raises SettingsWrong: if the build would take place below it
     """
-    found = _find(settings, host)
+    found = replace(_find(settings, host), options=host.state_options())
     for top in (os.path.realpath(directory) for directory in (*found.file_roots, *found.pillar_roots)):
         for key in ("root", "workspace", "output", "cache"):
             place = getattr(settings, key)
@@ -225,7 +234,8 @@ def apply_variation(
     _write_private(home / "pillar.json", visible_pillar(pillar, settings))
     _write_private(
         home / "etc/minion",
-        minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
+        variation.options
+        | minion_config(variation, settings, {"base": file_roots, **others}, pillar_roots, _loaded(variation, file_roots), root),
     )
     function, arguments = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
@@ -252,6 +262,11 @@ def apply_variation(
     if "unsafe" in said:
         raise NeedsCleanBuild(said["unsafe"])
     results = check_results(said["answer"], f"the variation {settings.name}", live=settings.live, near=said.get("near", ()))
+    if said.get("unfinished"):
+        raise VariationFailed(
+            f"the variation {settings.name} left commands in the background that do not end: {'; '.join(said['unfinished'])}",
+            hint="let the state wait for its command, without bg: True; a daemon is for service.running, and a unit starts it in the image",
+        )
     for unfit in said.get("unfit", ()):
         note(unfit)
     return results, said.get("states")
@@ -259,7 +274,9 @@ def apply_variation(
 
 def _apply_offline(root: StrPath, argv: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """Run Salt in a root in which no systemd runs, with programs that stand in for those that would ask it."""
-    programs = {name: stand_in(name) for name in STAND_INS if any(map(partial(files.exists, root), _places_of(name)))}
+    kernel = kernel_of(root)
+    programs = {name: stand_in(name, kernel) for name in STAND_INS if any(map(partial(files.exists, root), _places_of(name)))}
+    programs = {name: text for name, text in programs.items() if text}
     for name, text in programs.items():
         write_program(Path(f"{root}{HOME}/bin") / name, text)
     if "systemctl" in programs:
@@ -331,6 +348,7 @@ def minion_config(
         "pillar_safe_render_error": False,  # there is no master whose log has the details
         "grains": {"vm_create_inside": True, **({"init": "systemd"} if files.exists(root, "/lib/systemd/systemd") else {})},
         "vm_create_name": host_name(root),
+        "vm_create_kernel": kernel_of(root),
         "vm_create_project": f"{HOME}/{_PROJECT}",  # for a variation that makes a builder
         "state_aggregate": False,
         "ami": settings.as_dict(),
@@ -344,15 +362,39 @@ def visible_pillar(pillar: Mapping[str, Any], settings: Settings) -> dict[str, A
     return {**kept, "ami": settings.as_dict()}
 
 
-def grains_of(root: StrPath) -> dict[str, str]:
-    """What a pillar's top file most often matches: the grains that a root's os-release gives, and that an image is for virtual machines."""
+def grains_of(root: StrPath) -> dict[str, Any]:
+    """The grains that a pillar most often asks for: those of a root's release, as Salt derives them, and that an image is for virtual machines."""
     lines = files.read_text(root, "/etc/os-release", "").splitlines()
-    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
-    return {
+    release = {key: value.strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
+    name, version, codename = release.get("NAME", ""), release.get("VERSION_ID", ""), release.get("VERSION_CODENAME", "")
+    found = {
         "os": release.get("ID", "").capitalize(),
         "os_family": "Debian",
-        "osrelease": release.get("VERSION_ID", ""),
-        "oscodename": release.get("VERSION_CODENAME", ""),
-        "osfullname": release.get("NAME", ""),
+        "osrelease": version,
+        "oscodename": codename,
+        "osfullname": name,
+        "lsb_distrib_id": name,
+        "lsb_distrib_release": version,
+        "lsb_distrib_codename": codename,
         "virtual": VIRTUAL,
+    }
+    return found | _version_grains(found["os"], version)
+
+
+def kernel_of(root: StrPath) -> str:
+    """The release of the kernel that a machine of this root would run; empty where it has none."""
+    try:
+        return newest_kernel(root)
+    except KernelMissing:
+        return ""
+
+
+def _version_grains(os_name: str, version: str) -> dict[str, Any]:
+    """Those that Salt makes of ``osrelease``; sid has no number."""
+    numbers = [int(part) if part.isdigit() else part for part in version.split(".")]
+    major = numbers[0] if version else None
+    return {
+        "osrelease_info": numbers,
+        "osmajorrelease": major,
+        "osfinger": f"{os_name}-{version if os_name == 'Ubuntu' else numbers[0]}",
     }

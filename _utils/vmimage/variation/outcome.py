@@ -12,6 +12,7 @@ StateResult = dict[str, Any]
 
 _REQUISITE = "One or more requisite failed"
 _OF_PILLAR = "Pillar failed to render"
+_ENCRYPTED = "the image has no keys: put what is encrypted into the pillar of the builder, which decrypts it with its own, or into ami.pillar"
 _PLACE = re.compile(r'(?m)^ *in "<unicode string>", line (\d+), column \d+')
 
 
@@ -29,7 +30,10 @@ def check_results(result: Any, what: str, *, live: bool = False, near: Sequence[
         raise VariationFailed(f"{what} was not applied: {result}")
     if isinstance(result, list):
         of_pillar = any(str(error).startswith(_OF_PILLAR) for error in result)
-        raise VariationFailed(f"{what} does not compile:{show_errors(result, of_pillar=of_pillar)}")
+        encrypted = of_pillar and any("GPG unavailable" in str(error) or "decrypt" in str(error) for error in result)
+        raise VariationFailed(
+            f"{what} does not compile:{show_errors(result, of_pillar=of_pillar)}", hint=_ENCRYPTED if encrypted else ""
+        )
     states = summarize(result or {})
     if not states:
         raise VariationFailed(

@@ -16,6 +16,12 @@ _SERVICE: Remedy = (
     "no service runs while an image is made: set ami.live: true, and the states are applied on a machine that runs; or let what talks to a"
     " service be done at the first boot, by cloud-init or a unit of the image",
 )
+#: of a minion, which is not Salt while it makes an image
+_MINION: Remedy = (
+    r"(schedule|beacon)\..*",
+    r"(?!)",
+    "a schedule and beacons are kept by a minion that runs, and none does: write them into a file of /etc/salt/minion.d by file.managed",
+)
 _KERNEL = "the kernel that runs is the builder's, not the image's: "
 _OF_A_KERNEL: tuple[Remedy, ...] = (
     (
@@ -77,6 +83,8 @@ def find_remedies(failed: Sequence[Mapping[str, Any]], *, live: bool, near: Sequ
         )
     if not live and any(_fits(_SERVICE, state) for state in there):
         found.append(_SERVICE[2])
+    if any(_fits(_MINION, state) for state in there):
+        found.append(_MINION[2])
     kernel = [remedy[2] for remedy in _OF_A_KERNEL if any(_fits(remedy, state) for state in there)]
     return found + ([_KERNEL + "; ".join(kernel)] if kernel else [])
 

@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-import dpkg_files  # type: ignore[import-not-found]  # the copies beside this file
+import background_commands  # type: ignore[import-not-found]  # the copies beside this file
+import dpkg_files  # type: ignore[import-not-found]
 import offline_configuration  # type: ignore[import-not-found]
 import offline_salt  # type: ignore[import-not-found]
 import offline_units  # type: ignore[import-not-found]
@@ -49,14 +50,21 @@ def main(home: str) -> None:
     caller = salt.client.Caller(mopts=salt.config.minion_config(f"{home}/etc/minion"))
     answer: dict[str, Any] = {}
     look_at_states(answer, task["known"])
+    background_commands.remember()
     try:
         answer["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
+        if all_succeeded(answer["answer"]):  # else there will be no image
+            answer["unfinished"] = background_commands.wait()
+            answer["unfit"] = [] if task["live"] else find_unfit()
     except Unsafe as unsafe:
         answer["unsafe"] = str(unsafe)
-    if not task["live"]:
-        answer["unfit"] = find_unfit()
     with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
         json.dump(answer, file, default=str)
+
+
+def all_succeeded(results: Any) -> bool:
+    """Whether the answer is one of states of which none has failed."""
+    return isinstance(results, dict) and all(entry.get("result") is not False for entry in results.values())
 
 
 def look_at_states(answer: dict[str, Any], known: list[dict[str, Any]] | None) -> None:

@@ -1,4 +1,4 @@
-"""Grains as an instance of the image has them, for states that look into them: its name, and that it is a virtual machine.
+"""Grains as an instance of the image has them, for states that look into them: its name, its kernel, and that it is a virtual machine.
 
 This file is copied into the root's ``/run``, where the Salt in there loads it; it imports nothing of this project.  The kernel's own name
 is what a boot of the root would give it: programs and packages ask for that, and the root resolves it.
@@ -18,6 +18,11 @@ def names() -> dict[str, str]:
     host, _, domain = __opts__["id"].partition(".")
     whole = {"fqdn": __opts__["id"], "localhost": __opts__["id"], "nodename": __opts__["id"]}
     return {**whole, "host": host, "domain": domain}
+
+
+def kernel() -> dict[str, str]:
+    """The image's own kernel: the one that runs is the builder's."""
+    return {"kernelrelease": __opts__["vm_create_kernel"]} if __opts__["vm_create_kernel"] else {}
 
 
 def machine(grains: dict[str, Any]) -> dict[str, str]:

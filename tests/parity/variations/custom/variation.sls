@@ -64,3 +64,14 @@ rendered by ours:
   file.managed:
     - name: /srv/rendered
     - contents: {{ salt["slsutil.renderer"](string="quiet", default_renderer="shout") | string | yaml_dquote }}
+
+by our own serializer:
+  file.serialize:
+    - name: /srv/serialized
+    - serializer: shouted
+    - dataset: {one: of, two: three}
+
+from our own store:
+  file.managed:
+    - name: /srv/stored
+    - contents: {{ salt["sdb.get"]("sdb://parity/key") }}

@@ -1,0 +1,3 @@
+. "$CASES/words.sh"
+has /srv/slow "done"
+has /srv/of-user "done"

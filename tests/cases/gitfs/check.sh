@@ -1,0 +1,2 @@
+. "$CASES/words.sh"
+has /srv/page "of the repository"

@@ -1,0 +1,2 @@
+/srv/shop:
+  file.managed: [{contents: open}]

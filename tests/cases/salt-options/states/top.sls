@@ -1,0 +1,5 @@
+base:
+  '*': [plain]
+  shops:
+    - match: nodegroup
+    - shop

@@ -1,0 +1,2 @@
+def get(key, profile=None):
+    return "stored " + key

@@ -1,0 +1,2 @@
+def serialize(obj, **options):
+    return ", ".join(f"{key} {value}".upper() for key, value in sorted(obj.items())) + "\n"

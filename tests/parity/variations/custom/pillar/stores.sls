@@ -1,0 +1,1 @@
+parity: {driver: parity_store}

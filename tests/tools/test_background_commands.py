@@ -1,0 +1,33 @@
+"""What states start and do not wait for."""
+
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from vmimage.variation.in_root import background_commands
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Starts a command as Salt does in the background."""
+    commands = []
+    monkeypatch.setattr(background_commands, "_started", commands)
+
+    def start(command):
+        commands.append(SimpleNamespace(command=command, process=subprocess.Popen(command, shell=True)))
+
+    yield start
+    for one in commands:
+        one.process.kill()
+        one.process.wait()
+
+
+def test_what_ends_is_waited_for(started, tmp_path):
+    started(f"sleep 0.2; echo > {tmp_path}/end")
+    assert background_commands.wait(60) == [] and (tmp_path / "end").exists()
+
+
+def test_what_does_not_end_is_named(started):
+    started("exec sleep 1000")
+    started("true")
+    assert background_commands.wait(0.2) == ["exec sleep 1000"]
