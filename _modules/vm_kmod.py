@@ -10,9 +10,9 @@ Never loaded by itself: the root's configuration names it as the provider of ``k
 
 import glob
 import os
+import types
 
 import salt.modules.kmod as _of_a_running_machine
-import salt.utils.files  # noqa: F401  the functions below are given these names
 from salt.utils.functools import namespaced_function
 
 __virtualname__ = "vm_kmod"
@@ -25,15 +25,10 @@ def __virtual__():
     return __virtualname__
 
 
-# Salt's own, with what follows here in place of its available, mod_list, load and remove
-log, re = _of_a_running_machine.log, _of_a_running_machine.re
-salt = _of_a_running_machine.salt
-_get_modules_conf = namespaced_function(_of_a_running_machine._get_modules_conf, globals())
-_strip_module_name = namespaced_function(_of_a_running_machine._strip_module_name, globals())
-_set_persistent_module = namespaced_function(_of_a_running_machine._set_persistent_module, globals())
-_remove_persistent_module = namespaced_function(_of_a_running_machine._remove_persistent_module, globals())
-check_available = namespaced_function(_of_a_running_machine.check_available, globals())
-is_loaded = namespaced_function(_of_a_running_machine.is_loaded, globals())
+# Salt's own, with what follows here in place of what asks or changes the running kernel
+for _name, _value in list(vars(_of_a_running_machine).items()):
+    if not _name.startswith("__"):
+        globals()[_name] = namespaced_function(_value, globals()) if isinstance(_value, types.FunctionType) else _value
 _persistent = namespaced_function(_of_a_running_machine.mod_list, globals())
 
 

@@ -10,10 +10,9 @@ Never loaded by itself: the root's configuration names it as the provider of ``s
 
 import json
 import os
+import types
 
 import salt.modules.linux_sysctl as _of_a_running_machine
-import salt.utils.files  # noqa: F401  the functions below are given these names
-from salt.exceptions import CommandExecutionError  # noqa: F401
 from salt.utils.functools import namespaced_function
 
 __virtualname__ = "vm_sysctl"
@@ -26,11 +25,10 @@ def __virtual__():
     return __virtualname__
 
 
-# Salt's own, with what follows here in place of its default_config, get and assign
-log, re = _of_a_running_machine.log, _of_a_running_machine.re
-salt = _of_a_running_machine.salt
-_sanitize_sysctl_value = _of_a_running_machine._sanitize_sysctl_value
-persist = namespaced_function(_of_a_running_machine.persist, globals())
+# Salt's own, with what follows here in place of what asks or changes the running kernel
+for _name, _value in list(vars(_of_a_running_machine).items()):
+    if not _name.startswith("__"):
+        globals()[_name] = namespaced_function(_value, globals()) if isinstance(_value, types.FunctionType) else _value
 
 
 def _assigned():

@@ -177,7 +177,7 @@ def counted(report):
     return len(cases) - failed - len(skips), failed, len(skips) - xfailed, xfailed
 
 
-def left_behind(directory, seconds=10):
+def left_behind(directory, seconds=120):
     """Mounts and loop devices of files below the directory of a group, and processes that its tests have started, after some seconds."""
     deadline = time.monotonic() + seconds
     while (left := [*mounts_below(directory), *processes_of(directory)]) and time.monotonic() < deadline:

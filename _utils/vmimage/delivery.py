@@ -20,6 +20,7 @@ REQUIREMENTS = (
     "jsonschema>=3.2",
     "pyyaml>=6",
     "requests>=2.28",
+    "xxhash>=2",  # Salt brings it from 3008 on; a builder's image and who makes it name what they keep by it (vmimage.system.digest)
 )
 _HERE = Path(__file__).resolve().parent
 #: the directory that Python imports ``vmimage`` from

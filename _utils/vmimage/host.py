@@ -4,6 +4,7 @@ The only file besides the faces that knows Salt.
 """
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -150,7 +151,12 @@ class Host:
         options: dict[str, Any] = {"concurrent": True, "test": False}
         if sls not in self._own_states and (delivery.states_directory() / f"{sls}.sls").exists():
             options["localconfig"] = os.fspath(self._shipped_config())
-        return self.functions["state.sls"](sls, **options)
+        says = logging.getLogger("salt.state")
+        says.addFilter(_is_no_failed_state)  # each stands in what is returned
+        try:
+            return self.functions["state.sls"](sls, **options)
+        finally:
+            says.removeFilter(_is_no_failed_state)
 
     @functools.cached_property
     def _own_states(self) -> list[str]:
@@ -243,6 +249,10 @@ class Host:
             "python": python,
             "e2fsprogs": version_of_programs(),
         }
+
+
+def _is_no_failed_state(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR or record.funcName != "format_log"
 
 
 def _copied(value: Any) -> Any:

@@ -6,10 +6,11 @@ import time
 
 import pytest
 from builder_machine import keystone_of
-from building import processes_inside, what_is_left
+from building import LEFT_BEHIND_SECONDS, processes_inside, what_is_left
 from looking_at import images_of
 from store_watch import look_at
 from variations import make_history, page_of, text_of
+from waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.needs("hg")
 
@@ -59,7 +60,7 @@ def test_empty_userdata_builds_what_the_machine_itself_is_configured_for(builder
 
 def wait_until_it_builds(process):
     """Until the variation is applied: its sign is the program that takes long."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_SECONDS
     while not any("sleep 200" in command for command in processes_inside()):
         assert time.monotonic() < deadline, "the variation never began"
         assert process.poll() is None, f"it ended before: {process.communicate()[0]}"
@@ -84,7 +85,7 @@ def test_a_run_after_a_kill_ends_right(builder, settings, source, emptied):
     wait_until_it_builds(process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
     while processes_inside() or what_is_left() != left:
         assert time.monotonic() < deadline, what_is_left()
         time.sleep(0.05)

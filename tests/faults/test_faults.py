@@ -28,21 +28,21 @@ KEPT = (
     "rename cache/apt/digests/*.json",
 )
 SYNCED = (
-    "fsync cache/downloads/*-base.img.partial.etag.partial",
+    "fsync cache/downloads/*-base.img.partial.etag.*.partial",
     "fsync cache/downloads/*-base.img.partial",
-    "fsync cache/downloads/*-SHA256SUMS.partial.etag.partial",
+    "fsync cache/downloads/*-SHA256SUMS.partial.etag.*.partial",
     "fsync cache/downloads/*-SHA256SUMS.partial",
-    "fsync cache/digests.json.partial",
+    "fsync cache/digests.json.*.partial",
     "fsync cache/bases/raw-*-5-xxh3_128.img",
-    "fsync cache/bases/raw-*-5-xxh3_128.digest.partial",
-    "fsync cache/bases/raw-*-5-xxh3_128.json.partial",
+    "fsync cache/bases/raw-*-5-xxh3_128.digest.*.partial",
+    "fsync cache/bases/raw-*-5-xxh3_128.json.*.partial",
     "fsync cache/apt/partial-*/lists/*Release",
     "fsync cache/apt/partial-*/lists/*Packages",
-    "fsync cache/apt/partial-*/record.json.partial",
+    "fsync cache/apt/partial-*/record.json.*.partial",
     "fsync output/job.img.partial",
     "fsync output/kernel_job.partial",
     "fsync output/ramdisk_job.partial",
-    "fsync output/job.manifest.json.partial",
+    "fsync output/job.manifest.json.*.partial",
     "fsync output",
 )
 DELIVERED = (
@@ -104,7 +104,7 @@ def test_a_place(fault, kind, place, what):
     [
         ("a rename without room", "rename cache/apt/*/record.json", "ENOSPC"),
         ("a kill before a rename", "rename cache/apt/*/record.json", "kill"),
-        ("an fsync that fails", "fsync cache/apt/*/record.json.partial", "EIO"),
+        ("an fsync that fails", "fsync cache/apt/*/record.json.*.partial", "EIO"),
     ],
     ids=["ENOSPC rename", "kill rename", "EIO fsync"],
 )

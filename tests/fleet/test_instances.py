@@ -32,7 +32,7 @@ from nova_fixtures import (
     remove_everything,
     upload_image,
 )
-from servers import until
+from servers import own_port, until
 from triplets import make_triplet, publishing_build
 from vmimage.builder import _summed_up
 from vmimage.errors import CloudRefused, CloudUnreachable, ServerFailed
@@ -48,6 +48,7 @@ from vmimage.glance.client import Store
 from vmimage.instance.userdata import sort_userdata
 from vmimage.nova.trial import Trial
 from vmimage.settings.trial import TrialSettings
+from waiting import HANG_SECONDS
 
 KIND = InstanceKind(image=IMAGE, flavor=FLAVOR, network=(NETWORK,), limit=2, deadline=3600)
 SETTINGS = {"git_address_variation": "https://git.example.org/web", "git_rev_variation": "0" * 40, "pillar": {"web": "grün 0123"}}
@@ -93,7 +94,9 @@ def running(nova, fleet):  # noqa: F811
     """``(builders, claim, id of the server)`` of a build whose instance runs."""
     builders, claim = fleet(), claim_of()
     job = builders.start(claim)
-    nova.connection("alice").compute.wait_for_server(nova.connection("alice").compute.get_server(job), interval=0.2, wait=120)
+    nova.connection("alice").compute.wait_for_server(
+        nova.connection("alice").compute.get_server(job), interval=0.2, wait=HANG_SECONDS
+    )
     return builders, claim, job
 
 
@@ -502,12 +505,9 @@ class Answering:
     """Stands in for the server: answers on a port of its floating IP, as soon as there is one."""
 
     def __init__(self, nova):  # noqa: F811
-        self._nova, self._socket, self.port = nova, None, 0
+        self._nova, self._socket, self.port = nova, None, own_port()
 
     def __enter__(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
         return self
 
     def __exit__(self, *_):
@@ -533,7 +533,7 @@ def trial(nova, web, key):  # noqa: F811
                 "keypair": key,
                 "floating_ip_network": OUTSIDE,
                 "port": answering.port,
-                "seconds": 60,
+                "seconds": HANG_SECONDS,
             }
             cloud = open_cloud(nova, sleep=answering.pause)  # noqa: F811
             return Trial(cloud, "web-amd64", TrialSettings(**{**known, **settings}), say=make.said.append)
@@ -588,7 +588,7 @@ def test_of_a_trial_whose_server_somebody_has_deleted_nothing_stays(nova, trial)
     job = trial().start()["server"]
     alice = nova.connection("alice").compute
     alice.delete_server(job)
-    alice.wait_for_delete(alice.get_server(job), interval=0.2, wait=120)
+    alice.wait_for_delete(alice.get_server(job), interval=0.2, wait=HANG_SECONDS)
     assert [text.split(" ")[0] for text in trial().remove()] == ["floating", "security", "key"]
     assert everything(nova) == {}
 

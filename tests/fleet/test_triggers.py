@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 from minions import PROJECT, Minion
-from vmimage.image.qemu import free_port
+from servers import own_port
 from waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.needs("hg", "git")
@@ -53,7 +53,7 @@ class Fleet:
 
     def __init__(self, directory):
         self.cluster = Cluster(directory / "c")
-        self.top, self.port, self.poke = directory / "c", free_port(), directory / "poke"
+        self.top, self.port, self.poke = directory / "c", own_port(), directory / "poke"
         self.web, self.db, self.tree = directory / "web", directory / "db.git", directory / "tree"
         self._make_repositories()
         self.applied = self.apply_master()

@@ -23,6 +23,7 @@ from vmimage.errors import BuildStopped, CommandFailed, NotReady
 from vmimage.system import confine, groups, network, syscalls
 from vmimage.system.namespace import run_privately
 from vmimage.system.shell import run
+from waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.hostile("programs of a root")
 
@@ -122,7 +123,7 @@ def test_nothing_is_pushed_into_the_terminal_of_the_caller(root):
         return 0
 
     pid, terminal = on_a_terminal(work)
-    text = shown(terminal, 60, b"waiting: ").decode() + shown(terminal, 1).decode()
+    text = shown(terminal, HANG_SECONDS, b"waiting: ").decode() + shown(terminal, 1).decode()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, text
     os.close(terminal)
     assert "waiting: 0" in text and "pushed into" not in text and "/dev/pts" not in text, text
@@ -143,9 +144,9 @@ def test_ctrl_c_on_the_terminal_of_the_caller_stops_the_build(root):
         return 0
 
     pid, terminal = on_a_terminal(work)
-    assert b"begun" in shown(terminal, 60, b"begun")
+    assert b"begun" in shown(terminal, HANG_SECONDS, b"begun")
     os.write(terminal, termios.tcgetattr(terminal)[6][termios.VINTR])
-    text = shown(terminal, 20, b"SIGINT")
+    text = shown(terminal, HANG_SECONDS, b"SIGINT")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3 and b"stopped by SIGINT" in text
     os.close(terminal)
 
@@ -157,7 +158,7 @@ def test_what_prepares_a_base_has_no_terminal():
         return 0
 
     pid, terminal = on_a_terminal(work)
-    text = shown(terminal, 20, b"none")
+    text = shown(terminal, HANG_SECONDS, b"none")
     os.waitpid(pid, 0)
     os.close(terminal)
     assert f"none {errno.ENXIO}".encode() in text + b"", text
@@ -404,7 +405,7 @@ def test_what_a_program_leaves_behind_ends_with_it(root):
 def test_a_root_gets_the_name_that_it_asks_for(root):
     (root / "etc/hostname").write_text("after.example.org\n", encoding="utf-8")
     own = socket.gethostname()
-    text = "os.kill(1, signal.SIGUSR2)\nuntil = time.monotonic() + 20\n"
+    text = "os.kill(1, signal.SIGUSR2)\nuntil = time.monotonic() + 300\n"
     text += "while os.uname().nodename == 'before' and time.monotonic() < until: time.sleep(0.01)\nprint(os.uname().nodename)"
     assert said(root, text, hostname="before") == "after.example.org"
     assert socket.gethostname() == own
@@ -412,7 +413,7 @@ def test_a_root_gets_the_name_that_it_asks_for(root):
 
 def test_a_root_gets_a_name_that_none_of_its_files_has(root):
     text = "os.makedirs('/run/vm_create', exist_ok=True); open('/run/vm_create/hostname', 'w').write('after')\nos.kill(1, signal.SIGUSR2)\n"
-    text += "until = time.monotonic() + 20\n"
+    text += "until = time.monotonic() + 300\n"
     text += "while os.uname().nodename == 'before' and time.monotonic() < until: time.sleep(0.01)\nprint(os.uname().nodename)"
     assert said(root, text, hostname="before") == "after"
 
@@ -458,7 +459,7 @@ except BlockingIOError:
 """
     begun = time.monotonic()
     assert 0 < int(said(root, text)) < 50
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 300
 
 
 def test_more_memory_than_the_share_is_an_error_of_the_program_alone(monkeypatch, root, lacking):
@@ -474,11 +475,11 @@ def test_more_memory_than_the_share_is_an_error_of_the_program_alone(monkeypatch
 @pytest.mark.needs("slirp4netns", "ip")
 def test_neither_abstract_sockets_nor_the_loopback_of_the_builder_are_reached(root):
     with socket.socket(socket.AF_UNIX) as abstract, socket.create_server(("127.0.0.1", 0)) as loopback:
-        abstract.bind("\0vm_create-test")
+        abstract.bind(f"\0vm_create-test-own-{os.getpid()}")
         abstract.listen()
         text = f"""
 import socket
-for family, at in ((socket.AF_UNIX, "\\0vm_create-test"), (socket.AF_INET, {loopback.getsockname()})):
+for family, at in ((socket.AF_UNIX, "\\0vm_create-test-own-{os.getpid()}"), (socket.AF_INET, {loopback.getsockname()})):
     try:
         socket.socket(family).connect(at)
         print("reached", at)

@@ -34,7 +34,7 @@ from vmimage.variation.own_grains import keep_grains, show_grains
 from vmimage.variation.queued_jobs import free_jobs
 from waiting import ended_if_it_hangs
 
-SECONDS = 20
+SECONDS = 300
 SECRET = "of the builder"
 #: a root that goes through
 FILES = {

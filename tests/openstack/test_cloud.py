@@ -10,6 +10,7 @@ import pytest
 import requests
 from glanceclient import exc
 from servers import processes_of, until
+from waiting import HANG_SECONDS
 from wire import CUT, Wire
 
 TESTER = """
@@ -43,7 +44,7 @@ def test_a_revoked_token_is_refused_by_a_glance_that_asks_for_it(cloud):
 
 
 def list_images(glance, token):
-    return requests.get(f"{glance.url}/v2/images", headers={"X-Auth-Token": token}, timeout=10).status_code
+    return requests.get(f"{glance.url}/v2/images", headers={"X-Auth-Token": token}, timeout=HANG_SECONDS).status_code
 
 
 def test_a_request_that_is_cut_never_reaches_the_server(alice, lane):
@@ -77,13 +78,16 @@ def test_a_wire_answers_itself(alice, lane):
 
 
 def test_a_slow_wire_leaves_time_to_look_at_an_upload(alice, lane):
-    lane.wire.bytes_per_second = MIB
+    lane.wire.bytes_per_second, looked = MIB, threading.Event()
+    lane.wire.on_body = lambda number, method, path, so_far: looked.wait(HANG_SECONDS) and None if so_far > MIB else None
     seen, image = set(), create(alice(lane.region))
     began = time.monotonic()
     uploading = threading.Thread(target=alice(lane.region).upload, args=(image.id, io.BytesIO(bytes(2 * MIB))))
     uploading.start()
     while uploading.is_alive():
         seen.add(alice().get(image.id).status)
+        if "saving" in seen:
+            looked.set()
     assert time.monotonic() - began > 1.5
     assert "saving" in seen and alice().get(image.id).status == "active"
 
@@ -91,11 +95,11 @@ def test_a_slow_wire_leaves_time_to_look_at_an_upload(alice, lane):
 def test_a_closed_wire_leaves_no_thread_and_no_connection(cloud):
     threads = threading.active_count()
     with Wire(cloud.glances["RegionOne"].port) as wire, requests.Session() as session:
-        assert session.get(wire.url, timeout=5).status_code == 300
+        assert session.get(wire.url, timeout=HANG_SECONDS).status_code == 300
         assert threading.active_count() > threads
         wire.close()
         with pytest.raises(requests.ConnectionError):
-            session.get(wire.url, timeout=5)
+            session.get(wire.url, timeout=HANG_SECONDS)
     assert threading.active_count() == threads
 
 
@@ -103,7 +107,7 @@ def test_what_a_callback_raises_is_raised_by_close(cloud):
     with pytest.raises(ZeroDivisionError), Wire(cloud.glances["RegionOne"].port) as wire:
         wire.on_request = lambda *_: 1 / 0
         with pytest.raises(requests.ConnectionError):
-            requests.get(wire.url, timeout=5)
+            requests.get(wire.url, timeout=HANG_SECONDS)
 
 
 def test_servers_end_with_a_tester_that_is_killed(cloud, tmp_path):

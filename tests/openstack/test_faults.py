@@ -99,7 +99,7 @@ def test_glance_is_killed_in_mid_upload_and_comes_back(own_glance):
 
     half = HalfWay(die_and_return)
     alice.observers = [half]
-    alice.publish()
+    alice.publish(tries=10)  # a Glance may take long to start
     assert half.done
     assert_published(alice.client, triplet, archived=1)
 

@@ -135,6 +135,21 @@ def test_upload_twice_publish_rollback_and_list(caller, cloud):
     assert named(cloud.client("alice", "RegionOne"), "web-amd64")[0]["id"] == first["image"]
 
 
+@pytest.mark.parametrize(
+    ("function", "said"), [("upload", "no complete triplet wrong"), ("rollback", "no generation of wrong-amd64")]
+)
+def test_a_name_that_was_never_built_is_told_and_leaves_nothing(caller, function, said):
+    alice = caller()
+    code, _, told = alice.call(f"vm_create.{function}", "wrong")
+    assert code != 0 and said in told
+    assert not (alice.directory / "builds/wrong").exists()
+
+
+def test_a_name_that_was_never_built_is_told_before_the_cloud_is_asked(caller):
+    alice = caller("nowhere")
+    assert "no complete triplet wrong" in alice.call("vm_create.upload", "wrong")[2]
+
+
 STATES = """
 the triplet is in the store:
   vm_image.uploaded: []

@@ -4,7 +4,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from booting import WHO, asked, asked_by_key, facts_of
+from booting import HANGS_SECONDS, WHO, asked, asked_by_key, facts_of
 from vmimage.image.triplet import Triplet
 
 
@@ -19,7 +19,7 @@ def by_key(sample):
 def two_instances(sample, by_key, tmp_path_factory):
     """What two instances of the sample say of themselves, the second only who it is; and the page that the first serves."""
     with asked(Triplet(sample.output, "variation"), tmp_path_factory.mktemp("instance")) as (facts, ports):
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[80]}/", timeout=HANGS_SECONDS) as answer:
             page = answer.read().decode()
     return (facts, by_key[0]), page
 
@@ -64,5 +64,5 @@ def test_vm_create_boot_shows_the_login_prompt_and_who_answers_and_lets_root_log
 
 
 def test_vm_create_boot_shows_the_console_when_it_does_not_come_up(sample):
-    said = sample.bad("vm_create.boot", "variation", seconds=3)
-    assert "did not come up in 3 s" in said
+    said = sample.bad("vm_create.boot", "variation", seconds=1)
+    assert "did not come up in 1 s" in said

@@ -17,6 +17,7 @@ from vmimage.base import prepare
 from vmimage.base.locate import locate_base
 from vmimage.settings.schema import Settings
 from vmimage.system.progress import Progress
+from waiting import HANG_SECONDS
 
 WRITTEN = """
 a file is written:
@@ -176,7 +177,7 @@ def test_a_first_build_that_is_killed_while_its_base_is_kept_leaves_nothing_that
     salt.configure(**{"ami.cache": str(tmp_path / "cache")})
     settings = {"name": "killed", "variation": salt.variation("killed", variation=WRITTEN)}
     process = salt.start("vm_create.create_variation", **settings, update=False)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_SECONDS
     while not list(tmp_path.glob("cache/bases/*.img")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.005)

@@ -50,6 +50,13 @@ def test_it_stops_the_build_and_says_why(salt, bootstrapped, files, words):
     assert {path.name for path in salt.workspace.glob("bad/*")} <= {"lock", "build.log", "failed.json"}  # for vm_create.report
 
 
+def test_why_a_build_failed_is_said_once_and_stands_in_its_log(salt):
+    why = "there is no file /srv/none"
+    said = salt.bad("vm_create.create_variation", name="bad", variation=salt.variation("bad", variation=GOOD), base="/srv/none")
+    assert said.count(why) == 1 and said.count("-> ami.base is") == 1 and "base failed after" in said, said
+    assert (salt.workspace / "bad/build.log").read_text() == f"base failed: {why}\n"
+
+
 def test_of_a_failed_build_no_directory_stays_below_mnt(salt, bootstrapped):
     name = f"failing-{uuid.uuid4().hex[:12]}"
     salt.configure(**{"ami.root": None})

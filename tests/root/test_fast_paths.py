@@ -67,7 +67,7 @@ def started(salt, name, **settings):
 
 
 def ended(build):
-    _, said = build.communicate(timeout=300)
+    _, said = build.communicate(timeout=900)
     assert build.returncode == 0, said
     return said
 

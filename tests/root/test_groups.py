@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from vmimage.settings.schema import Settings
 from vmimage.system import groups
+from waiting import wait_until
 
 #: a build in its groups; it prints their paths
 BUILD = """
@@ -51,13 +51,6 @@ def watcher_of(process):
 def killed(process):
     process.kill()
     process.wait()
-
-
-def wait_until(is_true):
-    deadline = time.monotonic() + 30
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_there(pid):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from building import LEFT_BEHIND_SECONDS, cache_with, groups_of, processes_inside, what_is_left
+from waiting import HANG_SECONDS
 
 # a daemon in a session of its own, as a careless maintainer script leaves it, and enough files to catch the packing;
 # and time to be stopped in
@@ -58,7 +59,7 @@ def wait_for(salt, step):
         "variation": lambda: log.exists() and "/srv/many" in log.read_text(encoding="utf-8"),
         "pack": image.exists,
     }
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_SECONDS
     while not signs[step]():
         assert time.monotonic() < deadline, f"{step} never began"
         time.sleep(0.02)
@@ -72,7 +73,7 @@ def test_a_stopped_build_says_so_and_does_not_end_well(number, salt, bootstrappe
     )
     wait_for(salt, "variation")
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode not in (0, None)
     assert f"stopped by {number.name}" in said and "Traceback" not in said
     assert not list(salt.output.glob("*"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from building import LEFT_BEHIND_SECONDS, groups_of, processes_inside, what_is_left
 from looking import looked_into, tree_of
+from waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.needs("systemd-nspawn", "nsenter")
 
@@ -124,7 +125,7 @@ def test_killed_in_the_middle_a_machine_leaves_nothing_and_the_next_build_succee
     settings = {"name": "killed", "update": False, "publish": False, "live": True}
     mounts, loops, _ = what_is_left()
     process = salt.start("vm_create.create_variation", variation=salt.variation("killed", variation=SHOP + text), **settings)
-    log, deadline = salt.workspace / "killed/build.log", time.monotonic() + 120
+    log, deadline = salt.workspace / "killed/build.log", time.monotonic() + HANG_SECONDS
     while not (log.exists() and "sleep 300" in log.read_text(encoding="utf-8")):
         assert time.monotonic() < deadline and process.poll() is None, "the states never ran"
         time.sleep(0.05)

@@ -11,15 +11,15 @@ from vmimage.base import prepare
 from vmimage.base.locate import locate_base
 from vmimage.settings.schema import Settings
 from vmimage.system.progress import Progress
-from waiting import wait_until
+from waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.light
 
 GOOD = "a file is there:\n  file.managed: [{name: /srv/name, contents: '{{ grains.id }}'}]\n"
 BUILT_AGAIN = GOOD + "another, too:\n  file.managed: [{name: /srv/more, contents: x}]\n"
 BAD = "this fails:\n  cmd.run: [{name: exit 3}]\n"
-PAUSE = "this takes some seconds:\n  cmd.run: [{name: sleep 8}]\n"
-SLOW = "this takes its time:\n  cmd.run: [{name: sleep 60}]\n"
+PAUSE = "this takes some seconds:\n  cmd.run: [{name: sleep 20}]\n"
+SLOW = "this takes its time:\n  cmd.run: [{name: sleep 300}]\n"
 
 
 # of the tmpfs that takes the changes, in MiB
@@ -82,10 +82,10 @@ def test_a_base_that_is_damaged_while_several_build_gets_into_none_of_them(many,
     process = salt.start("vm_create.create_variations", jobs=2, cache=settings.cache)
     logs = [salt.workspace / f"{name}/build.log" for name in ("one", "two")]
     wait_until(
-        lambda: all(log.exists() and "sleep 8" in log.read_text() for log in logs), while_so=lambda: process.poll() is None
+        lambda: all(log.exists() and "sleep 20" in log.read_text() for log in logs), while_so=lambda: process.poll() is None
     )
     flip(Path(base.image))
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0 and "3 of 3 variations are built" in said, said
     assert [name for name in ("one", "two") if f"{name}: the prepared base {base.image} is damaged" not in said] == [], said
 
@@ -105,12 +105,12 @@ def test_stopped_it_leaves_nothing_of_any(many):
     salt = many(one=SLOW, two=SLOW)
     process = salt.start("vm_create.create_variations", jobs=2)
     logs = [salt.workspace / f"{name}/build.log" for name in ("one", "two")]
-    deadline = time.monotonic() + 120
-    while not all(log.exists() and "sleep 60" in log.read_text() for log in logs):
+    deadline = time.monotonic() + HANG_SECONDS
+    while not all(log.exists() and "sleep 300" in log.read_text() for log in logs):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode != 0 and "stopped by SIGTERM" in said
     assert not list(salt.output.glob("*"))
 

@@ -1,10 +1,12 @@
 """Images that are mounted: what they say of themselves does no harm, and what is written to them is not lost without a word."""
 
 import os
+import threading
 
 import pytest
-from vmimage.errors import NotReady
-from vmimage.root.mounts import mounted
+from vmimage.errors import NotReady, StillMounted
+from vmimage.root import mounts
+from vmimage.root.mounts import is_mounted, mounted, unmount
 from vmimage.system.shell import run
 
 
@@ -55,3 +57,16 @@ def test_what_fits_is_written_and_no_error(tmp_path, point):
         (point / "file").write_bytes(b"y" * (8 << 20))
     with mounted(image, point, "ro"):
         assert (point / "file").read_bytes() == b"y" * (8 << 20)
+
+
+def test_who_works_in_an_image_for_a_moment_is_waited_for_and_else_is_an_error(tmp_path, point, monkeypatch):
+    image, held = make_image(tmp_path / "image", 16), []
+    with mounted(image, point, "ro"):
+        held.append(os.open(point, os.O_RDONLY))
+        threading.Timer(0.5, os.close, [held[0]]).start()
+    assert not is_mounted(point)
+    monkeypatch.setattr(mounts, "_TRIES", 1)
+    with pytest.raises(StillMounted, match="cannot be unmounted"), mounted(image, point, "ro"):
+        held.append(os.open(point, os.O_RDONLY))
+    os.close(held[-1])
+    unmount(point)

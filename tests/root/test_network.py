@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import socket
 import subprocess
 import threading
@@ -11,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from looking import looked_into
+from servers import own_port
 from vmimage.root.enter import work_inside
 from vmimage.root.name_servers import RESOLV
 from vmimage.root.overlay import open_copy
 from vmimage.system import syscalls
 from vmimage.system.network import PRIVATE
+from waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.needs("slirp4netns", "ip")
 
@@ -26,7 +27,7 @@ what is reached:
     - name: |
         echo "{\\"loopback\\": $(@loopback@), \\"gateway\\": $(@gateway@), \\"metadata\\": $(@metadata@), \\"own\\": $(@own@),
         \\"ssh\\": $(@ssh@), \\"web\\": $(@web@)}" > /srv/reached
-        apt-get -q -o Acquire::Retries=0 update > /srv/update 2>&1; echo $? > /srv/updated
+        apt-get -q -o Acquire::Retries=3 update > /srv/update 2>&1; echo $? > /srv/updated
 """
 # where no systemd runs, nothing but the program itself starts a daemon
 DAEMONS = """
@@ -41,8 +42,10 @@ it and ssh are restarted:
     - require: [{pkg: a web server is there}]
     - require_in: [{cmd: what is reached}]
 """
-#: of this process: others test on the same machine, and what asks for any free port gets none of these
-OWN_PORT = random.randrange(10000, 32000)
+#: others test on the same machine, and get other ports
+OWN_PORT = own_port()
+#: of the machine's loopback, where no name server is
+OWN_LOOPBACK = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 
 
 @pytest.fixture
@@ -83,9 +86,10 @@ def variation_for(port, daemons):
     places |= {"ssh": ("127.0.0.1", 22), "web": ("127.0.0.1", 80)}
     words = {f"@{name}@": reach(*place) for name, place in places.items()}
     words["@own@"] = (
-        f"perl -MIO::Socket::INET -e '$kept = IO::Socket::INET->new(Listen => 1, LocalPort => {OWN_PORT}) or die; mkdir q(/run/it-listens); sleep 3' & "
+        f"perl -MIO::Socket::INET -e '$kept = IO::Socket::INET->new(Listen => 1, ReuseAddr => 1, LocalPort => {OWN_PORT}) or die; mkdir q(/run/it-listens); sleep 300' & "
         + "while kill -0 $! && [ ! -e /run/it-listens ]; do sleep 0.1; done; "
         + reach("127.0.0.1", OWN_PORT)
+        + "; sleep 3; kill $!"
     )
     text = VARIATION + (DAEMONS if daemons else "")
     for mark, command in words.items():
@@ -126,10 +130,10 @@ def test_without_a_network_nobody_is_reached(salt, bootstrapped, listening):
 
 @pytest.fixture
 def asked_on_the_loopback(tmp_path):
-    """A name server that knows every name, on this machine's loopback, where systemd-resolved has its own."""
-    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+    """A name server that knows every name, on this machine's loopback, as systemd-resolved is."""
+    (tmp_path / "resolv.conf").write_text(f"nameserver {OWN_LOOPBACK}\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.53", 53))
+        server.bind((OWN_LOOPBACK, 53))
 
         def serve():
             while (asked := server.recvfrom(512))[0] != b"end":
@@ -137,8 +141,16 @@ def asked_on_the_loopback(tmp_path):
                 # the header of an answer, the question, and for an address of IPv4 one record
                 record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton("192.0.2.7")
                 answer = record if question[-4:] == b"\0\1\0\1" else b""
+                cut = 2 if b"many" in question else 0
                 server.sendto(
-                    question[:2] + b"\x81\x80\0\1\0" + bytes([bool(answer)]) + b"\0" * 4 + question[12:] + answer, address
+                    question[:2]
+                    + bytes([0x81 | cut])
+                    + b"\x80\0\1\0"
+                    + bytes([bool(answer)])
+                    + b"\0" * 4
+                    + question[12:]
+                    + answer,
+                    address,
                 )
 
         serving = threading.Thread(target=serve)
@@ -159,7 +171,7 @@ def test_where_the_builder_asks_on_its_loopback_its_process_finds_names_in_a_pri
 
     with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
         assert work_inside(copy, ask, kind_of_network=PRIVATE) == "192.0.2.7"
-    assert "127.0.0.53" in Path(RESOLV).read_text()
+    assert OWN_LOOPBACK in Path(RESOLV).read_text()
 
 
 def test_a_name_server_that_a_state_starts_takes_over_from_what_answers_in_a_root(tmp_path, bootstrapped):
@@ -170,9 +182,34 @@ def test_a_name_server_that_a_state_starts_takes_over_from_what_answers_in_a_roo
         ):
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as name servers do
             server.bind(("127.0.0.1", 53))
-            server.settimeout(10)
+            server.settimeout(HANG_SECONDS)
             client.sendto(b"who?", ("127.0.0.1", 53))
             return server.recv(16)
 
     with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
         assert work_inside(copy, serve, kind_of_network=PRIVATE) == b"who?"
+
+
+def test_an_answer_that_is_too_long_for_udp_is_whole_on_the_loopback_of_a_root(asked_on_the_loopback, tmp_path, bootstrapped):
+    """The name server of the builder cuts it, and has it whole for who asks by TCP."""
+    query, truncated = b"\0\1\1\0\0\1" + bytes(6) + b"\4many\0\0\1\0\1", 2
+
+    def serve(listening):
+        line, _ = listening.accept()
+        with line:
+            assert line.recv(1 << 10) == len(query).to_bytes(2) + query
+            line.sendall((3000).to_bytes(2) + query[:2] + b"\x81\x80" + bytes(2996))
+
+    def ask():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(20)
+            client.sendto(query, ("127.0.0.53", 53))
+            return client.recv(1 << 16)
+
+    with socket.create_server(("127.0.0.53", 53)) as listening:
+        serving = threading.Thread(target=serve, args=(listening,))
+        serving.start()
+        with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
+            answer = work_inside(copy, ask, kind_of_network=PRIVATE)
+        serving.join(20)
+    assert len(answer) == 3000 and answer[:2] == query[:2] and not answer[2] & truncated

@@ -200,3 +200,40 @@ the machine is out of reach:
         salt.good("vm_create.create_variation", name="reach", variation=variation, update=False)
     finally:
         subprocess.run(["umount", f"{variation}/below"], check=True)
+
+
+UNFIT = """
+/usr/local/sbin/nginx:
+  file.managed:
+    - mode: '0755'
+    - contents: |
+        #!/bin/sh
+        echo "unknown directive $(cat /etc/own.conf)" >&2; exit 1
+
+{% for name in ["started", "disabled"] %}
+/etc/systemd/system/{{ name }}.service:
+  file.managed:
+    - contents: |
+        [Service]
+        ExecStartPre=/usr/local/sbin/nginx -t
+        ExecStart=/bin/true
+        [Install]
+        WantedBy=multi-user.target
+{% endfor %}
+
+started:
+  service.enabled: []
+
+written last:
+  file.managed:
+    - name: /etc/own.conf
+    - contents: lisen
+"""
+
+
+@pytest.mark.light
+def test_a_service_that_no_boot_would_start_is_said_although_no_state_starts_it(salt, bootstrapped):
+    code, _, said = salt.call("vm_create.create_variation", variation=salt.variation("unfit", variation=UNFIT), update=False)
+    assert code == 0, said
+    assert said.count("started.service is enabled, and would not start: /usr/local/sbin/nginx -t ended with 1") == 1, said
+    assert "unknown directive lisen" in said and "disabled.service" not in said

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import venv
 
 import pytest
@@ -111,7 +112,7 @@ def test_installed_by_pip_it_works(tmp_path, bare_salt):
     names = ["_modules", "_runners", "_states", "_utils", "states", "setup.py", "pyproject.toml", "README.rst", "LICENSE"]
     copy.mkdir()
     subprocess.run(["cp", "-r", *(PROJECT / name for name in names), copy], check=True)
-    subprocess.run([*pip, "--target", target, copy], check=True)
+    install([*pip, "--target", target, copy])
     (site / "installed.pth").write_text(f"{target}\n", encoding="utf-8")
     try:
         ours = Minion(tmp_path / "minion", file_roots={"base": [str(target / "vmimage/salt_sls")]})
@@ -119,6 +120,16 @@ def test_installed_by_pip_it_works(tmp_path, bare_salt):
         has_the_fleet(Master(tmp_path / "master", directory / "bin/salt-run"))
     finally:
         (site / "installed.pth").unlink()
+
+
+def install(argv):
+    """pip fetches what it builds by, and gives up where an index once does not answer."""
+    for pause in (1, 5, 20, 0):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        time.sleep(pause)
+    raise AssertionError(done.stdout + done.stderr)
 
 
 def works(minion, salt_call):

@@ -4,6 +4,7 @@ import json
 import subprocess
 from contextlib import contextmanager
 
+from servers import own_port
 from vmimage.image import qemu
 
 HANGS_SECONDS = 900  # for a boot that hangs, not for a slow boot
@@ -68,7 +69,7 @@ def asked(triplet, directory):
     files = [directory / "user-data", directory / "meta-data"]
     subprocess.run(["genisoimage", "-quiet", "-output", disk, "-volid", "cidata", "-joliet", "-rock", *files], check=True)
     more = ["-drive", f"file={disk},format=raw,if=virtio,readonly=on", "-serial", f"file:{answer}"]
-    ports = {80: qemu.free_port(), 22: qemu.free_port()}
+    ports = {80: own_port(), 22: own_port()}
     forwards = [(ours, guests) for guests, ours in ports.items()]
 
     def is_up(console):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-_SECONDS = 60
+_SECONDS = 300
 #: nothing that the browser does by itself, no network at all, and no sandbox: tests may run as root, on pages of our own
 _ARGV = (
     "chromium --headless --remote-debugging-pipe --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars --no-first-run"
@@ -43,11 +43,20 @@ class Browser:
         for descriptor in (hears, answers, *high):
             os.close(descriptor)
         self._number, self._left, self._session, self.events = 0, b"", None, []
-        pages = self.ask("Target.getTargets")["targetInfos"]
-        page = next(target["targetId"] for target in pages if target["type"] == "page")
-        self._session = self.ask("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+        self._session = self.ask("Target.attachToTarget", targetId=self._page(), flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
+        self.ask("Page.setLifecycleEventsEnabled", enabled=True)
+
+    def _page(self):
+        """The id of its page, which it opens some time after it has begun to answer."""
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            for target in self.ask("Target.getTargets")["targetInfos"]:
+                if target["type"] == "page":
+                    return target["targetId"]
+            time.sleep(0.05)
+        raise AssertionError("the browser opens no page; see browser.log in the test's directory")
 
     def ask(self, method, **parameters):
         """Call a method and wait for its answer; what happens meanwhile is kept in ``events``."""
@@ -78,9 +87,16 @@ class Browser:
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
         self.events = []
-        self.ask("Page.navigate", url=path.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+        document = self.ask("Page.navigate", url=path.as_uri())["loaderId"]
+        while not any(self._is_loaded(event, document) for event in self.events):
             self.events.append(self._next())
+
+    @staticmethod
+    def _is_loaded(event, document):
+        """Whether this very document is loaded: the event may be of the page before."""
+        if event.get("method") != "Page.lifecycleEvent":
+            return False
+        return event["params"]["name"] == "load" and event["params"]["loaderId"] == document
 
     def value(self, expression):
         """The value of an expression in the page."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from building import PROJECT
 from vmimage.system.shell import tied_to_caller
 
-RUN_SECONDS = 300
+RUN_SECONDS = 1200
 
 
 @dataclass(frozen=True)

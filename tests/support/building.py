@@ -16,7 +16,7 @@ SALT_CALL = Path(sys.executable).with_name("salt-call")
 CACHE = "/var/cache/vm_create"
 #: of the base that nearly all tests share: what is said of its content is said of this base
 RELEASE = "bookworm"
-LEFT_BEHIND_SECONDS = 20
+LEFT_BEHIND_SECONDS = 120
 #: a variable of the environment by which a build tells which process of the tests has started it
 OWNER = "VMIMAGE_TESTS_OWNER"
 #: directories in which only the tests of this process have files

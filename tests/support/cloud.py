@@ -43,7 +43,7 @@ class User:
 
 @dataclass(frozen=True)
 class Template:
-    """The databases and keys of a Keystone and a Glance that nobody has used yet, to be copied: they take long to make.
+    """The databases of a Keystone and a Glance that nobody has used yet, to be copied: they take long to make.
 
     :ivar str password: of the administrator
     """
@@ -55,10 +55,7 @@ class Template:
 def make_template(directory, venv):
     """A :class:`Template` in a new directory."""
     directory.mkdir(exist_ok=True)
-    for repository in ("fernet", "credential"):
-        (directory / repository).mkdir(mode=0o700)
-        for number in "01":  # the next key and the key in use
-            (directory / repository / number).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+    make_keys(directory)
     keystone, glance, password = directory / "keystone.conf", directory / "glance.conf", secrets.token_hex(16)
     write_keystone_config(keystone, directory)
     write_config(glance, database={"connection": f"sqlite:///{directory}/glance.db", "sqlite_synchronous": False})
@@ -74,6 +71,14 @@ def make_template(directory, venv):
         manage("keystone-manage", keystone, "bootstrap", *words)
         other.result()
     return Template(directory, password)
+
+
+def make_keys(directory):
+    """Keys of a Keystone's own: a token of another is good for nothing in it."""
+    for repository in ("fernet", "credential"):
+        (directory / repository).mkdir(mode=0o700)
+        for number in "01":  # the next key and the key in use
+            (directory / repository / number).write_bytes(base64.urlsafe_b64encode(secrets.token_bytes(32)))
 
 
 def write_keystone_config(path, directory, cached=False, token_seconds=3600):
@@ -174,9 +179,8 @@ class Cloud:
         try:
             if self._template is None:
                 self._template = make_template(self.directory / "template", self.venv)
-            for part in ("keystone.db", "fernet", "credential"):
-                copy = shutil.copytree if (self._template.directory / part).is_dir() else shutil.copy
-                copy(self._template.directory / part, self.directory / part)
+            shutil.copy(self._template.directory / "keystone.db", self.directory)
+            make_keys(self.directory)
             self.users["admin"] = User("admin", self._template.password, "admin", "", "")
             self.keystone.start()
             self._make_users()

@@ -1,7 +1,9 @@
 """A master and its minion, both real, on the loopback."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from building import CACHE, PROJECT
-from vmimage.image.qemu import free_port
+from servers import own_port
+from waiting import HANG_SECONDS, wait_until
 
 BIN = Path(sys.executable).parent
 
@@ -40,7 +43,7 @@ class Cluster:
         (directory / "pillar/all.sls").write_text(json.dumps({"colour": "green", "ami": settings}), encoding="utf-8")
         for part in ("_modules", "_states", "_utils"):
             shutil.copytree(PROJECT / part, directory / "project" / part, ignore=shutil.ignore_patterns("__pycache__"))
-        publish, answer = free_port(), free_port()
+        publish, answer = own_port(), own_port()
         self.configure("master", interface="127.0.0.1", publish_port=publish, ret_port=answer, auto_accept=True, worker_threads=2,
                        file_roots={"base": [str(self.states), str(directory / "project"), str(PROJECT / "states")]},
                        pillar_roots={"base": [str(directory / "pillar")]}, **(master or {}))  # fmt: skip
@@ -56,16 +59,29 @@ class Cluster:
         self.processes.append(subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, start_new_session=True))
 
     def wait_for_the_minion(self):
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + HANG_SECONDS
         while self.salt("test.ping", seconds=5)[1] is not True:
             logs = [path.read_text(errors="replace")[-2000:] for path in self.directory.glob("*.log")]
             assert time.monotonic() < deadline, f"the minion never answered: {logs}"
+
+    def wait_for_the_listener(self):
+        """It prints what happens after its start alone."""
+
+        def is_heard():
+            self.salt("event.send", "vm_create/heard")
+            return "vm_create/heard" in self.events()
+
+        wait_until(is_heard)
+
+    def wait_for_events(self, *tags):
+        """They come by another way than what a call returns, and may come after it."""
+        wait_until(lambda: all(tag in self.events() for tag in tags))
 
     def events(self):
         """What the listener on the master's event bus has printed."""
         return (self.directory / "salt-run.log").read_text(encoding="utf-8", errors="replace")
 
-    def salt(self, function, *words, seconds=60):
+    def salt(self, function, *words, seconds=HANG_SECONDS):
         argv = [BIN / "salt", "-c", self.directory / "master.d", "builder", "-t", str(seconds), "--out", "json", function, *words]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 60)
         try:
@@ -78,11 +94,21 @@ class Cluster:
             process.terminate()
         for process in self.processes:
             try:
-                process.wait(15)
+                process.wait(60)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
                 process.wait()
-        shutil.rmtree(self.directory)
+        remove_directory(self.directory)
+
+
+def remove_directory(path):
+    """Remove a directory in which something that is just ending may still write."""
+
+    def is_gone():
+        shutil.rmtree(path, ignore_errors=True)
+        return not path.exists()
+
+    wait_until(is_gone)
 
 
 @contextmanager
@@ -94,6 +120,7 @@ def cluster_running(**options):
         cluster.start("salt-minion", "minion")
         cluster.start("salt-run", "master", "state.event", "tagmatch=vm_create/*")
         cluster.wait_for_the_minion()
+        cluster.wait_for_the_listener()
         yield cluster
     finally:
         cluster.stop()

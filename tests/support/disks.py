@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from servers import own_port
 from vmimage.image import qemu
 from vmimage.system.shell import run, started
 
@@ -115,7 +116,7 @@ class Machine:
 
     def __init__(self, disk, disk_format, directory, firmware):
         self.disk, self.console, self.answer = directory / "own", directory / "console", directory / "answer"
-        self.port, self.log = qemu.free_port(), directory / "qemu.log"
+        self.port, self.log = own_port(), directory / "qemu.log"
         run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", disk_format, "-b", disk, self.disk, f"{DISK_GIB}G"])
         self._firmware = _firmware(firmware, directory)
         self._directory = directory
@@ -154,7 +155,7 @@ class Machine:
             assert self._child.poll() is None and time.monotonic() < deadline, self.said()
             time.sleep(0.2)
 
-    def page(self, seconds=120):
+    def page(self, seconds=HANGS_SECONDS):
         """The first page that its web server gives."""
         argv = ["curl", "-fsS", "--retry", "60", "--retry-all-errors", "--retry-delay", "1", "--max-time", str(seconds)]
         return subprocess.run([*argv, f"http://127.0.0.1:{self.port}/"], check=True, capture_output=True, text=True).stdout

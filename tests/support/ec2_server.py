@@ -46,7 +46,7 @@ class Ec2Server:
 
     def reset(self):
         """Forget all images and snapshots."""
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset", method="POST"), timeout=60).close()
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset", method="POST"), timeout=300).close()
 
 
 def digest(data):

@@ -66,7 +66,7 @@ class Places:
     def _name(self, path):
         return _DRAWN.sub("*", os.path.relpath(os.path.abspath(os.fspath(path)), self.directory))
 
-    def _apply(self, variation, settings, root, host, say, **_):
+    def _apply(self, variation, settings, root, host, say, note, **_):
         from vmimage.apt.unpacked import apt_environment
         from vmimage.root import files
         from vmimage.root.mounts import run_in_root

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgpack
 from building import PROJECT
-from cluster import BIN, Cluster
+from cluster import BIN, Cluster, remove_directory
 from vmimage.fleet.claims import Claims
 
 #: a machine of its own: what builders of a machine share lies on a disk of the minion's own
@@ -180,7 +180,7 @@ class FleetCluster(Cluster):
             with contextlib.suppress(ProcessLookupError):
                 self.signal(name, signal.SIGCONT)
             self.kill(name)
-        shutil.rmtree(self.directory)
+        remove_directory(self.directory)
 
 
 def family_of(leader):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import requests
 from cloud import DIES_WITH_US, INTERFACES
-from servers import free_port, processes_of, until, write_config
+from servers import START_SECONDS, own_port, processes_of, until, write_config
 from vmimage.system.shell import run
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +35,6 @@ mount -t tmpfs -o mode=700 tmpfs /mnt && export HOME=/mnt && echo '[].' > /mnt/p
 echo "listeners.tcp.1 = 127.0.0.1:$2" > /mnt/rabbit.conf
 exec "$1/rabbitmq-server"
 """
-START_SECONDS = 120
 
 
 def lacking_for_nova(venv):
@@ -67,7 +66,7 @@ class NovaCloud:
         self.consoles.mkdir(parents=True)
         for name in ("instances", "state", "lock"):
             (self.directory / name).mkdir()
-        self.ports = {name: free_port() for name in ("pg", "rabbit", "epmd", "dist", "nova", "placement", "neutron")}
+        self.ports = {name: own_port() for name in ("pg", "rabbit", "epmd", "dist", "nova", "placement", "neutron")}
         self.urls = {name: f"http://127.0.0.1:{self.ports[name]}" for name in ("nova", "placement", "neutron")}
         self._children, self._starter = {}, ThreadPoolExecutor(1)  # the kernel ends a child with the thread that started it
         self.seconds, self._connections = 0.0, {}
@@ -189,7 +188,7 @@ class NovaCloud:
 
     def _answers(self, name):
         with suppress(requests.RequestException):
-            return requests.get(self.urls[name], timeout=10).status_code < 500
+            return requests.get(self.urls[name], timeout=START_SECONDS).status_code < 500
         return False
 
     # what is in it

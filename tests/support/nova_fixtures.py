@@ -9,6 +9,7 @@ from cloud_fixtures import SERVERS
 from nova_cloud import NovaCloud, lacking_for_nova
 from vmimage.glance.credentials import Credentials
 from vmimage.nova.client import Cloud
+from waiting import HANG_SECONDS
 
 IMAGE, NETWORK, OUTSIDE, FLAVOR = "ami-creation-amd64", "inside", "outside", "small"
 
@@ -28,7 +29,7 @@ def credentials_of(cloud, name="alice"):
     user = cloud.users[name]
     auth = {"auth_url": cloud.auth_url, "username": name, "password": user.password, "project_name": user.project_name}
     auth |= {"user_domain_id": "default", "project_domain_id": "default"}
-    return Credentials(auth_type="v3password", auth=auth, origin="the test's own", region_name="RegionOne", timeout=60)
+    return Credentials(auth_type="v3password", auth=auth, origin="the test's own", region_name="RegionOne", timeout=HANG_SECONDS)
 
 
 class Killed(BaseException):
@@ -116,7 +117,7 @@ def remove_everything(nova, name="alice"):
     user = cloud.session.get_user_id()
     for server in list(cloud.compute.servers()):
         cloud.compute.delete_server(server)
-        cloud.compute.wait_for_delete(server, interval=0.2, wait=120)
+        cloud.compute.wait_for_delete(server, interval=0.2, wait=HANG_SECONDS)
     for port in list(cloud.network.ports()):  # Nova may leave that of a server which was deleted while it was built
         cloud.network.delete_port(port)
     for address in list(cloud.network.ips()):

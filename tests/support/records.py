@@ -25,7 +25,7 @@ def updated(offered=None):
 
 def packed(**more):
     facts = {"label": "root", "content_bytes": 5, "inodes": 6, "keys": [], "packages": {"a": "2", "b": "1"}}
-    facts |= {"distribution": {"os": "Debian"}, "contents": None}
+    facts |= {"distribution": {"os": "Debian"}}
     return Packed(**facts | more)
 
 

@@ -4,6 +4,7 @@ A call runs all that the program salt-call runs, in a process of its own that no
 """
 
 import atexit
+import ctypes
 import gc
 import json
 import os
@@ -29,6 +30,7 @@ def serve():
         import_module(name)
     import salt.scripts
 
+    _end_with_the_parent()
     gc.freeze()  # a child's collections leave the pages alone that it shares with us
     del sys.path[0]  # the helpers of the tests: salt-call does not see them
     for line in sys.stdin:
@@ -36,10 +38,16 @@ def serve():
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            _end_with_the_parent()
             signal.alarm(HANGS_SECONDS)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it, and so do we
             _be_salt_call(salt.scripts.salt_call, **call)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def _end_with_the_parent():
+    """Be stopped, as by a user, when it ends: a pytest that is killed leaves no build behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _be_salt_call(salt_call, argv, environment, directory, out, err):

@@ -12,7 +12,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-START_SECONDS, STOP_SECONDS = 60, 10
+from waiting import HANG_SECONDS
+
+START_SECONDS, STOP_SECONDS = HANG_SECONDS, 10
+#: sockets of :func:`own_port`
+HELD = []
 
 GUNICORN = """
 import ctypes
@@ -56,7 +60,7 @@ class Server:
     """
 
     def __init__(self, cloud, name, application, tls=None):
-        self.name, self.port = name, free_port()
+        self.name, self.port = name, own_port()
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.directory = cloud.directory / f"{name}-{self.port}"  # a name may come again
         self.log = self.directory / "log"
@@ -123,13 +127,22 @@ def write_config(path, **sections):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def free_port():
-    """A port of the loopback below those that outgoing connections take: it stays free while its server is down."""
+def own_port():
+    """A port of the loopback that is this process's until it ends, whether its server is there, not yet, or down for a while.
+
+    It lies below those that outgoing connections take, and a socket that listens to nobody holds it: no other test is given it, of
+    whatever group.  Servers bind with SO_REUSEADDR, and take it over.
+    """
     while True:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        holder, port = socket.socket(), random.randrange(10000, 32000)
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            holder.close()
+            continue
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        HELD.append(holder)
+        return port
 
 
 def processes_of(leader):
@@ -143,7 +156,7 @@ def processes_of(leader):
     return found
 
 
-def until(come_true, seconds=60):
+def until(come_true, seconds=HANG_SECONDS):
     """Whether it comes true in time: the time is for what hangs."""
     deadline = time.monotonic() + seconds
     while not (came := come_true()) and time.monotonic() < deadline:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from building import Salt
+from building import LEFT_BEHIND_SECONDS, Salt
 from salt_calls import HANGS_SECONDS
 
 _ENTERING = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"']
@@ -70,7 +70,7 @@ class Group:
 
     def remove(self):
         """It goes when its last process has gone."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + LEFT_BEHIND_SECONDS
         while True:
             try:
                 return self.path.rmdir()

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from building import Salt, what_is_left
+from building import LEFT_BEHIND_SECONDS, Salt, what_is_left
 from faulting import Caller
 from light_base import make_light_base
 from looking import looked_into, tree_of
@@ -125,7 +125,7 @@ class Job(Salt):
             tree = {path: facts for path, facts in tree_of(root).items() if not path.startswith(DIFFERING)}
         return {**tree, **{role: digest_of_file(self.triplet.files()[role]) for role in ("kernel", "ramdisk")}}
 
-    def wait_until_nothing_is_left(self, before, seconds=10):
+    def wait_until_nothing_is_left(self, before, seconds=LEFT_BEHIND_SECONDS):
         """What is left of the job after some seconds, or an empty str."""
         deadline = time.monotonic() + seconds
         while any(left := [now - then for now, then in zip(what_is_left(self.directory), before, strict=True)]):

@@ -10,7 +10,7 @@ import termios
 import time
 from contextlib import contextmanager
 
-HANGS_SECONDS = 60
+HANGS_SECONDS = 300
 
 
 class Typist:

@@ -14,7 +14,11 @@ def wait_until(is_so, seconds=HANG_SECONDS, while_so=lambda: True):
     """
     end = time.monotonic() + seconds
     while not (found := is_so()):
-        assert time.monotonic() < end and while_so(), "it never came to this"
+        if not while_so():  # it may have come to this just before
+            found = is_so()
+            assert found, "it ended before it came to this"
+            return found
+        assert time.monotonic() < end, "it never came to this"
         time.sleep(0.02)
     return found
 

@@ -18,7 +18,7 @@ from vmimage.apt import cache as apt_cache
 from vmimage.apt import lists as apt_lists
 from vmimage.apt import unpacked as apt_unpacked
 from vmimage.apt.cache import AptCache
-from vmimage.errors import CommandFailed
+from vmimage.errors import CommandFailed, NotReady
 from vmimage.system import syscalls
 from vmimage.system.shell import run
 
@@ -496,19 +496,31 @@ def test_other_users_of_a_root_read_the_lists_whatever_the_umask_of_the_builder_
     assert {path.stat().st_mode & 0o777 for path in files} == {0o644} and len(files) == 3
 
 
-def test_lists_that_could_not_be_copied_whole_are_not_taken_for_just_read(apt, tmp_path, monkeypatch):
+@pytest.fixture
+def copies_half(apt, tmp_path, monkeypatch):
+    """The cache of a second build, whose copies of the lists end at their beginning, and what that build has itself shared."""
     digests = apt.keep_lists()
-    cache = AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base")
 
-    def run_full(argv):
+    def run_half(argv):
         run(argv)
         (argv[-1] / argv[-2].name).write_bytes(b"the beginning")
-        raise CommandFailed(argv, 1, "No space left on device")
+        raise CommandFailed(argv, 1, "cp: error writing 'lists/a': No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(apt_lists, "run", run_full)
-        assert not cache.begin(just_read=digests)
-    assert cache._find_damaged_lists()
+    monkeypatch.setattr(apt_lists, "run", run_half)
+    return AptCache(tmp_path / "cache", tmp_path / "own2", apt.root, "sha256:base"), digests
+
+
+def test_where_a_build_has_no_room_for_lists_it_says_so_and_the_shared_lists_stay(copies_half, apt):
+    with pytest.raises(NotReady, match="apt's lists cannot be copied to .*own2: No space left on device"):
+        copies_half[0].begin()
+    assert apt.shared.exists()
+
+
+def test_lists_that_a_disk_cannot_read_are_damaged(copies_half, apt, monkeypatch):
+    cache, digests = copies_half
+    flip(apt.shared / "lists" / LIST)
+    assert not cache.begin(just_read=digests)
+    assert cache.drop_damaged_lists(lambda line: None) and not apt.shared.exists()
 
 
 def test_a_package_that_the_disk_cannot_read_is_removed(apt, monkeypatch):

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from building import PROJECT
+from waiting import HANG_SECONDS
 
 OFF = "ami.when_done: poweroff\n"
 #: the builder with a lock of its own: that of this machine is for root alone
@@ -59,7 +60,7 @@ class Machine:
     def run(self, userdata):
         """``(exit code, lines)``"""
         with self.start(userdata) as child:
-            said = child.communicate(timeout=120)[0]
+            said = child.communicate(timeout=HANG_SECONDS)[0]
         assert "Traceback" not in said, said
         return child.returncode, said.splitlines()
 

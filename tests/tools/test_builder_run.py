@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from waiting import HANG_SECONDS
 
 SECRET = "hunter2"
 
@@ -33,7 +34,7 @@ class Run:
 
     def start(self, *words):
         argv = [sys.executable, "-m", "vmimage.builder", "--config-dir", "etc", "--home", "home", *words]
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "timeout": 60}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "timeout": HANG_SECONDS}
         return Ended(subprocess.run(argv, cwd=self.top, text=True, check=False, **options))
 
     def is_untouched(self):

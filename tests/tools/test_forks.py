@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from vmimage.system.background import BackgroundTask, signals_held
+from waiting import HANG_SECONDS
 
 #: a signal comes to the new process before it has done anything, and to all others after; what went on in the code of the parent says so
 PROGRAM = """
@@ -40,7 +41,9 @@ finally:
 @pytest.mark.parametrize("what", ["task", "namespace"])
 def test_a_new_process_that_is_stopped_at_once_does_not_go_on_as_its_parent(what, number, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, number, what], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, number, what], capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert ended.stdout.splitlines() == ["it ended", "the parent goes on"], ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -76,6 +79,6 @@ with started(["echo", "it runs"], sys.stdout):
 def test_a_program_whose_caller_is_killed_as_it_begins_does_not_run(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED], capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", KILLED], capture_output=True, timeout=HANG_SECONDS, check=False
     )  # until nobody has its pipes
     assert ended.returncode == -signal.SIGKILL and ended.stdout == b"", ended.stderr

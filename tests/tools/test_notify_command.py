@@ -7,7 +7,7 @@ import sys
 import pytest
 from vmimage.fleet.notify import Notify, notify
 from vmimage.fleet.records import Ending, Result
-from waiting import wait_until
+from waiting import HANG_SECONDS, wait_until
 
 
 def build(number, ending, digest="d1", reason=""):
@@ -46,17 +46,17 @@ def test_nothing_is_run_where_nothing_has_changed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "seconds", "said"),
     [
-        ("import sys; sys.exit('the server says no')", "it ended with 1: the server says no"),
-        ("import time; time.sleep(600)", "it did not end in 0.5 s"),
-        ("import os, time; os.fork() and os._exit(0); time.sleep(600)", "it did not end in 0.5 s"),
+        ("import sys; sys.exit('the server says no')", HANG_SECONDS, "it ended with 1: the server says no"),
+        ("import time; time.sleep(600)", 0.5, "it did not end in 0.5 s"),
+        ("import os, time; os.fork() and os._exit(0); time.sleep(600)", 0.5, "it did not end in 0.5 s"),
     ],
     ids=["exit code", "hangs", "leaves a child that hangs"],
 )
-def test_a_command_that_fails_is_logged_and_stops_nothing(tmp_path, caplog, text, said):
+def test_a_command_that_fails_is_logged_and_stops_nothing(tmp_path, caplog, text, seconds, said):
     with caplog.at_level(logging.ERROR):
-        assert send(Notify(program(tmp_path, text), seconds=0.5), build(17, "failed")) == "failed"
+        assert send(Notify(program(tmp_path, text), seconds=seconds), build(17, "failed")) == "failed"
     assert f"the command was not notified of build 17 of web-amd64: {said}" in caplog.text
 
 
@@ -71,8 +71,12 @@ def test_a_command_that_is_not_there_or_does_not_read_stops_nothing(tmp_path, ca
 
 def test_nothing_of_a_command_is_left(tmp_path):
     text = f"import os, time\nif not os.fork():\n open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
-    send(Notify(program(tmp_path, text), seconds=3.0), build(17, "failed"))
-    pid = int((tmp_path / "pid").read_text(encoding="utf-8"))
+    seconds, noted = 1.0, tmp_path / "pid"
+    while not noted.exists() or not noted.read_text(encoding="utf-8"):  # on a busy machine it has not even begun
+        send(Notify(program(tmp_path, text), seconds=seconds), build(17, "failed"))
+        seconds *= 3
+        assert seconds < HANG_SECONDS
+    pid = int(noted.read_text(encoding="utf-8"))
     wait_until(lambda: not is_alive(pid))  # what is killed dies when it is next on a core
 
 

@@ -10,6 +10,7 @@ import pytest
 from vmimage.image import qemu
 from vmimage.image.login import Login
 from vmimage.image.triplet import Triplet
+from waiting import HANG_SECONDS
 
 
 @contextmanager
@@ -42,16 +43,16 @@ kept = []
 
 
 @pytest.mark.parametrize(
-    ("serve", "answer"),
+    ("serve", "silent_seconds", "answer"),
     [
-        (greet, "SSH-2.0 here"),
-        (lambda connection: connection.close(), qemu.REFUSED),  # as QEMU does for a port that the guest refuses
-        (kept.append, qemu.SILENT),
+        (greet, HANG_SECONDS, "SSH-2.0 here"),
+        (lambda connection: connection.close(), HANG_SECONDS, qemu.REFUSED),  # as QEMU does for a port that the guest refuses
+        (kept.append, 0.2, qemu.SILENT),
     ],
     ids=["a greeting", "ended at once", "silent"],
 )
-def test_what_a_port_says(serve, answer, monkeypatch):
-    monkeypatch.setattr(qemu, "_SILENT_SECONDS", 0.2)
+def test_what_a_port_says(serve, silent_seconds, answer, monkeypatch):
+    monkeypatch.setattr(qemu, "_SILENT_SECONDS", silent_seconds)
     with listening(serve) as port:
         assert qemu.probe(port, "", soon()) == answer
 
@@ -59,11 +60,12 @@ def test_what_a_port_says(serve, answer, monkeypatch):
 def test_who_comes_up_before_the_deadline_is_waited_for():
     waits = [lambda connection: connection.close()] * 2 + [greet] * 9
     with listening(lambda connection: waits.pop(0)(connection)) as port:
-        assert qemu.probe(port, "", time.monotonic() + 60) == "SSH-2.0 here"
+        assert qemu.probe(port, "", time.monotonic() + HANG_SECONDS) == "SSH-2.0 here"
 
 
 def test_where_nobody_listens_it_is_refused():
-    assert qemu.probe(qemu.free_port(), "", soon()) == qemu.REFUSED
+    with qemu.held_ports(1) as (port,):
+        assert qemu.probe(port, "", soon()) == qemu.REFUSED
 
 
 def test_ports_that_are_refused_are_named_and_silent_ports_are_not():

@@ -9,6 +9,7 @@ import pytest
 from repository_server import Server, call
 from vmimage.errors import RepositoryWrong
 from vmimage.system.shell import find_program
+from waiting import HANG_SECONDS
 
 pytest_plugins = ["repository_fixtures"]
 pytestmark = pytest.mark.needs("hg", "git")
@@ -48,9 +49,9 @@ class Sshd:
                     self.port = port
                     return child
                 if b"in use" not in line and b"Cannot bind" not in line:
-                    child.wait(timeout=10)
+                    child.wait(timeout=HANG_SECONDS)
                     return line.decode().strip()
-            child.wait(timeout=10)
+            child.wait(timeout=HANG_SECONDS)
         return "no free port"
 
     @property
@@ -77,7 +78,7 @@ def sshd(tmp_path_factory, lacking):
         lacking(f"sshd does not start here: {child}")
     yield sshd
     child.terminate()
-    child.communicate(timeout=10)
+    child.communicate(timeout=HANG_SECONDS)
 
 
 @pytest.mark.needs("sshd", "ssh", "ssh-keygen")

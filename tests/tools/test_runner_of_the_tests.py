@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from waiting import wait_until
+from waiting import HANG_SECONDS, wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def test_a_stopped_run_ends_what_its_groups_have_started(tmp_path):
         runner = subprocess.Popen(argv, env={**environment, "TMPDIR": str(tmp_path)}, stdout=log, stderr=log)
         wait_until(lambda: len(programs_in(tmp_path)) > 2, while_so=lambda: runner.poll() is None)  # a worker of pytest is there
         runner.send_signal(signal.SIGTERM)
-        assert runner.wait(60) == 128 + signal.SIGTERM
+        assert runner.wait(HANG_SECONDS) == 128 + signal.SIGTERM
     assert programs_in(tmp_path) == [] and sorted(path.name for path in tmp_path.iterdir()) == ["log"]
 
 
@@ -65,7 +65,7 @@ def test_groups_run_in_lanes_beside_each_other(monkeypatch, tmp_path):
 
     def happens(group, ended, _):
         if group in ("tools", "cases", "builder"):
-            beside.wait(60)
+            beside.wait(HANG_SECONDS)
         return group, ended
 
     _, run = run_lanes(monkeypatch, tmp_path, ["unit", "tools", "builder", "openstack", "cases"], happens)
@@ -78,10 +78,10 @@ def test_a_stopped_run_begins_no_further_group_in_any_lane(monkeypatch, tmp_path
     both = threading.Barrier(2)
 
     def happens(group, _, stopping):
-        both.wait(60)  # both lanes have begun
+        both.wait(HANG_SECONDS)  # both lanes have begun
         if group == "unit":
             stopping.set()
-        both.wait(60)
+        both.wait(HANG_SECONDS)
         if group == "unit":
             raise SystemExit(143)
 

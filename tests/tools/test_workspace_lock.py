@@ -1,10 +1,14 @@
 import fcntl
+import os
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from vmimage.errors import WorkspaceBusy
 from vmimage.root.workspace import Workspace
+from waiting import HANG_SECONDS
 
 HOLDER = """
 import sys
@@ -13,15 +17,30 @@ with Workspace(sys.argv[1], "web").locked():
     print("held", flush=True)
     sys.stdin.read()
 """
+#: what it forks lives on for a moment when it is killed, and has the lock, too
+FORKING = """
+import os, sys
+from vmimage.root.workspace import Workspace
+with Workspace(sys.argv[1], "web").locked():
+    pid = os.fork()
+    if pid:
+        print(pid, flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
-def holder(tmp_path, monkeypatch):
-    """Another process that holds the lock of the workspace, until its stdin is closed."""
+def start(tmp_path, monkeypatch):
+    """Starts another process that works in the workspace."""
     monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return lambda program: subprocess.Popen([sys.executable, "-c", program, tmp_path], text=True, **pipes)
+
+
+@pytest.fixture
+def holder(start):
+    """Another process that holds the lock of the workspace, until its stdin is closed."""
+    with start(HOLDER) as child:
         try:
             assert child.stdout.readline() == "held\n"
             yield child
@@ -40,9 +59,24 @@ def test_a_workspace_that_another_process_holds_is_busy_and_names_it(tmp_path, h
 @pytest.mark.parametrize("end", [lambda child: child.stdin.close(), lambda child: child.kill()], ids=["ended", "killed"])
 def test_a_lock_goes_with_its_holder_however_that_ends(tmp_path, holder, end):
     end(holder)
-    holder.wait(timeout=10)
+    holder.wait(timeout=HANG_SECONDS)
     with Workspace(tmp_path, "web").locked():
         pass
+
+
+@pytest.mark.parametrize("is_reaped", [True, False])
+def test_what_a_killed_holder_has_forked_is_waited_for(tmp_path, start, is_reaped):
+    with start(FORKING) as child:
+        forked = int(child.stdout.readline())
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        if is_reaped:
+            child.wait(timeout=HANG_SECONDS)
+        ending = threading.Timer(0.5, os.kill, (forked, signal.SIGKILL))
+        ending.start()
+        with Workspace(tmp_path, "web").locked():
+            assert (tmp_path / "web/lock").read_text(encoding="ascii") == str(os.getpid())
+        ending.join()
 
 
 def test_another_workspace_is_free_meanwhile(tmp_path, holder):

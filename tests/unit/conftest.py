@@ -7,7 +7,9 @@ import hypothesis
 import pytest
 from vmimage.root import files
 
-hypothesis.settings.register_profile("unit", deadline=None, database=None, max_examples=100)
+#: of a busy machine, not of a test
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("unit", deadline=None, database=None, max_examples=100, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("unit")
 
 

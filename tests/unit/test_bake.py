@@ -3,8 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from vmimage.build import bake
 from vmimage.build.bake import read_wanted, wanted_bases
-from vmimage.errors import SettingsWrong
+from vmimage.delivery import REQUIREMENTS
+from vmimage.errors import NotReady, SettingsWrong
 from vmimage.settings.schema import Settings
 
 
@@ -33,13 +35,28 @@ def test_what_cannot_be_meant_is_refused_by_name(given, words):
         read_wanted(given)
 
 
-def test_bases_are_made_in_the_cache_of_the_build_into_which_it_fetches_their_lists(tmp_path, tree):
-    """A state may have been given a cache of its own, step by step."""
+@pytest.fixture
+def builder(tmp_path, tree):
+    """A build in whose root a builder is, that brings a base."""
     pillar = {"ami_creator": {"bases": ["trixie"], "packages": True}}
     host = SimpleNamespace(
         compile_pillar=lambda *_: pillar, build=lambda arguments: SimpleNamespace(settings=Settings(**arguments))
     )
     root = tree(tmp_path, {"etc/systemd/system/vm_create.service": ""})
     record = SimpleNamespace(varied=SimpleNamespace(id="builder"))
-    build = SimpleNamespace(root=root, host=host, record=record, settings=Settings(cache="/srv/cache", base="a.img"))
-    assert wanted_bases(build) == ([Settings(cache="/srv/cache", release="trixie")], True)
+    return SimpleNamespace(root=root, host=host, record=record, settings=Settings(cache="/srv/cache", base="a.img"))
+
+
+def test_bases_are_made_in_the_cache_of_the_build_into_which_it_fetches_their_lists(builder):
+    """A state may have been given a cache of its own, step by step."""
+    assert wanted_bases(builder) == ([Settings(cache="/srv/cache", release="trixie")], True)
+
+
+def test_a_machine_whose_files_a_builder_would_not_find_brings_none(builder, monkeypatch):
+    monkeypatch.setattr(bake, "QUICK", "sha256")
+    with pytest.raises(NotReady, match="has no xxhash"):
+        wanted_bases(builder)
+
+
+def test_the_python_of_a_builder_has_what_gives_the_names():
+    assert any(line.startswith("xxhash") for line in REQUIREMENTS)

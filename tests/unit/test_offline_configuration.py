@@ -1,7 +1,7 @@
 """The tests of a configuration that units run before they start: which commands they are, and their words."""
 
 import pytest
-from vmimage.variation.in_root.offline_configuration import environment_of, is_of_the_files, is_test, read_unit, words_of
+from vmimage.variation.in_root.offline_configuration import as_test, environment_of, is_of_the_files, read_unit, words_of
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from vmimage.variation.in_root.offline_configuration import environment_of, is_o
         ("/usr/sbin/sshd -D", False),
         ("/usr/share/dnsmasq/systemd-helper checkconfig", True),
         ("/usr/share/dnsmasq/systemd-helper exec", False),
+        ("/usr/sbin/nft flush ruleset", False),
         ("/bin/kill -HUP $MAINPID", False),
         ("/bin/mkdir -m 740 -p /var/log/mosquitto", False),
         ("-/usr/sbin/nginx -t", False),
@@ -21,7 +22,11 @@ from vmimage.variation.in_root.offline_configuration import environment_of, is_o
 )
 def test_only_commands_that_read_a_configuration_are_tests(command, known):
     words = words_of(command, {"CONFIG": "/etc/haproxy/haproxy.cfg"}, "any.service")
-    assert (bool(words) and is_test(words)) is known
+    assert as_test(words) == (words if known else [])
+
+
+def test_rules_of_a_firewall_are_only_looked_at():
+    assert as_test(["/usr/sbin/nft", "-f", "/etc/nftables.conf"]) == ["/usr/sbin/nft", "-c", "-f", "/etc/nftables.conf"]
 
 
 def test_variables_and_the_instance_stand_in_the_words():
@@ -55,8 +60,17 @@ def test_a_drop_in_adds_to_a_unit_and_takes_back(tmp_path):
         'nginx: [emerg] host not found in upstream "backend.internal" in /etc/nginx/conf.d/own.conf:1',
         "nginx: [emerg] bind() to 192.0.2.7:80 failed (99: Cannot assign requested address)",
         "sshd: no hostkeys available -- exiting.",
+        "/etc/nftables.conf:2:1-14: Error: Could not process rule: Operation not permitted",
     ],
 )
 def test_what_an_instance_may_have_otherwise_is_no_fault(said):
     assert not is_of_the_files(said)
     assert is_of_the_files('nginx: [emerg] unknown directive "lisen" in /etc/nginx/conf.d/own.conf:1')
+
+
+def test_a_mistake_in_rules_is_one_although_the_kernel_is_not_to_be_asked():
+    mistake, kernel = (
+        "Error: syntax error, unexpected hok",
+        "netlink: Error: cache initialization failed: Operation not permitted",
+    )
+    assert is_of_the_files(f"/etc/nftables.conf:2:29-31: {mistake}\n{kernel}")

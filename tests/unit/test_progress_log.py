@@ -63,7 +63,7 @@ def test_a_line_of_moved_bytes_says_how_far_it_is_and_how_long_it_takes(clock, l
 @pytest.mark.parametrize(
     ("what", "level", "text"),
     [
-        ("failed", "ERROR", "upload failed after 2.0 s: why"),
+        ("failed", "ERROR", "upload failed after 2.0 s"),
         ("done", "INFO", "upload done in 2.0 s"),
         ("noted", "INFO", "why"),
         ("said", "DEBUG", "upload: why"),
@@ -72,6 +72,18 @@ def test_a_line_of_moved_bytes_says_how_far_it_is_and_how_long_it_takes(clock, l
 def test_what_is_worth_a_line_is_logged_at_once(clock, lines, what, level, text):
     Log()(Moment("upload", what, text="why", seconds=2.0))
     assert lines() == [(level, text)]
+
+
+def test_of_several_builds_a_line_says_why_a_step_failed(lines):
+    Log("web")(Moment("upload", "failed", text="why", seconds=2.0))
+    assert lines() == [("ERROR", "web: upload failed after 2.0 s: why")]
+
+
+def test_a_step_in_parts_is_logged_once(lines):
+    watch = Log()
+    for step in ("seal", "seal", "seal", "kernel"):
+        watch(Moment(step, "done", seconds=0.1))
+    assert [text for _, text in lines()] == ["seal done in 0.1 s", "kernel done in 0.1 s"]
 
 
 @pytest.mark.parametrize("what", ["failed", "done", "noted"])

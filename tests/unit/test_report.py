@@ -280,11 +280,11 @@ def test_a_path_that_cannot_be_written_is_named_and_nothing_is_left(places, tmp_
 
 def test_what_was_kept_of_another_build_is_not_shown(places):
     keep_done(places, manifest())
-    record = BuildRecord(begun=begun(build="another"), packed=packed(contents=MEASURED))
-    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(record, "its log", None))
+    record = BuildRecord(begun=begun(build="another"), packed=packed())
+    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(record, MEASURED, "its log", None))
     assert report_data.read_build(places.triplet, places.workspace)["kept"] == {}
-    record = BuildRecord(begun=begun(build="b" * 32), base=base(content_bytes=40 << 20), packed=packed(contents=MEASURED))
-    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(record, "its log", None))
+    record = BuildRecord(begun=begun(build="b" * 32), base=base(content_bytes=40 << 20), packed=packed())
+    report_data.keep(report_data.kept_path(places.triplet), report_data.report_data(record, MEASURED, "its log", None))
     seen = Page(write_report(places.triplet, places.workspace).read_text(encoding="utf-8"))
     assert "its log" in seen.text("log") and "+50.0 MiB: the base holds 40.0 MiB" in seen.text("changes")
     assert report_data.kept_path(places.triplet).stat().st_mode & 0o777 == 0o600

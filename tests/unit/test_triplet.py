@@ -152,7 +152,7 @@ def test_clearing_partials_leaves_a_whole_triplet(triplet):
     make(triplet)
     for role in ROLES:
         triplet.partial(role).write_bytes(b"of a run that was killed")
-    (triplet.directory / "web.manifest.json.partial").touch()
+    (triplet.directory / "web.manifest.json.0123abcd.partial").touch()
     triplet.clear_partials()
     assert set(os.listdir(triplet.directory)) == NAMES
     triplet.check()

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from vmimage.root.workspace import Workspace, all_workspaces
 from vmimage.system.lock import work_for
-from vmimage.system.whole_files import read_json, write_json
+from vmimage.system.whole_files import read_json, write_json, write_whole
 
 
 @pytest.fixture
@@ -62,6 +62,40 @@ def test_readers_see_the_old_file_until_the_new_file_is_whole(tmp_path):
         write_json(path, {"new": list(range(10_000))})
         assert json.load(reader) == {"old": 1}
     assert os.listdir(tmp_path) == ["a.json"] and "new" in read_json(path)
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_two_writers_of_a_name_at_the_same_instant_each_write_a_whole_file(tmp_path, monkeypatch, is_private):
+    path, fsync = tmp_path / "a", os.fsync
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", fsync)
+        write_whole(path, "second " * 1000, is_private=is_private)
+        assert path.read_text() == "second " * 1000
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_whole(path, "first", is_private=is_private)
+    assert path.read_text() == "first" and os.listdir(tmp_path) == ["a"]
+    assert path.stat().st_mode & 0o777 == (0o600 if is_private else 0o644)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_nothing_else_does(tmp_path):
+    others = ["a[1].partial", "a[1].b.01234567.partial", "a1.01234567.partial"]
+    for name in (*others, "a[1].01234567.partial"):
+        (tmp_path / name).touch()
+    write_whole(tmp_path / "a[1]", "whole")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a[1]", *others])
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_nothing(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError):
+        write_whole(tmp_path / "a", "text")
+    assert os.listdir(tmp_path) == []
 
 
 def test_forgetting_keeps_the_lock_and_follows_no_link(workspace, tmp_path, tree):

@@ -23,7 +23,7 @@ from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
-from vmimage.errors import CommandFailed
+from vmimage.errors import CommandFailed, NotReady
 from vmimage.root import files
 from vmimage.root.mounts import escaped_option, unmount
 from vmimage.system import syscalls
@@ -69,6 +69,7 @@ class AptLists:
             that is done to the root.  Where none can be mounted, copies
         :param just_read: digests of lists that this build has itself shared a moment ago: they need not be read again
         :returns: whether the build has got these
+        :raises NotReady: if there is no room for copies
         """
         if self.own.exists():
             return False
@@ -87,7 +88,12 @@ class AptLists:
                 try:
                     for name in _LISTED:
                         _copy(plain_files(self.shared / name), partial / name)
-                except CommandFailed:  # what a disk cannot read, or has no room for, is damaged, too
+                except CommandFailed as error:  # what a disk cannot read is damaged, too
+                    if _digests_of_lists(self.shared) == record.get("digests"):
+                        raise NotReady(
+                            f"apt's lists cannot be copied to {self.own}: {error.output.strip().rpartition(': ')[2]}",
+                            hint="free some room, or set ami.workspace to another disk",
+                        ) from error
                     is_read = False
             if is_read:
                 del known["digests"]
@@ -124,10 +130,7 @@ class AptLists:
         known = read_json(self.own / "known.json")
         if "digests" not in known:
             return known.get("damaged", [])
-        expected, found = (
-            known["digests"],
-            digests_below([path for name in _LISTED for path in plain_files(self.own / name)], self.own),
-        )
+        expected, found = known["digests"], _digests_of_lists(self.own)
         return [os.fspath(self.shared / name) for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)]
 
     def drop_damaged_lists(self, say: Say, find: Callable[[], list[str]] | None = None) -> bool:
@@ -283,6 +286,10 @@ def mount_overlay(lower: Path, upper: Path, work: Path, point: StrPath) -> None:
 def digests_below(files: Collection[Path], top: Path) -> dict[str, str]:
     """``{path below a directory: digest}``"""
     return dict(zip((os.fspath(path.relative_to(top)) for path in files), digests_of(files), strict=True))
+
+
+def _digests_of_lists(top: Path) -> dict[str, str]:
+    return digests_below([path for name in _LISTED for path in plain_files(top / name)], top)
 
 
 def digests_of(files: Collection[Path]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import IO
 
 from vmimage.errors import CommandFailed
 from vmimage.root.mounts import bind_read_only
+from vmimage.root.runtime import write_program
 from vmimage.system.aliases import StrPath
 from vmimage.system.digest import identity_of
 from vmimage.system.shell import run
@@ -138,9 +139,7 @@ def show_unpacked(root: StrPath, home: str, packages: Path, unpacked: Path) -> N
         with suppress(FileNotFoundError):  # nothing is shared yet
             bind_read_only(directory, top / name)
     (top / "dpkg").mkdir(exist_ok=True)
-    program = top / "dpkg/dpkg-deb"
-    program.write_text(_PROGRAM.format(home=home), encoding="utf-8")
-    program.chmod(0o755)
+    write_program(top / "dpkg/dpkg-deb", _PROGRAM.format(home=home))
     (top / "apt.conf").write_text(_CONFIGURATION.format(home=home), encoding="utf-8")
 
 

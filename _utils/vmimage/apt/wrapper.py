@@ -7,6 +7,7 @@ unless the variation has changed a source or a key since: then they are fetched 
 from pathlib import Path
 
 from vmimage.root.mounts import run_in_root
+from vmimage.root.runtime import write_program
 from vmimage.system.aliases import StrPath
 
 # what an update depends on: sources, keys and options (behind links, too), architectures, and whether the lists are still there
@@ -60,6 +61,4 @@ def install_wrapper(root: StrPath, home: str) -> None:
     :param root: with its API file systems
     :param home: the directory of ours in the root; its ``bin`` is on their PATH
     """
-    program = Path(f"{root}{home}/bin/apt-get")
-    program.write_text(_PROGRAM.format(home=home, state=_STATE.lstrip("\n")), encoding="utf-8")
-    program.chmod(0o755)
+    write_program(Path(f"{root}{home}/bin/apt-get"), _PROGRAM.format(home=home, state=_STATE.lstrip("\n")))

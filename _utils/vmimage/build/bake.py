@@ -17,11 +17,12 @@ from vmimage.base.locate import locate_base
 from vmimage.build.apt_of_build import fetch_lists
 from vmimage.build.build import Build
 from vmimage.build.record import made
-from vmimage.errors import SettingsWrong
+from vmimage.errors import NotReady, SettingsWrong
 from vmimage.root import files
 from vmimage.root.mounts import mounted
 from vmimage.settings.schema import Settings
 from vmimage.system.aliases import Say
+from vmimage.system.digest import QUICK
 from vmimage.system.namespace import run_privately
 from vmimage.system.progress import format_bytes
 from vmimage.system.shell import run
@@ -38,11 +39,17 @@ def wanted_bases(build: Build) -> tuple[list[Settings], bool]:
 
     :returns: ``(the settings of a build from each base, whether apt's lists and packages come along)``
     :raises SettingsWrong: naming what cannot be meant
+    :raises NotReady: if an instance of the image would look for all of it by other names
     """
     if not files.exists(build.root, _BUILDER):
         return [], False
     pillar = {**build.host.compile_pillar(made(build.record.varied).id, grains_of(build.root)), **build.settings.pillar}
     bases, with_packages = read_wanted(pillar.get("ami_creator") or {})
+    if bases and QUICK == "sha256":
+        raise NotReady(
+            "the Python of this Salt has no xxhash, and that of a builder's image has: it would use none of ami_creator:bases",
+            hint="salt-pip install xxhash, or pip in the Python that runs Salt; or leave ami_creator:bases out",
+        )
     of_all = {"base": "", "cache": build.settings.cache}  # the lists are fetched into the build's own
     return [build.host.build({**base, **of_all}).settings for base in bases], with_packages
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vmimage.base.locate import Located, locate_base
 from vmimage.base.prepare import SharedReading
 from vmimage.build.record import BuildRecord, RecordFile, Timing
-from vmimage.errors import RootNotOpen, printable
+from vmimage.errors import RootNotOpen, VmImageError, printable
 from vmimage.image.triplet import Triplet
 from vmimage.root.overlay import close_root, is_open
 from vmimage.root.workspace import Workspace
@@ -139,7 +139,7 @@ class Build:
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
         """A step: shown as it goes, timed, and what its programs print kept in build.log."""
         self.workspace.make()
-        begun, started, failed = time.time(), time.monotonic(), True
+        began, started, failed = time.time(), time.monotonic(), True
         try:
             with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
 
@@ -148,11 +148,18 @@ class Build:
                     log.flush()
                     self.progress.say(line)
 
-                yield say
+                try:
+                    yield say
+                except VmImageError as error:
+                    log.write(f"{name} failed: {printable(error.message).partition(chr(10))[0]}\n")
+                    raise
                 failed = False
         finally:
-            timing = Timing(name, round(time.monotonic() - started, 3), round(begun, 3), failed)
-            self.note(timings=(*self.record.timings, timing))
+            timings = self.record.timings
+            if timings and timings[-1].step == name and not timings[-1].failed:  # another part of the same step
+                began, started, timings = timings[-1].started, started - timings[-1].seconds, timings[:-1]
+            timing = Timing(name, round(time.monotonic() - started, 3), round(began, 3), failed)
+            self.note(timings=(*timings, timing))
 
     def is_open(self) -> bool:
         """Whether the root is mounted."""

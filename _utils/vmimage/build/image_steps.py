@@ -1,6 +1,5 @@
 """The steps from a sealed root to its files: kernel and ramdisk, root image, other outputs, triplet."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +22,14 @@ from vmimage.image.usage import measure_contents
 from vmimage.root import files, fstab
 from vmimage.root.enter import work_inside
 from vmimage.root.login import default_user
+from vmimage.root.mounts import mounted
 from vmimage.root.name_servers import remove_copies
 from vmimage.root.overlay import unmount_root
 from vmimage.root.soundness import check_bootable
 from vmimage.system import network
 from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
+from vmimage.system.namespace import run_privately
 from vmimage.system.trees import fitting_paths
 from vmimage.variation.apply import grains_of
 
@@ -78,18 +79,11 @@ def pack(build: Build) -> None:
         label = names.get("LABEL", "" if names.get("UUID", origin.uuid) != origin.uuid else origin.label)
         identity = names.get("UUID", origin.uuid if not names else "")
         packages = list_packages(build.root)
-
-        def measure() -> dict[str, Any]:
-            os.nice(10)
-            return measure_contents(build.root, packages)
-
-        with BackgroundTask(measure, "measuring what is in the root") as measuring:
-            content = _packed(build, label, identity)
-            contents = measuring.finish()
+        content = _packed(build, label, identity)
         size, distribution = content.blocks * ext4.BLOCK, grains_of(build.root)
         manifest = build.triplet.manifest() if build.record.basis else None
         machine, login = describe_machine(build.root, users_before(build.workspace.lower, manifest)), default_user(build.root)
-        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, contents, machine, login))
+        build.note(packed=Packed(label, size, content.inodes, keys, packages, distribution, machine, login))
 
 
 def _packed(build: Build, label: str, identity: str) -> ext4.Content:
@@ -139,8 +133,9 @@ def deliver(build: Build) -> Manifest:
         hint = f"the order is {build.settings.pre}, vm_create.update_image, vm_create.variate_image, {build.settings.post}"
         raise NotReady(f"the triplet of {build.settings.name} is not ready: {_LACKS[missing[0]]}", hint=hint)
     made_outputs = _make_outputs(build)
-    with build.step("triplet"):
+    with build.step("triplet"), BackgroundTask(lambda: _measured(build), "measuring what is in the root image") as measuring:
         described = build.triplet.describe_partials(build.progress.moved)
+        contents = measuring.finish()
         if "closing" in build.beside:
             build.beside.pop("closing").finish()
     record, inputs = build.record, None
@@ -150,10 +145,22 @@ def deliver(build: Build) -> Manifest:
         inputs |= {"offered": record.updated.offered if record.updated else None, "changed": made(record.begun).changed}
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = make_manifest(record, described, inputs, outputs=made_outputs, versions=build.host.versions, created=created)
-    kept = report_data(record, read_log(build.workspace.log), previous_build(build.triplet))
+    kept = report_data(record, contents, read_log(build.workspace.log), previous_build(build.triplet))
     build.triplet.complete(manifest, build.settings.file_mode)
     keep(kept_path(build.triplet), kept)
     return manifest
+
+
+def _measured(build: Build) -> dict[str, Any]:
+    """What is in the root image, by :func:`measure_contents`; beside its digest, for which a single core does."""
+    image, point = build.triplet.partial("root_image"), build.workspace.path / "image"
+
+    def measure() -> dict[str, Any]:
+        with mounted(image, point, "ro", "noload"):
+            return measure_contents(point, made(build.record.packed).packages)
+
+    point.mkdir(exist_ok=True)
+    return run_privately(measure)
 
 
 def _take_loader(build: Build) -> loader.Loader:

@@ -35,9 +35,10 @@ _COMPARED = (
 )
 
 
-def report_data(record: BuildRecord, log_text: str, previous: dict | None) -> dict:
+def report_data(record: BuildRecord, contents: dict | None, log_text: str, previous: dict | None) -> dict:
     """What to keep of a build that made its triplet: plain data.
 
+    :param contents: what takes the room in its image, of :func:`vmimage.image.usage.measure_contents`
     :param log_text: of :func:`read_log`
     :param previous: of :func:`previous_build`
     """
@@ -45,7 +46,7 @@ def report_data(record: BuildRecord, log_text: str, previous: dict | None) -> di
         "format": FORMAT,
         "build": record.begun.build if record.begun else None,
         "base_bytes": record.base.content_bytes if record.base else None,
-        "contents": record.packed.contents if record.packed else None,
+        "contents": contents,
         "previous": previous,
         "log": log_text,
     }

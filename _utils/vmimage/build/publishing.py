@@ -35,10 +35,12 @@ class Targets:
 def check_targets(build: PublishingBuild, wanted: Wanted | None = None) -> Targets | None:
     """Refuse before any work what could not be published.
 
-    :param wanted: default ``ami.publish``
+    :param wanted: default ``ami.publish``; where it is given, the build was made before
     :returns: None if this build is not to be published
-    :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady, SettingsWrong:
+    :raises CredentialsWrong, StoreRefused, StoreUnreachable, NotReady, SettingsWrong, ImageUnsound:
     """
+    if wanted:
+        build.triplet.made()
     asks_ec2 = _EC2 in build.settings.outputs and bool(wanted or wanted is None and glance.is_publishing(build.settings))
     store = glance.check_publishing(build, wanted) if goes_to_glance(build.settings) or not asks_ec2 else None
     if asks_ec2 and build.settings.gate:

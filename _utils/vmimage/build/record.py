@@ -128,7 +128,6 @@ class Packed:
     :ivar keys: paths of private keys that every instance will have
     :ivar packages: ``{name: version}``
     :ivar distribution: grains of the root
-    :ivar contents: what takes the room (:func:`vmimage.image.usage.measure_contents`)
     :ivar machine: what a machine of it starts, and its users (:func:`vmimage.image.machine.describe_machine`)
     :ivar login: the user of the first login (:func:`vmimage.root.login.default_user`)
     """
@@ -139,7 +138,6 @@ class Packed:
     keys: list
     packages: dict
     distribution: dict
-    contents: dict | None
     machine: dict = field(default_factory=dict)
     login: str = ""
 

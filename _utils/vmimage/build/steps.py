@@ -228,7 +228,11 @@ def variate(build: Build) -> list[StateResult]:
         def apply() -> tuple[list[StateResult], list[dict[str, Any]] | None]:
             apt.show(varies=True, say=build.progress.note)
             recall_update(build.root, HOME, updated.state if updated else "")
-            return apply_variation(found, build.settings, build.root, build.host, say, updated=is_fresh, known=known)
+            return apply_variation(found, build.settings, build.root, build.host, say, note, updated=is_fresh, known=known)
+
+        def note(line: str) -> None:
+            say(line)
+            build.progress.note(line)
 
         known = basis.states if basis else None
         if "reading packages" in build.beside:

@@ -37,7 +37,7 @@ def roll_back(build: PublishingBuild, cloud: Cloud, to: str | None = None, *, te
     :param test: only say which it is
     :raises NotPublished: if there is none; then the name points to the same image as before
     """
-    with Publication(build, cloud).alone() as publication:
+    with Publication(build, cloud).alone(with_files=False) as publication:
         archived = [] if test else complete_promotion(publication)
         current = generations.published_of(publication.images, publication.name)
         image = _chosen(publication, to) if to else _previous(publication, current)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -28,7 +28,6 @@ class Publication:
     """A disk on its way to EC2.
 
     :ivar name: that points to the image: ``web-amd64``
-    :ivar builder: id of this builder
     :ivar images: ours of that name, in the words of :mod:`vmimage.glance.generations`
     :ivar snapshots: the account's with our tag of that name
     """
@@ -37,12 +36,16 @@ class Publication:
         self.build, self.cloud, self.settings, self.progress = build, cloud, build.settings, build.progress
         self.own = read_ec2(build.settings.ec2)
         self.name = image_name(build.settings)
-        self.builder = builder_id(Path(build.settings.workspace))
         kept, where = Path(build.settings.cache) / "ec2", _place(self.own, cloud.region)
         self.holdings, self.note = Holdings(kept / "snapshots"), Note(kept / f"{self.name}.{where}.sending")
         self._lock = lock_directory(build.settings) / f"{self.name}.ec2.{where}.lock"
         self.images: list[Image] = []
         self.snapshots: list[Resource] = []
+
+    @cached_property
+    def builder(self) -> str:
+        """The id of this builder."""
+        return builder_id(Path(self.settings.workspace))
 
     @cached_property
     def _built(self) -> tuple[Manifest, Disk]:
@@ -70,9 +73,10 @@ class Publication:
         return self
 
     @contextmanager
-    def alone(self) -> Iterator[Self]:
-        """Lock the name on this machine, and the files, for the time of the block; Ctrl-C and SIGTERM are errors."""
-        with stoppable(), self.build.workspace.locked(), locked(self._lock, f"the image {self.name}", doing="published"):
+    def alone(self, *, with_files: bool = True) -> Iterator[Self]:
+        """Lock the name on this machine, and the files, unless none is read, for the time of the block; Ctrl-C and SIGTERM are errors."""
+        files = self.build.workspace.locked() if with_files else nullcontext()
+        with stoppable(), files, locked(self._lock, f"the image {self.name}", doing="published"):
             self.look()
             yield self
 

@@ -3,7 +3,8 @@
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -58,7 +59,6 @@ class Publication:
     :ivar names: ``{kind: name}`` of the outputs that the settings ask for
     :ivar manifest: of the build, once it is checked
     :ivar outputs: of the build, once they are checked
-    :ivar builder: id of this builder
     :ivar has_moved: a name points to an image of this build now: what is uploaded is to stay
     """
 
@@ -70,12 +70,17 @@ class Publication:
         self.settings, self.triplet, self.progress = build.settings, build.triplet, build.progress
         self.name, self.names, self.has_moved = image_name(build.settings), image_names(build.settings), False
         self.lock = lock_directory(build.settings) / f"{self.name}.{store.project_id}.lock"
-        self.builder = builder_id(Path(build.settings.workspace))
+
+    @cached_property
+    def builder(self) -> str:
+        """The id of this builder."""
+        return builder_id(Path(self.settings.workspace))
 
     @contextmanager
-    def alone(self) -> Iterator[Self]:
-        """Lock the variation's names on this machine, and its files, for the time of the block; Ctrl-C and SIGTERM are errors."""
-        with stoppable(), self.build.workspace.locked(), locked(self.lock, f"the image {self.name}", doing="published"):
+    def alone(self, *, with_files: bool = True) -> Iterator[Self]:
+        """Lock the variation's names on this machine, and its files, unless none is read, for the time of the block; Ctrl-C and SIGTERM are errors."""
+        files = self.build.workspace.locked() if with_files else nullcontext()
+        with stoppable(), files, locked(self.lock, f"the image {self.name}", doing="published"):
             self.store.look_again()
             yield self
 

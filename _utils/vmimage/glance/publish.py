@@ -228,7 +228,7 @@ def roll_back(build: PublishingBuild, store: "Store", to: str | None = None, tes
     :param to: id of another generation of an output: then it alone is rolled back
     :param test: only say which generations they are
     """
-    with Publication(build, store).alone() as publication:
+    with Publication(build, store).alone(with_files=False) as publication:
         finished = [] if test else _complete(publication)
         current = _published(publication)
         images = store.list_images()

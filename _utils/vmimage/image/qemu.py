@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -231,11 +231,17 @@ def read_console(console: Path) -> str:
     return console.read_text(encoding="utf-8", errors="replace") if console.exists() else ""
 
 
-def free_port() -> int:
-    """A TCP port of the loopback that no program listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """TCP ports of the loopback that nobody but QEMU gets for the time of the block: it takes them over, for it binds with SO_REUSEADDR."""
+    with ExitStack() as holders:
+        ports = []
+        for _ in range(count):
+            holder = holders.enter_context(socket.socket())
+            holder.bind(("127.0.0.1", 0))
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ports.append(holder.getsockname()[1])
+        yield ports
 
 
 def look(
@@ -257,12 +263,14 @@ def look(
     :returns: ``seconds``, ``accelerator``, ``answers`` (of each port what :func:`probe` says), ``failed`` (units that did not start) and the
         end of the ``console``
     """
-    forwards = {port: free_port() for port in [*ports, *([login_port] if login else [])]}
+    guests = list(dict.fromkeys([*ports, *([login_port] if login else [])]))
     words = login.words if login and isinstance(target, Triplet) else ""
     more = login.machine if login and isinstance(target, Disk) else []
-    pairs = [(ours, port) for port, ours in forwards.items()]
     say(f"booting {target.name}: its login prompt has {seconds:.0f} s to appear")
-    with booted(target, lambda text: "login:" in text, seconds, pairs, more, words) as up:
+    with ExitStack() as opened:
+        forwards = dict(zip(guests, opened.enter_context(held_ports(len(guests))), strict=True))
+        pairs = [(ours, port) for port, ours in forwards.items()]
+        up = opened.enter_context(booted(target, lambda text: "login:" in text, seconds, pairs, more, words))
         begun, left = time.monotonic(), seconds - up.seconds
         answers = {}
         for port, ours in forwards.items():

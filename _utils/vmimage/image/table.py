@@ -17,10 +17,7 @@ def table_of(manifest: Manifest, directory: Path) -> str:
     :param manifest: of a triplet
     :param directory: where its files are
     """
-    steps: dict[str, float] = {}
-    made = manifest.get("incremental")
-    for timing in manifest["steps"]:
-        steps[timing["step"]] = steps.get(timing["step"], 0) + timing["seconds"]
+    made, steps = manifest.get("incremental"), manifest["steps"]
     source = manifest["variation"]["reference"]
     origin = source if "/" in source else f"the file_roots ({source})"  # states have no path
     lines = [
@@ -28,8 +25,8 @@ def table_of(manifest: Manifest, directory: Path) -> str:
         *(["  incremental: generation {generation} of the clean build {of}".format_map(made)] if made else []),
         "",
     ]
-    lines += [f"  {step:<12} {seconds:7.1f} s" for step, seconds in steps.items()]
-    lines += [f"  {'':<12} {sum(steps.values()):7.1f} s", ""]
+    lines += [f"  {timing['step']:<12} {timing['seconds']:7.1f} s" for timing in steps]
+    lines += [f"  {'':<12} {sum(timing['seconds'] for timing in steps):7.1f} s", ""]
     for facts in (manifest["files"][role] for role in ROLES):
         lines.append(f"  {directory / facts['path']}  {format_bytes(facts['bytes'])}\n    sha256 {facts['sha256']}")
     for facts in (manifest.get("outputs") or {}).values():

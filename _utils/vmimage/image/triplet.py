@@ -15,7 +15,7 @@ from typing import Any
 from vmimage.errors import ImageUnsound
 from vmimage.system.aliases import Moved, StrPath
 from vmimage.system.digest import QUICK, digest_of_data, digest_of_file, digests_of_file
-from vmimage.system.whole_files import read_json, sync, write_json
+from vmimage.system.whole_files import read_json, remove_left, sync, write_json
 
 #: of a triplet, as in its file
 Manifest = dict[str, Any]
@@ -64,8 +64,9 @@ class Triplet:
     def clear_partials(self) -> None:
         """Remove what a run that did not finish left."""
         outputs = map(self.output_partial, self._output_names())
-        for path in (*map(self.partial, ROLES), *outputs, self.output_partial(self.manifest_path.name)):
+        for path in (*map(self.partial, ROLES), *outputs):
             path.unlink(missing_ok=True)
+        remove_left(self.manifest_path)
 
     def describe_partials(self, moved: Moved) -> dict[str, dict[str, Any]]:
         """``{role: {path, bytes, sha256, xxh3_128}}`` of the files in the making, as they will be called."""
@@ -108,6 +109,22 @@ class Triplet:
             return None
         return None if digest and digest != digest_of_data(manifest) else manifest
 
+    def made(self) -> Manifest:
+        """The manifest, where its files are only seen to be there.
+
+        :raises ImageUnsound: if there is no complete triplet
+        """
+        if manifest := self.manifest():
+            return manifest
+        if self.manifest_path.exists() and not self._read_manifest():
+            raise ImageUnsound(
+                f"{self.manifest_path} is not as it was written", hint="make the triplet again: vm_create.create_variation"
+            )
+        raise ImageUnsound(
+            f"there is no complete triplet {self.name} in {self.directory}",
+            hint=f"make it: vm_create.create_variation {self.name}",
+        )
+
     def check(self, *, quickly: bool = False) -> Manifest:
         """Compare the files with their manifest.
 
@@ -115,16 +132,7 @@ class Triplet:
         :returns: the manifest
         :raises ImageUnsound: if there is no complete triplet or a file is not what it describes
         """
-        manifest = self.manifest()
-        if manifest is None:
-            if self.manifest_path.exists() and not self._read_manifest():
-                raise ImageUnsound(
-                    f"{self.manifest_path} is not as it was written", hint="make the triplet again: vm_create.create_variation"
-                )
-            raise ImageUnsound(
-                f"there is no complete triplet {self.name} in {self.directory}",
-                hint=f"make it: vm_create.create_variation {self.name}",
-            )
+        manifest = self.made()
         described = {path: manifest["files"][role] for role, path in self.files().items()}
         described |= {self.directory / facts["path"]: facts for facts in manifest.get("outputs", {}).values()}
         for path, facts in described.items():

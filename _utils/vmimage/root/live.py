@@ -22,7 +22,7 @@ from vmimage.errors import CommandFailed, NotReady, VariationFailed
 from vmimage.root import files
 from vmimage.root.mounts import ROOT_ENVIRONMENT
 from vmimage.root.name_servers import link_into_run
-from vmimage.root.runtime import HOME
+from vmimage.root.runtime import HOME, write_program
 from vmimage.system import syscalls
 from vmimage.system.aliases import Argv, Say
 from vmimage.system.confine import MOUNTING, TO_ENTER, confine, filter_code
@@ -272,8 +272,7 @@ def _generate_little(root: Path) -> None:
         if not found or any(files.lstat(root, f"{place}/{name}") for place in _OWN_GENERATOR_PLACES):
             continue
         if looks_at:
-            (top / name).write_text(_GENERATOR.format(looks_at=looks_at, generator=found[0]), encoding="ascii")
-            (top / name).chmod(0o755)
+            write_program(top / name, _GENERATOR.format(looks_at=looks_at, generator=found[0]))
         else:
             (top / name).symlink_to("/dev/null")
 

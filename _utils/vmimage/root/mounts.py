@@ -19,10 +19,13 @@ from vmimage.root.apart import go_apart
 from vmimage.system import formats, syscalls
 from vmimage.system.aliases import Argv, StrPath
 from vmimage.system.confine import confine, filter_code
+from vmimage.system.retry import retried
 from vmimage.system.shell import Finished, run
 
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+#: of an unmount
+_TRIES = 4
 #: control groups of the programs that this process runs in a root
 _limiting: list[Path] = []
 #: all of the environment that programs in a root get
@@ -77,14 +80,14 @@ def mount_memory(path: Path, mib: int) -> bool:
 
 
 def unmount(path: StrPath) -> None:
-    """Unmount, if mounted.
+    """Unmount, if mounted; who looks in there for a moment, or was killed and is still ending, is waited for.
 
     :raises StillMounted: naming what works in there
     """
     if not is_mounted(path):
         return
     try:
-        run(["umount", path])
+        retried(lambda: run(["umount", path]), CommandFailed, tries=_TRIES, say=lambda line: None)
     except CommandFailed as error:
         raise StillMounted(
             f"{path} cannot be unmounted: {error.output.strip()}", hint=f"see who works there: fuser -vm {path}"

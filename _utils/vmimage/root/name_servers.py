@@ -27,6 +27,8 @@ _OF_RESOLVED = "managed by man:systemd-resolved"
 #: where programs ask for names if resolv.conf names nobody, or systemd-resolved
 _LOOPBACK = ("127.0.0.1", "127.0.0.53")
 _ANSWER_SECONDS = 10
+#: in the third byte of an answer
+_TRUNCATED = 2
 
 
 @contextmanager
@@ -84,11 +86,25 @@ class _Query(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         query, ours = self.request
-        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-            server.settimeout(_ANSWER_SECONDS)
-            server.connect((network.NAME_SERVER, 53))
-            server.send(query)
-            ours.sendto(server.recv(1 << 16), self.client_address)
+        with suppress(OSError):
+            ours.sendto(_answer_to(query), self.client_address)
+
+
+def _answer_to(query: bytes) -> bytes:
+    """What the private network's name server answers, whole: nothing here listens for a program that asks for the rest by TCP, for a name
+    server that a state starts could not take that address over.
+    """
+    where = network.NAME_SERVER, 53
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.settimeout(_ANSWER_SECONDS)
+        server.connect(where)
+        server.send(query)
+        answer = server.recv(1 << 16)
+    if len(answer) > 2 and answer[2] & _TRUNCATED:
+        with suppress(OSError), socket.create_connection(where, _ANSWER_SECONDS) as line, line.makefile("rb") as stream:
+            line.sendall(len(query).to_bytes(2) + query)
+            answer = stream.read(int.from_bytes(stream.read(2))) or answer
+    return answer
 
 
 class _Server(socketserver.ThreadingUDPServer):

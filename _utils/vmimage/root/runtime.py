@@ -174,6 +174,10 @@ def show(sources: Iterable[StrPath], home: Path, below: str) -> list[str]:
 
 
 def write_program(path: Path, text: str) -> None:
-    """A file that everybody may run."""
+    """A new file that everybody may run, and at once.
+
+    A program is busy (ETXTBSY) for as long as any process has it open for writing, were it one that another thread has forked meanwhile.
+    Who works in a root is a single thread, in a process of its own (:mod:`vmimage.system.namespace`): it forks when this is closed.
+    """
     path.write_text(text, encoding="utf-8")
     path.chmod(0o755)

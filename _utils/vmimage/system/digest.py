@@ -11,7 +11,7 @@ from typing import Any
 
 try:
     import xxhash
-except ImportError:  # Salt brings it from 3008 on
+except ImportError:  # a minion that was given our files alone, with a Salt before 3008
     QUICK = "sha256"
 else:
     #: for what this project keeps, and reads again to see damage: who could forge such a file could write its record, too

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from vmimage.errors import printable
 
@@ -43,11 +43,10 @@ Observer = Callable[[Moment], object]
 
 
 class Progress:
-    """Informs observers about steps, and keeps how long each step took."""
+    """Informs observers about steps."""
 
     def __init__(self, *observers: Observer) -> None:
         self.observers = observers
-        self.timings: list[dict[str, Any]] = []
         self._step, self._since, self._last_moved = "", time.monotonic(), 0.0
 
     def _inform(self, what: str, *, text: str = "", done: int = 0, total: int = 0) -> None:
@@ -68,7 +67,6 @@ class Progress:
             self._inform("left" if is_left else "failed", text=str(error).split("\n", 1)[0])
             raise
         else:
-            self.timings.append({"step": name, "seconds": round(time.monotonic() - self._since, 3)})
             self._inform("done")
         finally:
             self._step, self._since = before
@@ -89,22 +87,40 @@ class Progress:
             self._inform("moved", done=done, total=total)
 
 
+class _Ended:
+    """Which ends of steps are worth a line: a step in several parts (the seal) has a line for its first, and for parts that take time."""
+
+    _SECONDS = 1
+
+    def __init__(self) -> None:
+        self._step = ""
+
+    def is_worth(self, moment: Moment) -> bool:
+        is_part = moment.step == self._step and moment.seconds < self._SECONDS
+        self._step = moment.step
+        return not is_part
+
+
 class Log:
     """An observer: a log line for each moment that is worth a line; of long work a line every quarter of a minute.
 
-    :param name: what each line begins with, where several variations are built at a time
+    Why a step failed is said by the error that ends the call.
+
+    :param name: what each line begins with, where several variations are built at a time, and the error may be hours away
     """
 
     _EVERY_SECONDS = 15
 
     def __init__(self, name: str = "") -> None:
-        self._last_line, self._name = time.monotonic(), f"{name}: " if name else ""
+        self._last_line, self._name, self._ended = time.monotonic(), f"{name}: " if name else "", _Ended()
 
     def __call__(self, moment: Moment) -> None:
         if moment.what == "failed":
-            log.error("%s%s failed after %.1f s: %s", self._name, moment.step, moment.seconds, moment.text)
+            why = f": {moment.text}" if self._name else ""
+            log.error("%s%s failed after %.1f s%s", self._name, moment.step, moment.seconds, why)
         elif moment.what == "done":
-            log.info("%s%s done in %.1f s", self._name, moment.step, moment.seconds)
+            if self._ended.is_worth(moment):
+                log.info("%s%s done in %.1f s", self._name, moment.step, moment.seconds)
         elif moment.what == "noted":
             log.info("%s%s", self._name, moment.text)
         elif moment.what == "moved" and time.monotonic() - self._last_line > self._EVERY_SECONDS:
@@ -128,14 +144,17 @@ class Terminal:
     """An observer: a live line on a terminal, and a lasting line for each step that ended."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
+        self.stream, self._ended = stream or sys.stderr, _Ended()
 
     def __call__(self, moment: Moment) -> None:
-        text = _format_moved(moment) if moment.what == "moved" else "" if moment.what == "left" else moment.text
+        text = _format_moved(moment) if moment.what == "moved" else "" if moment.what in ("left", "failed") else moment.text
         mark = {"done": "ok ", "failed": "!! ", "noted": "   ", "left": "-- "}.get(moment.what, ".. ")
         line = f"{mark}{moment.step:<12} {moment.seconds:6.1f} s  {text}"
         width = shutil.get_terminal_size().columns - 1
-        end = "\n" if moment.what in ("done", "failed", "noted", "left") else ""
+        if moment.what == "done" and not self._ended.is_worth(moment):
+            line, end = "", ""
+        else:
+            end = "\n" if moment.what in ("done", "failed", "noted", "left") else ""
         self.stream.write(f"\r\x1b[K{line if end else line[:width]}{end}")  # what stays may take several lines
         self.stream.flush()
 

@@ -1,7 +1,11 @@
 """Files that are there whole or not at all, and safe on the disk."""
 
+import fcntl
+import glob
 import json
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +27,41 @@ def write_whole(path: Path, text: str, *, lasts: bool = True, is_private: bool =
     :param lasts: wait until it is safe on the disk: a crash of the machine leaves no half
     :param is_private: its owner alone can read it
     """
-    partial = path.with_name(f"{path.name}.partial")
-    if is_private:
-        partial.unlink(missing_ok=True)
-    flags, mode = (os.O_EXCL, 0o600) if is_private else (os.O_TRUNC, 0o666)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | flags, mode), "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        if lasts:
+    remove_left(path)
+    descriptor, partial = _open_partial(path, 0o600 if is_private else 0o666)
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
             file.flush()
-            os.fsync(file.fileno())
-    os.replace(partial, path)
+            if lasts:
+                os.fsync(descriptor)
+            os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _open_partial(path: Path, mode: int) -> tuple[int, Path]:
+    """A new file beside another, locked: another writer of the same name has its own."""
+    while True:
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.fstat(descriptor).st_nlink:  # else it was taken for left before it was locked
+            return descriptor, partial
+        os.close(descriptor)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what killed writers of a file have left."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.partial"):
+        with suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody writes it now
+                left.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def write_json(path: Path, data: object, *, lasts: bool = True, is_private: bool = False) -> None:

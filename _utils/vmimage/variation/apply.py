@@ -197,6 +197,7 @@ def apply_variation(
     root: Path,
     host: VariationHost,
     say: Say,
+    note: Say,
     *,
     updated: bool = False,
     known: list[dict[str, Any]] | None = None,
@@ -206,6 +207,7 @@ def apply_variation(
     :param settings: reach it as the ``ami`` of its pillar and configuration
     :param root: with its API file systems
     :param say: called with each line of Salt's log
+    :param note: called with what the user should not miss
     :param updated: apt's lists were brought up to date just now, for this build
     :param known: of the states whose work is in the root already; None where it is a base
     :returns: ``(results, states)``, as of :func:`vmimage.variation.outcome.check_results` and :func:`vmimage.variation.in_root.state_diff.note_states`
@@ -238,6 +240,7 @@ def apply_variation(
     function, arguments = ("state.sls", [list(variation.states)]) if variation.states else ("state.highstate", [])
     keywords = {"pillar": settings.pillar} if settings.pillar else {}
     task: dict[str, Any] = {"function": function, "arguments": arguments, "keywords": keywords, "known": known}
+    task["live"] = settings.live
     task["before"] = [] if settings.live else maker_of_runtime_directories(root)
     _write_private(home / "task.json", {**task, "environment": ROOT_ENVIRONMENT})
     grains = show_grains(root)
@@ -264,6 +267,8 @@ def apply_variation(
             f"the variation {settings.name} left commands in the background that do not end: {'; '.join(said['unfinished'])}",
             hint="let the state wait for its command, without bg: True; a daemon is for service.running, and a unit starts it in the image",
         )
+    for unfit in said.get("unfit", ()):
+        note(unfit)
     return results, said.get("states")
 
 

@@ -28,7 +28,7 @@ _OF_A_KERNEL: tuple[Remedy, ...] = (
         r"(iptables|nftables|ipset|firewall|firewalld|ufw)\..*",
         r"Could not fetch rule set generation id|iptables.*(Permission denied|Failed to initialize)|ipset v.*Operation not permitted"
         r"|Could not process rule: Operation not permitted|netlink: Error|ufw-init|firewall-cmd|FirewallD is not running",
-        "write rules of a firewall into files that the image loads when it boots: /etc/nftables.conf with nftables.service enabled,"
+        "write rules of a firewall into files that the image loads when it boots: /etc/nftables.conf, and service.running of nftables that watches it in place of nft -f,"
         " /etc/iptables/rules.v4 of the package iptables-persistent, ENABLED=yes in /etc/ufw/ufw.conf; firewall-offline-cmd needs no daemon; leave out a check_cmd by nft or iptables-restore: it asks the kernel",
     ),
     (

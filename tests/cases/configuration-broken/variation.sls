@@ -17,3 +17,14 @@ ssh:
 /etc/ssh/sshd_config.d/own.conf:
   file.managed:
     - contents: PermitRootLogn no
+
+nftables:
+  pkg.installed: []
+  service.running:
+    - enable: True
+    - watch: [{file: /etc/nftables.conf}]
+
+/etc/nftables.conf:
+  file.managed:
+    - contents: "table inet own { chain in { type filter hok input priority 0; } }"
+    - require: [{pkg: nftables}]

@@ -7,6 +7,7 @@ nothing else.
 import atexit
 import difflib
 import gc
+import glob
 import io
 import json
 import logging
@@ -21,7 +22,9 @@ from typing import Any
 
 import background_commands  # type: ignore[import-not-found]  # the copies beside this file
 import dpkg_files  # type: ignore[import-not-found]
+import offline_configuration  # type: ignore[import-not-found]
 import offline_salt  # type: ignore[import-not-found]
+import offline_units  # type: ignore[import-not-found]
 import state_diff  # type: ignore[import-not-found]
 
 _BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
@@ -52,6 +55,7 @@ def main(home: str) -> None:
         answer["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
         if all_succeeded(answer["answer"]):  # else there will be no image
             answer["unfinished"] = background_commands.wait()
+            answer["unfit"] = [] if task["live"] else find_unfit()
     except Unsafe as unsafe:
         answer["unsafe"] = str(unsafe)
     with open(f"{home}/answer.json", "w", encoding="utf-8") as file:
@@ -86,6 +90,14 @@ def look_at_states(answer: dict[str, Any], known: list[dict[str, Any]] | None) -
         return results
 
     salt.state.State.call_chunks = look
+
+
+def find_unfit() -> list[str]:
+    """What the tests of enabled services say is wrong in their configuration: nothing may have started them since it was written."""
+    names = {os.path.basename(link) for link in glob.glob(f"{offline_units.PLACES[0]}/*.wants/*.service")}
+    found = {name: offline_units.unit_file(name) for name in sorted(names) if not offline_units.is_masked(name)}
+    wrong = {name: offline_configuration.find_wrong(path, name, offline_units.PLACES) for name, path in found.items() if path}
+    return [f"{name} is enabled, and would not start: {said}" for name, said in wrong.items() if said]
 
 
 def find_near(results: Any, functions: Iterable[str]) -> list[str]:

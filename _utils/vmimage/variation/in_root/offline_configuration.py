@@ -27,6 +27,8 @@ _OF_A_MACHINE = re.compile(
     r"host not found|[Nn]ame or service not known|[Nn]ame resolution|could not resolve|bind\(\)|[Cc]annot assign requested address"
     r"|no hostkeys available|[Mm]issing privilege separation directory|[Pp]ermission denied|[Oo]peration not permitted|[Rr]ead-only file system"
 )
+#: of nft, which goes on to ask the kernel, and is refused there
+_IN_ANY_CASE = "Error: syntax error"
 _SECONDS = 60
 
 
@@ -41,9 +43,9 @@ def find_wrong(path: str, name: str, places: tuple[str, ...]) -> str:
         path, [found for place in places for found in sorted(glob.glob(f"{glob.escape(f'{place}/{name}.d')}/*.conf"))]
     )
     environment = environment_of(lines)
-    for command in dict.fromkeys([*lines.get("ExecStartPre", []), *lines.get("ExecReload", [])]):
-        words = words_of(command, environment, name)
-        if not words or not is_test(words):
+    for command in dict.fromkeys(found for key in ("ExecStartPre", "ExecReload", "ExecStart") for found in lines.get(key, [])):
+        words = as_test(words_of(command, environment, name))
+        if not words:
             continue
         user = (lines.get("User") or [""])[-1]
         account: dict[str, Any] = {"user": user, "group": (lines.get("Group") or [""])[-1] or None} if user else {}
@@ -59,13 +61,16 @@ def find_wrong(path: str, name: str, places: tuple[str, ...]) -> str:
 
 def is_of_the_files(said: str) -> bool:
     """Whether an instance, too, would say what a test that failed has said."""
-    return not _OF_A_MACHINE.search(said)
+    return _IN_ANY_CASE in said or not _OF_A_MACHINE.search(said)
 
 
-def is_test(words: list[str]) -> bool:
-    """Whether a command is known to read a configuration and do nothing else."""
-    wanted = _TESTS.get(os.path.basename(words[0]))
-    return wanted is not None and any(re.fullmatch(wanted, word) for word in words[1:])
+def as_test(words: list[str]) -> list[str]:
+    """The command, or what of it reads its configuration and does nothing else, where it is known; none else."""
+    program = os.path.basename(words[0]) if words else ""
+    if program == "nft" and "-f" in words:
+        return [words[0], "-c", *words[1:]]
+    wanted = _TESTS.get(program)
+    return words if wanted and any(re.fullmatch(wanted, word) for word in words[1:]) else []
 
 
 def words_of(command: str, environment: dict[str, str], name: str) -> list[str]:
