@@ -3,8 +3,9 @@ import json
 import pytest
 from vmimage.errors import SettingsWrong, VariationMissing
 from vmimage.settings.gather import gather_settings
-from vmimage.variation.apply import find_variation, grains_of, minion_config, visible_pillar
+from vmimage.variation.apply import find_variation, minion_config, visible_pillar
 from vmimage.variation.in_root import image_grains
+from vmimage.variation.root_grains import grains_of
 
 
 class Files:

@@ -31,7 +31,7 @@ from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.namespace import run_privately
 from vmimage.system.trees import fitting_paths
-from vmimage.variation.apply import grains_of
+from vmimage.variation.root_grains import grains_of
 
 #: of the steps that a triplet needs, in words
 _LACKS = {
