@@ -1,10 +1,12 @@
 """What states start and do not wait for."""
 
+import os
 import subprocess
 from types import SimpleNamespace
 
 import pytest
 from vmimage.variation.in_root import background_commands
+from waiting import HANG_SECONDS
 
 
 @pytest.fixture
@@ -15,6 +17,7 @@ def started(monkeypatch):
 
     def start(command):
         commands.append(SimpleNamespace(command=command, process=subprocess.Popen(command, shell=True)))
+        return commands[-1].process.pid
 
     yield start
     for one in commands:
@@ -24,10 +27,10 @@ def started(monkeypatch):
 
 def test_what_ends_is_waited_for(started, tmp_path):
     started(f"sleep 0.2; echo > {tmp_path}/end")
-    assert background_commands.wait(60) == [] and (tmp_path / "end").exists()
+    assert background_commands.wait(HANG_SECONDS) == [] and (tmp_path / "end").exists()
 
 
 def test_what_does_not_end_is_named(started):
     started("exec sleep 1000")
-    started("true")
+    os.waitid(os.P_PID, started("true"), os.WEXITED | os.WNOWAIT)  # it has ended
     assert background_commands.wait(0.2) == ["exec sleep 1000"]
