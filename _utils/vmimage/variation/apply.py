@@ -356,6 +356,18 @@ def minion_config(
 
 
 def visible_pillar(pillar: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force."""
-    kept = {key: value for key, value in pillar.items() if key.split(".", 1)[0] not in _SECRET}
-    return {**kept, "ami": settings.as_dict()}
+    """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force.
+
+    No credential is a mapping or a list: what is such below ``keystone`` is a formula's.
+    """
+
+    def kept(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in given.items() if key.split(".", 1)[0] not in _SECRET}
+
+    seen, keystone, options = kept(pillar), pillar.get("keystone"), pillar.get("master")
+    if isinstance(keystone, Mapping):
+        of_formula = {key: value for key, value in keystone.items() if isinstance(value, Mapping | list)}
+        seen |= {"keystone": of_formula} if of_formula else {}
+    if isinstance(options, Mapping):  # Salt's pillar_opts
+        seen["master"] = kept(options)
+    return {**seen, "ami": settings.as_dict()}
