@@ -34,11 +34,11 @@ def wait(seconds: float = SECONDS) -> list[str]:
     :returns: the commands that have not ended
     """
     until = time.monotonic() + seconds
-    for one in _started:
-        if one.process.poll() is None:
-            logging.getLogger(__name__).info("waiting for a command in the background: %s", one.command)
+    for begun in _started:
+        if begun.process.poll() is None:
+            logging.getLogger(__name__).info("waiting for a command in the background: %s", begun.command)
         try:
-            one.process.wait(max(0.0, until - time.monotonic()))
+            begun.process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             continue
-    return [str(one.command) for one in _started if one.process.poll() is None]
+    return [str(begun.command) for begun in _started if begun.process.poll() is None]
