@@ -109,3 +109,5 @@ the keys and names that packages have drawn are removed:
       - /var/lib/dkms/mok.*
       - /var/lib/shim-signed/mok/MOK.*
       - /var/lib/mysql/auto.cnf
+      # with which whoever knows it commands an Erlang node, of RabbitMQ and others; made when the node starts
+      - /var/lib/*/.erlang.cookie

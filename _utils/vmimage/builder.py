@@ -144,7 +144,7 @@ def _say_what_is_missing(found: Sorted) -> None:
         source = ("userdata", {"keystone": keystone}, lambda key: keystone.get(key.removeprefix("keystone")[1:]))
         gather_credentials([source], environment={}, ambient=False)
     except CredentialsWrong as error:
-        say(f"userdata: {error.message}: without them in the builder's own configuration it cannot publish")
+        say(f"userdata: {error.message}: unless the builder's own configuration has better, it cannot publish")
 
 
 def _read(options: argparse.Namespace) -> tuple[bytes, str]:

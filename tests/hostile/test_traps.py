@@ -29,9 +29,9 @@ from vmimage.root.name_servers import build_name_servers, remove_copies
 from vmimage.root.soundness import check_bootable, check_files
 from vmimage.system import network, syscalls
 from vmimage.system.trees import fitting_paths, remove_tree
-from vmimage.variation.apply import grains_of
 from vmimage.variation.own_grains import keep_grains, show_grains
 from vmimage.variation.queued_jobs import free_jobs
+from vmimage.variation.root_grains import grains_of
 from waiting import ended_if_it_hangs
 
 SECONDS = 300

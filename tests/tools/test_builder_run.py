@@ -52,7 +52,9 @@ def test_a_dry_run_names_each_key_and_no_value_needs_no_salt_and_switches_nothin
     keys = ["grain ami.name", "grain ami.when_done", "secret keystone.password"]
     *named, missing, end = ended.lines
     assert named == ["vm_create: userdata", *(f"userdata: {key}" for key in keys)]
-    assert missing.startswith("userdata: keystone.") and missing.endswith("in the builder's own configuration it cannot publish")
+    assert missing.startswith("userdata: keystone.") and missing.endswith(
+        ": unless the builder's own configuration has better, it cannot publish"
+    )
     assert end == "vm_create: nothing was changed" and SECRET not in ended.text
     assert ended.code == 0 and run.is_untouched()
 

@@ -36,3 +36,29 @@ def test_private_keys_that_the_build_made_are_found(root, tree, tmp_path_factory
     tree(root, {**made, "etc/old.key": key})
     changes = tree(tmp_path_factory.mktemp("changes"), {**made, "var/lib/app/gone.key": key})
     assert drawn.find_keys(root, changes) == ["/etc/app/key.pem", "/var/lib/app/a.key"]
+
+
+PRIVATE = {
+    "etc/webmail/config.inc.php": "$config['des_key'] = 'AbCdEf0123456789/+xyz9';\n",
+    "var/lib/admin/secret.inc.php": "$cfg['blowfish_secret'] = '0123456789abcdefABCDEF0123456789';\n",
+    "etc/backup/fd.conf": 'Director {\n  Password = "nNy-q3V0pT_dV9Rpq2h"\n}\n',
+    "etc/app/default_passwords": "DIRPASSWD=x1y2z3x1y2z3x1y2z3\n",
+}
+NONE = {
+    "etc/app/commented": "# password = 0123456789abcdef0123\n",
+    "etc/app/empty": "password = \nother = 0123456789abcdef0123\n",
+    "etc/app/path": "password-file = /etc/app/password\nsecret: /var/lib/app/some/long/path/1\n",
+    "etc/shadow": "ada:$y$j9T$0123456789abcdef0123:1:::::\n",
+    "etc/app/words": "secret = please-change-this-now\n",
+}
+
+
+def test_passwords_that_packages_have_drawn_are_found_where_not_everybody_may_read_them(root, tree, tmp_path_factory):
+    tree(root, {**PRIVATE, **NONE})
+    changes = tree(tmp_path_factory.mktemp("changes"), {**PRIVATE, **NONE})
+    for name in (*PRIVATE, *NONE):
+        (root / name).chmod(0o640)
+    assert sorted(drawn.find_keys(root, changes)) == sorted(f"/{name}" for name in PRIVATE)
+    for name in PRIVATE:
+        (root / name).chmod(0o644)
+    assert drawn.find_keys(root, changes) == []

@@ -79,11 +79,9 @@ def test_of_several_builds_a_line_says_why_a_step_failed(lines):
     assert lines() == [("ERROR", "web: upload failed after 2.0 s: why")]
 
 
-def test_a_step_in_parts_is_logged_once(lines):
-    watch = Log()
-    for step in ("seal", "seal", "seal", "kernel"):
-        watch(Moment(step, "done", seconds=0.1))
-    assert [text for _, text in lines()] == ["seal done in 0.1 s", "kernel done in 0.1 s"]
+def test_a_further_part_of_a_step_is_no_line(lines):
+    Log()(Moment("seal", "part", seconds=0.1))
+    assert lines() == []
 
 
 @pytest.mark.parametrize("what", ["failed", "done", "noted"])

@@ -3,8 +3,9 @@ import json
 import pytest
 from vmimage.errors import SettingsWrong, VariationMissing
 from vmimage.settings.gather import gather_settings
-from vmimage.variation.apply import find_variation, grains_of, minion_config, visible_pillar
+from vmimage.variation.apply import find_variation, minion_config, visible_pillar
 from vmimage.variation.in_root import image_grains
+from vmimage.variation.root_grains import grains_of
 
 
 class Files:
@@ -109,11 +110,19 @@ def test_passwords_of_the_cloud_never_reach_a_root(tmp_path, tree, root):
         "keystone": {"password": "hunter2"},
         "ami": {"x": "hunter2"},
         "ami.y": "hunter2",
+        "master": {"keystone.password": "hunter2", "keystone": {"password": "hunter2"}, "hash_type": "sha256"},
         "web": {"a": 1},
     }
     seen = visible_pillar(pillar, settings)
     assert "hunter2" not in json.dumps(seen)
-    assert seen["web"] == {"a": 1} and seen["ami"]["name"] == "web"
+    assert seen["web"] == {"a": 1} and seen["ami"]["name"] == "web" and seen["master"] == {"hash_type": "sha256"}
+    assert "keystone" not in seen
+
+
+def test_the_pillar_of_a_formula_for_keystone_reaches_a_root():
+    pillar = {"keystone": {"password": "hunter2", "server": {"enabled": True}, "extensions": ["trust"]}}
+    seen = visible_pillar(pillar, gather_settings([], {"name": "web"}))
+    assert seen["keystone"] == {"server": {"enabled": True}, "extensions": ["trust"]}
 
 
 def test_the_salt_in_a_root_writes_only_below_its_own_home(tmp_path, tree, root):

@@ -27,7 +27,7 @@ from vmimage.system.namespace import run_privately
 from vmimage.system.progress import format_bytes
 from vmimage.system.shell import run
 from vmimage.system.trees import entries_below
-from vmimage.variation.apply import grains_of
+from vmimage.variation.root_grains import grains_of
 
 _BUILDER = "/etc/systemd/system/vm_create.service"
 #: the settings of a base that is bootstrapped

@@ -141,7 +141,10 @@ class Build:
         self.workspace.make()
         began, started, failed = time.time(), time.monotonic(), True
         try:
-            with open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log, self.progress.step(name):
+            with (
+                open(self.workspace.log, "a", encoding="utf-8", errors="backslashreplace") as log,
+                self.progress.step(name, goes_on=self._is_last(name)),
+            ):
 
                 def say(line: str) -> None:
                     log.write(f"{printable(line)}\n")
@@ -156,10 +159,15 @@ class Build:
                 failed = False
         finally:
             timings = self.record.timings
-            if timings and timings[-1].step == name and not timings[-1].failed:  # another part of the same step
+            if self._is_last(name):
                 began, started, timings = timings[-1].started, started - timings[-1].seconds, timings[:-1]
             timing = Timing(name, round(time.monotonic() - started, 3), round(began, 3), failed)
             self.note(timings=(*timings, timing))
+
+    def _is_last(self, step: str) -> bool:
+        """Whether the last step that was done is this: what is done now is another part of it."""
+        timings = self.record.timings
+        return bool(timings) and timings[-1].step == step and not timings[-1].failed
 
     def is_open(self) -> bool:
         """Whether the root is mounted."""

@@ -31,7 +31,7 @@ from vmimage.system.background import BackgroundTask
 from vmimage.system.groups import group_name, swept
 from vmimage.system.namespace import run_privately
 from vmimage.system.trees import fitting_paths
-from vmimage.variation.apply import grains_of
+from vmimage.variation.root_grains import grains_of
 
 #: of the steps that a triplet needs, in words
 _LACKS = {
@@ -70,7 +70,9 @@ def pack(build: Build) -> None:
     ):
         keys = sorted({*drawn.find_keys(build.root, build.workspace.upper)} - written_by(build.record.written))
         if keys:
-            say(f"every instance will have the same private keys in {', '.join(keys)}: seal them, if each should have its own")
+            shared = f"every instance will have the same private keys or passwords in {', '.join(keys)}: seal them, if each should have its own"
+            say(shared)
+            build.progress.note(shared)
         build.triplet.directory.mkdir(parents=True, exist_ok=True)
         check_bootable(build.root)
         names = fstab.names_of_root(files.read_text(build.root, "/etc/fstab", ""))

@@ -6,6 +6,7 @@ when its service starts.
 
 import os
 import re
+import stat
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ _POPCON = "/etc/popularity-contest.conf"
 _SNAKEOIL = "ssl-cert-snakeoil.pem"
 _RANDOM = "/proc/sys/kernel/random/uuid"
 _KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+#: a long random word beside what tells that it is secret, as packages write it: phpmyadmin, roundcube, bacula
+_SECRET = re.compile(
+    rb"^[^#;\n]*(?:des_key|secret|passw(?:or)?d|dbc_dbpass)['\"\]]*\s*(?:=>|[=:])\s*['\"]?(?!/)(?=[^'\"\s]{0,64}\d)[A-Za-z0-9+/_=-]{16,128}(?![^'\";\s])",
+    re.IGNORECASE | re.MULTILINE,
+)
 _LARGEST_KEY = 1 << 16
 
 
@@ -160,7 +166,7 @@ def remove_links_to_nothing(root: StrPath) -> list[str]:
 
 
 def find_keys(root: StrPath, changes: StrPath) -> list[str]:
-    """The private keys that the build made, as paths: every instance would have the same.
+    """Files with private keys, or with passwords that only some may read, that the build made, as paths: every instance would have the same.
 
     :param root: the mounted directory
     :param changes: the directory of what the build changed
@@ -169,8 +175,14 @@ def find_keys(root: StrPath, changes: StrPath) -> list[str]:
         path
         for top in ("/etc", "/root", "/var/lib")
         for path in files.files_below(changes, top, largest=_LARGEST_KEY)
-        if files.is_file(root, path) and _KEY.search(_read(root, path))
+        if files.is_file(root, path) and _holds_key(root, path)
     ]
+
+
+def _holds_key(root: StrPath, path: str) -> bool:
+    facts, content = files.lstat(root, path), _read(root, path)
+    is_private = facts is not None and not facts.st_mode & stat.S_IROTH
+    return bool(_KEY.search(content) or is_private and _SECRET.search(content))
 
 
 def _read(root: StrPath, path: str) -> bytes:

@@ -192,9 +192,10 @@ def check_image(image: Path) -> None:
         raise ImageUnsound(
             f"the boot block of {image} is not empty", hint="OpenStack would take it for a partition table and refuse it"
         )
-    if block_count(image) * BLOCK != image.stat().st_size:
+    facts = superblock(image)
+    if int(facts["Block count"]) * BLOCK != image.stat().st_size:
         raise ImageUnsound(f"{image} does not end where its file system ends")
-    if "resize_inode" not in superblock(image).get("Filesystem features", ""):
+    if "resize_inode" not in facts.get("Filesystem features", ""):
         raise ImageUnsound(f"{image} could not grow on a larger disk (no resize_inode)")
 
 

@@ -24,7 +24,8 @@ class Moment:
     """Something that happened.
 
     :ivar step: the name of the step in which it happened
-    :ivar what: started, said, noted (a line to keep), moved (bytes), done, failed, or left (to be begun again in another way)
+    :ivar what: started, said, noted (a line to keep), moved (bytes), done, failed, left (to be begun again in another way), or part
+        (the end of a further part of a step, which took no time)
     :ivar text: for people
     :ivar done: bytes so far
     :ivar total: bytes in all, 0 if unknown
@@ -55,8 +56,11 @@ class Progress:
             observe(moment)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[Self]:
-        """A step of the work for the time of the block; steps within steps count as their own."""
+    def step(self, name: str, *, goes_on: bool = False) -> Iterator[Self]:
+        """A step of the work for the time of the block; steps within steps count as their own.
+
+        :param goes_on: it is another part of the step before
+        """
         before = self._step, self._since
         self._step, self._since = name, time.monotonic()
         self._inform("started")
@@ -67,7 +71,8 @@ class Progress:
             self._inform("left" if is_left else "failed", text=str(error).split("\n", 1)[0])
             raise
         else:
-            self._inform("done")
+            is_part = goes_on and time.monotonic() - self._since < 1
+            self._inform("part" if is_part else "done")
         finally:
             self._step, self._since = before
 
@@ -87,20 +92,6 @@ class Progress:
             self._inform("moved", done=done, total=total)
 
 
-class _Ended:
-    """Which ends of steps are worth a line: a step in several parts (the seal) has a line for its first, and for parts that take time."""
-
-    _SECONDS = 1
-
-    def __init__(self) -> None:
-        self._step = ""
-
-    def is_worth(self, moment: Moment) -> bool:
-        is_part = moment.step == self._step and moment.seconds < self._SECONDS
-        self._step = moment.step
-        return not is_part
-
-
 class Log:
     """An observer: a log line for each moment that is worth a line; of long work a line every quarter of a minute.
 
@@ -112,15 +103,14 @@ class Log:
     _EVERY_SECONDS = 15
 
     def __init__(self, name: str = "") -> None:
-        self._last_line, self._name, self._ended = time.monotonic(), f"{name}: " if name else "", _Ended()
+        self._last_line, self._name = time.monotonic(), f"{name}: " if name else ""
 
     def __call__(self, moment: Moment) -> None:
         if moment.what == "failed":
             why = f": {moment.text}" if self._name else ""
             log.error("%s%s failed after %.1f s%s", self._name, moment.step, moment.seconds, why)
         elif moment.what == "done":
-            if self._ended.is_worth(moment):
-                log.info("%s%s done in %.1f s", self._name, moment.step, moment.seconds)
+            log.info("%s%s done in %.1f s", self._name, moment.step, moment.seconds)
         elif moment.what == "noted":
             log.info("%s%s", self._name, moment.text)
         elif moment.what == "moved" and time.monotonic() - self._last_line > self._EVERY_SECONDS:
@@ -144,17 +134,14 @@ class Terminal:
     """An observer: a live line on a terminal, and a lasting line for each step that ended."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream, self._ended = stream or sys.stderr, _Ended()
+        self.stream = stream or sys.stderr
 
     def __call__(self, moment: Moment) -> None:
         text = _format_moved(moment) if moment.what == "moved" else "" if moment.what in ("left", "failed") else moment.text
         mark = {"done": "ok ", "failed": "!! ", "noted": "   ", "left": "-- "}.get(moment.what, ".. ")
         line = f"{mark}{moment.step:<12} {moment.seconds:6.1f} s  {text}"
         width = shutil.get_terminal_size().columns - 1
-        if moment.what == "done" and not self._ended.is_worth(moment):
-            line, end = "", ""
-        else:
-            end = "\n" if moment.what in ("done", "failed", "noted", "left") else ""
+        end = "\n" if moment.what in ("done", "failed", "noted", "left") else ""
         self.stream.write(f"\r\x1b[K{line if end else line[:width]}{end}")  # what stays may take several lines
         self.stream.flush()
 

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 from vmimage import delivery
 from vmimage.apt.unpacked import apt_environment
 from vmimage.apt.wrapper import install_wrapper
-from vmimage.errors import KernelMissing, SettingsWrong, VariationFailed, VariationMissing
-from vmimage.image.boot_files import newest_kernel
+from vmimage.errors import SettingsWrong, VariationFailed, VariationMissing
 from vmimage.root import files
 from vmimage.root.enter import host_name, maker_of_runtime_directories, show_systemd, temporary_programs
 from vmimage.root.live import booted
@@ -25,10 +24,10 @@ from vmimage.system.aliases import Say, StrPath
 from vmimage.system.digest import digest_of_tree, digest_of_trees
 from vmimage.system.groups import group_name
 from vmimage.system.whole_files import write_whole
-from vmimage.variation.in_root.image_grains import VIRTUAL
 from vmimage.variation.in_root.state_diff import NeedsCleanBuild
 from vmimage.variation.outcome import StateResult, check_results
 from vmimage.variation.own_grains import keep_grains, show_grains
+from vmimage.variation.root_grains import grains_of, kernel_of
 from vmimage.variation.source import fetch_variation
 
 #: the directories of custom code in a file_roots, and the minion option that makes Salt's loader look there
@@ -357,44 +356,18 @@ def minion_config(
 
 
 def visible_pillar(pillar: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force."""
-    kept = {key: value for key, value in pillar.items() if key.split(".", 1)[0] not in _SECRET}
-    return {**kept, "ami": settings.as_dict()}
+    """The pillar that a root may see: without secrets, and with the ``ami`` settings as they are in force.
 
+    No credential is a mapping or a list: what is such below ``keystone`` is a formula's.
+    """
 
-def grains_of(root: StrPath) -> dict[str, Any]:
-    """The grains that a pillar most often asks for: those of a root's release, as Salt derives them, and that an image is for virtual machines."""
-    lines = files.read_text(root, "/etc/os-release", "").splitlines()
-    release = {key: value.strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
-    name, version, codename = release.get("NAME", ""), release.get("VERSION_ID", ""), release.get("VERSION_CODENAME", "")
-    found = {
-        "os": release.get("ID", "").capitalize(),
-        "os_family": "Debian",
-        "osrelease": version,
-        "oscodename": codename,
-        "osfullname": name,
-        "lsb_distrib_id": name,
-        "lsb_distrib_release": version,
-        "lsb_distrib_codename": codename,
-        "virtual": VIRTUAL,
-    }
-    return found | _version_grains(found["os"], version)
+    def kept(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in given.items() if key.split(".", 1)[0] not in _SECRET}
 
-
-def kernel_of(root: StrPath) -> str:
-    """The release of the kernel that a machine of this root would run; empty where it has none."""
-    try:
-        return newest_kernel(root)
-    except KernelMissing:
-        return ""
-
-
-def _version_grains(os_name: str, version: str) -> dict[str, Any]:
-    """Those that Salt makes of ``osrelease``; sid has no number."""
-    numbers = [int(part) if part.isdigit() else part for part in version.split(".")]
-    major = numbers[0] if version else None
-    return {
-        "osrelease_info": numbers,
-        "osmajorrelease": major,
-        "osfinger": f"{os_name}-{version if os_name == 'Ubuntu' else numbers[0]}",
-    }
+    seen, keystone, options = kept(pillar), pillar.get("keystone"), pillar.get("master")
+    if isinstance(keystone, Mapping):
+        of_formula = {key: value for key, value in keystone.items() if isinstance(value, Mapping | list)}
+        seen |= {"keystone": of_formula} if of_formula else {}
+    if isinstance(options, Mapping):  # Salt's pillar_opts
+        seen["master"] = kept(options)
+    return {**seen, "ami": settings.as_dict()}

@@ -3,6 +3,8 @@ for path in ssl/private/ssl-cert-snakeoil.key ssl/certs/ssl-cert-snakeoil.pem is
     dropbear/dropbear_ed25519_host_key dropbear/dropbear_rsa_host_key .git; do
     gone "/etc/$path"
 done
+gone /var/lib/rabbitmq/.erlang.cookie /var/lib/ejabberd/.erlang.cookie
+has /var/lib/couchdb/.erlang.cookie "a key that the variation brings"
 for unit in snakeoil iscsi-name nvme-host rndc-key dropbear-keys; do
     right "first-boot-$unit is not enabled" test -L "$ROOT/etc/systemd/system/sysinit.target.wants/first-boot-$unit.service"
 done

@@ -9,3 +9,13 @@ packages that draw something:
     - contents: a key that the variation brings
     - require: [{pkg: packages that draw something}]
 {% endfor %}
+
+# as the packages do, which bring the whole of Erlang
+the cookies of RabbitMQ and ejabberd:
+  cmd.run:
+    - name: for name in rabbitmq ejabberd; do mkdir -p /var/lib/$name && echo drawn > /var/lib/$name/.erlang.cookie; done
+
+/var/lib/couchdb/.erlang.cookie:
+  file.managed:
+    - contents: a key that the variation brings
+    - makedirs: True
