@@ -207,7 +207,7 @@ def test_an_answer_that_is_too_long_for_udp_is_whole_on_the_loopback_of_a_root(a
             return client.recv(1 << 16)
 
     with socket.create_server((OWN_LOOPBACK, 53)) as listening:
-        serving = threading.Thread(target=serve, args=(listening,))
+        serving = threading.Thread(target=serve, args=(listening,), daemon=True)
         serving.start()
         with looked_into(bootstrapped.image) as root, open_copy(root, tmp_path / "copy") as copy:
             answer = work_inside(copy, ask, kind_of_network=PRIVATE)
