@@ -20,17 +20,24 @@ def started(monkeypatch):
         return commands[-1].process.pid
 
     yield start
-    for one in commands:
-        one.process.kill()
-        one.process.wait()
+    for command in commands:
+        command.process.kill()
+        command.process.wait()
 
 
 def test_what_ends_is_waited_for(started, tmp_path):
     started(f"sleep 0.2; echo > {tmp_path}/end")
-    assert background_commands.wait(HANG_SECONDS) == [] and (tmp_path / "end").exists()
+    assert background_commands.wait(HANG_SECONDS) == ([], []) and (tmp_path / "end").exists()
 
 
-def test_what_does_not_end_is_named(started):
-    started("exec sleep 1000")
+def test_what_does_not_end_is_named_by_whether_it_works(started):
+    waits, works = "sleep 1000 & exec sleep 1000", "sh -c 'while :; do :; done' & wait"
+    started(waits)
+    started(works)
     os.waitid(os.P_PID, started("true"), os.WEXITED | os.WNOWAIT)  # it has ended
-    assert background_commands.wait(0.2) == ["exec sleep 1000"]
+    assert background_commands.wait(3, 1) == ([works], [waits])
+
+
+def test_what_only_waits_is_not_waited_for_longer_than_that(started):
+    started("exec sleep 1000")
+    assert background_commands.wait(HANG_SECONDS, 0.5) == ([], ["exec sleep 1000"])

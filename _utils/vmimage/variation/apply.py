@@ -263,8 +263,12 @@ def apply_variation(
     results = check_results(said["answer"], f"the variation {settings.name}", live=settings.live, near=said.get("near", ()))
     if said.get("unfinished"):
         raise VariationFailed(
-            f"the variation {settings.name} left commands in the background that do not end: {'; '.join(said['unfinished'])}",
-            hint="let the state wait for its command, without bg: True; a daemon is for service.running, and a unit starts it in the image",
+            f"the variation {settings.name} left commands in the background that work on for minutes: {'; '.join(said['unfinished'])}",
+            hint="let the state wait for its command, without bg: True",
+        )
+    for command in said.get("idle", ()):
+        note(
+            f"{command} waits in the background, and ends with the build: a daemon is for service.running, and a unit starts it in the image"
         )
     for unfit in said.get("unfit", ()):
         note(unfit)

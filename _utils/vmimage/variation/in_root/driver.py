@@ -54,7 +54,7 @@ def main(home: str) -> None:
     try:
         answer["answer"] = caller.cmd(task["function"], *task["arguments"], **task["keywords"])
         if all_succeeded(answer["answer"]):  # else there will be no image
-            answer["unfinished"] = background_commands.wait()
+            answer["unfinished"], answer["idle"] = background_commands.wait()
             answer["unfit"] = [] if task["live"] else find_unfit()
     except Unsafe as unsafe:
         answer["unsafe"] = str(unsafe)
