@@ -1,7 +1,9 @@
 """What states start and do not wait for."""
 
 import os
+import signal
 import subprocess
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -16,12 +18,13 @@ def started(monkeypatch):
     monkeypatch.setattr(background_commands, "_started", commands)
 
     def start(command):
-        commands.append(SimpleNamespace(command=command, process=subprocess.Popen(command, shell=True)))
+        commands.append(SimpleNamespace(command=command, process=subprocess.Popen(command, shell=True, start_new_session=True)))
         return commands[-1].process.pid
 
     yield start
     for command in commands:
-        command.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(command.process.pid, signal.SIGKILL)  # with what it has started
         command.process.wait()
 
 
