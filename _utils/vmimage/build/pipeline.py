@@ -159,9 +159,10 @@ def _in_order(build: Build) -> Manifest:
     note_shaping(build)
     build.beside["file of the base"] = locate.begin_reading(settings)  # Salt reads the SLS meanwhile
     applied = _apply(build, settings.pre)
-    steps.begin_copy_of_base(build)
+    steps.begin_reading_packages(build)
     if settings.update:
         steps.update(build)
+    steps.begin_copy_of_base(build)
     steps.variate(build)
     applied += _apply(build, settings.post)
     manifest = build.triplet.manifest()

@@ -129,7 +129,7 @@ def open_build_root(build: Build) -> None:
 
 
 def begin_copy_of_base(build: Build) -> None:
-    """Begin to write the root image, and to read what it starts from, beside the steps that change the root."""
+    """Begin to write the root image, and to read what it starts from, beside the variation: nothing waits for it before the image is packed."""
     origin = build.record.origin
     if origin:  # else pre is the user's own
         build.beside["copy"] = begin_copy(Path(origin.image), build.triplet.partial("root_image"))
@@ -137,8 +137,12 @@ def begin_copy_of_base(build: Build) -> None:
             image, basis = Path(origin.image), build.record.basis
             shared = next((reading for reading in build.shared_readings if reading.is_of(image)), None)
             build.beside["reading"] = shared or prepare.begin_reading(image, basis.digest if basis else "")
-        if build.is_open() and build.record.base:
-            build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
+
+
+def begin_reading_packages(build: Build) -> None:
+    """Begin to read the packages that are shared, before the first program of apt in the variation is shown them."""
+    if build.is_open() and build.record.base:  # else pre is the user's own
+        build.beside["reading packages"] = apt_cache(build).begin_reading_packages()
 
 
 def check_origin(build: Build) -> None:

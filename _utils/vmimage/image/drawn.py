@@ -181,7 +181,9 @@ def find_keys(root: StrPath, changes: StrPath) -> list[str]:
 
 def _holds_key(root: StrPath, path: str) -> bool:
     facts, content = files.lstat(root, path), _read(root, path)
-    is_private = facts is not None and not facts.st_mode & stat.S_IROTH
+    is_private = (
+        facts is not None and not facts.st_mode & stat.S_IROTH and b"\0" not in content
+    )  # a database has words of any kind
     return bool(_KEY.search(content) or is_private and _SECRET.search(content))
 
 
