@@ -105,7 +105,7 @@ def run(
     :param stdin: a file to read from, default nothing
     :param stdout: a file to write to, then only stderr is returned
     :param grace_seconds: for the program to clean up in, after SIGTERM, when we are stopped before its end; else it is killed
-    :param syncs: whether it may wait for the disk; without, who calls syncs what it has written, beside other work
+    :param syncs: whether it may wait for the disk; without, who calls syncs what it has written, beside other work.  Not with ``preexec``
     :raises ProgramMissing: with the Debian package to install
     :raises CommandFailed: on any other exit code
     """
